@@ -1,0 +1,20 @@
+import type { BackendDefinition } from './backend.js';
+
+export const backendNames = ['wasm', 'cpu'] as const;
+export type BackendName = (typeof backendNames)[number];
+
+/** Every backend. Adding one is one file and one entry here. */
+export const backends: Readonly<Record<BackendName, BackendDefinition>> = {
+  wasm: {
+    name: 'wasm',
+    summary: 'WebAssembly with SIMD: runs wherever Node runs',
+    rank: 1,
+    start: async () => (await import('./wasm/wasm.js')).startWasm(),
+  },
+  cpu: {
+    name: 'cpu',
+    summary: 'plain JavaScript: slow reference for tests',
+    rank: 0,
+    start: async () => (await import('./cpu.js')).startCpu(),
+  },
+};

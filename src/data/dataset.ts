@@ -1,0 +1,72 @@
+/**
+ * Labelled images as the data-set files hold them.
+ *
+ * Pixels stay 8-bit on the host: a shuffled mini-batch is copied row by row and scaled while it is
+ * copied (see batches.ts), which is two orders of magnitude faster than slicing a large tensor.
+ */
+export interface Split {
+  /** [count, height * width * channels], row-major, channels last. */
+  readonly images: Uint8Array;
+  /** [count], class indices. */
+  readonly labels: Uint8Array;
+  readonly count: number;
+}
+
+export interface Dataset {
+  readonly name: string;
+  /** [height, width, channels] */
+  readonly shape: readonly [number, number, number];
+  readonly classes: number;
+  readonly train: Split;
+  /** Present when the config holds out a validation split; never part of `train`. */
+  readonly validation?: Split;
+  readonly test: Split;
+  /** What the data came from, for run.json: file name (or `generated`) -> SHA-256 of its content. */
+  readonly sha256: Readonly<Record<string, string>>;
+  /** Per channel, the value of each of the 256 pixel levels after preprocessing: [channels][256]. */
+  readonly levels: readonly Float32Array[];
+}
+
+export type Preprocessing = 'scale' | 'standardize';
+
+/** What can be known of a data set without loading it: enough to check a config against it. */
+export interface DatasetInfo {
+  readonly name: string;
+  readonly title: string;
+  readonly shape: readonly [number, number, number];
+  readonly classes: number;
+  readonly trainSize: number;
+  readonly testSize: number;
+}
+
+export interface LoadOptions {
+  /** Where the user keeps data files; searched before the cache; nothing is written there. */
+  readonly dataDir?: string;
+  /** Where verified downloads are kept. */
+  readonly cacheDir?: string;
+  /** Never touch the network. */
+  readonly offline?: boolean;
+  readonly signal?: AbortSignal;
+  /** Progress of downloads, in bytes. */
+  readonly onProgress?: (progress: DownloadProgress) => void;
+}
+
+export interface DownloadProgress {
+  readonly file: string;
+  readonly url: string;
+  readonly received: number;
+  /** undefined when the server does not say. */
+  readonly total?: number;
+}
+
+/** The `dataset` block of a config. */
+export interface DatasetRequest {
+  readonly name: string;
+  /** Use only the first `limit` training images (before the validation split is taken). */
+  readonly limit?: number;
+  /** Use only the first `testLimit` test images. */
+  readonly testLimit?: number;
+  /** Hold out this many training images (the last ones) as a validation split. */
+  readonly validation?: number;
+  readonly preprocessing: Preprocessing;
+}

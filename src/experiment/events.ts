@@ -1,0 +1,46 @@
+import type { DownloadProgress } from '../data/dataset.js';
+
+/** Identifies one training run of an experiment. */
+export interface RunId {
+  readonly label: string;
+  readonly seed: number;
+}
+
+export type RunStatus = 'QUEUED' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED';
+
+/**
+ * What the engine tells whoever listens. The engine never prints: the command line renders these as
+ * progress bars, plain lines or JSON.
+ */
+export type ExperimentEvent =
+  | { type: 'download'; progress: DownloadProgress }
+  | { type: 'dataset'; name: string; train: number; validation: number; test: number }
+  | { type: 'backend'; name: string; version: string; detail: string }
+  | { type: 'directory'; path: string }
+  | { type: 'run-skipped'; run: RunId; reason: string }
+  | { type: 'run-started'; run: RunId; index: number; runs: number; batches: number }
+  | { type: 'batch'; run: RunId; batch: number; epoch: number; loss: number; accuracy: number }
+  | { type: 'evaluation'; run: RunId; batch: number; testLoss: number; testAccuracy: number }
+  | { type: 'run-finished'; run: RunId; summary: RunSummary }
+  | { type: 'run-failed'; run: RunId; message: string }
+  | { type: 'warning'; message: string }
+  | { type: 'figure'; paths: readonly string[] };
+
+/** One line of summary.csv and summary.json. Accuracies are shares in [0, 1]; times are seconds. */
+export interface RunSummary {
+  readonly method: string;
+  readonly seed: number;
+  readonly status: RunStatus;
+  readonly batches: number;
+  readonly finalTestAccuracy?: number;
+  readonly bestTestAccuracy?: number;
+  readonly finalTestLoss?: number;
+  readonly finalTrainLoss?: number;
+  readonly finalValidationAccuracy?: number;
+  /** Training time alone: evaluation and warm-up excluded, the method's set-up included. */
+  readonly wallSeconds: number;
+  readonly medianStepMs?: number;
+  /** Training seconds until test accuracy first reached each threshold, e.g. `0.95`; absent when never. */
+  readonly secondsToAccuracy: Readonly<Record<string, number>>;
+  readonly error?: string;
+}

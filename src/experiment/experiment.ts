@@ -1,0 +1,43 @@
+import type { DatasetRequest } from '../data/dataset.js';
+import type { MethodDefinition, NetworkShape } from '../methods/method.js';
+import type { ActivationName, LossName } from '../network/names.js';
+
+/** One entry of `methods`, validated and with every default filled in. */
+export interface ResolvedMethod {
+  readonly label: string;
+  readonly definition: MethodDefinition;
+  /** Output of `definition.schema`: every field present. */
+  readonly config: Readonly<Record<string, unknown>> & { readonly name: string };
+}
+
+/** What the CI gate checks for one label. */
+export interface Expectation {
+  readonly paper?: number;
+  readonly atLeast?: number;
+  readonly atMost?: number;
+}
+
+/** A validated experiment: everything a result depends on, nothing about where it is written. */
+export interface Experiment {
+  readonly name: string;
+  readonly dataset: DatasetRequest;
+  readonly layers: readonly { readonly dense: number; readonly activation?: ActivationName }[];
+  readonly network: NetworkShape;
+  readonly loss: LossName;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly seeds: readonly number[];
+  readonly evaluate: {
+    /** Test metrics every so many batches, plus the first and the last. */
+    readonly every: number;
+    /** `last` and `never` keep the test set untouched while settings are tuned. */
+    readonly test: 'every' | 'last' | 'never';
+  };
+  readonly backend: string;
+  readonly methods: readonly ResolvedMethod[];
+  readonly expect: Readonly<Record<string, Expectation>>;
+  /** The resolved config as plain data, in the order of the schema: config.yaml and the hash are made of it. */
+  readonly resolved: Readonly<Record<string, unknown>>;
+  /** First 12 hex digits of the SHA-256 of everything the numbers depend on (not name, expect or labels' order in figures). */
+  readonly hash: string;
+}

@@ -1,0 +1,19 @@
+import { z } from 'zod';
+import * as fields from '../fields.js';
+
+export const AdamConfig = z.strictObject({
+  name: z.literal('adam'),
+  label: fields.label,
+  learningRate: fields.learningRate.default(0.001),
+  beta1: z.number().min(0).lt(1).default(0.9).describe('decay of the gradient average'),
+  beta2: z.number().min(0).lt(1).default(0.999).describe('decay of the squared-gradient average'),
+  epsilon: fields.positive.default(1e-7).describe('added to the root of the squared-gradient average'),
+  schedule: fields.schedule.default('constant'),
+  warmup: fields.warmup.default(0),
+  labelSmoothing: fields.labelSmoothing.default(0),
+  weightAverage: fields.weightAverage.default(0),
+  initializer: fields.initializer.default('xavier'),
+  bias: fields.bias.default(0),
+});
+
+export type AdamConfig = z.output<typeof AdamConfig>;

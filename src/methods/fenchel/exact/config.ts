@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import * as fields from '../../fields.js';
+
+/** Faithful Fenchel (Algorithm 2): every block is minimised to a stated tolerance. */
+export const FenchelExactConfig = z.strictObject({
+  name: z.literal('fenchel'),
+  solver: z.literal('exact'),
+  preset: z
+    .literal('paper')
+    .optional()
+    .describe("the settings of the authors' own code, where it differs from the paper's text too"),
+  label: fields.label,
+  lambda: fields
+    .perLayer(fields.positive)
+    .default(1)
+    .describe('dual variable of each biconvex constraint; a list has one value a hidden layer'),
+  rho: fields
+    .perLayer(fields.nonNegative)
+    .default(0)
+    .describe('ridge rho ||W||^2; a list has one value a layer'),
+  gamma: fields
+    .perLayer(fields.nonNegative)
+    .default(10)
+    .describe("proximal weight gamma ||W - W^0||^2 to the previous batch's weights; a list has one value a layer"),
+  lossWeight: fields.positive
+    .default(1)
+    .describe('factor of the loss in X-updates only (1 keeps one objective for all blocks)'),
+  penaltyScale: fields.positive
+    .default(1)
+    .describe("factor of every penalty B (the authors' code uses 2 B)"),
+  lossReduction: z
+    .enum(['mean', 'sum'])
+    .default('sum')
+    .describe('whether loss and penalties are divided by the batch size'),
+  alternations: z.int().positive().default(1).describe('K: X- and W-sweeps per batch'),
+  tolerance: fields.positive
+    .default(1e-3)
+    .describe('largest relative optimality residual at which a sub-problem counts as solved'),
+  maxIterations: z
+    .int()
+    .positive()
+    .default(500)
+    .describe('a sub-problem that needs more iterations than this stops there; its residual is reported'),
+  initializer: fields.initializer.default('he'),
+  bias: fields.bias.default(0),
+});
+
+export type FenchelExactConfig = z.output<typeof FenchelExactConfig>;
+
+export const exactPresets = {
+  paper: {
+    lambda: 1,
+    rho: 0,
+    gamma: [10, 100],
+    lossWeight: 10,
+    penaltyScale: 2,
+    lossReduction: 'sum',
+    alternations: 1,
+    initializer: 'xavier',
+    bias: 0.1,
+  },
+};

@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import type { ActivationName } from '../../../network/names.js';
+import * as fields from '../../fields.js';
+import type { NetworkShape } from '../../method.js';
+
+/** Fast Fenchel: one linearised proximal step per block, in the metric of the layer's averaged input Gram. */
+export const FenchelGramConfig = z.strictObject({
+  name: z.literal('fenchel'),
+  solver: z.literal('gram').default('gram'),
+  label: fields.label,
+  activationStep: fields.positive
+    .default(0.2)
+    .describe('c: length of the X-step on the last hidden layer, in units of the loss gradient'),
+  stepSize: fields
+    .perLayer(fields.positive)
+    .default(200)
+    .describe('eta of the hidden layers: length of the W-step in the Gram metric; a list has one value a hidden layer'),
+  damping: fields
+    .perLayer(fields.positive)
+    .default(2)
+    .describe('delta of the hidden layers: ridge added to the averaged Gram matrix'),
+  headStepSize: fields.positive.default(0.5).describe('eta of the output layer'),
+  headDamping: fields.positive.default(0.05).describe('delta of the output layer'),
+  inputMetric: z
+    .enum(['low-rank', 'cached', 'uncached'])
+    .default('low-rank')
+    .describe(
+      'how the inverse Gram of the input layer is applied: low-rank (leading eigenvectors, a few percent of a step); cached (input pre-multiplied once, exact); uncached (exact, one more matrix product a step)',
+    ),
+  inputRank: z.int().positive().default(96).describe('eigenvectors kept by inputMetric: low-rank'),
+  gramAverage: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.95)
+    .describe('factor of the exponential average of the hidden layers\' Gram matrices'),
+  gramRefresh: z.int().positive().default(4).describe('batches between updates of the Gram averages'),
+  schedule: fields.schedule.default('hold-linear'),
+  warmup: fields.warmup.default(20),
+  labelSmoothing: fields.labelSmoothing.default(0.1),
+  weightAverage: fields.weightAverage.default(0.98),
+  initializer: fields.initializer.default('he'),
+  bias: fields.bias.default(0),
+});
+
+export type FenchelGramConfig = z.output<typeof FenchelGramConfig>;
+
+/** Settings that depend on the network, chosen on a validation split of MNIST (docs/results.md). */
+export function gramDefaults(network: NetworkShape): Record<string, unknown> {
+  const byActivation: Partial<Record<ActivationName, Record<string, unknown>>> = {
+    sigmoid: { stepSize: 150, activationStep: 0.5, headStepSize: 0.3, initializer: 'lecun' },
+    tanh: { stepSize: 60, activationStep: 0.2, headStepSize: 0.5, initializer: 'lecun' },
+  };
+  return byActivation[network.activations[0]] ?? {};
+}

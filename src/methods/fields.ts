@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { initializerNames } from '../network/names.js';
+import { scheduleNames } from './schedule.js';
+
+/** Config fields that several methods share, so that one name means one thing everywhere. */
+
+export const label = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/,
+    'a label is 1 to 40 letters, digits, ".", "_" or "-", and starts with a letter or a digit',
+  )
+  .optional()
+  .describe('name in figures, tables and file names; the method name when absent');
+
+export const positive = z.number().positive();
+export const nonNegative = z.number().nonnegative();
+
+/** One value for all layers, or a list with one value a layer. */
+export const perLayer = (value: z.ZodType<number>) => z.union([value, z.array(value).min(1)]);
+
+export const learningRate = positive.describe('step size at the full rate of the schedule');
+
+export const schedule = z
+  .enum(scheduleNames)
+  .describe(
+    'step-size factor over the run: constant; linear to 0; cosine to 0; hold-linear (full to halfway, then linear to 0)',
+  );
+
+export const warmup = z
+  .int()
+  .nonnegative()
+  .describe('batches over which the step size rises linearly to its full value');
+
+export const labelSmoothing = z
+  .number()
+  .min(0)
+  .lt(1)
+  .describe('training targets are (1 - s) y + s / classes; reported losses use the true labels');
+
+export const weightAverage = z
+  .number()
+  .min(0)
+  .lt(1)
+  .describe(
+    'test with an exponential moving average of the weights, factor min(w, t / (t + 10)); 0 tests the weights themselves',
+  );
+
+export const initializer = z
+  .enum(initializerNames)
+  .describe(
+    'initial weights: he N(0, 2/fan_in); xavier U(+-sqrt(6/(fan_in + fan_out))); lecun N(0, 1/fan_in)',
+  );
+
+export const bias = z.number().describe('initial value of every bias');

@@ -1,0 +1,101 @@
+import type { Tensor2D } from '@tensorflow/tfjs';
+import type { z } from 'zod';
+import type { Split } from '../data/dataset.js';
+import type { ActivationName, LossName } from '../network/names.js';
+import type { Network, Parameters } from '../network/network.js';
+import type { Random } from '../random.js';
+
+/**
+ * A training method: `init` -> `step(batch)` -> metrics. One loop (experiment/train.ts) drives all
+ * of them; a method never sees the test set, a clock or a file.
+ */
+export interface Method<Config> {
+  init(context: MethodContext<Config>): Promise<Trainer> | Trainer;
+}
+
+export interface MethodContext<Config> {
+  readonly config: Config;
+  readonly network: Network;
+  readonly loss: LossName;
+  /** Training images on the host, for methods that need more of them than a batch (Gram matrices). */
+  readonly train: TrainingData;
+  readonly batchSize: number;
+  /** Number of steps of the whole run, for schedules. */
+  readonly totalBatches: number;
+  /** Initialisation stream of this seed: the same initial weights for methods with the same initializer. */
+  readonly random: Random;
+}
+
+export interface TrainingData {
+  readonly split: Split;
+  /** Rows `indices` of the training images after preprocessing, as a new [n, features] tensor. */
+  rows(indices: ArrayLike<number>): Tensor2D;
+}
+
+/** Inputs and targets of one step; owned by the loop, which disposes them. */
+export interface Batch {
+  /** [m, features], preprocessed */
+  readonly x: Tensor2D;
+  /** [m, classes], one-hot */
+  readonly y: Tensor2D;
+  /** Row numbers in the training split, for methods that keep per-row caches. */
+  readonly indices: Uint32Array;
+}
+
+export interface Trainer {
+  /** Columns this method adds to metrics.csv after the common ones. */
+  readonly columns: readonly string[];
+  /**
+   * One mini-batch update. Must leave `tf.memory().numTensors` as it found it, and must await every
+   * device read so that the loop times the whole step.
+   * @throws RunError when numbers stop being finite or a factorisation breaks down
+   */
+  step(batch: Batch): Promise<StepMetrics>;
+  /** Parameters to test with (an average, where the method keeps one); owned by the trainer. */
+  parameters(): Parameters;
+  dispose(): void;
+}
+
+export interface StepMetrics {
+  /** Mean loss of the batch against its true labels, with the weights before the step. */
+  readonly loss: number;
+  /** Share of the batch classified correctly by the weights before the step. */
+  readonly accuracy: number;
+  /** Lifted objective after the step, where the method has one. */
+  readonly objective?: number;
+  /** Optimality residual of the last sub-problem, where the method solves one. */
+  readonly residual?: number;
+  /** Values of the method's own columns. */
+  readonly extra?: Readonly<Record<string, number>>;
+}
+
+/** What a method may know of the network before any tensor exists. */
+export interface NetworkShape {
+  /** Layer widths, input first: 784-300-10 is [784, 300, 10]. */
+  readonly widths: readonly number[];
+  /** One per hidden layer. */
+  readonly activations: readonly ActivationName[];
+  readonly loss: LossName;
+}
+
+/** One line of the method registry. */
+export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
+  readonly name: string;
+  /** Where one method has several solvers, the value of `solver` this entry answers to. */
+  readonly solver?: string;
+  /** The entry that a config without `solver` means. */
+  readonly isDefault?: boolean;
+  readonly summary: string;
+  readonly schema: Schema;
+  /** Values that `preset: NAME` stands for; explicit fields win over them. */
+  readonly presets?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Defaults that depend on the network; weaker than presets and explicit fields. */
+  readonly defaults?: (network: NetworkShape) => Readonly<Record<string, unknown>>;
+  /** Reasons why this method cannot train this network, each naming the field at fault. */
+  readonly check?: (
+    config: z.output<Schema>,
+    network: NetworkShape,
+  ) => readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
+  /** Loads the implementation, and with it the tensor library. */
+  readonly load: () => Promise<Method<z.output<Schema>>>;
+}

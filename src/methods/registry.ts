@@ -1,0 +1,50 @@
+import type { z } from 'zod';
+import { AdamConfig } from './adam/config.js';
+import { exactPresets, FenchelExactConfig } from './fenchel/exact/config.js';
+import { FenchelGramConfig, gramDefaults } from './fenchel/gram/config.js';
+import { checkPerLayer } from './fenchel/per-layer.js';
+import type { MethodDefinition } from './method.js';
+import { SgdConfig } from './sgd/config.js';
+
+const define = <Schema extends z.ZodObject>(definition: MethodDefinition<Schema>) =>
+  // The registry holds methods of different configs; each is only ever given its own schema's output.
+  definition as unknown as MethodDefinition;
+
+/** Every training method. Adding one is one folder and one entry here. */
+export const methods: readonly MethodDefinition[] = [
+  define({
+    name: 'fenchel',
+    solver: 'gram',
+    isDefault: true,
+    summary: 'Fenchel lifted network, one proximal step per block in the running-Gram metric',
+    schema: FenchelGramConfig,
+    defaults: gramDefaults,
+    check: (config, network) =>
+      checkPerLayer(config, ['stepSize', 'damping'], network.activations.length, 'hidden layer'),
+    load: async () => (await import('./fenchel/gram/gram.js')).fenchelGram,
+  }),
+  define({
+    name: 'fenchel',
+    solver: 'exact',
+    summary: 'Fenchel lifted network, Algorithm 2: every sub-problem solved to a tolerance',
+    schema: FenchelExactConfig,
+    presets: exactPresets,
+    check: (config, network) => [
+      ...checkPerLayer(config, ['lambda'], network.activations.length, 'hidden layer'),
+      ...checkPerLayer(config, ['rho', 'gamma'], network.widths.length - 1, 'layer'),
+    ],
+    load: async () => (await import('./fenchel/exact/exact.js')).fenchelExact,
+  }),
+  define({
+    name: 'sgd',
+    summary: 'back-propagation, stochastic gradient descent with momentum',
+    schema: SgdConfig,
+    load: async () => (await import('./sgd/sgd.js')).sgd,
+  }),
+  define({
+    name: 'adam',
+    summary: 'back-propagation, Adam',
+    schema: AdamConfig,
+    load: async () => (await import('./adam/adam.js')).adam,
+  }),
+];

@@ -1,0 +1,46 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Activation } from './activations/activation.js';
+
+/** Weights [inputs, outputs] and bias [outputs] of one dense layer. */
+export interface LayerParameters {
+  readonly weights: tf.Tensor2D;
+  readonly bias: tf.Tensor1D;
+}
+
+/** Parameters of a whole network, first layer first. */
+export type Parameters = readonly LayerParameters[];
+
+/**
+ * A feed-forward network X_{l+1} = phi_l(X_l W_l + b_l), the last layer linear (its outputs are the
+ * logits, or the regression values). Rows are data points.
+ */
+export interface Network {
+  /** Widths, input first: 784-300-10 is [784, 300, 10]. */
+  readonly widths: readonly number[];
+  /** phi of each hidden layer: one fewer than there are layers. */
+  readonly activations: readonly Activation[];
+}
+
+/** U = X W + b, [m, outputs]. */
+export function affine(x: tf.Tensor2D, { weights, bias }: LayerParameters): tf.Tensor2D {
+  return tf.tidy(() => tf.add(tf.matMul(x, weights), bias));
+}
+
+/** The network's outputs for the rows of `x`: [m, classes]. */
+export function predict(network: Network, parameters: Parameters, x: tf.Tensor2D): tf.Tensor2D {
+  return tf.tidy(() => {
+    let value = x;
+    for (const [l, layer] of parameters.entries()) {
+      const u = affine(value, layer);
+      value = l < network.activations.length ? network.activations[l].phi(u) : u;
+    }
+    return value;
+  });
+}
+
+export function disposeParameters(parameters: Parameters): void {
+  for (const { weights, bias } of parameters) {
+    weights.dispose();
+    bias.dispose();
+  }
+}
