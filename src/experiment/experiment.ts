@@ -25,7 +25,8 @@ export interface Experiment {
   readonly network: NetworkShape;
   readonly loss: LossName;
   readonly epochs: number;
-  readonly batchSize: number;
+  /** Rows per step; `full` takes the whole training split in one step. */
+  readonly batchSize: number | 'full';
   readonly seeds: readonly number[];
   readonly evaluate: {
     /** Test metrics every so many batches, plus the first and the last. */

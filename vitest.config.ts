@@ -1,0 +1,10 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // Numerical tests share two cores with the wasm backend; slow ones say so themselves.
+    testTimeout: 60_000,
+    maxWorkers: 2,
+  },
+});
