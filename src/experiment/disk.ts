@@ -1,0 +1,37 @@
+import { RunError } from '../errors.js';
+
+/** The disk refused a write: every later write would fail too, so it ends the whole experiment. */
+export class DiskError extends RunError {
+  override name = 'DiskError';
+}
+
+/**
+ * Does a file operation and turns what a disk can do to it into one plain message.
+ * @param path the file or folder at work, named in the message
+ * @throws DiskError for a full disk, missing permission and the like; anything else passes unchanged
+ */
+export function guardDisk<T>(path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const reason = reasons[(error as NodeJS.ErrnoException).code ?? ''];
+    if (reason === undefined) throw error;
+    throw new DiskError(`cannot write ${path}: ${reason}`, { cause: error });
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full. Free some space, or choose another disk with --out DIR',
+  EDQUOT: 'your disk quota is used up. Free some space, or choose another disk with --out DIR',
+  EACCES: 'permission denied. Change its permissions, or choose another folder with --out DIR',
+  EPERM: 'permission denied. Change its permissions, or choose another folder with --out DIR',
+  EROFS: 'the file system is read-only. Choose another folder with --out DIR',
+  ENOTDIR: 'a part of this path is a file, not a folder. Choose another folder with --out DIR',
+  EEXIST: 'something else already has this name. Choose another folder with --out DIR',
+  EISDIR: 'it is a folder, where a file is wanted. Move it away, or choose another --out DIR',
+  ENAMETOOLONG: 'the path is too long. Choose a shorter one with --out DIR',
+  EMFILE: 'this process has too many open files. Raise the limit (ulimit -n)',
+  ENFILE: 'the system has too many open files',
+  EIO: 'the disk reported an input/output error. Check the disk',
+  ENOENT: 'a folder of this path was removed meanwhile',
+};
