@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Activation } from './activations/activation.js';
+import { activations } from './activations/registry.js';
+import type { ActivationName } from './names.js';
 
 /** Weights [inputs, outputs] and bias [outputs] of one dense layer. */
 export interface LayerParameters {
@@ -19,6 +21,16 @@ export interface Network {
   readonly widths: readonly number[];
   /** phi of each hidden layer: one fewer than there are layers. */
   readonly activations: readonly Activation[];
+}
+
+export function buildNetwork(shape: {
+  readonly widths: readonly number[];
+  readonly activations: readonly ActivationName[];
+}): Network {
+  return {
+    widths: shape.widths,
+    activations: shape.activations.map((name) => activations[name]),
+  };
 }
 
 /** U = X W + b, [m, outputs]. */

@@ -1,0 +1,9 @@
+import { version_core } from '@tensorflow/tfjs';
+import type { BackendReport } from './backend.js';
+import { activate } from './start.js';
+
+/** The tensor library's plain JavaScript backend: the reference that other kernels are tested against. */
+export async function startCpu(): Promise<BackendReport> {
+  await activate('cpu', 'This backend needs nothing but Node; reinstall with `npm ci`.');
+  return { name: 'cpu', version: version_core, detail: 'plain JavaScript, 1 thread' };
+}

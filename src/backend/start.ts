@@ -1,0 +1,23 @@
+import * as tf from '@tensorflow/tfjs';
+import { EnvironmentError } from '../errors.js';
+
+/**
+ * Makes `name` the tensor library's backend and checks that it is.
+ *
+ * The library falls back to its slow JavaScript backend when another one does not initialise, and
+ * only logs it; here that is an error.
+ */
+export async function activate(name: string, advice: string): Promise<void> {
+  tf.enableProdMode();
+  let reason = 'the tensor library gave no reason';
+  let started = false;
+  try {
+    started = await tf.setBackend(name);
+  } catch (error) {
+    reason = error instanceof Error ? error.message : String(error);
+  }
+  if (!started || tf.getBackend() !== name) {
+    throw new EnvironmentError(`the backend "${name}" does not start: ${reason}. ${advice}`);
+  }
+  await tf.ready();
+}

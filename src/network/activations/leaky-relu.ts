@@ -1,0 +1,13 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Activation } from './activation.js';
+
+/** Slope of the negative part. */
+export const leak = 0.01;
+
+/** phi(u) = u (u >= 0), a u (u < 0); F(v) = v^2/2, v^2/(2a); F*(u) = u phi(u)/2. */
+export const leakyRelu: Activation = {
+  maxSlope: 1,
+  phi: (u) => tf.leakyRelu(u, leak),
+  slope: (u) => tf.step(u, leak),
+  conjugate: (u) => tf.tidy(() => tf.mul(tf.mul(0.5, u), tf.leakyRelu(u, leak))),
+};

@@ -1,0 +1,53 @@
+import * as tf from '@tensorflow/tfjs';
+import type { LossName } from './names.js';
+
+/**
+ * A training loss of the network's outputs u [m, classes] against targets y [m, classes]; every
+ * function works row by row, sums and means are the caller's.
+ */
+export interface Loss {
+  /** Loss of each row, [m]. */
+  rows(y: tf.Tensor2D, u: tf.Tensor2D): tf.Tensor1D;
+  /** Gradient of the row's loss, [m, classes]. */
+  gradient(y: tf.Tensor2D, u: tf.Tensor2D): tf.Tensor2D;
+  /** Largest eigenvalue that the Hessian of a row's loss can have. */
+  readonly curvature: number;
+}
+
+/** -sum_k y_k log softmax(u)_k, rows of y summing to 1. Curvature 1/2: Boehning's bound. */
+const crossEntropy: Loss = {
+  rows: (y, u) => tf.tidy(() => tf.neg(tf.sum(tf.mul(y, tf.logSoftmax(u)), 1))),
+  gradient: (y, u) => tf.tidy(() => tf.sub(tf.softmax(u), y)),
+  curvature: 0.5,
+};
+
+/** ||y - u||^2, summed over the outputs. */
+const meanSquaredError: Loss = {
+  rows: (y, u) => tf.tidy(() => tf.sum(tf.squaredDifference(y, u), 1)),
+  gradient: (y, u) => tf.tidy(() => tf.mul(2, tf.sub(u, y))),
+  curvature: 2,
+};
+
+/** Every loss. Adding one is its name in names.ts and one entry here. */
+export const losses: Readonly<Record<LossName, Loss>> = {
+  'cross-entropy': crossEntropy,
+  mse: meanSquaredError,
+};
+
+/** Mean loss over the rows, a scalar. */
+export function lossValue(name: LossName, y: tf.Tensor2D, u: tf.Tensor2D): tf.Scalar {
+  return tf.tidy(() => tf.mean(losses[name].rows(y, u)));
+}
+
+/** Share of the rows whose largest output is the target class, a scalar. */
+export function accuracyValue(y: tf.Tensor2D, u: tf.Tensor2D): tf.Scalar {
+  return tf.tidy(() =>
+    tf.mean(tf.cast(tf.equal(tf.argMax(u, 1), tf.argMax(y, 1)), 'float32')),
+  ) as tf.Scalar;
+}
+
+/** Targets (1 - s) y + s / classes; returns `y` itself (not a copy) when s is 0. */
+export function smoothLabels(y: tf.Tensor2D, smoothing: number): tf.Tensor2D {
+  if (smoothing === 0) return y;
+  return tf.tidy(() => tf.add(tf.mul(y, 1 - smoothing), smoothing / y.shape[1]));
+}
