@@ -6,8 +6,8 @@ import { disposeParameters, type Parameters } from '../network/network.js';
  *
  *     average <- f average + (1 - f) current,   f = min(limit, t / (t + 10)),   t = 1, 2, ...
  *
- * It starts from the weights after the first step; the rising factor forgets them quickly. With `limit` 0 there is no average and no
- * cost: `parameters` returns the current ones.
+ * It starts from the weights after the first step; the rising factor forgets them quickly. With
+ * `limit` 0 there is no average and no cost: `parameters` returns the current ones.
  */
 export class WeightAverage {
   #t = 0;
