@@ -1,4 +1,5 @@
 import type { DownloadProgress } from '../data/dataset.js';
+import type { Evaluation } from './evaluate.js';
 
 /** Identifies one training run of an experiment. */
 export interface RunId {
@@ -20,9 +21,10 @@ export type ExperimentEvent =
   | { type: 'run-skipped'; run: RunId; reason: string }
   | { type: 'run-started'; run: RunId; index: number; runs: number; batches: number }
   | { type: 'batch'; run: RunId; batch: number; epoch: number; loss: number; accuracy: number }
-  | { type: 'evaluation'; run: RunId; batch: number; testLoss: number; testAccuracy: number }
+  | { type: 'evaluation'; run: RunId; batch: number; test?: Evaluation; validation?: Evaluation }
   | { type: 'run-finished'; run: RunId; summary: RunSummary }
   | { type: 'run-failed'; run: RunId; message: string }
+  | { type: 'run-interrupted'; run: RunId; batch: number }
   | { type: 'warning'; message: string }
   | { type: 'figure'; paths: readonly string[] };
 

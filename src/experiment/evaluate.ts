@@ -1,0 +1,69 @@
+import * as tf from '@tensorflow/tfjs';
+import { gatherRows, oneHot } from '../data/batches.js';
+import type { Dataset, Split } from '../data/dataset.js';
+import { accuracyValue, lossValue } from '../network/loss.js';
+import type { LossName } from '../network/names.js';
+import { type Network, type Parameters, predict } from '../network/network.js';
+
+/** Mean loss over the rows of a split, and the share of them classified correctly. */
+export interface Evaluation {
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+/** Rows per forward pass: bounds the memory of the hidden layers. */
+const chunkRows = 2000;
+
+/** A split kept as tensors, to test parameters on again and again. */
+export class Evaluator {
+  readonly #chunks: readonly { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D }[];
+  readonly #count: number;
+
+  constructor(
+    split: Split,
+    dataset: Pick<Dataset, 'levels' | 'classes'>,
+    readonly network: Network,
+    readonly loss: LossName,
+  ) {
+    this.#count = split.count;
+    const chunks = [];
+    for (let start = 0; start < split.count; start += chunkRows) {
+      const rows = Uint32Array.from(
+        { length: Math.min(chunkRows, split.count - start) },
+        (_, i) => start + i,
+      );
+      const x = gatherRows(split, rows, dataset.levels);
+      const y = oneHot(split.labels, rows, dataset.classes);
+      chunks.push({
+        x: tf.tensor2d(x, [rows.length, x.length / rows.length]),
+        y: tf.tensor2d(y, [rows.length, dataset.classes]),
+      });
+    }
+    this.#chunks = chunks;
+  }
+
+  async evaluate(parameters: Parameters): Promise<Evaluation> {
+    const sums = tf.tidy(() =>
+      tf.stack(
+        this.#chunks.map(({ x, y }) => {
+          const outputs = predict(this.network, parameters, x);
+          const means = tf.stack([lossValue(this.loss, y, outputs), accuracyValue(y, outputs)]);
+          return tf.mul(means, x.shape[0]);
+        }),
+      ),
+    );
+    const values = await sums.data();
+    sums.dispose();
+    let loss = 0;
+    let correct = 0;
+    for (let i = 0; i < values.length; i += 2) {
+      loss += values[i];
+      correct += Math.round(values[i + 1]);
+    }
+    return { loss: loss / this.#count, accuracy: correct / this.#count };
+  }
+
+  dispose(): void {
+    for (const { x, y } of this.#chunks) tf.dispose([x, y]);
+  }
+}

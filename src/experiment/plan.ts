@@ -1,0 +1,121 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { UsageError } from '../errors.js';
+import type { RunId } from './events.js';
+import type { Experiment, ResolvedMethod } from './experiment.js';
+import { lockName } from './lock.js';
+import { type RunRecord, readRecord, sameRun } from './run-record.js';
+
+/** Which runs of an experiment to train, and where their results go. */
+export interface PlanOptions {
+  /** Run directory; default `results/<name>/<hash>` in the current directory. */
+  readonly outDir?: string;
+  /** Labels of the methods to train; all when absent. */
+  readonly only?: readonly string[];
+  /** Seeds to train, of the config's own; all when absent. */
+  readonly seeds?: readonly number[];
+  /** Go on in a directory that holds results: completed runs are kept, the others start anew. */
+  readonly resume?: boolean;
+  /** Train the selected runs anew, whatever the directory holds of them. */
+  readonly overwrite?: boolean;
+}
+
+export interface PlannedRun extends RunId {
+  readonly method: ResolvedMethod;
+  /** Completed earlier: will not be trained. */
+  readonly done: boolean;
+}
+
+export interface ExperimentPlan {
+  /** Absolute path of the run directory. */
+  readonly directory: string;
+  /** Seed by seed, methods in the order of the config. */
+  readonly runs: readonly PlannedRun[];
+  /** run.json of an earlier session in this directory. */
+  readonly previous?: RunRecord;
+}
+
+/**
+ * Decides what would be trained; reads the run directory and writes nothing.
+ * @throws UsageError for labels or seeds that the experiment lacks, for a directory that belongs to
+ *   something else, and for one that holds results when neither resume nor overwrite is asked for
+ */
+export function planExperiment(experiment: Experiment, options: PlanOptions = {}): ExperimentPlan {
+  const { name, hash } = experiment;
+  if (options.resume && options.overwrite) {
+    throw new UsageError(
+      '--resume keeps completed runs and --overwrite trains them anew: give one of them',
+    );
+  }
+  const directory = resolve(options.outDir ?? join('results', name, hash));
+  const selected = select(experiment, options);
+  const previous = inspect(directory, experiment);
+
+  const started = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
+  const recorded = started.filter((entry) => selected.some((run) => sameRun(run, entry)));
+  if (recorded.length > 0 && !options.resume && !options.overwrite) {
+    const completed = recorded.filter(({ status }) => status === 'COMPLETED').length;
+    throw new UsageError(
+      `${directory} already holds results of this config (${completed} of ${selected.length} runs completed). ` +
+        'Add --resume to train what is missing, --overwrite to train everything anew, or --out DIR to write elsewhere',
+    );
+  }
+  const completed = options.overwrite
+    ? []
+    : recorded.filter(({ status }) => status === 'COMPLETED');
+  const runs = selected.map((run) => ({
+    ...run,
+    done: completed.some((entry) => sameRun(run, entry)),
+  }));
+  return { directory, runs, previous };
+}
+
+function select(experiment: Experiment, { only, seeds }: PlanOptions): Omit<PlannedRun, 'done'>[] {
+  const labels = experiment.methods.map(({ label }) => label);
+  for (const label of only ?? []) {
+    if (labels.includes(label)) continue;
+    throw new UsageError(
+      `--only: no method is labelled "${label}"; the labels are ${labels.join(', ')}`,
+    );
+  }
+  for (const seed of seeds ?? []) {
+    if (experiment.seeds.includes(seed)) continue;
+    throw new UsageError(
+      `--seeds: ${seed} is not one of the config's seeds (${experiment.seeds.join(', ')}); ` +
+        `to train other seeds, override them: seeds=[${seeds?.join(',')}]`,
+    );
+  }
+  return experiment.seeds
+    .filter((seed) => seeds?.includes(seed) ?? true)
+    .flatMap((seed) =>
+      experiment.methods
+        .filter(({ label }) => only?.includes(label) ?? true)
+        .map((method) => ({ label: method.label, seed, method })),
+    );
+}
+
+/** The earlier session's record, where the directory is this experiment's own. */
+function inspect(directory: string, { hash }: Experiment): RunRecord | undefined {
+  if (!existsSync(directory)) return undefined;
+  if (!statSync(directory).isDirectory()) {
+    throw new UsageError(`${directory} is a file; choose another run directory with --out DIR`);
+  }
+  const record = readRecord(directory);
+  if (record === undefined) {
+    // A process killed while it set up the directory leaves a lock and temporary files at most.
+    const foreign = readdirSync(directory).filter(
+      (file) => file !== lockName && !file.endsWith('.tmp'),
+    );
+    if (foreign.length === 0) return undefined;
+    throw new UsageError(
+      `${directory} is not empty and is no run directory; choose a new or empty one with --out DIR`,
+    );
+  }
+  if (record.experiment.hash !== hash) {
+    throw new UsageError(
+      `${directory} holds results of another config (${record.experiment.name}, ${record.experiment.hash}; ` +
+        `this one is ${hash}). A run directory is never reused: choose another with --out DIR`,
+    );
+  }
+  return record;
+}

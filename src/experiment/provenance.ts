@@ -1,0 +1,65 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync, realpathSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+/** What produced the numbers, as far as this machine can tell. */
+export interface Provenance {
+  readonly program: { readonly name: string; readonly version: string };
+  /** State of the program's own checkout; null when it is not run from one. */
+  readonly git: { readonly commit: string; readonly dirty: boolean } | null;
+  /** SHA-256 of the program's package-lock.json; null when it came without one. */
+  readonly lockfileSha256: string | null;
+  readonly node: string;
+  readonly platform: string;
+  readonly cpu: string;
+  /** Hardware threads this process may use. */
+  readonly threads: number;
+}
+
+/** Root folder of the program's package: two levels above both src/experiment and dist/experiment. */
+const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
+
+export function programInfo(): { name: string; version: string } {
+  const { name, version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'));
+  return { name, version };
+}
+
+export async function collectProvenance(): Promise<Provenance> {
+  return {
+    program: programInfo(),
+    git: await gitState(packageRoot),
+    lockfileSha256: fileHash(join(packageRoot, 'package-lock.json')),
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    cpu: cpus()[0]?.model.trim() || 'unknown',
+    threads: availableParallelism(),
+  };
+}
+
+const execute = promisify(execFile);
+
+async function gitState(root: string): Promise<Provenance['git']> {
+  const git = async (...args: string[]) =>
+    (await execute('git', ['-C', root, ...args], { timeout: 5000 })).stdout.trim();
+  try {
+    // A package installed inside somebody else's repository must not report that repository's commit.
+    const top = await git('rev-parse', '--show-toplevel');
+    if (realpathSync(top) !== realpathSync(root)) return null;
+    const commit = await git('rev-parse', 'HEAD');
+    return { commit, dirty: (await git('status', '--porcelain')) !== '' };
+  } catch {
+    return null;
+  }
+}
+
+function fileHash(path: string): string | null {
+  try {
+    return createHash('sha256').update(readFileSync(path)).digest('hex');
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,136 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { resolvedYaml } from '../config/index.js';
+import { UsageError } from '../errors.js';
+import { writeFileAtomic } from './atomic.js';
+import { guardDisk } from './disk.js';
+import type { RunId } from './events.js';
+import type { Experiment } from './experiment.js';
+import { type DirectoryLock, lockDirectory } from './lock.js';
+import type { ExperimentPlan } from './plan.js';
+import { type RunEntry, type RunRecord, sameRun, writeRecord } from './run-record.js';
+
+/** The files of one experiment, held by a lock while this process writes them. */
+export class RunDirectory {
+  #record: RunRecord;
+
+  private constructor(
+    readonly path: string,
+    readonly lock: DirectoryLock,
+    record: RunRecord,
+  ) {
+    this.#record = record;
+  }
+
+  /**
+   * Creates or takes over the run directory: locks it, then writes run.json and config.yaml.
+   *
+   * @param plan made once the lock is held, so that it sees what another process left
+   * @param fresh record of this session; the earlier session's runs are kept in it
+   * @throws RunError when another process holds it, UsageError when the plan does not fit it,
+   *   DiskError when the disk refuses
+   */
+  static open(
+    path: string,
+    experiment: Experiment,
+    plan: () => ExperimentPlan,
+    fresh: RunRecord,
+  ): { directory: RunDirectory; plan: ExperimentPlan } {
+    guardDisk(path, () => mkdirSync(path, { recursive: true }));
+    const lock = lockDirectory(path);
+    try {
+      const current = plan();
+      const { previous } = current;
+      if (previous) checkContinuity(path, previous, fresh, current);
+      const record = {
+        ...fresh,
+        startedAt: previous?.startedAt ?? fresh.startedAt,
+        runs: queue(current),
+      };
+      const directory = new RunDirectory(path, lock, record);
+      writeRecord(path, record);
+      writeFileAtomic(join(path, 'config.yaml'), resolvedYaml(experiment));
+      // Old numbers must not stand beside a run that is queued, whatever stops this process.
+      for (const run of current.runs) if (!run.done) directory.#clear(run);
+      return { directory, plan: current };
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  get record(): RunRecord {
+    return this.#record;
+  }
+
+  /** Prepares the folder of one run and returns the path of its metrics.csv. */
+  metricsPath(run: RunId): string {
+    const folder = this.#folder(run);
+    guardDisk(folder, () => mkdirSync(folder, { recursive: true }));
+    return join(folder, 'metrics.csv');
+  }
+
+  /** Replaces the entry of one run in run.json. */
+  update(entry: RunEntry): void {
+    const runs = this.#record.runs.map((old) => (sameRun(old, entry) ? entry : old));
+    this.#record = { ...this.#record, runs };
+    writeRecord(this.path, this.#record);
+  }
+
+  /** Notes the end of the session. */
+  finish(): void {
+    this.#record = { ...this.#record, endedAt: new Date().toISOString() };
+    writeRecord(this.path, this.#record);
+  }
+
+  release(): void {
+    this.lock.release();
+  }
+
+  #folder({ label, seed }: RunId): string {
+    return join(this.path, `${label}-s${seed}`);
+  }
+
+  #clear(run: RunId): void {
+    const folder = this.#folder(run);
+    guardDisk(folder, () => rmSync(folder, { recursive: true, force: true }));
+  }
+}
+
+/** Earlier entries, those to be trained now as QUEUED, in the order of the plan. */
+function queue({ previous, runs }: ExperimentPlan): RunEntry[] {
+  const kept = (previous?.runs ?? []).filter(
+    (entry) => !runs.some((run) => !run.done && sameRun(run, entry)),
+  );
+  const planned = runs.map(({ label, seed, done }): RunEntry => {
+    const earlier = done && kept.find((entry) => sameRun(entry, { label, seed }));
+    return earlier || { label, seed, status: 'QUEUED' };
+  });
+  const others = kept.filter((entry) => !planned.some((run) => sameRun(run, entry)));
+  return [...planned, ...others];
+}
+
+/** Numbers of one directory must be comparable: same backend, same data. */
+function checkContinuity(
+  path: string,
+  previous: RunRecord,
+  fresh: RunRecord,
+  plan: ExperimentPlan,
+): void {
+  const replaced = previous.runs.every((entry) =>
+    plan.runs.some((run) => !run.done && sameRun(run, entry)),
+  );
+  if (replaced) return;
+  if (previous.backend.name !== fresh.backend.name) {
+    throw new UsageError(
+      `the results in ${path} were computed on the backend "${previous.backend.name}", not "${fresh.backend.name}". ` +
+        `Go on with --backend ${previous.backend.name}, or write elsewhere with --out DIR`,
+    );
+  }
+  if (JSON.stringify(previous.dataset) !== JSON.stringify(fresh.dataset)) {
+    throw new UsageError(
+      `the results in ${path} were computed from other data (the checksums in run.json differ). ` +
+        'Add --overwrite to train everything anew, or write elsewhere with --out DIR',
+    );
+  }
+}

@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { BackendReport } from '../backend/backend.js';
+import type { Dataset } from '../data/dataset.js';
+import { UsageError } from '../errors.js';
+import { writeFileAtomic } from './atomic.js';
+import type { RunId, RunStatus, RunSummary } from './events.js';
+import type { Experiment } from './experiment.js';
+import type { Provenance } from './provenance.js';
+
+/** State of one training run in run.json. Times are ISO 8601, UTC. */
+export interface RunEntry extends RunId {
+  readonly status: RunStatus;
+  readonly startedAt?: string;
+  readonly endedAt?: string;
+  readonly error?: string;
+  readonly summary?: RunSummary;
+}
+
+/** Content of run.json: where the numbers of a run directory come from, and how far they are. */
+export interface RunRecord extends Provenance {
+  readonly experiment: {
+    readonly name: string;
+    readonly hash: string;
+    readonly dataset: string;
+    readonly network: {
+      readonly widths: readonly number[];
+      readonly activations: readonly string[];
+    };
+  };
+  readonly backend: BackendReport;
+  /** SHA-256 of each file of the data set, or of the generated one. */
+  readonly dataset: { readonly name: string; readonly sha256: Readonly<Record<string, string>> };
+  /** First start of the experiment in this directory, and end of the last session (absent while it runs). */
+  readonly startedAt: string;
+  readonly endedAt?: string;
+  readonly runs: readonly RunEntry[];
+}
+
+export const recordName = 'run.json';
+
+export function newRecord(
+  experiment: Experiment,
+  provenance: Provenance,
+  backend: BackendReport,
+  dataset: Dataset,
+): RunRecord {
+  const { name, hash, network } = experiment;
+  return {
+    ...provenance,
+    experiment: {
+      name,
+      hash,
+      dataset: experiment.dataset.name,
+      network: { widths: network.widths, activations: network.activations },
+    },
+    backend,
+    dataset: { name: dataset.name, sha256: dataset.sha256 },
+    startedAt: new Date().toISOString(),
+    runs: [],
+  };
+}
+
+/** @throws DiskError */
+export function writeRecord(directory: string, record: RunRecord): void {
+  writeFileAtomic(join(directory, recordName), `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/**
+ * @returns undefined when the directory has no run.json
+ * @throws UsageError when there is one that this program did not write
+ */
+export function readRecord(directory: string): RunRecord | undefined {
+  const path = join(directory, recordName);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new UsageError(`${path} cannot be read (${message}). Choose another --out DIR`);
+  }
+  try {
+    const record: RunRecord = JSON.parse(text);
+    if (typeof record.experiment.hash === 'string' && Array.isArray(record.runs)) return record;
+  } catch {
+    // falls through to the message below
+  }
+  throw new UsageError(
+    `${path} is damaged, or no run record of this program. Move it away, or choose another --out DIR`,
+  );
+}
+
+export function sameRun(a: RunId, b: RunId): boolean {
+  return a.label === b.label && a.seed === b.seed;
+}

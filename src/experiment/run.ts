@@ -1,0 +1,164 @@
+import { startBackend } from '../backend/select.js';
+import { BatchSource } from '../data/batches.js';
+import type { Dataset, LoadOptions } from '../data/dataset.js';
+import { loadDataset } from '../data/load.js';
+import { buildNetwork } from '../network/network.js';
+import { Evaluator } from './evaluate.js';
+import type { ExperimentEvent } from './events.js';
+import type { Experiment } from './experiment.js';
+import { type ExperimentPlan, type PlannedRun, type PlanOptions, planExperiment } from './plan.js';
+import { collectProvenance } from './provenance.js';
+import { RunDirectory } from './run-directory.js';
+import { newRecord, type RunEntry, sameRun } from './run-record.js';
+import { superviseRun } from './supervise.js';
+
+export interface ExperimentOptions
+  extends PlanOptions,
+    Pick<LoadOptions, 'dataDir' | 'cacheDir' | 'offline'> {
+  /** Replaces the config's backend. */
+  readonly backend?: string;
+  /** Stop at the first run that fails, rather than train the others. */
+  readonly failFast?: boolean;
+  /** Stops after the batch at work; runs are left INTERRUPTED or QUEUED. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ExperimentResult {
+  readonly directory: string;
+  readonly status: 'completed' | 'failed' | 'interrupted';
+  /** Every run in run.json, the ones selected now first; `status` above speaks of those alone. */
+  readonly runs: readonly RunEntry[];
+  /** Figure, report and summary files; empty when interrupted. */
+  readonly files: readonly string[];
+}
+
+type Emit = (event: ExperimentEvent) => void;
+
+/**
+ * Trains every selected (method, seed) of an experiment and writes its run directory. Nothing is
+ * written before the backend runs and the data is there. A run that fails does not stop the others.
+ *
+ * @param emit hears of progress; the engine itself prints nothing
+ * @throws UsageError, EnvironmentError, DataError before anything is written; RunError when another
+ *   process holds the directory, the disk fails or the backend breaks down; other errors are bugs
+ */
+export async function runExperiment(
+  experiment: Experiment,
+  options: ExperimentOptions = {},
+  emit: Emit = () => {},
+): Promise<ExperimentResult> {
+  let plan = planExperiment(experiment, options);
+  if (plan.runs.every(({ done }) => done)) {
+    emit({ type: 'directory', path: plan.directory });
+    return finish(plan, plan.previous?.runs ?? [], emit);
+  }
+
+  const backend = await startBackend(options.backend ?? experiment.backend);
+  emit({ type: 'backend', ...backend });
+  const dataset = await load(experiment, options, emit);
+  if (dataset === undefined) return { ...plan, status: 'interrupted', runs: [], files: [] };
+
+  const fresh = newRecord(experiment, await collectProvenance(), backend, dataset);
+  const replan = () => planExperiment(experiment, options);
+  const opened = RunDirectory.open(plan.directory, experiment, replan, fresh);
+  const { directory } = opened;
+  plan = opened.plan;
+  try {
+    emit({ type: 'directory', path: directory.path });
+    await trainAll(experiment, plan, dataset, directory, options, emit);
+    directory.finish();
+    return await finish(plan, directory.record.runs, emit, options.signal?.aborted);
+  } finally {
+    directory.release();
+  }
+}
+
+async function load(
+  experiment: Experiment,
+  { dataDir, cacheDir, offline, signal }: ExperimentOptions,
+  emit: Emit,
+): Promise<Dataset | undefined> {
+  try {
+    const dataset = await loadDataset(experiment.dataset, {
+      dataDir,
+      cacheDir,
+      offline,
+      signal,
+      onProgress: (progress) => emit({ type: 'download', progress }),
+      onWarning: (message) => emit({ type: 'warning', message }),
+    });
+    emit({
+      type: 'dataset',
+      name: dataset.name,
+      train: dataset.train.count,
+      validation: dataset.validation?.count ?? 0,
+      test: dataset.test.count,
+    });
+    return signal?.aborted ? undefined : dataset;
+  } catch (error) {
+    if (signal?.aborted) return undefined;
+    throw error;
+  }
+}
+
+async function trainAll(
+  experiment: Experiment,
+  plan: ExperimentPlan,
+  dataset: Dataset,
+  directory: RunDirectory,
+  options: ExperimentOptions,
+  emit: Emit,
+): Promise<void> {
+  const network = buildNetwork(experiment.network);
+  const evaluator = (split: Dataset['test']) =>
+    new Evaluator(split, dataset, network, experiment.loss);
+  const evaluators = {
+    test: experiment.evaluate.test === 'never' ? undefined : evaluator(dataset.test),
+    validation: dataset.validation && evaluator(dataset.validation),
+  };
+  const source = new BatchSource(dataset.train, experiment.batchSize, experiment.seeds[0]);
+  const batches = experiment.epochs * source.batchesPerEpoch;
+  const warm = new Set<string>();
+  try {
+    for (const [index, run] of plan.runs.entries()) {
+      if (options.signal?.aborted) return;
+      if (run.done) {
+        emit({ type: 'run-skipped', run: id(run), reason: 'completed earlier' });
+        continue;
+      }
+      emit({ type: 'run-started', run: id(run), index, runs: plan.runs.length, batches });
+      const { method } = run;
+      const job = { experiment, method, run: id(run), dataset, network, evaluators, emit };
+      const warmUp = !warm.has(run.label);
+      warm.add(run.label);
+      const status = await superviseRun({ ...job, warmUp, signal: options.signal }, directory);
+      if (status === 'FAILED' && options.failFast) return;
+    }
+  } finally {
+    evaluators.test?.dispose();
+    evaluators.validation?.dispose();
+  }
+}
+
+async function finish(
+  plan: ExperimentPlan,
+  runs: readonly RunEntry[],
+  emit: Emit,
+  interrupted = false,
+): Promise<ExperimentResult> {
+  const { directory } = plan;
+  const selected = runs.filter((entry) => plan.runs.some((run) => sameRun(entry, run)));
+  const unfinished = selected.some(({ status }) => status === 'INTERRUPTED' || status === 'QUEUED');
+  if (interrupted && unfinished) return { directory, status: 'interrupted', runs, files: [] };
+
+  // Drawing needs libraries that training does not.
+  const { writeReport } = await import('../report/write-report.js');
+  const files = await writeReport(directory);
+  emit({ type: 'figure', paths: files });
+  const completed = selected.every(({ status }) => status === 'COMPLETED');
+  return { directory, status: completed ? 'completed' : 'failed', runs, files };
+}
+
+function id({ label, seed }: PlannedRun): { label: string; seed: number } {
+  return { label, seed };
+}

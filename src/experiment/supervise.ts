@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs';
+import * as tf from '@tensorflow/tfjs';
+import { FlnError, RunError } from '../errors.js';
+import { readMetrics } from '../report/metrics-file.js';
+import { summarise } from '../report/summary.js';
+import { DiskError } from './disk.js';
+import type { RunId, RunStatus, RunSummary } from './events.js';
+import type { RunDirectory } from './run-directory.js';
+import { type TrainingJob, train } from './train.js';
+
+/** The backend is unusable from now on, for every run of this process. */
+export class BackendFailure extends RunError {
+  override name = 'BackendFailure';
+}
+
+/**
+ * Trains one run and keeps its entry in run.json up to date.
+ * @returns FAILED when this run alone went wrong: the reason is in its entry and was emitted
+ * @throws DiskError and BackendFailure, which no later run would escape; other errors are bugs
+ */
+export async function superviseRun(
+  job: Omit<TrainingJob, 'metricsPath'>,
+  directory: RunDirectory,
+): Promise<RunStatus> {
+  const { run, emit } = job;
+  const metricsPath = directory.metricsPath(run);
+  const startedAt = new Date().toISOString();
+  directory.update({ ...run, status: 'RUNNING', startedAt });
+  const end = (status: RunStatus, error?: string) => {
+    const endedAt = new Date().toISOString();
+    const summary = summaryOf(metricsPath, run, status, error);
+    directory.update({ ...run, status, startedAt, endedAt, error, summary });
+    return summary;
+  };
+
+  const tensorsBefore = tf.memory().numTensors;
+  try {
+    const status = await train({ ...job, metricsPath });
+    const summary = end(status);
+    if (status === 'COMPLETED') emit({ type: 'run-finished', run, summary });
+    else emit({ type: 'run-interrupted', run, batch: summary.batches });
+    warnOfLeaks(job, tf.memory().numTensors - tensorsBefore);
+    return status;
+  } catch (thrown) {
+    const error = asBackendFailure(thrown);
+    const message = error instanceof Error ? error.message : String(error);
+    try {
+      end('FAILED', message);
+    } catch (second) {
+      // A disk that refused the metrics refuses run.json as well: the first message says it all.
+      if (!(error instanceof DiskError)) throw second;
+    }
+    const isolated = error instanceof FlnError && !(error instanceof DiskError);
+    if (!isolated || error instanceof BackendFailure) throw error;
+    emit({ type: 'run-failed', run, message });
+    return 'FAILED';
+  }
+}
+
+function summaryOf(path: string, run: RunId, status: RunStatus, error?: string): RunSummary {
+  const metrics = existsSync(path) ? readMetrics(path).metrics : { rows: 0, columns: {} };
+  return summarise({ ...metrics, method: run.label, seed: run.seed }, status, error);
+}
+
+function warnOfLeaks({ run, emit }: Pick<TrainingJob, 'run' | 'emit'>, tensors: number): void {
+  if (tensors === 0) return;
+  const who = `${run.label}, seed ${run.seed}`;
+  emit({
+    type: 'warning',
+    message: `${who}: ${tensors} tensors leaked; this is a bug, please report it`,
+  });
+}
+
+/** A WebAssembly trap leaves the backend's memory in an unknown state; nearly always it ran out. */
+function asBackendFailure(error: unknown): unknown {
+  if (!(error instanceof Error) || error.name !== 'RuntimeError') return error;
+  return new BackendFailure(
+    `the backend broke down (${error.message}), most likely because it ran out of memory. ` +
+      'Try a smaller batchSize or network. Completed runs are kept: go on with --resume',
+    { cause: error },
+  );
+}

@@ -1,0 +1,153 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import * as tf from '@tensorflow/tfjs';
+import { BatchSource, gatherRows, oneHot } from '../data/batches.js';
+import type { Dataset } from '../data/dataset.js';
+import type { Batch, MethodContext, StepMetrics, TrainingData } from '../methods/method.js';
+import type { Network, Parameters } from '../network/network.js';
+import { Random } from '../random.js';
+import type { Evaluation, Evaluator } from './evaluate.js';
+import type { ExperimentEvent, RunId } from './events.js';
+import type { Experiment, ResolvedMethod } from './experiment.js';
+import { checkFinite } from './finite.js';
+import { metricsColumns, metricsRow } from './metrics-row.js';
+import { MetricsWriter } from './metrics-writer.js';
+
+/** One (method, seed) to train. */
+export interface TrainingJob {
+  readonly experiment: Experiment;
+  readonly method: ResolvedMethod;
+  readonly run: RunId;
+  readonly dataset: Dataset;
+  readonly network: Network;
+  readonly evaluators: { readonly test?: Evaluator; readonly validation?: Evaluator };
+  /** Where metrics.csv goes. */
+  readonly metricsPath: string;
+  /** Whether to run the kernels once on throw-away weights first, so that start-up costs are not billed. */
+  readonly warmUp: boolean;
+  readonly emit: (event: ExperimentEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The training loop, the only one: every method runs through it.
+ *
+ * Training time (`wall_s`) is the method's set-up, the gathering of batches and the steps; warm-up,
+ * evaluation and writing are left out.
+ *
+ * @returns INTERRUPTED when the signal was raised: the batch at work is finished first
+ * @throws RunError when numbers stop being finite, and what the method throws
+ */
+export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTED'> {
+  const { experiment, method, run, dataset, network, emit, signal } = job;
+  const source = new BatchSource(dataset.train, experiment.batchSize, run.seed);
+  const totalBatches = experiment.epochs * source.batchesPerEpoch;
+  const data = trainingData(dataset);
+  const context = (stream: string): MethodContext<unknown> => ({
+    config: method.config,
+    network,
+    loss: experiment.loss,
+    train: data,
+    batchSize: source.indices(0).length,
+    totalBatches,
+    random: new Random(run.seed, stream),
+  });
+  const implementation = await method.definition.load();
+
+  if (job.warmUp) {
+    const throwaway = await implementation.init(context('warm-up') as never);
+    try {
+      for (let t = 0; t < Math.min(2, totalBatches); t++) {
+        await withBatch(dataset, data, source.indices(t), (batch) => throwaway.step(batch));
+      }
+    } finally {
+      throwaway.dispose();
+    }
+  }
+
+  let started = performance.now();
+  const trainer = await implementation.init(context('init') as never);
+  let wallMs = performance.now() - started;
+  let writer: MetricsWriter | undefined;
+  try {
+    writer = new MetricsWriter(
+      job.metricsPath,
+      metricsColumns(dataset.validation !== undefined, trainer.columns),
+    );
+    let lastTurn = performance.now();
+    for (let batch = 1; batch <= totalBatches; batch++) {
+      started = performance.now();
+      const indices = source.indices(batch - 1);
+      const step = await withBatch(dataset, data, indices, (rows) => trainer.step(rows));
+      const stepMs = performance.now() - started;
+      wallMs += stepMs;
+
+      const epoch = Math.ceil(batch / source.batchesPerEpoch);
+      const place = { run, batch, epoch };
+      checkFinite(
+        { 'training loss': step.loss, objective: step.objective, residual: step.residual },
+        place,
+        method,
+      );
+      emit({ type: 'batch', run, batch, epoch, loss: step.loss, accuracy: step.accuracy });
+
+      const evaluated = await evaluate(job, trainer.parameters(), batch, totalBatches);
+      const { test, validation } = evaluated;
+      checkFinite({ 'test loss': test?.loss, 'validation loss': validation?.loss }, place, method);
+      writer.append(metricsRow({ ...place, wallMs, stepMs, step, test, validation }));
+      if (test || validation) {
+        writer.flush();
+        emit({ type: 'evaluation', run, batch, test, validation });
+      }
+
+      // A step may never leave this turn of the event loop: let signals and timers in.
+      if (signal?.aborted || performance.now() - lastTurn > 50) {
+        await nextTurn();
+        lastTurn = performance.now();
+      }
+      if (signal?.aborted && batch < totalBatches) return 'INTERRUPTED';
+    }
+    return 'COMPLETED';
+  } finally {
+    trainer.dispose();
+    writer?.close();
+  }
+}
+
+function trainingData({ train, levels, shape }: Dataset): TrainingData {
+  const features = shape[0] * shape[1] * shape[2];
+  return {
+    split: train,
+    rows: (indices) => tf.tensor2d(gatherRows(train, indices, levels), [indices.length, features]),
+  };
+}
+
+async function withBatch(
+  { train, classes }: Dataset,
+  data: TrainingData,
+  indices: Uint32Array,
+  step: (batch: Batch) => Promise<StepMetrics>,
+): Promise<StepMetrics> {
+  const x = data.rows(indices);
+  const y = tf.tensor2d(oneHot(train.labels, indices, classes), [indices.length, classes]);
+  try {
+    return await step({ x, y, indices });
+  } finally {
+    tf.dispose([x, y]);
+  }
+}
+
+async function evaluate(
+  { experiment, evaluators }: TrainingJob,
+  parameters: Parameters,
+  batch: number,
+  totalBatches: number,
+): Promise<{ test?: Evaluation; validation?: Evaluation }> {
+  const { every, test } = experiment.evaluate;
+  const last = batch === totalBatches;
+  if (batch !== 1 && batch % every !== 0 && !last) return {};
+  const testNow = test === 'every' || (test === 'last' && last);
+  return {
+    test: testNow ? await evaluators.test?.evaluate(parameters) : undefined,
+    validation: await evaluators.validation?.evaluate(parameters),
+  };
+}
