@@ -56,7 +56,9 @@ export async function runExperiment(
   const backend = await startBackend(options.backend ?? experiment.backend);
   emit({ type: 'backend', ...backend });
   const dataset = await load(experiment, options, emit);
-  if (dataset === undefined) return { ...plan, status: 'interrupted', runs: [], files: [] };
+  if (dataset === undefined) {
+    return { directory: plan.directory, status: 'interrupted', runs: [], files: [] };
+  }
 
   const fresh = newRecord(experiment, await collectProvenance(), backend, dataset);
   const replan = () => planExperiment(experiment, options);

@@ -1,0 +1,113 @@
+import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
+import { UsageError } from '../../errors.js';
+import type { PlanOptions } from '../../experiment/plan.js';
+import type { ExperimentOptions } from '../../experiment/run.js';
+import { progressModes } from '../render/mode.js';
+import { listOf, numbersOf, once } from './values.js';
+
+const options = {
+  out: {
+    type: 'string',
+    describe: 'run directory; default results/NAME/CONFIG-HASH',
+    coerce: once('out'),
+  },
+  'data-dir': {
+    type: 'string',
+    describe: 'folder with data files, searched before the cache (also FLN_DATA_DIR)',
+    coerce: once('data-dir'),
+  },
+  backend: {
+    type: 'string',
+    describe: 'auto, wasm or cpu; replaces the one in the config',
+    coerce: once('backend'),
+  },
+  only: { type: 'string', describe: 'train these methods only: LABEL,...', coerce: listOf },
+  seeds: {
+    type: 'string',
+    describe: "train these of the config's seeds only: 1,2",
+    coerce: numbersOf('seeds'),
+  },
+  resume: {
+    type: 'boolean',
+    describe: 'keep the completed runs of the run directory, train the others from their start',
+  },
+  overwrite: { type: 'boolean', describe: 'train anew what the run directory already holds' },
+  'fail-fast': { type: 'boolean', describe: 'stop at the first run that fails' },
+  offline: { type: 'boolean', describe: 'never download' },
+  'dry-run': { type: 'boolean', describe: 'check everything, say what would run, write nothing' },
+  'print-config': {
+    type: 'boolean',
+    describe: 'print the resolved config, with the origin of each value',
+  },
+  json: { type: 'boolean', describe: 'print the result as JSON, and nothing else, on stdout' },
+  progress: {
+    choices: progressModes,
+    default: 'auto' as const,
+    describe: 'auto: bars on a terminal, else lines',
+  },
+} as const;
+
+type RunArguments = InferredOptionTypes<typeof options> & {
+  config: string;
+  overrides: string[];
+};
+
+/** `fln run CONFIG [path=value ...]` */
+export const runCommand: CommandModule<object, RunArguments> = {
+  command: 'run <config> [overrides..]',
+  describe: 'train the methods of an experiment, write CSVs, draw the figure',
+  builder: (parser) =>
+    parser
+      .positional('config', { type: 'string', describe: 'YAML or JSON file', demandOption: true })
+      .positional('overrides', {
+        type: 'string',
+        array: true,
+        default: [] as string[],
+        describe: 'values to change: epochs=2 methods.adam.learningRate=0.01',
+      })
+      .options(options) as never,
+  handler: runHandler,
+};
+
+async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void> {
+  const { loadExperiment, printConfig } = await import('../../config/index.js');
+  const backend = args.backend === undefined ? [] : [await backendOverride(args.backend)];
+  const loaded = loadExperiment(args.config, [...args.overrides, ...backend]);
+  if (args.printConfig) {
+    const { resolved } = loaded.experiment;
+    write(args.json ? `${JSON.stringify(resolved, null, 2)}\n` : printConfig(loaded));
+    return;
+  }
+
+  const plan: PlanOptions = {
+    outDir: args.out,
+    only: args.only,
+    seeds: args.seeds,
+    resume: args.resume,
+    overwrite: args.overwrite,
+  };
+  const data = { dataDir: args.dataDir, offline: args.offline };
+  if (args.dryRun) {
+    const { checkExperiment, formatCheck } = await import('../render/dry-run.js');
+    const check = await checkExperiment(loaded.experiment, { ...plan, ...data });
+    write(args.json ? `${JSON.stringify(check, null, 2)}\n` : formatCheck(check));
+    return;
+  }
+  const all: ExperimentOptions = { ...plan, ...data, failFast: args.failFast };
+  const { trainAndPrint } = await import('../train-and-print.js');
+  process.exitCode = await trainAndPrint(loaded.experiment, all, args);
+}
+
+/** The backend belongs to the config, so that config.yaml and the run directory tell it. */
+async function backendOverride(name: string): Promise<string> {
+  const { backendNames } = await import('../../backend/registry.js');
+  const names = ['auto', ...backendNames];
+  if (names.includes(name)) return `backend=${name}`;
+  throw new UsageError(
+    `--backend: there is no backend "${name}"; choose one of ${names.join(', ')}`,
+  );
+}
+
+function write(text: string): void {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+}

@@ -1,0 +1,41 @@
+import cliProgress from 'cli-progress';
+import { percent } from './format.js';
+import type { RunDisplay } from './progress.js';
+
+/** One progress bar per run on stderr, for terminals. */
+export function createBar(labels: readonly string[]): RunDisplay {
+  const width = Math.max(...labels.map((label) => label.length));
+  let bar: cliProgress.SingleBar | undefined;
+  let accuracy = '  –    ';
+  return {
+    start(_run, heading, batches) {
+      accuracy = '  –    ';
+      bar = new cliProgress.SingleBar({
+        stream: process.stderr,
+        format: `{heading} {bar} {value}/{total}  loss {loss}  accuracy {accuracy}  {eta_formatted} left`,
+        barsize: 20,
+        barCompleteChar: '█',
+        barIncompleteChar: '░',
+        fps: 8,
+        // A finished bar makes room for the run's result line.
+        clearOnComplete: true,
+        stopOnComplete: false,
+        // Nothing to restore when the process is stopped at once.
+        hideCursor: false,
+        gracefulExit: false,
+      });
+      const padded = heading.padEnd(width + '[10/10] , seed 10'.length);
+      bar.start(batches, 0, { heading: padded, loss: '–', accuracy });
+    },
+    batch(batch, loss) {
+      bar?.update(batch, { loss: loss.toPrecision(3).padEnd(7), accuracy });
+    },
+    accuracy(value) {
+      accuracy = percent(value);
+    },
+    stop() {
+      bar?.stop();
+      bar = undefined;
+    },
+  };
+}

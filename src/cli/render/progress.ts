@@ -1,0 +1,127 @@
+import type { DownloadProgress } from '../../data/dataset.js';
+import type { ExperimentEvent, RunId } from '../../experiment/events.js';
+import { createBar } from './bar.js';
+import { grouped, megabytes, percent, runName, shortPath } from './format.js';
+
+/** Shows the events of the engine. */
+export interface ProgressRenderer {
+  readonly listen: (event: ExperimentEvent) => void;
+  /** Takes a bar off the line it draws on, so that other text can be printed. */
+  readonly pause: () => void;
+}
+
+/** The moving part of progress: one run at a time. */
+export interface RunDisplay {
+  start(run: RunId, heading: string, batches: number): void;
+  batch(batch: number, loss: number): void;
+  accuracy(value: number): void;
+  stop(): void;
+}
+
+/**
+ * @param note prints one line
+ * @param labels of all methods, for alignment
+ */
+export function createProgress(
+  mode: 'bar' | 'text' | 'none',
+  note: (text: string) => void,
+  labels: readonly string[],
+): ProgressRenderer {
+  if (mode === 'none') {
+    const listen = (event: ExperimentEvent) => {
+      if (event.type === 'warning') note(`warning: ${event.message}`);
+    };
+    return { listen, pause: () => {} };
+  }
+  const display = mode === 'bar' ? createBar(labels) : createLines(note);
+  const download = downloadLines(note);
+  let heading = '';
+  const listen = (event: ExperimentEvent) => {
+    switch (event.type) {
+      case 'download':
+        return download(event.progress);
+      case 'dataset': {
+        const validation = event.validation > 0 ? `, ${grouped(event.validation)} validation` : '';
+        return note(
+          `Data: ${event.name}, ${grouped(event.train)} training${validation} and ${grouped(event.test)} test images`,
+        );
+      }
+      case 'backend':
+        return note(`Backend: ${event.name} ${event.version} (${event.detail})`);
+      case 'directory':
+        return note(`Results: ${shortPath(event.path)}`);
+      case 'run-skipped':
+        return note(`${runName(event.run)}: ${event.reason}, kept`);
+      case 'run-started':
+        heading = `[${event.index + 1}/${event.runs}] ${runName(event.run)}`;
+        return display.start(event.run, heading, event.batches);
+      case 'batch':
+        return display.batch(event.batch, event.loss);
+      case 'evaluation': {
+        const measured = event.test ?? event.validation;
+        return measured && display.accuracy(measured.accuracy);
+      }
+      case 'run-finished': {
+        display.stop();
+        const { finalTestAccuracy: test, finalValidationAccuracy: validation } = event.summary;
+        const result = [
+          test !== undefined && `test accuracy ${percent(test)}`,
+          validation !== undefined && `validation accuracy ${percent(validation)}`,
+          `${event.summary.wallSeconds.toFixed(1)} s of training`,
+        ];
+        return note(`${heading}: ${result.filter((part) => part !== false).join(', ')}`);
+      }
+      case 'run-failed':
+        display.stop();
+        return note(`${heading}: FAILED, the reason is below`);
+      case 'run-interrupted':
+        display.stop();
+        return note(`${heading}: interrupted after batch ${event.batch}`);
+      case 'warning':
+        return note(`warning: ${event.message}`);
+      case 'figure':
+        return undefined;
+    }
+  };
+  return { listen, pause: () => display.stop() };
+}
+
+/** A line every tenth of a run. */
+function createLines(note: (text: string) => void): RunDisplay {
+  let heading = '';
+  let batches = 0;
+  let tenths = 0;
+  let accuracy = '';
+  return {
+    start(_run, title, total) {
+      heading = title;
+      batches = total;
+      tenths = 0;
+      accuracy = '';
+    },
+    batch(batch, loss) {
+      const reached = Math.floor((10 * batch) / batches);
+      // The end has its own line.
+      if (reached <= tenths || batch === batches) return;
+      tenths = reached;
+      const share = Math.round((100 * batch) / batches);
+      note(
+        `${heading}: batch ${batch}/${batches} (${share} %), loss ${loss.toPrecision(3)}${accuracy}`,
+      );
+    },
+    accuracy(value) {
+      accuracy = `, accuracy ${percent(value)}`;
+    },
+    stop() {},
+  };
+}
+
+/** A line when a file starts, and one when it is there. */
+function downloadLines(note: (text: string) => void): (progress: DownloadProgress) => void {
+  const started = new Set<string>();
+  return ({ file, url, total }) => {
+    if (started.has(url)) return;
+    started.add(url);
+    note(`Downloading ${file}${total === undefined ? '' : ` (${megabytes(total)})`} from ${url}`);
+  };
+}

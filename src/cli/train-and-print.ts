@@ -1,0 +1,41 @@
+import { ExitCode } from '../errors.js';
+import type { Experiment } from '../experiment/experiment.js';
+import { type ExperimentOptions, runExperiment } from '../experiment/run.js';
+import { interruptible } from './interrupt.js';
+import { type ProgressMode, resolveMode } from './render/mode.js';
+import { createProgress } from './render/progress.js';
+import { formatResult, notes, resultJson } from './render/result.js';
+
+/**
+ * Runs an experiment with progress on stderr, and its result on stdout.
+ * @returns the exit code
+ */
+export async function trainAndPrint(
+  experiment: Experiment,
+  options: ExperimentOptions,
+  { progress, json = false }: { readonly progress: ProgressMode; readonly json?: boolean },
+): Promise<ExitCode> {
+  const note = (text: string) => process.stderr.write(`${text}\n`);
+  const labels = experiment.methods.map(({ label }) => label);
+  const renderer = createProgress(resolveMode(progress, json, process.stderr), note, labels);
+  const onFirst = () => {
+    renderer.pause();
+    note('Stopping after this batch; press Ctrl-C again to stop at once.');
+  };
+  try {
+    const result = await interruptible(onFirst, (signal) =>
+      runExperiment(experiment, { ...options, signal }, renderer.listen),
+    );
+    renderer.pause();
+    const code = {
+      completed: ExitCode.ok,
+      failed: ExitCode.runFailed,
+      interrupted: ExitCode.interrupted,
+    }[result.status];
+    process.stdout.write(json ? resultJson(result, code) : formatResult(result));
+    for (const text of notes(result)) note(text);
+    return code;
+  } finally {
+    renderer.pause();
+  }
+}

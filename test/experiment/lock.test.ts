@@ -1,0 +1,64 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { lockDirectory, lockName } from '../../src/experiment/lock.js';
+import { temporaryFolder } from './tiny.js';
+
+const holder = (fields: object) =>
+  JSON.stringify({
+    host: hostname(),
+    startedAt: '2026-01-01T00:00:00Z',
+    token: 'other',
+    ...fields,
+  });
+
+describe('lockDirectory', () => {
+  it('refuses a second holder until the first releases', () => {
+    const folder = temporaryFolder();
+    const lock = lockDirectory(folder);
+    expect(() => lockDirectory(folder)).toThrow(`process ${process.pid} on ${hostname()} (since `);
+    expect(() => lockDirectory(folder)).toThrow('--out DIR');
+    lock.release();
+    expect(existsSync(join(folder, lockName))).toBe(false);
+    lockDirectory(folder).release();
+  });
+
+  it('takes over the lock of a process that died on this machine', () => {
+    const folder = temporaryFolder();
+    const { pid } = spawnSync(process.execPath, ['-e', '']);
+    writeFileSync(join(folder, lockName), holder({ pid }));
+    const lock = lockDirectory(folder);
+    expect(JSON.parse(readFileSync(join(folder, lockName), 'utf8')).pid).toBe(process.pid);
+    lock.release();
+  });
+
+  it('takes over a lock with its own process number that it does not hold', () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, lockName), holder({ pid: process.pid }));
+    lockDirectory(folder).release();
+  });
+
+  it('respects a living process, another machine and an unreadable lock', () => {
+    for (const content of [
+      holder({ pid: process.ppid }),
+      holder({ pid: 1, host: `not-${hostname()}` }),
+      '',
+      'null',
+    ]) {
+      const folder = temporaryFolder();
+      writeFileSync(join(folder, lockName), content);
+      expect(() => lockDirectory(folder)).toThrow(/is writing into .* delete .*lock$/);
+      expect(readFileSync(join(folder, lockName), 'utf8')).toBe(content);
+    }
+  });
+
+  it('does not remove a lock that somebody else took over meanwhile', () => {
+    const folder = temporaryFolder();
+    const lock = lockDirectory(folder);
+    writeFileSync(join(folder, lockName), holder({ pid: process.ppid }));
+    lock.release();
+    expect(existsSync(join(folder, lockName))).toBe(true);
+  });
+});
