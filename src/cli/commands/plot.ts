@@ -1,0 +1,85 @@
+import { existsSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import type { CommandModule } from 'yargs';
+import { UsageError } from '../../errors.js';
+import type { Problem, RunDirectory } from '../../report/run-directory.js';
+
+interface PlotArguments {
+  dirs: string[];
+  out?: string;
+  title?: string;
+  json: boolean;
+}
+
+export const plotCommand: CommandModule<object, PlotArguments> = {
+  command: 'plot <dirs..>',
+  describe: 'Draw figures and a report from the CSVs of one or more run directories',
+  builder: (yargs) =>
+    yargs
+      .positional('dirs', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'run directories, or folders that hold some; several are overlaid',
+      })
+      .option('out', {
+        type: 'string',
+        requiresArg: true,
+        describe:
+          'path of the figure without extension, or an existing folder [default: into the run directory; several: the current folder]',
+      })
+      .option('title', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'title of the figure [default: name of the experiment]',
+      })
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'print the files written and the problems met as JSON',
+      })
+      .example('$0 plot results/mnist-mlp', 'redraw the figure of a run in its directory')
+      .example('$0 plot results/a results/b --out a-and-b', 'a-and-b.svg, .png and .html') as never,
+  handler: plot,
+};
+
+async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
+  // Vega and the rest load only now, so that --help answers at once.
+  const { loadRuns } = await import('../../report/run-directory.js');
+  const { writeOverlay, writeReport } = await import('../../report/write-report.js');
+  const { directories, runs, problems } = loadRuns(dirs.map(String));
+  const filled = directories.filter((directory) => directory.runs.length > 0);
+  if (!runs.some(({ metrics }) => metrics.rows > 0)) throw new UsageError(nothingToDraw(problems));
+
+  const inPlace = out === undefined && filled.length === 1;
+  const files = inPlace
+    ? await writeReport(filled[0], { title })
+    : await writeOverlay(filled, basePath(out, filled), { title });
+  if (json) {
+    console.log(JSON.stringify({ files, problems }, null, 2));
+    return;
+  }
+  for (const { message } of problems) console.error(`warning: ${message}`);
+  for (const path of files) console.log(path);
+}
+
+/** Where an overlay goes: `--out`, else a name made of the experiments' in the current folder. */
+function basePath(out: string | undefined, directories: readonly RunDirectory[]): string {
+  const names = [
+    ...new Set(directories.map(({ info, path }) => info?.name ?? basename(resolve(path)))),
+  ];
+  const words = names.map((name) => name.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, ''));
+  const joined = names.length === 1 ? `${words[0]}-overlay` : words.join('-vs-');
+  const name = (joined || 'overlay').slice(0, 100);
+  if (out === undefined) return name;
+  const isFolder = /[/\\]$/.test(out) || (existsSync(out) && statSync(out).isDirectory());
+  return isFolder ? join(out, name) : out.replace(/\.(svg|png|html)$/i, '');
+}
+
+function nothingToDraw(problems: readonly Problem[]): string {
+  const reasons = problems.map(({ message }) => `\n  ${message}`).join('');
+  return (
+    `there is nothing to draw: no metrics.csv with a finished batch.${reasons}\n` +
+    'Give a directory that "fln run" has written: its path is printed at the start and end of a run.'
+  );
+}

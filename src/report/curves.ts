@@ -1,0 +1,103 @@
+import type { Run } from './run-directory.js';
+import { average } from './statistics.js';
+
+/** One point of a learning curve. Accuracies are shares in [0, 1]. */
+export interface CurvePoint {
+  readonly batch: number;
+  /** Training seconds, mean over seeds. */
+  readonly seconds: number;
+  /** Mean over seeds. */
+  readonly accuracy: number;
+  /** Smallest and largest over seeds. */
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The learning curve of one method. */
+export interface Curve {
+  readonly name: string;
+  readonly points: readonly CurvePoint[];
+  /** Seeds behind the points. */
+  readonly seeds: number;
+  /** Runs that stopped earlier than those: no part of the mean, drawn on their own. */
+  readonly partial: readonly (readonly CurvePoint[])[];
+}
+
+/** What the vertical axis shows. */
+export interface Measure {
+  readonly column: string;
+  readonly title: string;
+}
+
+const measures: readonly Measure[] = [
+  { column: 'test_accuracy', title: 'test accuracy' },
+  { column: 'validation_accuracy', title: 'validation accuracy' },
+  { column: 'train_accuracy', title: 'training accuracy, smoothed' },
+];
+
+/**
+ * The accuracy to draw: on the test set, else on the validation split, else on the training batches.
+ * A validation curve is preferred where the test set was looked at only once, at the end.
+ */
+export function chooseMeasure(runs: readonly Run[]): Measure | undefined {
+  const most = (column: string) =>
+    Math.max(0, ...runs.map((run) => measuredRows(run, column).length));
+  const [test, validation] = measures;
+  if (most(test.column) === 1 && most(validation.column) > 1) return validation;
+  return measures.find(({ column }) => most(column) > 0);
+}
+
+/** Rows of a run that hold a value of a column. */
+export function measuredRows({ metrics }: Run, column: string): number[] {
+  const rows: number[] = [];
+  metrics.columns[column]?.forEach((value, row) => {
+    if (!Number.isNaN(value)) rows.push(row);
+  });
+  return rows;
+}
+
+/**
+ * Mean and spread over seeds at every batch that all seeds measured, placed at their mean time.
+ * @param runs the seeds of one method
+ */
+export function buildCurve(name: string, runs: readonly Run[], { column }: Measure): Curve {
+  const series = runs.map((run) => readSeries(run, column)).filter((points) => points.length > 0);
+  const end = Math.max(...series.map((points) => points.at(-1)!.batch));
+  const complete = series.filter((points) => points.at(-1)!.batch === end);
+  const partial = series.filter((points) => points.at(-1)!.batch < end);
+
+  const atBatch = complete.map((points) => new Map(points.map((point) => [point.batch, point])));
+  const points = complete[0].flatMap(({ batch }) => {
+    const seeds = atBatch.flatMap((points) => points.get(batch) ?? []);
+    if (seeds.length < complete.length) return [];
+    const accuracies = seeds.map((point) => point.accuracy);
+    return {
+      batch,
+      seconds: average(seeds.map((point) => point.seconds)),
+      accuracy: average(accuracies),
+      low: Math.min(...accuracies),
+      high: Math.max(...accuracies),
+    };
+  });
+  return { name, points: thin(points), seeds: complete.length, partial: partial.map(thin) };
+}
+
+function readSeries(run: Run, column: string): CurvePoint[] {
+  const { batch, wall_s, [column]: values } = run.metrics.columns;
+  const rows = measuredRows(run, column);
+  // One batch of training data is a noisy sample; evaluations are not.
+  const window = column === 'train_accuracy' ? Math.max(1, Math.round(rows.length / 50)) : 1;
+  return rows.map((row, i) => {
+    const recent = rows.slice(Math.max(0, i + 1 - window), i + 1);
+    const accuracy = average(recent.map((r) => values[r]));
+    return { batch: batch[row], seconds: wall_s[row], accuracy, low: accuracy, high: accuracy };
+  });
+}
+
+/** At most about 400 points, more than a panel has use for: keeps the SVG small on long runs. */
+function thin(points: readonly CurvePoint[]): readonly CurvePoint[] {
+  const stride = Math.ceil(points.length / 400);
+  if (stride === 1) return points;
+  // The first points are the steep part of the curve: keep them all.
+  return points.filter((_, i) => i < 50 || i % stride === 0 || i === points.length - 1);
+}

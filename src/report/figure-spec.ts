@@ -1,0 +1,133 @@
+import type { TopLevelSpec } from 'vega-lite';
+import { type Axis, batchAxis, errorAxis, timeAxis } from './axes.js';
+import type { Curve, Measure } from './curves.js';
+import { fontFamily, labelFontSize, labelSpacing, type MeasureText } from './font.js';
+import { type PanelSettings, panelSpec, textLayer } from './panel-spec.js';
+import { duration, percent } from './text.js';
+
+export interface FigureText {
+  readonly title: string;
+  readonly subtitle: string;
+}
+
+/** A Vega-Lite specification and the size in pixels of what it draws, margins included. */
+export interface FigureSpec {
+  readonly spec: TopLevelSpec;
+  readonly width: number;
+  readonly height: number;
+  readonly padding: Margins;
+}
+
+interface Margins {
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly bottom: number;
+}
+
+const figureWidth = 1200;
+const minimumPanelWidth = 280;
+const minimumPanelHeight = 400;
+/** Room left of a panel for the vertical axis. */
+const left = 84;
+
+/**
+ * The figure: two panels, accuracy against batches and against training time, with a label at every
+ * line end instead of a legend. It is 1200 pixels wide, more where labels are very long.
+ * @param curves at least one, each with at least one point
+ */
+export function figureSpec(
+  curves: readonly Curve[],
+  measure: Measure,
+  text: FigureText,
+  measureText: MeasureText,
+): FigureSpec {
+  const panelHeight = Math.max(minimumPanelHeight, curves.length * labelSpacing);
+  const y = errorAxis(curves, panelHeight);
+  const settings = [batchPanel(curves), timePanel(curves, y)];
+  const labels = settings.flatMap(({ labelOf }) => curves.map(labelOf));
+  const right = 28 + Math.max(...labels.map((label) => measureText(label, labelFontSize)));
+  const free = (figureWidth - 2 * (left + right)) / 2;
+  const heading = headingLayers(text);
+  const textWidth = Math.max(
+    measureText(text.title, titleFontSize) * 1.15, // measured in the regular face, drawn in bold
+    measureText(text.subtitle, labelFontSize),
+  );
+  const panelWidth = Math.ceil(
+    Math.max(minimumPanelWidth, free, (textWidth - left - 2 * right) / 2),
+  );
+  const padding = { left, right: Math.ceil(right), top: 104, bottom: 56 };
+  const size = { width: panelWidth, height: panelHeight };
+  const panels = settings.map((panel) => panelSpec(curves, y, measure, size, panel));
+  const spec: TopLevelSpec = {
+    background: '#ffffff',
+    bounds: 'flush',
+    spacing: left + padding.right,
+    hconcat: [{ ...panels[0], layer: [...panels[0].layer, ...heading] }, panels[1]],
+    config,
+  };
+  return {
+    spec,
+    width: 2 * (left + panelWidth + padding.right),
+    height: padding.top + panelHeight + padding.bottom,
+    padding,
+  };
+}
+
+function batchPanel(curves: readonly Curve[]): PanelSettings {
+  return {
+    title: 'By number of batches',
+    axis: batchAxis(curves),
+    axisTitle: 'batches',
+    xOf: ({ batch }) => batch,
+    labelOf: ({ name, points, seeds, partial }) => {
+      const cut = partial.length > 0 ? `, ${seeds} of ${seeds + partial.length} seeds` : '';
+      return `${name} ${percent(points.at(-1)!.accuracy)} %${cut}`;
+    },
+  };
+}
+
+function timePanel(curves: readonly Curve[], y: Axis): PanelSettings {
+  const axis = timeAxis(curves, 1 - y.domain[0]);
+  return {
+    title: 'By training time (evaluation excluded)',
+    axis,
+    axisTitle: axis.type === 'log' ? 'seconds, log scale' : 'seconds',
+    xOf: ({ seconds }) => seconds,
+    labelOf: ({ name, points }) => `${name} ${duration(points.at(-1)!.seconds)}`,
+  };
+}
+
+/**
+ * Title and subtitle, as texts placed from the first panel's corner: Vega's own titles move with what
+ * it believes to be the extent of labels.
+ */
+function headingLayers({ title, subtitle }: FigureText) {
+  const x = 12 - left;
+  return [
+    textLayer(title, { x, y: -74, fontSize: titleFontSize, fontWeight: 'bold', color: ink }),
+    textLayer(subtitle, { x, y: -50, fontSize: labelFontSize, color: quiet }),
+  ];
+}
+
+const titleFontSize = 19;
+const ink = '#222222';
+const quiet = '#595959';
+const config: TopLevelSpec['config'] = {
+  font: fontFamily,
+  aria: false,
+  view: { stroke: null },
+  // A fixed extent: the axis title stands clear of labels of any width.
+  axisY: { minExtent: 46, maxExtent: 46 },
+  axis: {
+    labelFontSize: 12,
+    titleFontSize: 13,
+    titleFontWeight: 'normal',
+    labelColor: quiet,
+    titleColor: ink,
+    titlePadding: 10,
+    gridColor: '#e7e7e7',
+    domainColor: '#8c8c8c',
+    tickColor: '#8c8c8c',
+  },
+};

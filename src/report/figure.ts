@@ -1,0 +1,80 @@
+import { Resvg } from '@resvg/resvg-js';
+import { parse, View } from 'vega';
+import { compile } from 'vega-lite';
+import { RunError } from '../errors.js';
+import { buildCurve, chooseMeasure, measuredRows } from './curves.js';
+import { type FigureText, figureSpec } from './figure-spec.js';
+import { fontOptions, measureText } from './font.js';
+import type { Run } from './run-directory.js';
+import { groupRuns } from './series.js';
+import { escapeHtml } from './text.js';
+
+export interface Figure {
+  readonly svg: string;
+  /** Twice the size of the SVG in pixels, for print and dense screens. */
+  readonly png: Buffer;
+}
+
+/** Whether {@link drawFigure} has anything to draw. */
+export function isDrawable(runs: readonly Run[]): boolean {
+  return chooseMeasure(runs) !== undefined;
+}
+
+/**
+ * Accuracy against batches and against training time: one line a method, mean over its seeds, with
+ * the range of the seeds as a band. Draws test accuracy, or what {@link chooseMeasure} falls back to.
+ * Runs without a single value are left out.
+ * @throws RunError when no run holds any accuracy
+ */
+export async function drawFigure(runs: readonly Run[], text: FigureText): Promise<Figure> {
+  const measure = chooseMeasure(runs);
+  if (measure === undefined) {
+    throw new RunError('there is nothing to draw: no run has recorded an accuracy yet');
+  }
+  const drawn = runs.filter((run) => measuredRows(run, measure.column).length > 0);
+  const curves = groupRuns(drawn).map(({ name, runs }) => buildCurve(name, runs, measure));
+  const figure = figureSpec(curves, measure, text, measureText);
+  const compiled = compile(figure.spec, { logger: silent }).spec;
+  // The size is ours: without a canvas Vega only guesses how wide a text is.
+  const { left, right, top, bottom } = figure.padding;
+  const view = new View(
+    parse({
+      ...compiled,
+      autosize: 'none',
+      padding: figure.padding,
+      width: figure.width - left - right,
+      height: figure.height - top - bottom,
+    }),
+    { renderer: 'none', logger: silent },
+  );
+  const description = `${text.title}: ${measure.title} against batches and training time`;
+  const svg = describe(await view.toSVG(), description);
+  view.finalize();
+  return { svg, png: toPng(svg) };
+}
+
+/** Draws an SVG with the bundled font. */
+export function toPng(svg: string): Buffer {
+  return new Resvg(svg, { font: fontOptions, fitTo: { mode: 'zoom', value: 2 } }).render().asPng();
+}
+
+/** Names the picture for screen readers, and fonts of like width for machines without ours. */
+function describe(svg: string, description: string): string {
+  const named = svg.replace(
+    /^<svg([^>]*)>/,
+    (_, attributes) => `<svg${attributes} role="img"><title>${escapeHtml(description)}</title>`,
+  );
+  return named.replaceAll(
+    'font-family="DejaVu Sans"',
+    'font-family="DejaVu Sans, Verdana, sans-serif"',
+  );
+}
+
+/** Vega's remarks are for its developers; a specification that does not compile still throws. */
+const silent = {
+  level: () => silent,
+  error: () => silent,
+  warn: () => silent,
+  info: () => silent,
+  debug: () => silent,
+};

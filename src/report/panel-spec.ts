@@ -1,0 +1,178 @@
+import type { Axis, ErrorAxis } from './axes.js';
+import type { Curve, CurvePoint, Measure } from './curves.js';
+import { labelFontSize, labelSpacing } from './font.js';
+import { spreadLabels } from './label-layout.js';
+import { style } from './palette.js';
+
+/** What one panel of the figure shows along its horizontal axis. */
+export interface PanelSettings {
+  readonly title: string;
+  readonly axis: Axis;
+  readonly axisTitle: string;
+  readonly xOf: (point: CurvePoint) => number;
+  /** Text at the end of a curve. */
+  readonly labelOf: (curve: Curve) => string;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Vega-Lite unit specifications are built as plain data: their types do not narrow in a list. */
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type Layer = any;
+
+/** One panel: spread over seeds as bands, cut-off runs, mean curves, and labels at the line ends. */
+export function panelSpec(
+  curves: readonly Curve[],
+  y: ErrorAxis,
+  measure: Measure,
+  size: Size,
+  { title, axis: x, axisTitle, xOf, labelOf }: PanelSettings,
+): Layer {
+  const place = (point: CurvePoint) => ({
+    x: xOf(point),
+    y: y.error(point.accuracy),
+    low: y.error(point.low),
+    high: y.error(point.high),
+  });
+  // A curve without times has no place on the time axis.
+  const usable = (points: readonly CurvePoint[]) =>
+    points
+      .map(place)
+      .filter((point) => Number.isFinite(point.x) && (x.type !== 'log' || point.x > 0));
+  const drawn = curves
+    .map((curve, i) => ({ curve, style: style(i), points: usable(curve.points) }))
+    .filter(({ points }) => points.length > 0);
+  const below = drawn.toReversed(); // the first method is drawn last, on top
+
+  const labelY = spreadLabels(
+    drawn.map(({ points }) => size.height * (1 - y.position(points.at(-1)!.y))),
+    labelSpacing,
+    0,
+    size.height,
+  );
+  const outside = (pixels: number) => x.value(1 + pixels / size.width);
+  const labels = drawn.flatMap(({ curve, style, points }, i): Layer[] => {
+    const end = points.at(-1)!;
+    const height = y.value(1 - labelY[i] / size.height);
+    const leader = [
+      { x: end.x, y: end.y },
+      { x: x.value(1), y: end.y },
+      { x: outside(12), y: height },
+    ];
+    return [
+      {
+        data: { values: leader },
+        mark: { type: 'line', color: style.color, strokeWidth: 1, strokeDash: [1, 2] },
+      },
+      {
+        data: { values: [{ ...end, label: labelOf(curve) }] },
+        mark: {
+          type: 'point',
+          shape: style.marker,
+          filled: true,
+          size: 55,
+          opacity: 1,
+          color: style.color,
+          stroke: '#ffffff',
+          strokeWidth: 1,
+        },
+      },
+      {
+        data: { values: [{ x: outside(16), y: height, label: labelOf(curve) }] },
+        mark: {
+          type: 'text',
+          align: 'left',
+          baseline: 'middle',
+          color: style.textColor,
+          fontSize: labelFontSize,
+        },
+        encoding: { text: { field: 'label', type: 'nominal' } },
+      },
+    ];
+  });
+
+  return {
+    ...size,
+    encoding: {
+      x: { ...channel('x', x), axis: { ...ticks(x), title: axisTitle, grid: false } },
+      y: {
+        ...channel('y', y),
+        axis: { ...ticks(y), title: `${measure.title} (log scale of the error)`, domain: false },
+      },
+    },
+    layer: [
+      ...below.filter(({ curve }) => curve.seeds > 1).map(band),
+      ...below.flatMap(({ curve, style }) =>
+        curve.partial.map(usable).flatMap((points) => cutOff(points, style.color)),
+      ),
+      ...below.map(({ points, style }) => ({
+        data: { values: points },
+        mark: {
+          type: 'line',
+          clip: true,
+          color: style.color,
+          strokeWidth: 2,
+          strokeDash: style.dash,
+          strokeJoin: 'round',
+        },
+      })),
+      ...labels,
+      textLayer(title, { x: 0, y: -18, fontSize: 14, color: '#222222' }),
+    ],
+  };
+}
+
+interface Placed {
+  readonly x: number;
+  readonly y: number;
+}
+
+function band({ points, style }: { points: readonly Placed[]; style: { color: string } }): Layer {
+  return {
+    data: { values: points },
+    mark: { type: 'area', clip: true, color: style.color, opacity: 0.18 },
+    encoding: { y: { field: 'low', type: 'quantitative' }, y2: { field: 'high' } },
+  };
+}
+
+/** A run that stopped early: a thin line that ends in a cross. */
+function cutOff(points: readonly Placed[], color: string): Layer[] {
+  return [
+    { data: { values: points }, mark: { type: 'line', clip: true, color, strokeWidth: 0.8 } },
+    {
+      data: { values: points.slice(-1) },
+      mark: { type: 'point', shape: 'M-1,-1L1,1M-1,1L1,-1', color, size: 45, strokeWidth: 2 },
+    },
+  ];
+}
+
+/** A text at a fixed place: pixels from the panel's upper left corner. */
+export function textLayer(
+  text: string,
+  {
+    x,
+    y,
+    ...style
+  }: { x: number; y: number; fontSize: number; color: string; fontWeight?: 'bold' },
+): Layer {
+  return {
+    data: { values: [{ text }] },
+    mark: { type: 'text', align: 'left', baseline: 'alphabetic', ...style },
+    encoding: { x: { value: x }, y: { value: y }, text: { field: 'text', type: 'nominal' } },
+  };
+}
+
+const channel = (field: string, { type, domain }: Axis) => ({
+  field,
+  type: 'quantitative',
+  scale: { type, domain, nice: false, zero: false },
+});
+
+/** Ticks at given values with given labels. */
+function ticks({ ticks, labels }: Axis) {
+  const labelExpr = `${JSON.stringify(labels)}[indexof(${JSON.stringify(ticks)}, datum.value)]`;
+  return { values: ticks, labelExpr, labelOverlap: false, labelFlush: false };
+}

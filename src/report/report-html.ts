@@ -1,0 +1,114 @@
+import type { RunSummary } from '../experiment/events.js';
+import { styleSheet } from './report-style.js';
+import { aggregate } from './summary.js';
+import { buildTable, tableNote } from './table.js';
+import { escapeHtml } from './text.js';
+
+export interface ReportContent {
+  readonly title: string;
+  readonly subtitle: string;
+  readonly summaries: readonly RunSummary[];
+  /** The figure; absent when there was nothing to draw. */
+  readonly svg?: string;
+  /** What could not be read, in complete sentences. */
+  readonly problems: readonly string[];
+  /** One per run directory. */
+  readonly sources: readonly ReportSource[];
+}
+
+export interface ReportSource {
+  readonly name: string;
+  /** Content of run.json. */
+  readonly provenance?: unknown;
+  /** Text of config.yaml. */
+  readonly config?: string;
+}
+
+/**
+ * The report as one HTML page that requests nothing from anywhere: table, figure, failures,
+ * provenance and config. All text is escaped.
+ */
+export function reportHtml(content: ReportContent): string {
+  const { title, subtitle, svg, sources } = content;
+  const several = sources.length > 1;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>${escapeHtml(title)}</title>
+<style>
+${styleSheet}
+</style>
+</head>
+<body>
+<header>
+<h1>${escapeHtml(title)}</h1>
+<p class="subtitle">${escapeHtml(subtitle)}</p>
+</header>
+<main>
+${svg === undefined ? '<p>There is no figure: no run has recorded an accuracy.</p>' : `<div class="figure scroll">${svg}</div>`}
+${tableHtml(content.summaries)}
+${failuresHtml(content)}
+${sources.map((source) => sourceHtml(source, several)).join('\n')}
+</main>
+</body>
+</html>
+`;
+}
+
+function tableHtml(summaries: readonly RunSummary[]): string {
+  const { head, rows } = buildTable(aggregate(summaries));
+  const line = (cells: readonly string[], tag: 'th' | 'td') =>
+    `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
+  return `<h2>Results</h2>
+<div class="scroll"><table>
+<thead>${line(head, 'th')}</thead>
+<tbody>
+${rows.map((row) => line(row, 'td')).join('\n')}
+</tbody>
+</table></div>
+<p class="note">${escapeHtml(tableNote)}.</p>`;
+}
+
+function failuresHtml({ summaries, problems }: ReportContent): string {
+  const unfinished = summaries
+    .filter(({ status }) => status !== 'COMPLETED')
+    .map(({ method, seed, status, error, batches }) => {
+      const reached = batches > 0 ? ` after batch ${batches}` : '';
+      return `${method}, seed ${seed}: ${status.toLowerCase()}${reached}${error ? ` – ${error}` : ''}`;
+    });
+  const lines = [...unfinished, ...problems];
+  if (lines.length === 0) return '';
+  const items = lines.map((text) => `<li>${escapeHtml(text)}</li>`).join('\n');
+  return `<h2>Not complete</h2>\n<ul class="problems">\n${items}\n</ul>`;
+}
+
+function sourceHtml({ name, provenance, config }: ReportSource, several: boolean): string {
+  const of = several ? ` of ${escapeHtml(name)}` : '';
+  const parts: string[] = [];
+  if (provenance !== undefined) {
+    const entries = flatten(provenance)
+      .map(([key, value]) => `<dt>${escapeHtml(key)}</dt><dd>${escapeHtml(value)}</dd>`)
+      .join('\n');
+    parts.push(`<h2>Provenance${of}</h2>\n<dl>\n${entries}\n</dl>`);
+  }
+  if (config !== undefined) {
+    parts.push(`<h2>Config${of}</h2>\n<pre><code>${escapeHtml(config)}</code></pre>`);
+  }
+  return parts.join('\n');
+}
+
+/** run.json as lines `path: value`; its list of runs is what the table shows. */
+function flatten(value: unknown, path = '', depth = 0): [string, string][] {
+  if (typeof value !== 'object' || value === null) return [[path, String(value ?? 'none')]];
+  const entries = Object.entries(value).filter(([key]) => depth > 0 || key !== 'runs');
+  const plain = Array.isArray(value) && value.every((item) => typeof item !== 'object');
+  if (plain || depth >= 4) {
+    return [[path, plain ? value.join(', ') : JSON.stringify(value)]];
+  }
+  return entries.flatMap(([key, item]) =>
+    flatten(item, path === '' ? key : `${path}.${key}`, depth + 1),
+  );
+}

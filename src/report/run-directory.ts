@@ -1,0 +1,168 @@
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { FlnError } from '../errors.js';
+import type { RunStatus } from '../experiment/events.js';
+import { type Metrics, readMetrics } from './metrics-file.js';
+import { type RunEntry, type RunInfo, readOptional, readRunInfo } from './run-info.js';
+import { printable } from './text.js';
+
+/** One training run as its files tell it. */
+export interface Run {
+  /** The run directory it belongs to. */
+  readonly directory: string;
+  /** Name of the experiment: from run.json, else the directory's. */
+  readonly experiment: string;
+  readonly label: string;
+  readonly seed: number;
+  readonly status: RunStatus;
+  readonly error?: string;
+  /** No rows where the run left no readable metrics.csv. */
+  readonly metrics: Metrics;
+}
+
+/** Something that could not be used, in one complete sentence that names the file. */
+export interface Problem {
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface RunDirectory {
+  readonly path: string;
+  readonly info?: RunInfo;
+  /** Text of config.yaml. */
+  readonly config?: string;
+  /** In the order of run.json, then by name and seed. */
+  readonly runs: readonly Run[];
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Reads the runs of several run directories; `fln plot results/NAME` works too, where NAME holds run
+ * directories. Nothing is thrown: what cannot be read becomes a problem, and the rest is returned.
+ */
+export function loadRuns(paths: readonly string[]): {
+  runs: Run[];
+  directories: RunDirectory[];
+  problems: Problem[];
+} {
+  const found = new Map<string, string>();
+  const problems: Problem[] = [];
+  for (const path of paths) {
+    const directories = findRunDirectories(path);
+    if (directories.length === 0) problems.push(nothingIn(path));
+    for (const directory of directories) found.set(realpathSync(directory), directory);
+  }
+  const directories = [...found.values()].map(loadRunDirectory);
+  return {
+    runs: directories.flatMap(({ runs }) => runs),
+    directories,
+    problems: [...problems, ...directories.flatMap((directory) => directory.problems)],
+  };
+}
+
+/** Reads one run directory: every metrics.csv in it, run.json and config.yaml where present. */
+export function loadRunDirectory(path: string): RunDirectory {
+  const problems: Problem[] = [];
+  const attempt = <T>(file: string, read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      const { message } = error as Error;
+      // Errors of readMetrics are complete sentences; the others lack the file.
+      const named = error instanceof FlnError ? message : `${file}: ${message}`;
+      problems.push({ path: file, message: named });
+      return undefined;
+    }
+  };
+  const runJson = join(path, 'run.json');
+  const info = attempt(runJson, () => readRunInfo(path));
+  const config = attempt(join(path, 'config.yaml'), () => readOptional(join(path, 'config.yaml')));
+  const experiment = info?.name ?? printable(basename(resolve(path)));
+
+  const files = new Map(runFolders(path).map((folder) => [folder.key, folder]));
+  const entries = new Map((info?.runs ?? []).map((entry) => [keyOf(entry), entry]));
+  const runs: Run[] = [];
+  for (const key of new Set([...entries.keys(), ...files.keys()])) {
+    const entry = entries.get(key);
+    const folder = files.get(key);
+    const { label, seed } = entry ?? folder!;
+    const read = folder && attempt(folder.file, () => readMetrics(folder.file));
+    for (const message of read?.warnings ?? []) problems.push({ path: folder!.file, message });
+    const metrics = { ...(read?.metrics ?? noMetrics), method: label, seed };
+    if (entry === undefined && read === undefined) continue;
+    const { error, status = 'COMPLETED' } = entry ?? {};
+    runs.push({ directory: path, experiment, label, seed, status, error, metrics });
+  }
+  return { path, info, config, runs: guessStatus(runs, entries), problems };
+}
+
+const noMetrics: Metrics = { method: '', seed: 0, rows: 0, columns: {} };
+const keyOf = ({ label, seed }: Pick<RunEntry, 'label' | 'seed'>) => `${label}-s${seed}`;
+
+/**
+ * Where run.json does not tell, a run that stopped before another seed of its method did was
+ * interrupted: its last accuracy is no final one.
+ */
+function guessStatus(runs: readonly Run[], known: ReadonlyMap<string, RunEntry>): Run[] {
+  return runs.map((run) => {
+    if (known.has(keyOf(run))) return run;
+    const longest = runs
+      .filter(({ label }) => label === run.label)
+      .reduce((most, { metrics }) => Math.max(most, lastBatch(metrics)), 0);
+    return lastBatch(run.metrics) < longest ? { ...run, status: 'INTERRUPTED' as const } : run;
+  });
+}
+
+/** Number of the last batch recorded; 0 where there is none. */
+export function lastBatch({ columns, rows }: Metrics): number {
+  return rows > 0 ? columns.batch[rows - 1] : 0;
+}
+
+/** The run directories that a path stands for: itself, or those up to two levels below it. */
+export function findRunDirectories(path: string, depth = 2): string[] {
+  if (!existsSync(path) || !statSync(path).isDirectory()) return [];
+  if (runFolders(path).length > 0 || existsSync(join(path, 'run.json'))) return [path];
+  if (depth === 0) return [];
+  return subfolders(path).flatMap((name) => findRunDirectories(join(path, name), depth - 1));
+}
+
+interface RunFolder {
+  readonly key: string;
+  readonly label: string;
+  readonly seed: number;
+  readonly file: string;
+}
+
+/** The folders `LABEL-sSEED` that hold a metrics.csv, by label, then by seed. */
+function runFolders(path: string): RunFolder[] {
+  return subfolders(path)
+    .flatMap((name) => {
+      const match = /^(.+)-s(\d+)$/.exec(name);
+      const file = join(path, name, 'metrics.csv');
+      if (match === null || !existsSync(file)) return [];
+      const label = printable(match[1]);
+      const seed = Number(match[2]);
+      return [{ key: keyOf({ label, seed }), label, seed, file }];
+    })
+    .sort((a, b) => (a.label === b.label ? a.seed - b.seed : a.label < b.label ? -1 : 1));
+}
+
+function subfolders(path: string): string[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+      .map((entry) => entry.name)
+      .sort();
+  } catch {
+    return [];
+  }
+}
+
+function nothingIn(path: string): Problem {
+  if (!existsSync(path)) return { path, message: `${path}: there is no such directory` };
+  if (existsSync(join(path, 'metrics.csv'))) {
+    const parent = dirname(resolve(path));
+    return { path, message: `${path}: this is one run; give its run directory, ${parent}` };
+  }
+  return { path, message: `${path}: no <method>-s<seed>/metrics.csv here or two levels below` };
+}

@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RunStatus } from '../experiment/events.js';
+import { printable } from './text.js';
+
+/** What a report takes from run.json. Every field may be absent: the file may be old or foreign. */
+export interface RunInfo {
+  readonly name?: string;
+  readonly dataset?: string;
+  /** e.g. [784, 300, 10] */
+  readonly widths?: readonly number[];
+  readonly activations?: readonly string[];
+  readonly backend?: string;
+  readonly runs: readonly RunEntry[];
+  /** The whole file, for the provenance section. */
+  readonly json: unknown;
+}
+
+export interface RunEntry {
+  readonly label: string;
+  readonly seed: number;
+  readonly status: RunStatus;
+  readonly error?: string;
+}
+
+/**
+ * Reads `run.json` of a run directory; undefined when there is none.
+ * @throws Error (plain words, without the path) when the file is unreadable or no JSON object
+ */
+export function readRunInfo(directory: string): RunInfo | undefined {
+  const text = readOptional(join(directory, 'run.json'));
+  if (text === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`not valid JSON (${printable((error as Error).message)})`, { cause: error });
+  }
+  if (!isObject(json)) throw new Error('not a JSON object');
+  return parseRunInfo(json);
+}
+
+/** Text of a file; undefined when it does not exist. */
+export function readOptional(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Takes what can be used and passes over the rest. */
+export function parseRunInfo(json: Record<string, unknown>): RunInfo {
+  const experiment = object(json.experiment);
+  const network = object(experiment.network);
+  const backend = object(json.backend);
+  const dataset = experiment.dataset ?? json.dataset;
+  return {
+    name: string(experiment.name),
+    dataset: string(dataset) ?? string(object(dataset).name),
+    widths: list(network.widths).filter(isNumber),
+    activations: list(network.activations)
+      .map(string)
+      .filter((name) => name !== undefined),
+    backend: string(backend.name),
+    runs: list(json.runs).flatMap((entry) => {
+      const { label, seed, status, error } = object(entry);
+      const known = statuses.find((name) => name === status);
+      if (typeof label !== 'string' || !isNumber(seed) || known === undefined) return [];
+      return [{ label: printable(label), seed, status: known, error: string(error) }];
+    }),
+    json,
+  };
+}
+
+const statuses: readonly RunStatus[] = ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'INTERRUPTED'];
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isNumber = (value: unknown): value is number => Number.isFinite(value);
+const object = (value: unknown) => (isObject(value) ? value : {});
+const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+const string = (value: unknown) => (typeof value === 'string' ? printable(value) : undefined);

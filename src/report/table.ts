@@ -1,0 +1,81 @@
+import type { Estimate } from './statistics.js';
+import { accuracyThresholds, type MethodSummary } from './summary.js';
+import { duration, percent, significant, threshold } from './text.js';
+
+/** The final table as text cells, shared by the terminal and the HTML page. */
+export interface Table {
+  readonly head: readonly string[];
+  /** One row a method; the first cell is the method. */
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** Thresholds worth a column: round ones that a method reaches with every seed, the highest three. */
+function tableThresholds(methods: readonly MethodSummary[]): number[] {
+  const round = accuracyThresholds.filter((t) => ![0.96, 0.975, 0.985].includes(t));
+  return round.filter((t) => methods.some((m) => m.secondsToAccuracy[t] !== undefined)).slice(-3);
+}
+
+/**
+ * Columns: method, seeds, final accuracy as mean ± 95 % interval over seeds, best, training time to
+ * the accuracies that at least one method reaches, time per step, training time. A dash marks what
+ * was not measured or not reached.
+ */
+export function buildTable(methods: readonly MethodSummary[]): Table {
+  const tested = methods.some(({ finalTestAccuracy }) => finalTestAccuracy !== undefined);
+  const validated = methods.some((method) => method.finalValidationAccuracy !== undefined);
+  const final = tested || !validated ? 'final test accuracy' : 'final validation accuracy';
+  const thresholds = tableThresholds(methods);
+  return {
+    head: [
+      'method',
+      'seeds',
+      final,
+      ...(tested ? ['best'] : []),
+      ...thresholds.map((t) => `to ${threshold(t)}`),
+      'ms/step',
+      'train time',
+    ],
+    rows: methods.map((method) => [
+      method.method,
+      method.completed === method.seeds
+        ? String(method.seeds)
+        : `${method.completed} of ${method.seeds}`,
+      accuracy(tested ? method.finalTestAccuracy : method.finalValidationAccuracy),
+      ...(tested ? [share(method.bestTestAccuracy)] : []),
+      ...thresholds.map((t) => seconds(method.secondsToAccuracy[t])),
+      method.stepMs ? significant(method.stepMs.mean) : missing,
+      seconds(method.wallSeconds),
+    ]),
+  };
+}
+
+/** The final table for a terminal: aligned plain text with a header and a note, no colours. */
+export function formatTable(methods: readonly MethodSummary[]): string {
+  const { head, rows } = buildTable(methods);
+  const lines = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  const aligned = lines.map((line) =>
+    line
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+      .join('  ')
+      .trimEnd(),
+  );
+  const rule = widths.map((width) => '-'.repeat(width)).join('  ');
+  const note = methods.some(({ completed }) => completed > 1) ? [tableNote] : [];
+  return [aligned[0], rule, ...aligned.slice(1), ...note].join('\n');
+}
+
+export const tableNote = 'accuracy: mean ± 95 % interval over seeds; times: training alone, means';
+
+const missing = '–';
+
+function accuracy(value: Estimate | undefined): string {
+  if (value === undefined) return missing;
+  const spread = value.halfWidth === undefined ? '' : ` ± ${percent(value.halfWidth)}`;
+  return `${percent(value.mean)}${spread} %`;
+}
+
+const share = (value: number | undefined) =>
+  value === undefined ? missing : `${percent(value)} %`;
+const seconds = (value: Estimate | undefined) =>
+  value === undefined ? missing : duration(value.mean);

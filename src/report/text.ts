@@ -1,0 +1,45 @@
+/** How numbers and foreign text look in figures, tables and pages. */
+
+/** A share in [0, 1] as a percentage without the sign: 0.98421 -> `98.42`. */
+export function percent(share: number, digits = 2): string {
+  return (100 * share).toFixed(digits);
+}
+
+/** A threshold as people write it: 0.975 -> `97.5 %`. */
+export function threshold(share: number): string {
+  return `${Number((100 * share).toPrecision(6))} %`;
+}
+
+/** Seconds as a short duration: `0.42 s`, `31 s`, `5.2 min`, `2.1 h`. */
+export function duration(seconds: number): string {
+  if (seconds < 100) return `${significant(seconds)} s`;
+  if (seconds < 3600) return `${significant(seconds / 60)} min`;
+  return `${significant(seconds / 3600)} h`;
+}
+
+/** Two significant digits, three from 100 on, never in exponent notation. */
+export function significant(value: number): string {
+  if (value === 0) return '0';
+  const digits = Math.max(0, 1 - Math.floor(Math.log10(Math.abs(value))));
+  return value.toFixed(Math.min(digits, 6));
+}
+
+/** `1 seed`, `3 seeds`. */
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+/**
+ * Text from a file made fit for one line of a terminal, an SVG or a page: control characters, which
+ * XML forbids and terminals obey, become spaces.
+ */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
+  const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffe\uffff]+|\p{Surrogate}/gu;
+  return text.replace(control, ' ');
+}
+
+/** Text fit for HTML and XML, in elements and in quoted attributes. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
