@@ -1,0 +1,192 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startBackend } from '../../src/backend/select.js';
+import { adam } from '../../src/methods/adam/adam.js';
+import { AdamConfig } from '../../src/methods/adam/config.js';
+import type { Batch, MethodContext, Trainer } from '../../src/methods/method.js';
+import { SgdConfig } from '../../src/methods/sgd/config.js';
+import { sgd } from '../../src/methods/sgd/sgd.js';
+import { WeightAverage } from '../../src/methods/weight-average.js';
+import { buildNetwork, type Parameters } from '../../src/network/network.js';
+import { Random } from '../../src/random.js';
+
+beforeAll(() => startBackend('wasm'));
+
+const rows = 6;
+const widths = [4, 5, 3];
+
+function context<Config>(config: Config, totalBatches = 10): MethodContext<Config> {
+  return {
+    config,
+    network: buildNetwork({ widths, activations: ['tanh'] }),
+    loss: 'cross-entropy',
+    train: {
+      split: { images: new Uint8Array(), labels: new Uint8Array(), count: 0 },
+      rows: () => tf.zeros([0, 4]),
+    },
+    batchSize: rows,
+    totalBatches,
+    random: new Random(1, 'init'),
+  };
+}
+
+function batch(): Batch {
+  const random = new Random(2, 'data');
+  const x = Float32Array.from({ length: rows * 4 }, () => random.normal());
+  const labels = Array.from({ length: rows }, () => random.integer(3));
+  return {
+    x: tf.tensor2d(x, [rows, 4]),
+    y: tf.tidy(() => tf.oneHot(tf.tensor1d(labels, 'int32'), 3).toFloat() as tf.Tensor2D),
+    indices: Uint32Array.from({ length: rows }, (_, i) => i),
+  };
+}
+
+const read = async (parameters: Parameters): Promise<number[]> => {
+  const tensors = parameters.flatMap(({ weights, bias }) => [weights, bias]);
+  const values = await Promise.all(tensors.map((tensor) => tensor.data()));
+  return values.flatMap((part) => [...part]);
+};
+
+/** Smoothed cross-entropy of the tanh network in float64, from scratch. */
+function referenceLoss(p: readonly number[], x: ArrayLike<number>, y: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < rows; i++) {
+    const hidden = Array.from({ length: 5 }, (_, j) => {
+      let u = p[20 + j];
+      for (let k = 0; k < 4; k++) u += x[i * 4 + k] * p[k * 5 + j];
+      return Math.tanh(u);
+    });
+    const logits = Array.from({ length: 3 }, (_, c) =>
+      hidden.reduce((u, h, j) => u + h * p[25 + j * 3 + c], p[40 + c]),
+    );
+    const logSum = Math.log(logits.reduce((sum, u) => sum + Math.exp(u), 0));
+    for (let c = 0; c < 3; c++) total -= y[i * 3 + c] * (logits[c] - logSum);
+  }
+  return total / rows;
+}
+
+function referenceGradient(p: readonly number[], x: ArrayLike<number>, y: ArrayLike<number>) {
+  const h = 1e-5;
+  return p.map((value, i) => {
+    const at = (shifted: number) => referenceLoss(p.with(i, shifted), x, y);
+    return (at(value + h) - at(value - h)) / (2 * h);
+  });
+}
+
+type Update = (gradient: readonly number[], t: number) => readonly number[];
+
+/** Steps trainer and reference side by side, and compares parameters after each step. */
+async function compare(trainer: Trainer, update: Update, smoothing: number): Promise<void> {
+  const data = batch();
+  const x = await data.x.data();
+  const y = await data.y.data();
+  const targets = y.map((value) => value * (1 - smoothing) + smoothing / 3);
+  let expected = await read(trainer.parameters());
+  for (let t = 0; t < 4; t++) {
+    const { loss } = await trainer.step(data);
+    expect(loss).toBeCloseTo(referenceLoss(expected, x, y), 5);
+    const direction = update(referenceGradient(expected, x, targets), t);
+    expected = expected.map((value, i) => value - direction[i]);
+    const actual = await read(trainer.parameters());
+    for (const [i, value] of actual.entries()) expect(value).toBeCloseTo(expected[i], 4);
+  }
+  tf.dispose([data.x, data.y]);
+}
+
+describe('sgd', () => {
+  it('is heavy-ball descent on the smoothed loss under the schedule, and reports the true loss', async () => {
+    const config = SgdConfig.parse({
+      name: 'sgd',
+      learningRate: 0.3,
+      momentum: 0.8,
+      schedule: 'linear',
+      labelSmoothing: 0.2,
+      bias: 0.1,
+    });
+    const before = tf.memory().numTensors;
+    const trainer = await sgd.init(context(config));
+    let velocity: readonly number[] = [];
+    await compare(
+      trainer,
+      (gradient, t) => {
+        velocity = gradient.map((g, i) => 0.8 * (velocity[i] ?? 0) + g);
+        return velocity.map((v) => 0.3 * (1 - t / 10) * v);
+      },
+      0.2,
+    );
+    trainer.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+describe('adam', () => {
+  it('follows Algorithm 1 of its paper under warm-up', async () => {
+    const config = AdamConfig.parse({
+      name: 'adam',
+      learningRate: 0.02,
+      warmup: 3,
+      beta1: 0.8,
+      beta2: 0.95,
+    });
+    const before = tf.memory().numTensors;
+    const trainer = await adam.init(context(config));
+    let m: readonly number[] = [];
+    let v: readonly number[] = [];
+    await compare(
+      trainer,
+      (gradient, t) => {
+        m = gradient.map((g, i) => 0.8 * (m[i] ?? 0) + 0.2 * g);
+        v = gradient.map((g, i) => 0.95 * (v[i] ?? 0) + 0.05 * g * g);
+        const rate = 0.02 * Math.min(1, (t + 1) / 3);
+        return m.map((value, i) => {
+          const root = Math.sqrt(v[i] / (1 - 0.95 ** (t + 1)));
+          return (rate * (value / (1 - 0.8 ** (t + 1)))) / (root + 1e-7);
+        });
+      },
+      0,
+    );
+    trainer.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('keeps no tensor from step to step, with smoothing and an average', async () => {
+    const config = AdamConfig.parse({ name: 'adam', labelSmoothing: 0.1, weightAverage: 0.98 });
+    const trainer = await adam.init(context(config));
+    const data = batch();
+    await trainer.step(data);
+    const before = tf.memory().numTensors;
+    for (let t = 0; t < 20; t++) await trainer.step(data);
+    expect(tf.memory().numTensors).toBe(before);
+    trainer.dispose();
+    tf.dispose([data.x, data.y]);
+  });
+});
+
+describe('WeightAverage', () => {
+  const scalarLayer = (value: number): Parameters => [
+    { weights: tf.tensor2d([[value]]), bias: tf.tensor1d([-value]) },
+  ];
+
+  it('follows its formula from the first weights on, also inside a tidy', async () => {
+    const average = new WeightAverage(0.3);
+    let expected = 1;
+    for (let t = 1; t <= 8; t++) {
+      const value = t * t;
+      const factor = Math.min(0.3, t / (t + 10));
+      expected = t === 1 ? 1 : factor * expected + (1 - factor) * value;
+      tf.tidy(() => average.update(scalarLayer(value)));
+      const [weight, bias] = await read(average.parameters([]));
+      expect(weight).toBeCloseTo(expected, 4);
+      expect(bias).toBeCloseTo(-expected, 4);
+    }
+    average.dispose();
+  });
+
+  it('hands the weights through when it is off', () => {
+    const average = new WeightAverage(0);
+    const current = tf.tidy(() => scalarLayer(1));
+    average.update(current);
+    expect(average.parameters(current)).toBe(current);
+    average.dispose();
+  });
+});
