@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { families, familyNamed, type Input, type Named } from './reference/golden-families.js';
+import { families, familyNamed } from './reference/golden/families.js';
+import { type Named, readInput, toMatrix } from './reference/golden/family.js';
 import { distance, type Matrix, maxAbs } from './reference/matrix.js';
 
 /**
@@ -18,23 +19,6 @@ interface Instance {
 const file = process.env.FLN_GOLDEN ?? new URL('golden/golden.json', import.meta.url);
 const golden = JSON.parse(readFileSync(file, 'utf8')) as { cases: Record<string, Instance[]> };
 
-const numbers = (value: unknown): Matrix => {
-  if (!Array.isArray(value)) return [[Number(value)]];
-  return (Array.isArray(value[0]) ? value : [value]).map((row: unknown[]) => row.map(Number));
-};
-
-function reader(input: Instance['input']): Input {
-  const get = (name: string) => {
-    if (!(name in input)) throw new Error(`this instance has no input "${name}"`);
-    return input[name];
-  };
-  return {
-    matrix: (name) => numbers(get(name)),
-    vector: (name) => numbers(get(name))[0],
-    scalar: (name) => Number(get(name)),
-  };
-}
-
 /** Largest difference in units of 1, or of the expected value where that is larger; ties take either answer. */
 function mismatch(actual: Matrix, expected: Matrix, tie?: Matrix, other?: Matrix): number {
   expect(actual.map((row) => row.length)).toEqual(expected.map((row) => row.length));
@@ -51,14 +35,14 @@ function mismatch(actual: Matrix, expected: Matrix, tie?: Matrix, other?: Matrix
 
 /** Rows of a prediction that rounding cannot decide are left out of the comparison. */
 function undecided(name: string, { solution }: Instance, logits: Matrix, at: number): boolean {
-  if (name === 'pred') return numbers(solution.margin)[0][at] < 1e-9;
+  if (name === 'pred') return toMatrix(solution.margin)[0][at] < 1e-9;
   const [first, second] = [...logits[at]].sort((a, b) => b - a);
   return first - second < 1e-9;
 }
 
 function checkPart(name: string, instance: Instance, parts: Named, tied: Named | undefined): void {
   const { solution } = instance;
-  const expected = numbers(solution[name]);
+  const expected = toMatrix(solution[name]);
   if (name === 'pred' || name === 'pred_feedforward') {
     const kept = expected[0].flatMap((_, at) =>
       undecided(name, instance, parts.logits, at) ? [] : [at],
@@ -66,7 +50,7 @@ function checkPart(name: string, instance: Instance, parts: Named, tied: Named |
     expect(kept.map((at) => parts[name][0][at])).toEqual(kept.map((at) => expected[0][at]));
     return;
   }
-  const tie = solution.tie === undefined ? undefined : numbers(solution.tie);
+  const tie = solution.tie === undefined ? undefined : toMatrix(solution.tie);
   expect(mismatch(parts[name], expected, tie, tied?.[name]), name).toBeLessThanOrEqual(1e-6);
 }
 
@@ -82,7 +66,7 @@ describe('golden instances', () => {
     )('$title', ({ instance }) => {
       const family = familyNamed(familyName);
       if (!family) expect.unreachable(`no solver is registered for ${familyName}`);
-      const input = reader(instance.input);
+      const input = readInput(instance.input);
       const { parts, tied, objective, residual } = family.solve(input);
 
       const tolerance = 1e-8 * (1 + Math.abs(instance.objective));

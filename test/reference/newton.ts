@@ -27,6 +27,9 @@ export interface NewtonResult {
 
 const maxIterations = 1000;
 const smallestDamping = 1e-11;
+/** Residuals, relative to x, of a solution good enough and of one that rounding cannot improve. */
+const solved = 1e-11;
+const exact = 1e-17;
 
 export function minimize(
   model: (x: Vector) => NewtonModel,
@@ -42,7 +45,9 @@ export function minimize(
   let best: NewtonResult = { x, value: at.value, residual: residualAt(x, at) };
   let damping = 1e-4;
   let stalled = 0;
-  for (let iteration = 0; iteration < maxIterations && best.residual > 0; iteration++) {
+  for (let iteration = 0; iteration < maxIterations; iteration++) {
+    const size = x.reduce((largest, xi) => Math.max(largest, Math.abs(xi)), 1);
+    if (best.residual <= exact * size || (best.residual <= solved * size && stalled >= 3)) break;
     const residual = residualAt(x, at);
     const isBound = x.map((xi, i) => nonNegative && xi <= residual && at.gradient[i] > 0);
     const direction = newtonDirection(at, isBound, damping);
@@ -58,8 +63,6 @@ export function minimize(
     const r = residualAt(x, at);
     stalled = r < best.residual ? 0 : stalled + 1;
     if (r < best.residual) best = { x, value: at.value, residual: r };
-    const size = x.reduce((largest, xi) => Math.max(largest, Math.abs(xi)), 1);
-    if (best.residual < 1e-11 * size && stalled >= 3) break;
   }
   return best;
 }
