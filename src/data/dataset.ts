@@ -49,6 +49,26 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
   /** Progress of downloads, in bytes. */
   readonly onProgress?: (progress: DownloadProgress) => void;
+  /** Told of what went wrong without stopping the load, e.g. a damaged cached file fetched again. */
+  readonly onWarning?: (message: string) => void;
+  /** Base URLs that replace the data set's own mirrors. */
+  readonly mirrors?: readonly string[];
+  /** Time limits and retries of downloads; see `network.ts` for the defaults. */
+  readonly network?: Partial<NetworkSettings>;
+}
+
+export interface NetworkSettings {
+  /** Until the response's headers have arrived. */
+  readonly connectMs: number;
+  /** Between two pieces of the body. */
+  readonly idleMs: number;
+  /** For one whole request. */
+  readonly totalMs: number;
+  /** Requests to one mirror for one file, where the failure may pass. */
+  readonly attempts: number;
+  /** Wait before the second request; doubles before each further one. */
+  readonly backoffMs: number;
+  readonly redirects: number;
 }
 
 export interface DownloadProgress {

@@ -1,0 +1,149 @@
+import type { CommandModule } from 'yargs';
+import { didYouMean } from '../../config/suggest.js';
+import type { LoadOptions } from '../../data/dataset.js';
+import type { DatasetLocation, FileCheck } from '../../data/inspect.js';
+import { DataError, ExitCode, FlnError, UsageError } from '../../errors.js';
+import { interruptible } from '../interrupt.js';
+import { downloadDisplay } from '../render/download.js';
+import { grouped, megabytes } from '../render/format.js';
+import { resolveMode } from '../render/mode.js';
+import { once } from './values.js';
+
+interface DataArguments {
+  action?: string;
+  name?: string;
+  dataDir?: string;
+  offline?: boolean;
+  json?: boolean;
+}
+
+const actions = { list, fetch, check };
+
+/** `fln data list|fetch|check [NAME]` */
+export const dataCommand: CommandModule<object, DataArguments> = {
+  command: 'data [action] [name]',
+  describe: 'list, download or verify data sets',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'fln data list|fetch|check [NAME]\n\n' +
+          'list   size, SHA-256, where from, present or not\n' +
+          'fetch  download what is missing into the cache\n' +
+          'check  compare every file with its SHA-256; exit 5 when one is absent or damaged',
+      )
+      .positional('action', { type: 'string', describe: 'list, fetch or check' })
+      .positional('name', { type: 'string', describe: 'a data set, as in: mnist; all by default' })
+      .options({
+        'data-dir': {
+          type: 'string',
+          describe: 'folder with data files, searched before the cache (also FLN_DATA_DIR)',
+          coerce: once('data-dir'),
+        },
+        offline: { type: 'boolean', describe: 'never download' },
+        json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
+      })
+      .epilogue(
+        'Downloads are kept in FLN_CACHE_DIR, else in the cache folder of the system. FLN_MNIST_MIRRORS ' +
+          'replaces the mirrors of MNIST: base URLs, separated by commas.',
+      ),
+  handler: async (args) => {
+    const action = Object.entries(actions).find(([name]) => name === args.action)?.[1];
+    if (action === undefined) {
+      const guess = didYouMean(args.action ?? '', Object.keys(actions));
+      const given = args.action ? `There is no "fln data ${args.action}"${guess || '.'} ` : '';
+      throw new UsageError(`${given}Say fln data list, fln data fetch or fln data check.`);
+    }
+    await action(args);
+  },
+};
+
+async function list(args: DataArguments): Promise<void> {
+  const { listDatasets, locateDataset } = await import('../../data/inspect.js');
+  const options = loadOptions(args);
+  const locations = args.name
+    ? [await locateDataset(args.name, options)]
+    : await listDatasets(options);
+  if (args.json) printJson(locations);
+  else print(locations.map(describeLocation).join('\n\n'));
+}
+
+async function fetch(args: DataArguments): Promise<void> {
+  const { fetchDataset } = await import('../../data/inspect.js');
+  const mode = resolveMode('auto', args.json ?? false, process.stderr);
+  const display = downloadDisplay(mode, process.stderr);
+  const locations = await interruptible(display.close, async (signal) => {
+    const options = { ...loadOptions(args), ...display.listeners, signal };
+    const fetched: DatasetLocation[] = [];
+    try {
+      for (const name of await selected(args)) fetched.push(await fetchDataset(name, options));
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new FlnError('Interrupted; complete files are kept.', ExitCode.interrupted);
+    } finally {
+      display.close();
+    }
+    return fetched;
+  });
+  if (args.json) printJson(locations);
+  else print(locations.map(describeLocation).join('\n\n'));
+}
+
+async function check(args: DataArguments): Promise<void> {
+  const { checkDataset } = await import('../../data/inspect.js');
+  const checks: Record<string, FileCheck[]> = {};
+  for (const name of await selected(args)) {
+    checks[name] = await checkDataset(name, loadOptions(args));
+    if (!args.json) print(describeChecks(name, checks[name]));
+  }
+  if (args.json) printJson(checks);
+  const bad = Object.values(checks)
+    .flat()
+    .filter(({ state }) => state !== 'ok');
+  if (bad.length > 0) {
+    const problems = bad.map(({ problem }) => `  ${problem}`).join('\n');
+    const absent = bad.some(({ state }) => state === 'absent');
+    const wayOut = absent
+      ? '\n`fln data fetch` downloads what is absent; --data-dir DIR (or FLN_DATA_DIR) names a folder that has it.'
+      : '';
+    throw new DataError(`Data files absent or damaged:\n${problems}${wayOut}`);
+  }
+}
+
+async function selected({ name }: DataArguments): Promise<string[]> {
+  const { datasets, findDataset } = await import('../../data/registry.js');
+  return name ? [findDataset(name).name] : datasets.map((definition) => definition.name);
+}
+
+function loadOptions({ dataDir, offline }: DataArguments): LoadOptions {
+  return { dataDir, offline };
+}
+
+function describeLocation(location: DatasetLocation): string {
+  const { name, title, shape, classes, trainSize, testSize, state, files, mirrors } = location;
+  const lines = [
+    `${name}: ${title}`,
+    `  ${grouped(trainSize)} training and ${grouped(testSize)} test images of ${shape.join('x')}, ${classes} classes`,
+  ];
+  if (state === 'generated') return [...lines, '  generated by fln; no files needed'].join('\n');
+  for (const file of files) {
+    lines.push(`  ${file.name}  (${size(file.bytes)}, download ${size(file.downloadBytes)})`);
+    lines.push(`    ${file.path ?? 'not on this machine'}`);
+    lines.push(`    SHA-256 ${file.sha256}`);
+  }
+  return [...lines, '  from', ...mirrors.map((url) => `    ${url}`)].join('\n');
+}
+
+function describeChecks(name: string, checks: readonly FileCheck[]): string {
+  if (checks.length === 0) return `${name}: generated by fln; nothing to check`;
+  const width = Math.max(...checks.map((file) => file.name.length));
+  const lines = checks.map((file) =>
+    `  ${file.name.padEnd(width)}  ${file.state.padEnd(7)}  ${file.path ?? ''}`.trimEnd(),
+  );
+  return [`${name}:`, ...lines].join('\n');
+}
+
+const size = (bytes: number) =>
+  bytes >= 100_000 ? megabytes(bytes) : `${(bytes / 1e3).toFixed(1)} kB`;
+
+const print = (text: string) => process.stdout.write(`${text}\n`);
+const printJson = (value: unknown) => print(JSON.stringify(value, null, 2));

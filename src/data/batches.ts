@@ -1,0 +1,131 @@
+import { Random } from '../random.js';
+import type { Split } from './dataset.js';
+
+/**
+ * Copies rows of a split, preprocessed, into one matrix.
+ *
+ * @param indices row numbers in the split
+ * @param levels per channel, the value of each of the 256 pixel levels (`Dataset.levels`)
+ * @param out reused when given; its length must be n * features
+ * @returns [n, features], row-major
+ * @throws RangeError on a row outside the split or an `out` of another length
+ */
+export function gatherRows(
+  split: Split,
+  indices: ArrayLike<number>,
+  levels: readonly Float32Array[],
+  out?: Float32Array,
+): Float32Array {
+  const { images, count } = split;
+  const features = images.length / count;
+  const target = out ?? new Float32Array(indices.length * features);
+  if (target.length !== indices.length * features) {
+    throw new RangeError(`out has ${target.length} values for ${indices.length} x ${features}`);
+  }
+  const channels = levels.length;
+  for (let i = 0, to = 0; i < indices.length; i++, to += features) {
+    const from = checkedRow(indices[i], count) * features;
+    if (channels === 1) copyRow(images, from, levels[0], target, to, features);
+    else copyChannels(images, from, levels, target, to, features);
+  }
+  return target;
+}
+
+/** @returns [n, classes] with a 1 at the label of each row of `indices`; RangeError outside the labels */
+export function oneHot(
+  labels: Uint8Array,
+  indices: ArrayLike<number>,
+  classes: number,
+): Float32Array {
+  const target = new Float32Array(indices.length * classes);
+  for (let i = 0; i < indices.length; i++) {
+    target[i * classes + labels[checkedRow(indices[i], labels.length)]] = 1;
+  }
+  return target;
+}
+
+/** The order in which epoch `epoch` (from 0) visits `count` rows: a permutation of 0..count-1. */
+export function epochOrder(count: number, seed: number, epoch: number): Uint32Array {
+  const order = naturalOrder(count);
+  new Random(seed, `shuffle/${epoch}`).shuffle(order);
+  return order;
+}
+
+/**
+ * The mini-batches of a run, by number: any batch can be asked for without those before it, so a run
+ * resumes anywhere. Every row is seen once an epoch; the last batch of an epoch may be short. When
+ * one batch holds the whole split there is nothing to shuffle, and rows keep their order.
+ */
+export class BatchSource {
+  readonly batchesPerEpoch: number;
+  readonly #count: number;
+  readonly #batchSize: number;
+  readonly #seed: number;
+  #epoch = -1;
+  #order: Uint32Array = new Uint32Array(0);
+
+  /** @param batchSize rows per batch; `full` takes the whole split */
+  constructor(split: Pick<Split, 'count'>, batchSize: number | 'full', seed: number) {
+    this.#count = split.count;
+    this.#batchSize = batchSize === 'full' ? split.count : Math.min(batchSize, split.count);
+    this.#seed = seed;
+    this.batchesPerEpoch = Math.ceil(this.#count / this.#batchSize);
+  }
+
+  /** Rows of batch `batch`, counted from 0 over all epochs; the caller owns the array. */
+  indices(batch: number): Uint32Array {
+    const epoch = Math.floor(batch / this.batchesPerEpoch);
+    const start = (batch - epoch * this.batchesPerEpoch) * this.#batchSize;
+    return this.#orderOf(epoch).slice(start, start + this.#batchSize);
+  }
+
+  #orderOf(epoch: number): Uint32Array {
+    if (this.batchesPerEpoch === 1) epoch = 0;
+    if (epoch !== this.#epoch) {
+      this.#order =
+        this.batchesPerEpoch === 1
+          ? naturalOrder(this.#count)
+          : epochOrder(this.#count, this.#seed, epoch);
+      this.#epoch = epoch;
+    }
+    return this.#order;
+  }
+}
+
+function naturalOrder(count: number): Uint32Array {
+  const order = new Uint32Array(count);
+  for (let i = 0; i < count; i++) order[i] = i;
+  return order;
+}
+
+function checkedRow(row: number, count: number): number {
+  if (!(row >= 0 && row < count)) throw new RangeError(`row ${row} of a split of ${count} rows`);
+  return row;
+}
+
+function copyRow(
+  images: Uint8Array,
+  from: number,
+  level: Float32Array,
+  target: Float32Array,
+  to: number,
+  features: number,
+): void {
+  for (let j = 0; j < features; j++) target[to + j] = level[images[from + j]];
+}
+
+/** Channels last: pixel j belongs to channel j mod channels. */
+function copyChannels(
+  images: Uint8Array,
+  from: number,
+  levels: readonly Float32Array[],
+  target: Float32Array,
+  to: number,
+  features: number,
+): void {
+  const channels = levels.length;
+  for (let c = 0; c < channels; c++) {
+    const level = levels[c];
+    for (let j = c; j < features; j += channels) target[to + j] = level[images[from + j]];
+  }
+}

@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DataError } from '../errors.js';
+import { ContentError, maxStoredBytes, readContent } from './content.js';
+import type { LoadOptions } from './dataset.js';
+import type { DataFile } from './definition.js';
+import { type MirrorFailure, MirrorsError } from './mirrors-error.js';
+import { defaultNetwork, RequestError, transfer } from './network.js';
+
+/**
+ * Fetches files into a cache folder. A file appears there under its name only when its SHA-256 has
+ * been verified: until then it is a temporary file of this process, so an interrupted fetch, or
+ * another process fetching the same, never leaves a bad file behind.
+ */
+export class Downloader {
+  /** Mirrors still worth asking; one that cannot be reached goes to the end. */
+  #mirrors: string[];
+
+  constructor(
+    mirrors: readonly string[],
+    readonly folder: string,
+    readonly options: LoadOptions,
+  ) {
+    this.#mirrors = [...mirrors];
+  }
+
+  /**
+   * @returns the path of the verified file
+   * @throws MirrorsError when every mirror fails; DataError when the cache cannot be written;
+   *   `signal.reason` when aborted
+   */
+  async fetch(file: DataFile): Promise<string> {
+    const failures: MirrorFailure[] = [];
+    for (const mirror of [...this.#mirrors]) {
+      const url = `${mirror}${file.name}.gz`;
+      try {
+        return await this.#fetchFrom(url, file);
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error;
+        failures.push({ url, reason: error.message });
+        this.#mirrors = [...this.#mirrors.filter((other) => other !== mirror), mirror];
+      }
+    }
+    throw new MirrorsError(file, failures);
+  }
+
+  async #fetchFrom(url: string, file: DataFile): Promise<string> {
+    const { attempts, backoffMs } = { ...defaultNetwork, ...this.options.network };
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(url, file);
+      } catch (error) {
+        if (!(error instanceof RequestError && error.transient)) throw error;
+        if (attempt >= attempts) {
+          const times = attempts === 1 ? '' : ` (${attempts} attempts)`;
+          throw new RequestError(`${error.message}${times}`, false, { cause: error });
+        }
+        await this.#pause(backoffMs * 2 ** (attempt - 1));
+      }
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.options;
+    try {
+      await sleep(ms, undefined, { signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
+  }
+
+  async #attempt(url: string, file: DataFile): Promise<string> {
+    const temporary = join(
+      this.folder,
+      `${file.name}.${process.pid}-${randomBytes(4).toString('hex')}.part`,
+    );
+    try {
+      await mkdir(this.folder, { recursive: true });
+      await transfer(url, temporary, {
+        limit: maxStoredBytes(file),
+        network: { ...defaultNetwork, ...this.options.network },
+        signal: this.options.signal,
+        onBytes: (received, total) =>
+          this.options.onProgress?.({ file: file.name, url, received, total }),
+      });
+      const { gzipped } = await readContent(temporary, file);
+      return await this.#publish(temporary, gzipped ? `${file.name}.gz` : file.name);
+    } catch (error) {
+      if (error instanceof ContentError) {
+        throw new RequestError(`what it sent ${error.message}`, false, { cause: error });
+      }
+      throw asCacheError(error, this.folder);
+    } finally {
+      await rm(temporary, { force: true }).catch(() => undefined);
+    }
+  }
+
+  /** Moves a verified file to its name; whoever comes last replaces a file by an identical one. */
+  async #publish(temporary: string, name: string): Promise<string> {
+    const path = join(this.folder, name);
+    await rename(temporary, path);
+    await syncFolder(this.folder);
+    return path;
+  }
+}
+
+/** Removes what fetches that were killed more than an hour ago left in a cache folder. */
+export async function removeStaleParts(folder: string, now = Date.now()): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names.filter((other) => other.endsWith('.part'))) {
+    const path = join(folder, name);
+    const age = await stat(path).then(
+      ({ mtimeMs }) => now - mtimeMs,
+      () => 0,
+    );
+    if (age > 3_600_000) await rm(path, { force: true }).catch(() => undefined);
+  }
+}
+
+/** Makes a rename survive a power cut, where the file system lets a folder be synced. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined);
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
+
+function asCacheError(error: unknown, folder: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const isSystemError = error instanceof Error && 'syscall' in error;
+  if (!isSystemError) return error;
+  const what = code === 'ENOSPC' ? 'the disk is full' : message;
+  return new DataError(
+    `Cannot write to the cache folder ${folder}: ${what}. Make room or give access there, or set FLN_CACHE_DIR to another folder.`,
+    { cause: error },
+  );
+}

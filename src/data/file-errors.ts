@@ -1,0 +1,64 @@
+import { DataError } from '../errors.js';
+import type { DataFile, DatasetDefinition } from './definition.js';
+import type { DamagedFile } from './files.js';
+import { cacheFolder, type Locations } from './locations.js';
+import type { MirrorsError } from './mirrors-error.js';
+
+export interface Absence {
+  readonly definition: DatasetDefinition;
+  /** Files that are needed and not here. */
+  readonly missing: readonly DataFile[];
+  /** Cached copies of some of them that cannot be used. */
+  readonly damaged: readonly DamagedFile[];
+  readonly locations: Locations;
+  /** Absent when downloads are switched off. */
+  readonly failure?: MirrorsError;
+}
+
+/** The one message for data that is neither here nor to be had: what was tried, and the ways on. */
+export function absentError(absence: Absence): DataError {
+  const { definition, missing, damaged, locations, failure } = absence;
+  const { name } = definition;
+  const why = failure ? 'could not be downloaded' : 'downloads are switched off (--offline)';
+  const lines = [`The data set ${name} is not complete on this machine, and ${why}.`];
+  if (failure) lines.push(...mirrorReport(failure));
+  lines.push(
+    'Files wanted, gzipped (NAME.gz) or plain:',
+    ...missing.map((file) => `  ${file.name}`),
+    'Looked in:',
+    ...lookedIn(definition, locations).map((folder) => `  ${folder}`),
+    ...damaged.map(({ path, problem }) => `  (${path} ${problem})`),
+    'Two ways on:',
+    `  put the files into DIR or DIR/${name}, and give --data-dir DIR or set FLN_DATA_DIR=DIR`,
+    '  use the embedded data set, which needs no files: dataset: { name: synthetic-digits }',
+  );
+  return new DataError(lines.join('\n'), { cause: failure });
+}
+
+export function damagedError(
+  { path, problem }: DamagedFile,
+  origin: 'data-dir' | 'cache' | undefined,
+): DataError {
+  return new DataError(`${path} ${problem}. ${wayOut(origin)}`);
+}
+
+/** What to do about a damaged file. */
+export function wayOut(origin: 'data-dir' | 'cache' | undefined): string {
+  return origin === 'cache'
+    ? 'Delete this cached file and fetch it again with `fln data fetch`.'
+    : 'Replace it by an intact copy, or remove it and let `fln data fetch` download one.';
+}
+
+function mirrorReport({ failures }: MirrorsError): string[] {
+  const lines = failures.map(({ url, reason }) => `  ${url}: ${reason}`);
+  const proxy = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].find(
+    (name) => process.env[name],
+  );
+  if (proxy) lines.push(`  (${proxy} is set; fln connects directly and does not use proxies)`);
+  return ['Mirrors tried:', ...lines];
+}
+
+function lookedIn(definition: DatasetDefinition, locations: Locations): string[] {
+  const { dataDir } = locations;
+  return [...(dataDir ? [dataDir] : []), cacheFolder(definition, locations)];
+}

@@ -1,0 +1,85 @@
+import { DataError } from '../errors.js';
+import { ContentError } from './content.js';
+import type { LoadOptions, Split } from './dataset.js';
+import type { DataFile, DatasetDefinition } from './definition.js';
+import { type ObtainedFile, obtainFiles } from './files.js';
+import { parseIdxImages, parseIdxLabels } from './idx.js';
+
+type FileFacts = Pick<DataFile, 'name' | 'bytes' | 'downloadBytes' | 'sha256'>;
+
+/** The facts of a data set kept as four IDX files: greyscale images and labels, training and test. */
+export interface IdxFacts
+  extends Pick<DatasetDefinition, 'name' | 'title' | 'classes' | 'trainSize' | 'testSize'> {
+  readonly height: number;
+  readonly width: number;
+  readonly mirrors: readonly string[];
+  readonly mirrorsVariable?: string;
+  readonly files: Readonly<
+    Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', FileFacts>
+  >;
+}
+
+/** The registry entry of a data set in IDX files: MNIST, Fashion-MNIST, KMNIST, ... */
+export function idxDataset({ height, width, files, ...facts }: IdxFacts): DatasetDefinition {
+  const images = (file: FileFacts): DataFile => ({
+    ...file,
+    check: (content) => void parseIdxImages(content, height, width),
+  });
+  const labels = (file: FileFacts): DataFile => ({
+    ...file,
+    check: (content) => void parseIdxLabels(content, facts.classes),
+  });
+  const definition: DatasetDefinition = {
+    ...facts,
+    shape: [height, width, 1],
+    files: [
+      images(files.trainImages),
+      labels(files.trainLabels),
+      images(files.testImages),
+      labels(files.testLabels),
+    ],
+    load: async (_rows, options: LoadOptions) => {
+      const obtained = await obtainFiles(definition, options);
+      const of = (file: FileFacts) => obtained.get(file.name)!;
+      return {
+        train: idxSplit(of(files.trainImages), of(files.trainLabels), height, width, facts.classes),
+        test: idxSplit(of(files.testImages), of(files.testLabels), height, width, facts.classes),
+        sha256: Object.fromEntries(definition.files.map((file) => [file.name, file.sha256])),
+      };
+    },
+  };
+  return definition;
+}
+
+/**
+ * Joins an image file and its label file.
+ * @throws DataError naming both files when they disagree on the number of records
+ */
+export function idxSplit(
+  imageFile: ObtainedFile,
+  labelFile: ObtainedFile,
+  height: number,
+  width: number,
+  classes: number,
+): Split {
+  const { count, images } = parsed(imageFile, (content) => parseIdxImages(content, height, width));
+  const labels = parsed(labelFile, (content) => parseIdxLabels(content, classes));
+  if (labels.length !== count) {
+    throw new DataError(
+      `${imageFile.path} has ${count} images and ${labelFile.path} has ${labels.length} labels: ` +
+        'they do not belong together. Replace both by files of one data set.',
+    );
+  }
+  return { images, labels, count };
+}
+
+function parsed<T>({ path, content }: ObtainedFile, parse: (content: Uint8Array) => T): T {
+  try {
+    return parse(content);
+  } catch (error) {
+    if (!(error instanceof ContentError)) throw error;
+    throw new DataError(`${path} ${error.message}. Replace it by an intact copy.`, {
+      cause: error,
+    });
+  }
+}

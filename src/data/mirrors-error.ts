@@ -1,0 +1,18 @@
+import type { DataFile } from './definition.js';
+
+/** Why one mirror did not deliver one file. */
+export interface MirrorFailure {
+  readonly url: string;
+  readonly reason: string;
+}
+
+/** No mirror delivered a file. */
+export class MirrorsError extends Error {
+  override name = 'MirrorsError';
+  constructor(
+    readonly file: DataFile,
+    readonly failures: readonly MirrorFailure[],
+  ) {
+    super(`no mirror delivered ${file.name}`);
+  }
+}

@@ -1,0 +1,171 @@
+import { open } from 'node:fs/promises';
+import fetch, { type Response } from 'node-fetch';
+import type { NetworkSettings } from './dataset.js';
+
+export const defaultNetwork: NetworkSettings = {
+  connectMs: 10_000,
+  idleMs: 20_000,
+  totalMs: 900_000,
+  attempts: 3,
+  backoffMs: 500,
+  redirects: 5,
+};
+
+/** One request that did not bring the file. */
+export class RequestError extends Error {
+  override name = 'RequestError';
+  /**
+   * @param message what failed, e.g. `HTTP 404 Not Found`
+   * @param transient whether the same request may succeed a moment later
+   */
+  constructor(
+    message: string,
+    readonly transient: boolean,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export interface TransferOptions {
+  /** Largest acceptable body, in bytes. */
+  readonly limit: number;
+  readonly network: NetworkSettings;
+  readonly signal?: AbortSignal;
+  readonly onBytes?: (received: number, total?: number) => void;
+}
+
+/**
+ * Fetches `url` into the new file `path`, byte for byte as sent, and syncs it to disk.
+ *
+ * @throws RequestError when the server does not deliver a body within the limits of size and time;
+ *   `signal.reason` when aborted; system errors of the file (ENOSPC, EACCES, ...) pass through
+ */
+export async function transfer(url: string, path: string, options: TransferOptions): Promise<void> {
+  const { network, signal } = options;
+  signal?.throwIfAborted();
+  const watch = new Watch(network.totalMs);
+  const onAbort = () => watch.stop('interrupted');
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    watch.expect(network.connectMs, 'no answer');
+    const response = await watch.guard(
+      fetch(url, {
+        signal: watch.signal,
+        follow: network.redirects,
+        // Files are stored as they are served; a second compression would only blur the size limit.
+        compress: false,
+        headers: { 'Accept-Encoding': 'identity', 'User-Agent': 'fln' },
+      }),
+    );
+    await save(response, path, options, watch);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    watch.stop('done');
+  }
+}
+
+async function save(response: Response, path: string, options: TransferOptions, watch: Watch) {
+  if (!response.ok) {
+    const transient = response.status >= 500 || response.status === 429 || response.status === 408;
+    throw new RequestError(`HTTP ${response.status} ${response.statusText}`.trim(), transient);
+  }
+  const declared = Number(response.headers.get('content-length') ?? Number.NaN);
+  const total = Number.isFinite(declared) ? declared : undefined;
+  if (total !== undefined && total > options.limit) {
+    throw new RequestError(`offers ${total} bytes, more than the file can have`, false);
+  }
+  const handle = await open(path, 'wx');
+  try {
+    let received = 0;
+    const chunks = response.body![Symbol.asyncIterator]();
+    for (;;) {
+      watch.expect(options.network.idleMs, `nothing came`);
+      const { done, value } = await watch.guard(chunks.next());
+      if (done) break;
+      received += value.length;
+      if (received > options.limit) {
+        throw new RequestError(
+          `sent more than ${options.limit} bytes, more than the file can have`,
+          false,
+        );
+      }
+      await handle.writeFile(value as Buffer);
+      options.onBytes?.(received, total);
+    }
+    if (total !== undefined && received !== total) {
+      throw new RequestError(`sent ${received} of ${total} bytes`, true);
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Aborts a request that is too slow, and knows why it did. */
+class Watch {
+  readonly #controller = new AbortController();
+  readonly #total: NodeJS.Timeout;
+  #idle: NodeJS.Timeout | undefined;
+  #failure: RequestError | undefined;
+
+  constructor(totalMs: number) {
+    this.#total = setTimeout(() => this.stop(`not finished after ${seconds(totalMs)}`), totalMs);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** From now on, something must happen within `ms`. */
+  expect(ms: number, otherwise: string): void {
+    clearTimeout(this.#idle);
+    // A body that stalls midway may well come at the next try; a server that never answers will not.
+    const transient = otherwise !== 'no answer';
+    this.#idle = setTimeout(() => this.stop(`${otherwise} for ${seconds(ms)}`, transient), ms);
+  }
+
+  stop(why: string, transient = false): void {
+    clearTimeout(this.#idle);
+    clearTimeout(this.#total);
+    this.#failure ??= new RequestError(why, transient);
+    this.#controller.abort();
+  }
+
+  /** The promise's value, or a RequestError that says in plain words why it failed. */
+  async guard<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await promise;
+    } catch (error) {
+      throw this.#failure ?? describe(error as NetworkFailure);
+    }
+  }
+}
+
+type NetworkFailure = Error & { code?: string; type?: string };
+
+const plainWords: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'host name not found',
+  EAI_AGAIN: 'host name could not be looked up (no network?)',
+  ECONNREFUSED: 'connection refused',
+  EHOSTUNREACH: 'host cannot be reached',
+  ENETUNREACH: 'network cannot be reached',
+  ETIMEDOUT: 'connection timed out',
+  ECONNRESET: 'connection reset by the server',
+  ERR_STREAM_PREMATURE_CLOSE: 'connection closed before the end of the file',
+};
+
+/** Failures that a new connection a moment later may not meet. */
+const passing = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ETIMEDOUT']);
+
+function describe(error: NetworkFailure): RequestError {
+  if (error.type === 'max-redirect') return new RequestError('redirects too often', false);
+  const code = error.code ?? '';
+  const words = plainWords[code] ?? (code ? `${error.message} (${code})` : error.message);
+  return new RequestError(words, passing.has(code), { cause: error });
+}
+
+const seconds = (ms: number) => `${Number((ms / 1000).toFixed(1))} s`;

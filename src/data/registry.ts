@@ -1,0 +1,20 @@
+import { closest, distance } from 'fastest-levenshtein';
+import { UsageError } from '../errors.js';
+import type { DatasetDefinition } from './definition.js';
+import { mnist } from './sets/mnist.js';
+import { syntheticDigits } from './sets/synthetic-digits.js';
+
+/** Every data set. Adding one is one file under `sets/` and one entry here. */
+export const datasets: readonly DatasetDefinition[] = [mnist, syntheticDigits];
+
+/** @throws UsageError naming the data sets there are */
+export function findDataset(name: string): DatasetDefinition {
+  const found = datasets.find((definition) => definition.name === name);
+  if (found) return found;
+  const names = datasets.map((definition) => definition.name);
+  const near = closest(name, names);
+  const guess = distance(name, near) <= 3 ? ` Did you mean "${near}"?` : '';
+  throw new UsageError(
+    `There is no data set "${name}".${guess} The data sets are: ${names.join(', ')}.`,
+  );
+}
