@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { AdamConfig } from './adam/config.js';
 import { exactPresets, FenchelExactConfig } from './fenchel/exact/config.js';
 import { FenchelGramConfig, gramDefaults } from './fenchel/gram/config.js';
-import { checkPerLayer } from './fenchel/per-layer.js';
+import { checkHiddenLayer, checkPerLayer } from './fenchel/per-layer.js';
 import type { MethodDefinition } from './method.js';
 import { SgdConfig } from './sgd/config.js';
 
@@ -19,8 +19,10 @@ export const methods: readonly MethodDefinition[] = [
     summary: 'Fenchel lifted network, one proximal step per block in the running-Gram metric',
     schema: FenchelGramConfig,
     defaults: gramDefaults,
-    check: (config, network) =>
-      checkPerLayer(config, ['stepSize', 'damping'], network.activations.length, 'hidden layer'),
+    check: (config, network) => [
+      ...checkHiddenLayer(network.activations),
+      ...checkPerLayer(config, ['stepSize', 'damping'], network.activations.length, 'hidden layer'),
+    ],
     load: async () => (await import('./fenchel/gram/gram.js')).fenchelGram,
   }),
   define({
@@ -30,6 +32,7 @@ export const methods: readonly MethodDefinition[] = [
     schema: FenchelExactConfig,
     presets: exactPresets,
     check: (config, network) => [
+      ...checkHiddenLayer(network.activations),
       ...checkPerLayer(config, ['lambda'], network.activations.length, 'hidden layer'),
       ...checkPerLayer(config, ['rho', 'gamma'], network.widths.length - 1, 'layer'),
     ],

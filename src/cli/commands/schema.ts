@@ -1,0 +1,46 @@
+import { writeFileSync } from 'node:fs';
+import type { CommandModule } from 'yargs';
+import { experimentJsonSchema } from '../../config/schema.js';
+import { UsageError } from '../../errors.js';
+
+interface SchemaArguments {
+  out?: string;
+}
+
+/** `fln schema [--out FILE]`: what editors need to complete and check a config. */
+export const schemaCommand: CommandModule<object, SchemaArguments> = {
+  command: 'schema',
+  describe: 'print the JSON Schema of the config file, for completion in editors',
+  builder: (yargs) =>
+    yargs.option('out', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'write it to this file instead',
+    }),
+  handler: ({ out }) => {
+    const text = schemaText();
+    if (out === undefined) process.stdout.write(text);
+    else write(out, text);
+  },
+};
+
+/** The schema as it is kept in schemas/experiment.json. */
+export function schemaText(): string {
+  return `${JSON.stringify(experimentJsonSchema(), null, 2)}\n`;
+}
+
+function write(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = {
+      ENOENT: 'its folder does not exist',
+      EISDIR: 'it is a folder',
+      EACCES: 'permission denied',
+    };
+    throw new UsageError(`Cannot write ${file}: ${reasons[code ?? ''] ?? message}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,146 @@
+import type { DatasetInfo } from '../data/dataset.js';
+import { datasets } from '../data/registry.js';
+import type { NetworkShape } from '../methods/method.js';
+import { type ActivationName, activationNames, type LossName } from '../network/names.js';
+import { didYouMean } from './suggest.js';
+import type { Path } from './tree.js';
+import type { Finding } from './validate.js';
+
+/** The value the config gives at a path, or undefined when it is absent or already found wrong. */
+export type Lookup = <T>(...path: Path) => T | undefined;
+
+/** How much there is of what is looked up one by one. */
+export interface Extent {
+  readonly seeds: number;
+  readonly methods: number;
+  readonly expected: readonly string[];
+}
+
+/**
+ * What only shows when several keys are seen together: sizes against the data set, the network
+ * against the data. Looks at the keys that are right by themselves, so that one slip does not hide
+ * another.
+ */
+export function checkTogether(get: Lookup, extent: Extent): Finding[] {
+  const dataset = datasets.find(({ name }) => name === get('dataset', 'name'));
+  return [
+    ...(dataset ? checkSizes(get, dataset) : []),
+    ...checkLayers(get, dataset),
+    ...checkSeeds(get, extent),
+    ...checkLabels(get, extent),
+  ];
+}
+
+/** Widths and activations of the network on this data set; undefined when either is not usable. */
+export function networkShape(get: Lookup): NetworkShape | undefined {
+  const dataset = datasets.find(({ name }) => name === get('dataset', 'name'));
+  const layers = get<LayerInput[]>('network', 'layers');
+  if (!dataset || !layers || checkLayers(get, dataset).length > 0) return undefined;
+  const inputs = dataset.shape.reduce((product, side) => product * side, 1);
+  return {
+    widths: [inputs, ...layers.map(({ dense }) => dense)],
+    activations: layers.slice(0, -1).map(({ activation }) => activation as ActivationName),
+    loss: get<LossName>('loss') ?? 'cross-entropy',
+  };
+}
+
+interface LayerInput {
+  readonly dense: number;
+  readonly activation?: ActivationName | 'identity';
+}
+
+function checkSizes(get: Lookup, { name, trainSize, testSize }: DatasetInfo): Finding[] {
+  const findings: Finding[] = [];
+  const refuse = (path: Path, message: string) => findings.push({ path, message, at: 'value' });
+  const limit = get<number>('dataset', 'limit');
+  const testLimit = get<number>('dataset', 'testLimit');
+  const validation = get<number>('dataset', 'validation') ?? 0;
+  const batchSize = get<number | 'full'>('batchSize');
+  if (limit !== undefined && limit > trainSize) {
+    refuse(['dataset', 'limit'], `is more than the ${trainSize} training images of ${name}`);
+  }
+  if (testLimit !== undefined && testLimit > testSize) {
+    refuse(['dataset', 'testLimit'], `is more than the ${testSize} test images of ${name}`);
+  }
+  const available = Math.min(limit ?? trainSize, trainSize);
+  const train = available - validation;
+  if (train <= 0) {
+    const message = `leaves nothing to train on: there are ${available} training images`;
+    refuse(['dataset', 'validation'], message);
+  } else if (typeof batchSize === 'number' && batchSize > train) {
+    const message = `is more than the ${train} training images; use at most ${train}, or full`;
+    refuse(['batchSize'], message);
+  }
+  return findings;
+}
+
+function checkLayers(get: Lookup, dataset: DatasetInfo | undefined): Finding[] {
+  const layers = get<LayerInput[]>('network', 'layers');
+  if (!layers) return [];
+  const findings: Finding[] = [];
+  const refuse = (path: Path, message: string) =>
+    findings.push({ path: ['network', 'layers', ...path], message, at: 'value' });
+  const last = layers.length - 1;
+  for (const [l, { activation }] of layers.entries()) {
+    if (l === last) {
+      if (activation !== undefined && activation !== 'identity') {
+        refuse([l, 'activation'], 'the last layer is linear: remove its activation');
+      }
+    } else if (activation === undefined) {
+      refuse(
+        [l, 'activation'],
+        `is missing: a hidden layer needs one of ${activationNames.join(', ')}`,
+      );
+    } else if (activation === 'identity') {
+      const message = `identity makes no hidden layer; use one of ${activationNames.join(', ')}`;
+      refuse([l, 'activation'], message);
+    }
+  }
+  const { dense } = layers[last];
+  if (dataset && dense !== dataset.classes) {
+    const message = `is ${dense}, but the last layer has one unit for each of the ${dataset.classes} classes of ${dataset.name}; write ${dataset.classes}, or add a layer of ${dataset.classes}`;
+    refuse([last, 'dense'], message);
+  }
+  return findings;
+}
+
+function checkSeeds(get: Lookup, { seeds: count }: Extent): Finding[] {
+  const findings: Finding[] = [];
+  const seen = new Set<number>();
+  for (let i = 0; i < count; i++) {
+    const seed = get<number>('seeds', i);
+    if (seed === undefined || seen.size < seen.add(seed).size) continue;
+    const message = `seed ${seed} is given twice; a second run with it would repeat the first`;
+    findings.push({ path: ['seeds', i], message, at: 'value' });
+  }
+  return findings;
+}
+
+/** Labels name folders, columns and lines of the figure: each stands for one method. */
+function checkLabels(get: Lookup, { methods: count, expected }: Extent): Finding[] {
+  const findings: Finding[] = [];
+  const labels: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const given = get<string>('methods', i, 'label');
+    const label = given ?? get<string>('methods', i, 'name');
+    if (label === undefined) continue;
+    const path = ['methods', i, given === undefined ? 'name' : 'label'];
+    const twin = labels.find((other) => other.toLowerCase() === label.toLowerCase());
+    if (twin === label) {
+      const message = `two methods have the label "${label}"; give one of them a label of its own, as in label: ${label}-2`;
+      findings.push({ path, message, at: 'value' });
+    } else if (twin !== undefined) {
+      const message = `the labels "${twin}" and "${label}" differ in case alone, which not every file system can tell apart; change one`;
+      findings.push({ path, message, at: 'value' });
+    }
+    labels.push(label);
+  }
+  if (labels.length < count || count === 0) return findings;
+  for (const label of expected) {
+    if (labels.includes(label)) continue;
+    const near = didYouMean(label, labels);
+    const message = `no method has this label${near === '' ? `; the labels are ${labels.join(', ')}` : near}`;
+    findings.push({ path: ['expect', label], message, at: 'key' });
+  }
+  return findings;
+}

@@ -1,0 +1,117 @@
+import type { Experiment } from '../experiment/experiment.js';
+import { checkTogether, type Lookup, networkShape } from './checks.js';
+import { experimentHash } from './hash.js';
+import { ConfigError, type ConfigIssue, type Source } from './issues.js';
+import { type MethodResolution, resolveMethod } from './methods.js';
+import { traceOrigins } from './origins.js';
+import { applyOverrides } from './overrides.js';
+import { PathSet } from './path-set.js';
+import { readConfigFile } from './read-file.js';
+import { type ExperimentOutput, ExperimentSchema } from './schema.js';
+import { valueAt } from './schema-walk.js';
+import { type Block, find, type Path, placeOf, plain, type Tree } from './tree.js';
+import { type Finding, validate } from './validate.js';
+import { parseYaml } from './yaml.js';
+
+/** A validated experiment and where each of its values comes from. */
+export interface LoadedExperiment {
+  readonly experiment: Experiment;
+  readonly file: string;
+  /** Dotted path of each value of `experiment.resolved` -> `file:line`, `command line`, `preset paper`, `default`, ... */
+  readonly origins: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads an experiment from a YAML or JSON file, with `path=value` overrides written over it.
+ * Loads no tensor library.
+ *
+ * @throws ConfigError with everything that is wrong; UsageError when the file cannot be read
+ */
+export function loadExperiment(file: string, overrides: readonly string[] = []): LoadedExperiment {
+  return parseExperiment(readConfigFile(file), file, overrides);
+}
+
+/** `loadExperiment` for text that was read already; `file` is what messages call it. */
+export function parseExperiment(
+  text: string,
+  file: string,
+  overrides: readonly string[] = [],
+): LoadedExperiment {
+  const source = { file, text: text.replace(/^\uFEFF/, '') };
+  const { tree, issues } = parseYaml(source.text);
+  if (tree?.kind !== 'block') {
+    const message = `a config is a block of keys: ${Object.keys(ExperimentSchema.shape).slice(1).join(', ')}${isGlued(tree) ? '; write a space after each colon' : ''}`;
+    const wrongRoot = tree ? [{ path: [], message, place: tree.place }] : [];
+    throw new ConfigError(source, [...issues, ...wrongRoot]);
+  }
+  return resolve(tree, source, [...issues, ...applyOverrides(tree, overrides)]);
+}
+
+function resolve(tree: Block, source: Source, earlier: readonly ConfigIssue[]): LoadedExperiment {
+  const data = plain(tree);
+  const parsed = validate(ExperimentSchema, data);
+  const unread = new PathSet(earlier.map(({ path }) => path).filter((path) => path.length > 0));
+  const wrong = new PathSet(parsed.findings.map(({ path }) => path));
+  const get = ((...path: Path) =>
+    unread.touches(path) || wrong.touches(path) ? undefined : valueAt(data, path)) as Lookup;
+
+  const network = networkShape(get);
+  const entries = get<unknown[]>('methods') ?? [];
+  const methods = entries.map((entry, i) => resolveMethod(entry, ['methods', i], network));
+  const inMethods = methods.flatMap((method) => method.findings);
+  for (const { path } of inMethods) wrong.add(path);
+  const together = checkTogether(get, {
+    seeds: lengthOf(valueAt(data, ['seeds'])),
+    methods: entries.length,
+    expected: Object.keys(valueAt(data, ['expect']) ?? {}),
+  });
+  const issues = [
+    ...earlier,
+    ...[...parsed.findings, ...inMethods, ...together]
+      .filter(({ path }) => !unread.touches(path))
+      .map((finding) => toIssue(finding, tree)),
+  ];
+  if (issues.length > 0 || !parsed.value || !network) throw new ConfigError(source, issues);
+  const experiment = build(parsed.value, network, methods);
+  const origins = traceOrigins(experiment.resolved, tree, source.file, methods);
+  return { experiment, file: source.file, origins };
+}
+
+/** `name:x` is one word of text in YAML. */
+function isGlued(tree: Tree | undefined): boolean {
+  return tree?.kind === 'scalar' && /^\w+:\S/.test(String(tree.value));
+}
+
+function lengthOf(value: unknown): number {
+  return Array.isArray(value) ? value.length : 0;
+}
+
+function toIssue({ path, message, at }: Finding, tree: Block): ConfigIssue {
+  const key = at === 'key' ? find(tree, path)?.key : undefined;
+  return { path, message, place: key ?? placeOf(tree, path) };
+}
+
+function build(
+  config: ExperimentOutput,
+  network: Experiment['network'],
+  resolutions: readonly MethodResolution[],
+): Experiment {
+  const methods = resolutions.flatMap(({ method }) => method ?? []);
+  const layers = config.network.layers.map(({ dense, activation }) =>
+    activation === undefined || activation === 'identity' ? { dense } : { dense, activation },
+  );
+  const { $schema: _, ...settings } = config;
+  const resolved = {
+    ...settings,
+    network: { layers },
+    methods: methods.map((method) => method.config),
+  };
+  return {
+    ...settings,
+    layers,
+    network,
+    methods,
+    resolved,
+    hash: experimentHash(resolved),
+  };
+}

@@ -1,0 +1,113 @@
+import type { ResolvedMethod } from '../experiment/experiment.js';
+import type { MethodDefinition, NetworkShape } from '../methods/method.js';
+import { methods } from '../methods/registry.js';
+import { ExperimentSchema } from './schema.js';
+import type { Path } from './tree.js';
+import { type Finding, validate } from './validate.js';
+import { notOneOf } from './wording.js';
+
+/** One entry of `methods` with its defaults filled in, or the reasons why it cannot be used. */
+export interface MethodResolution {
+  readonly method?: ResolvedMethod;
+  readonly findings: readonly Finding[];
+  /** Where the value of a field that the file does not give comes from. */
+  readonly fallback: (field: string) => string;
+}
+
+/**
+ * Finds the schema for an entry's name and solver, and fills in what the entry leaves open. A value
+ * is the explicit one, else the preset's, else the method's default for this network, else the
+ * schema's default.
+ *
+ * @param network undefined when the network itself is not usable
+ */
+export function resolveMethod(
+  entry: unknown,
+  path: Path,
+  network: NetworkShape | undefined,
+): MethodResolution {
+  const nowhere = () => 'default';
+  const definition = findDefinition(entry, path);
+  if (isFinding(definition)) return { findings: [definition], fallback: nowhere };
+  const explicit = entry as Record<string, unknown>;
+  const { findings } = validate(definition.schema, explicit);
+  if (findings.length > 0) {
+    return {
+      findings: findings.map((found) => locate(found, path, definition)),
+      fallback: nowhere,
+    };
+  }
+
+  const preset = typeof explicit.preset === 'string' ? explicit.preset : undefined;
+  const presetValues = preset === undefined ? {} : (definition.presets?.[preset] ?? {});
+  const networkValues = network ? (definition.defaults?.(network) ?? {}) : {};
+  const label = typeof explicit.label === 'string' ? explicit.label : definition.name;
+  const config = definition.schema.parse({ ...networkValues, ...presetValues, ...explicit, label });
+  const fallback = (field: string) => {
+    if (field === 'label') return "default: the method's name";
+    if (Object.hasOwn(presetValues, field)) return `preset ${preset}`;
+    if (!Object.hasOwn(networkValues, field)) return 'default';
+    return `default for ${[...new Set(network?.activations)].join('-')} networks`;
+  };
+
+  const misfits = network ? (definition.check?.(config, network) ?? []) : [];
+  return {
+    method: { label, definition, config: config as ResolvedMethod['config'] },
+    findings: misfits.map(({ path: [field, ...rest], message }) => {
+      if (Object.hasOwn(explicit, field)) {
+        return { path: [...path, field, ...rest], message, at: 'value' };
+      }
+      if (Object.hasOwn(presetValues, field)) {
+        const words = `sets ${field}, which ${message}; give ${field} a value of your own`;
+        return { path: [...path, 'preset'], message: words, at: 'value' };
+      }
+      return { path, message: `the default of ${field} ${message}; give it a value`, at: 'value' };
+    }),
+    fallback,
+  };
+}
+
+function findDefinition(entry: unknown, path: Path): MethodDefinition | Finding {
+  const names = [...new Set(methods.map(({ name }) => name))];
+  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
+    const example = typeof entry === 'string' && names.includes(entry) ? entry : names[0];
+    return { path, message: `must be a block; write { name: ${example} }`, at: 'value' };
+  }
+  const { name, solver } = entry as Record<string, unknown>;
+  const at = 'value';
+  if (name === undefined) {
+    return { path: [...path, 'name'], message: `is missing; it is one of ${names.join(', ')}`, at };
+  }
+  const variants = methods.filter((definition) => definition.name === name);
+  if (variants.length === 0) {
+    return { path: [...path, 'name'], message: notOneOf(names, name), at };
+  }
+  const solvers = variants.flatMap((variant) => variant.solver ?? []);
+  if (solver === undefined || solvers.length === 0) {
+    return variants.find(({ isDefault }) => isDefault) ?? variants[0];
+  }
+  const chosen = variants.find((variant) => variant.solver === solver);
+  return chosen ?? { path: [...path, 'solver'], message: notOneOf(solvers, solver), at };
+}
+
+function isFinding(value: MethodDefinition | Finding): value is Finding {
+  return 'message' in value;
+}
+
+/** Moves a finding under `path`, and says where a misplaced setting belongs. */
+function locate(finding: Finding, path: Path, definition: MethodDefinition): Finding {
+  const moved = { ...finding, path: [...path, ...finding.path] };
+  if (finding.at !== 'key' || finding.path.length !== 1) return moved;
+  const key = String(finding.path[0]);
+  const sibling = methods.find(
+    ({ name, schema }) => name === definition.name && Object.hasOwn(schema.shape, key),
+  );
+  if (sibling) {
+    const message = `belongs to solver ${sibling.solver}, and this is solver ${definition.solver}`;
+    return { ...moved, message };
+  }
+  if (Object.hasOwn(ExperimentSchema.shape, key)) {
+    return { ...moved, message: 'belongs at the top level of the file: it holds for all methods' };
+  }
+  return moved;
+}

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import type { Path } from './tree.js';
+
+/** The fields of an object schema, looking through defaults and optionals. */
+export function fieldsOf(schema: z.ZodType | undefined): Record<string, z.ZodType> | undefined {
+  const inner = unwrap(schema);
+  return inner instanceof z.ZodObject ? (inner.shape as Record<string, z.ZodType>) : undefined;
+}
+
+/** The schema of the elements of a list. */
+export function elementSchema(schema: z.ZodType | undefined): z.ZodType | undefined {
+  const inner = unwrap(schema);
+  return inner instanceof z.ZodArray ? (inner.element as z.ZodType) : undefined;
+}
+
+/** The forms of a field that has several. */
+export function optionsOf(schema: z.ZodType | undefined): z.ZodType[] {
+  const inner = unwrap(schema);
+  return inner instanceof z.ZodUnion ? (inner.options as z.ZodType[]) : [];
+}
+
+/** The schema that answers for `path`; where a field has several forms, the one that `data` has. */
+export function schemaAt(root: z.ZodType, data: unknown, path: Path): z.ZodType | undefined {
+  let schema: z.ZodType | undefined = root;
+  for (const [depth, step] of path.entries()) {
+    const inner = unwrap(schema);
+    const value = valueAt(data, path.slice(0, depth));
+    const form =
+      inner instanceof z.ZodUnion
+        ? optionsOf(inner).find((option) => Array.isArray(value) === option instanceof z.ZodArray)
+        : inner;
+    const fields = fieldsOf(form);
+    if (fields) schema = Object.hasOwn(fields, step) ? fields[step] : undefined;
+    else if (form instanceof z.ZodRecord) schema = form.valueType as z.ZodType;
+    else schema = elementSchema(form);
+  }
+  return schema;
+}
+
+/** The value at `path` in plain data; undefined when there is none. */
+export function valueAt(data: unknown, path: Path): unknown {
+  let value = data;
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step))
+      return undefined;
+    value = (value as Record<string | number, unknown>)[step];
+  }
+  return value;
+}
+
+/** The schema inside defaults and optionals. */
+export function unwrap(schema: z.ZodType | undefined): z.ZodType | undefined {
+  let inner = schema;
+  while (
+    inner instanceof z.ZodDefault ||
+    inner instanceof z.ZodPrefault ||
+    inner instanceof z.ZodOptional
+  ) {
+    inner = inner.unwrap() as z.ZodType;
+  }
+  return inner;
+}

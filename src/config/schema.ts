@@ -1,0 +1,152 @@
+import { z } from 'zod';
+import { backendNames } from '../backend/registry.js';
+import type { Preprocessing } from '../data/dataset.js';
+import { datasets } from '../data/registry.js';
+import { methods } from '../methods/registry.js';
+import { activationNames, lossNames } from '../network/names.js';
+
+/**
+ * The experiment file: the single source of its keys, types, defaults and descriptions. Everything
+ * that involves several keys at once is in checks.ts.
+ *
+ * @param method schema of one entry of `methods`
+ */
+function experimentSchema<Method extends z.ZodType>(method: Method) {
+  return z.strictObject({
+    $schema: z
+      .string()
+      .optional()
+      .describe('address of the JSON Schema, for editors; otherwise unused'),
+    name: z
+      .string()
+      .regex(
+        /^[a-z0-9][a-z0-9._-]{0,63}$/,
+        'must be 1 to 64 lower-case letters, digits, ".", "_" or "-", and start with a letter or a digit: it names the results folder',
+      )
+      .describe('name of the experiment and of its results folder'),
+    dataset: DatasetSchema.describe('what to train on'),
+    network: z
+      .strictObject({
+        layers: z
+          .array(LayerSchema)
+          .min(1)
+          .describe(
+            'from the input to the output; the last one is linear and has one unit a class',
+          ),
+      })
+      .describe('the network that every method trains'),
+    loss: z.enum(lossNames).default('cross-entropy').describe('training loss'),
+    epochs: z.int().positive().describe('passes over the training images'),
+    batchSize: z
+      .union([z.int().positive(), z.literal('full')])
+      .describe('images per training step; full takes all of them in every step'),
+    seeds: SeedsSchema,
+    evaluate: EvaluateSchema.prefault({}).describe('when the test set is used'),
+    backend: z
+      .enum(['auto', ...backendNames])
+      .default('auto')
+      .describe('what computes; auto takes the fastest that loads'),
+    methods: z.array(method).min(1).describe('training methods, each run once for every seed'),
+    expect: z
+      .record(z.string(), ExpectationSchema)
+      .default({})
+      .describe('per label, the test accuracy that was published and the one to reach'),
+  });
+}
+
+const count = z.int().positive();
+const share = z.number().min(0).max(1);
+
+const preprocessings = ['scale', 'standardize'] as const satisfies readonly Preprocessing[];
+
+const DatasetSchema = z.strictObject({
+  name: z.enum(datasets.map(({ name }) => name)).describe('data set'),
+  limit: count
+    .optional()
+    .describe('use only the first training images, before the validation split is taken'),
+  testLimit: count.optional().describe('use only the first test images'),
+  validation: count
+    .optional()
+    .describe('hold out this many training images, the last ones, as a validation split'),
+  preprocessing: z
+    .enum(preprocessings)
+    .default('scale')
+    .describe('scale: pixels / 255; standardize: zero mean and unit variance per channel'),
+});
+
+/** Wider layers do not fit any backend, and are more likely a slip. */
+const maxWidth = 100_000;
+
+const LayerSchema = z.strictObject({
+  dense: z.int().positive().max(maxWidth).describe('units of a fully connected layer'),
+  activation: z
+    .enum([...activationNames, 'identity'])
+    .optional()
+    .describe('needed by every layer but the last, which has none (or identity)'),
+});
+
+const maxSeed = 2 ** 31 - 1;
+
+const SeedsSchema = z
+  .array(
+    z
+      .int()
+      .min(1, {
+        error: ({ input }) =>
+          input === 0
+            ? `must not be 0: the tensor library takes seed 0 as "unseeded", and the run could not be repeated; use 1 to ${maxSeed}`
+            : undefined,
+      })
+      .max(maxSeed),
+  )
+  .min(1)
+  .describe('each method is trained once with every seed');
+
+const EvaluateSchema = z.strictObject({
+  every: count.default(10).describe('batches between evaluations, besides the first and the last'),
+  test: z
+    .enum(['every', 'last', 'never'])
+    .default('every')
+    .describe('last and never keep the test set untouched while settings are tuned'),
+});
+
+const ExpectationSchema = z
+  .strictObject({
+    paper: share.optional().describe('test accuracy in the paper, for comparison'),
+    atLeast: share.optional().describe('least mean test accuracy over the seeds'),
+    atMost: share.optional().describe('largest mean test accuracy over the seeds'),
+  })
+  .superRefine(({ paper, atLeast, atMost }, context) => {
+    if (paper === undefined && atLeast === undefined && atMost === undefined) {
+      context.addIssue({ code: 'custom', message: 'is empty: give paper, atLeast or atMost' });
+    }
+    if (atLeast !== undefined && atMost !== undefined && atLeast > atMost) {
+      const message = `is more than atMost, ${atMost}: nothing can meet both`;
+      context.addIssue({ code: 'custom', path: ['atLeast'], message });
+    }
+  });
+
+/** With methods left as they are: each is validated by the schema of its own name and solver. */
+export const ExperimentSchema = experimentSchema(z.unknown());
+
+export type ExperimentOutput = z.output<typeof ExperimentSchema>;
+
+/** JSON Schema of the experiment file (draft 7), for completion and checks in editors. */
+export function experimentJsonSchema(): Record<string, unknown> {
+  const variants = methods.map(({ schema, summary }) => schema.describe(summary));
+  const complete = experimentSchema(z.union(variants));
+  const { $schema, ...rest } = z.toJSONSchema(complete, {
+    io: 'input',
+    target: 'draft-7',
+    override: ({ jsonSchema }) => {
+      // Said of every whole number by zod, and of no use to a reader.
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+    },
+  });
+  return {
+    $schema,
+    title: 'fln experiment',
+    description: 'An experiment of fln: methods trained on one data set with one network.',
+    ...rest,
+  };
+}

@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import { elementSchema, fieldsOf, unwrap } from './schema-walk.js';
+import { suggest } from './suggest.js';
+
+/*
+ * The words for everything that a schema can find wrong with a value. Each sentence is read after
+ * the path of the value: `epochs — must be a whole number, not the text "ten"`.
+ */
+
+/** A key that has to be there. */
+export function missing(description: string | undefined): string {
+  return description === undefined ? 'is missing' : `is missing (${description})`;
+}
+
+/** A key that the schema does not have. */
+export function unknownKey(near: string | undefined, known: readonly string[]): string {
+  if (near !== undefined) return `unknown key; did you mean "${near}"?`;
+  const names = known.filter((key) => !key.startsWith('$'));
+  return names.length > 0 ? `unknown key; known here: ${names.join(', ')}` : 'unknown key';
+}
+
+/** A value that is not in a closed list. */
+export function notOneOf(allowed: readonly string[], value: unknown): string {
+  if (value === null) return `has no value; it is one of ${allowed.join(', ')}`;
+  const list = allowed.length === 1 ? `"${allowed[0]}"` : `one of ${allowed.join(', ')}`;
+  const near = typeof value === 'string' ? suggest(value, allowed) : undefined;
+  return `must be ${list}, not ${given(value)}${near === undefined ? '' : `; did you mean "${near}"?`}`;
+}
+
+/** A value whose type is not the one of the schema. */
+export function wrongType(schema: z.ZodType | undefined, value: unknown): string {
+  const wanted = formOf(schema);
+  if (value === null) return `has no value; it must be ${wanted}`;
+  return `must be ${wanted}, not ${given(value)}${repair(schema, value)}`;
+}
+
+/** A value that fits no form of a field that has several. */
+export function noneOf(options: readonly z.ZodType[], value: unknown): string {
+  const wanted = options.map(formOf).join(' or ');
+  if (value === null) return `has no value; it must be ${wanted}`;
+  const words = options.flatMap(literals);
+  const near = typeof value === 'string' ? suggest(value, words) : undefined;
+  const hint = near === undefined ? repair(options[0], value) : `; did you mean "${near}"?`;
+  return `must be ${wanted}, not ${given(value)}${hint}`;
+}
+
+/** What a schema accepts, in two words. */
+function formOf(schema: z.ZodType | undefined): string {
+  const inner = unwrap(schema);
+  if (inner instanceof z.ZodNumber) return inner.isInt ? 'a whole number' : 'a number';
+  if (inner instanceof z.ZodArray) return 'a list';
+  if (inner instanceof z.ZodObject || inner instanceof z.ZodRecord) return 'a block';
+  if (inner instanceof z.ZodLiteral)
+    return literals(inner)
+      .map((word) => `"${word}"`)
+      .join(' or ');
+  return 'text';
+}
+
+function literals(schema: z.ZodType): string[] {
+  return schema instanceof z.ZodLiteral ? [...schema.values].map(String) : [];
+}
+
+/** How to turn the value that was given into the one that was meant, where that is plain. */
+function repair(schema: z.ZodType | undefined, value: unknown): string {
+  const inner = unwrap(schema);
+  if (typeof value !== 'string' && typeof value !== 'number') return '';
+  if (inner instanceof z.ZodNumber) {
+    const digits = String(value).replace(/[_,\s]/g, '');
+    const isNumber = typeof value === 'string' && digits !== '' && Number.isFinite(Number(digits));
+    return isNumber ? `; write ${Number(digits)}, without quotes` : '';
+  }
+  if (inner instanceof z.ZodString) return `; write "${value}", in quotes`;
+  const wrap = (block: z.ZodType | undefined) => {
+    const key = Object.keys(fieldsOf(block) ?? {})[0];
+    return key === undefined ? String(value) : `{ ${key}: ${value} }`;
+  };
+  if (inner instanceof z.ZodArray) return `; write [${wrap(elementSchema(inner))}]`;
+  return inner instanceof z.ZodObject ? `; write ${wrap(inner)}` : '';
+}
+
+/** A number below its range, or an empty list. */
+export function tooSmall(issue: z.core.$ZodIssueTooSmall, value: unknown): string {
+  if (issue.origin === 'array') return 'is empty; it needs at least one entry';
+  const relation = issue.inclusive ? 'at least' : 'greater than';
+  return `must be ${relation} ${issue.minimum}, not ${given(value)}`;
+}
+
+/** A number above its range. */
+export function tooBig(issue: z.core.$ZodIssueTooBig, value: unknown): string {
+  const relation = issue.inclusive ? 'at most' : 'less than';
+  const percent =
+    issue.maximum === 1 && typeof value === 'number' && value > 1 && value <= 100
+      ? `; it is a share of 1, so ${value} % is ${Number((value / 100).toPrecision(6))}`
+      : '';
+  return `must be ${relation} ${issue.maximum}, not ${given(value)}${percent}`;
+}
+
+function given(value: unknown): string {
+  if (typeof value === 'string') {
+    return `the text "${value.length > 40 ? `${value.slice(0, 40)}...` : value}"`;
+  }
+  if (Number.isNaN(value)) return 'NaN';
+  if (value === Infinity) return 'infinity';
+  if (value === -Infinity) return 'minus infinity';
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' && value !== null ? 'a block' : String(value);
+}

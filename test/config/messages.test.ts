@@ -1,0 +1,363 @@
+import { describe, expect, it } from 'vitest';
+import { experimentText, issuesOf, messageOf, parse } from './helpers.js';
+
+describe('one mistake in a key', () => {
+  const cases: [string, Record<string, string | null>, string][] = [
+    [
+      'text for a number',
+      { epochs: '"300"' },
+      'epochs — must be a whole number, not the text "300"; write 300, without quotes',
+    ],
+    [
+      'a number with separators',
+      { batchSize: '1_000' },
+      'batchSize — must be a whole number or "full", not the text "1_000"; write 1000, without quotes',
+    ],
+    ['a fraction', { epochs: '1.5' }, 'epochs — must be a whole number, not 1.5'],
+    ['zero', { epochs: '0' }, 'epochs — must be greater than 0, not 0'],
+    ['NaN', { epochs: '.nan' }, 'epochs — must be a whole number, not NaN'],
+    ['infinity', { epochs: '-.inf' }, 'epochs — must be a whole number, not minus infinity'],
+    ['no value', { epochs: '' }, 'epochs — has no value; it must be a whole number'],
+    ['a missing key', { epochs: null }, 'epochs — is missing (passes over the training images)'],
+    [
+      'a misspelt key is one mistake',
+      { epochs: null, epoch: '3' },
+      'epoch — unknown key; did you mean "epochs"?',
+    ],
+    [
+      'another spelling of a key',
+      { batchSize: null, batch_size: '3' },
+      'batch_size — unknown key; did you mean "batchSize"?',
+    ],
+    [
+      'a key that resembles none',
+      { zebra: '1' },
+      'zebra — unknown key; known here: name, dataset, network, loss, epochs, batchSize, seeds, evaluate, backend, methods, expect',
+    ],
+    [
+      '__proto__',
+      { dataset: '{ name: mnist, __proto__: 1 }' },
+      'dataset.__proto__ — unknown key; known here: name, limit, testLimit, validation, preprocessing',
+    ],
+    [
+      'constructor',
+      { dataset: '{ name: mnist, constructor: 1 }' },
+      'dataset.constructor — unknown key; known here: name, limit, testLimit, validation, preprocessing',
+    ],
+    [
+      'a misspelt choice',
+      { loss: 'crossentropy' },
+      'loss — must be one of cross-entropy, mse, not the text "crossentropy"; did you mean "cross-entropy"?',
+    ],
+    [
+      'swapped letters',
+      { dataset: '{ name: minst }' },
+      'dataset.name — must be one of mnist, synthetic-digits, not the text "minst"; did you mean "mnist"?',
+    ],
+    [
+      'a choice without value',
+      { loss: '' },
+      'loss — has no value; it is one of cross-entropy, mse',
+    ],
+    [
+      'no guess for short words',
+      { backend: 'gpu' },
+      'backend — must be one of auto, wasm, cpu, not the text "gpu"',
+    ],
+    [
+      'a misspelt alternative',
+      { batchSize: 'ful' },
+      'batchSize — must be a whole number or "full", not the text "ful"; did you mean "full"?',
+    ],
+    [
+      'a name for a block',
+      { dataset: 'mnist' },
+      'dataset — must be a block, not the text "mnist"; write { name: mnist }',
+    ],
+    [
+      'a number for a block',
+      { evaluate: '10' },
+      'evaluate — must be a block, not 10; write { every: 10 }',
+    ],
+    ['a number for a list', { seeds: '1' }, 'seeds — must be a list, not 1; write [1]'],
+    ['a number for text', { name: '7' }, 'name — must be text, not 7; write "7", in quotes'],
+    [
+      'a name that is no folder name',
+      { name: '../up' },
+      'name — must be 1 to 64 lower-case letters, digits, ".", "_" or "-", and start with a letter or a digit: it names the results folder',
+    ],
+    ['no seeds', { seeds: '[]' }, 'seeds — is empty; it needs at least one entry'],
+    [
+      'seed 0',
+      { seeds: '[0]' },
+      'seeds.0 — must not be 0: the tensor library takes seed 0 as "unseeded", and the run could not be repeated; use 1 to 2147483647',
+    ],
+    ['a negative seed', { seeds: '[-1]' }, 'seeds.0 — must be at least 1, not -1'],
+    [
+      'a seed beyond 31 bits',
+      { seeds: '[2147483648]' },
+      'seeds.0 — must be at most 2147483647, not 2147483648',
+    ],
+    [
+      'a seed twice',
+      { seeds: '[3, 5, 3]' },
+      'seeds.2 — seed 3 is given twice; a second run with it would repeat the first',
+    ],
+    ['no methods', { methods: '[]' }, 'methods — is empty; it needs at least one entry'],
+    [
+      'a layer as a number',
+      { network: '{ layers: [30, { dense: 10 }] }' },
+      'network.layers.0 — must be a block, not 30; write { dense: 30 }',
+    ],
+    [
+      'no layers',
+      { network: '{ layers: [] }' },
+      'network.layers — is empty; it needs at least one entry',
+    ],
+    [
+      'a huge layer',
+      { network: '{ layers: [{ dense: 100001, activation: relu }, { dense: 10 }] }' },
+      'network.layers.0.dense — must be at most 100000, not 100001',
+    ],
+  ];
+  it.each(cases)('%s', (_, changes, expected) => {
+    expect(issuesOf(experimentText(changes))).toEqual([expected]);
+  });
+});
+
+describe('one mistake in a method', () => {
+  const cases: [string, string, string][] = [
+    ['a bare name', '[adam]', 'methods.0 — must be a block; write { name: adam }'],
+    [
+      'no name',
+      '[{ learningRate: 1 }]',
+      'methods.0.name — is missing; it is one of fenchel, sgd, adam',
+    ],
+    [
+      'a misspelt name',
+      '[{ name: fenchl }]',
+      'methods.0.name — must be one of fenchel, sgd, adam, not the text "fenchl"; did you mean "fenchel"?',
+    ],
+    [
+      'a misspelt solver',
+      '[{ name: fenchel, solver: exakt }]',
+      'methods.0.solver — must be one of gram, exact, not the text "exakt"; did you mean "exact"?',
+    ],
+    [
+      'a solver where there is none',
+      '[{ name: adam, solver: exact }]',
+      'methods.0.solver — unknown key; known here: name, label, learningRate, beta1, beta2, epsilon, schedule, warmup, labelSmoothing, weightAverage, initializer, bias',
+    ],
+    [
+      'a misspelt preset',
+      '[{ name: fenchel, solver: exact, preset: papr }]',
+      'methods.0.preset — must be "paper", not the text "papr"; did you mean "paper"?',
+    ],
+    [
+      'a misspelt setting',
+      '[{ name: adam, learning_rate: 1 }]',
+      'methods.0.learning_rate — unknown key; did you mean "learningRate"?',
+    ],
+    [
+      'a setting of another solver',
+      '[{ name: fenchel, lambda: 1 }]',
+      'methods.0.lambda — belongs to solver exact, and this is solver gram',
+    ],
+    [
+      'a setting of the experiment',
+      '[{ name: adam, epochs: 1 }]',
+      'methods.0.epochs — belongs at the top level of the file: it holds for all methods',
+    ],
+    ['out of range', '[{ name: adam, beta1: 1 }]', 'methods.0.beta1 — must be less than 1, not 1'],
+    [
+      'infinite',
+      '[{ name: sgd, learningRate: .inf }]',
+      'methods.0.learningRate — must be a number, not infinity',
+    ],
+    [
+      'inside a list',
+      '[{ name: fenchel, solver: exact, gamma: [1, -1] }]',
+      'methods.0.gamma.1 — must be at least 0, not -1',
+    ],
+    [
+      'neither number nor list',
+      '[{ name: fenchel, stepSize: fast }]',
+      'methods.0.stepSize — must be a number or a list, not the text "fast"',
+    ],
+    [
+      'a list of the wrong length',
+      '[{ name: fenchel, stepSize: [1, 2] }]',
+      'methods.0.stepSize — has 2 values, but the network has 1 hidden layer',
+    ],
+    [
+      'the same label twice',
+      '[{ name: adam }, { name: adam }]',
+      'methods.1.name — two methods have the label "adam"; give one of them a label of its own, as in label: adam-2',
+    ],
+    [
+      'labels that differ in case',
+      '[{ name: adam }, { name: sgd, label: Adam }]',
+      'methods.1.label — the labels "adam" and "Adam" differ in case alone, which not every file system can tell apart; change one',
+    ],
+    [
+      'a label that is no file name',
+      '[{ name: adam, label: a/b }]',
+      'methods.0.label — a label is 1 to 40 letters, digits, ".", "_" or "-", and starts with a letter or a digit',
+    ],
+  ];
+  it.each(cases)('%s', (_, methods, expected) => {
+    expect(issuesOf(experimentText({ methods }))).toEqual([expected]);
+  });
+});
+
+describe('keys that do not fit together', () => {
+  const layers = (...list: string[]) => `{ layers: [${list.join(', ')}] }`;
+  const cases: [string, Record<string, string>, string][] = [
+    [
+      'limit',
+      { dataset: '{ name: mnist, limit: 60001 }' },
+      'dataset.limit — is more than the 60000 training images of mnist',
+    ],
+    [
+      'testLimit',
+      { dataset: '{ name: mnist, testLimit: 10001 }' },
+      'dataset.testLimit — is more than the 10000 test images of mnist',
+    ],
+    [
+      'validation',
+      { dataset: '{ name: mnist, limit: 500, validation: 500 }' },
+      'dataset.validation — leaves nothing to train on: there are 500 training images',
+    ],
+    [
+      'batchSize',
+      { dataset: '{ name: mnist, limit: 500, validation: 450 }' },
+      'batchSize — is more than the 50 training images; use at most 50, or full',
+    ],
+    [
+      'last activation',
+      { network: layers('{ dense: 5, activation: relu }', '{ dense: 10, activation: relu }') },
+      'network.layers.1.activation — the last layer is linear: remove its activation',
+    ],
+    [
+      'hidden without activation',
+      { network: layers('{ dense: 5 }', '{ dense: 10 }') },
+      'network.layers.0.activation — is missing: a hidden layer needs one of relu, leaky-relu, sigmoid, tanh',
+    ],
+    [
+      'linear hidden',
+      { network: layers('{ dense: 5, activation: identity }', '{ dense: 10 }') },
+      'network.layers.0.activation — identity makes no hidden layer; use one of relu, leaky-relu, sigmoid, tanh',
+    ],
+    [
+      'classes',
+      { network: layers('{ dense: 12 }') },
+      'network.layers.0.dense — is 12, but the last layer has one unit for each of the 10 classes of mnist; write 10, or add a layer of 10',
+    ],
+    [
+      'nothing to lift',
+      { network: layers('{ dense: 10 }'), methods: '[{ name: fenchel }]' },
+      'methods.0.name — needs at least one hidden layer, and the network has none; add one, or train it with sgd or adam',
+    ],
+    [
+      'a preset for another depth',
+      {
+        network: layers(
+          '{ dense: 5, activation: relu }',
+          '{ dense: 5, activation: relu }',
+          '{ dense: 10 }',
+        ),
+        methods: '[{ name: fenchel, solver: exact, preset: paper }]',
+      },
+      'methods.0.preset — sets gamma, which has 2 values, but the network has 3 layers; give gamma a value of your own',
+    ],
+    [
+      'expected label',
+      { expect: '{ adm: { paper: 0.9 } }' },
+      'expect.adm — no method has this label; did you mean "adam"?',
+    ],
+    [
+      'expected __proto__',
+      { expect: '{ __proto__: { paper: 0.9 } }' },
+      'expect.__proto__ — no method has this label; the labels are adam',
+    ],
+    [
+      'percent',
+      { expect: '{ adam: { paper: 97.6 } }' },
+      'expect.adam.paper — must be at most 1, not 97.6; it is a share of 1, so 97.6 % is 0.976',
+    ],
+    [
+      'nothing expected',
+      { expect: '{ adam: {} }' },
+      'expect.adam — is empty: give paper, atLeast or atMost',
+    ],
+    [
+      'impossible band',
+      { expect: '{ adam: { atLeast: 0.9, atMost: 0.8 } }' },
+      'expect.adam.atLeast — is more than atMost, 0.8: nothing can meet both',
+    ],
+  ];
+  it.each(cases)('%s', (_, changes, expected) => {
+    expect(issuesOf(experimentText(changes))).toEqual([expected]);
+  });
+
+  it('accepts the extremes', () => {
+    const dataset = '{ name: mnist, limit: 60000, testLimit: 10000, validation: 59900 }';
+    expect(parse(experimentText({ dataset })).experiment.batchSize).toBe(100);
+    const network = '{ layers: [{ dense: 10, activation: identity }] }';
+    expect(parse(experimentText({ network })).experiment.layers).toEqual([{ dense: 10 }]);
+  });
+});
+
+describe('the whole message', () => {
+  it('quotes each line with a caret, in file order, and counts', () => {
+    const text = [
+      'name: figure-2 # comment',
+      'dataset: { name: mnist, limt: 500 }',
+      'network:',
+      '  layers:',
+      '    - { dense: 300, activation: rleu }',
+      '    - { dense: 10 }',
+      'batchSize: 500',
+      'seeds: [1, 1]',
+      'methods:',
+      '  - name: adam',
+      '    learningRate: "0.01"',
+    ].join('\n');
+    expect(messageOf(text)).toBe(`\
+trial.yaml:1:1 epochs — is missing (passes over the training images)
+  1 | name: figure-2 # comment
+    | ^^^^
+trial.yaml:2:25 dataset.limt — unknown key; did you mean "limit"?
+  2 | dataset: { name: mnist, limt: 500 }
+    |                         ^^^^
+trial.yaml:5:33 network.layers.0.activation — must be one of relu, leaky-relu, sigmoid, tanh, identity, not the text "rleu"; did you mean "relu"?
+  5 |     - { dense: 300, activation: rleu }
+    |                                 ^^^^
+trial.yaml:8:12 seeds.1 — seed 1 is given twice; a second run with it would repeat the first
+  8 | seeds: [1, 1]
+    |            ^
+trial.yaml:11:19 methods.0.learningRate — must be a number, not the text "0.01"; write 0.01, without quotes
+  11 |     learningRate: "0.01"
+     |                   ^^^^^^
+5 problems.`);
+  });
+
+  it('points into a window of a very long line', () => {
+    const dataset = `{ name: mnist,${' '.repeat(300)}limt: 5,${' '.repeat(300)} }`;
+    const [, line, caret] = messageOf(experimentText({ dataset })).split('\n');
+    expect(line.length).toBeLessThan(120);
+    expect(line.slice(caret.indexOf('^'), caret.lastIndexOf('^') + 1)).toBe('limt');
+  });
+
+  it('lets no control character through to the terminal', () => {
+    const message = messageOf(experimentText({ loss: '"\\e[31m\\a"' }));
+    expect(message).toContain('not the text " [31m "');
+    expect(message.replace(/\n/g, '')).not.toMatch(/\p{Cc}/u);
+  });
+
+  it('stays short when everything is wrong', () => {
+    const message = messageOf(experimentText({ seeds: `[${'0, '.repeat(5000)}]` }));
+    expect(message.split('\n').length).toBeLessThan(310);
+    expect(message).toContain('5000 problems.');
+  });
+});
