@@ -4,10 +4,10 @@ import { activations } from './activations/registry.js';
 import type { ActivationName } from './names.js';
 
 /** Weights [inputs, outputs] and bias [outputs] of one dense layer. */
-export interface LayerParameters {
+export type LayerParameters = {
   readonly weights: tf.Tensor2D;
   readonly bias: tf.Tensor1D;
-}
+};
 
 /** Parameters of a whole network, first layer first. */
 export type Parameters = readonly LayerParameters[];

@@ -15,4 +15,11 @@ export interface Activation {
   slope(u: Tensor2D, v: Tensor2D): Tensor2D;
   /** F*(u), the antiderivative of phi, in a form that neither overflows nor cancels. */
   conjugate(u: Tensor2D): Tensor2D;
+  /** For activations whose F is simple enough: lets X-updates use accelerated proximal gradients. */
+  readonly proximal?: {
+    /** argmin_v theta F(v) + (v - w)^2/2 */
+    operator(w: Tensor2D, theta: number): Tensor2D;
+    /** Some s with phi(s) = v. */
+    preimage(v: Tensor2D): Tensor2D;
+  };
 }

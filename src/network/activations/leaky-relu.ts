@@ -10,4 +10,10 @@ export const leakyRelu: Activation = {
   phi: (u) => tf.leakyRelu(u, leak),
   slope: (u) => tf.step(u, leak),
   conjugate: (u) => tf.tidy(() => tf.mul(tf.mul(0.5, u), tf.leakyRelu(u, leak))),
+  proximal: {
+    // F'' is 1 on the right and 1/a on the left.
+    operator: (w, theta) =>
+      tf.tidy(() => tf.mul(tf.leakyRelu(w, (1 + theta) / (1 + theta / leak)), 1 / (1 + theta))),
+    preimage: (v) => tf.leakyRelu(v, 1 / leak),
+  },
 };

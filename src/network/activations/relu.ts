@@ -7,4 +7,8 @@ export const relu: Activation = {
   phi: (u) => tf.relu(u),
   slope: (u) => tf.step(u),
   conjugate: (u) => tf.tidy(() => tf.mul(0.5, tf.square(tf.relu(u)))),
+  proximal: {
+    operator: (w, theta) => tf.tidy(() => tf.mul(tf.relu(w), 1 / (1 + theta))),
+    preimage: (v) => v.clone(),
+  },
 };

@@ -21,7 +21,13 @@ export const FenchelExactConfig = z.strictObject({
   gamma: fields
     .perLayer(fields.nonNegative)
     .default(10)
-    .describe("proximal weight gamma ||W - W^0||^2 to the previous batch's weights; a list has one value a layer"),
+    .describe(
+      "proximal weight gamma ||W - W^0||^2 to the previous batch's weights; a list has one value a layer",
+    ),
+  proximalBias: z
+    .boolean()
+    .default(true)
+    .describe('whether the proximal term also holds the biases'),
   lossWeight: fields.positive
     .default(1)
     .describe('factor of the loss in X-updates only (1 keeps one objective for all blocks)'),
@@ -40,7 +46,9 @@ export const FenchelExactConfig = z.strictObject({
     .int()
     .positive()
     .default(500)
-    .describe('a sub-problem that needs more iterations than this stops there; its residual is reported'),
+    .describe(
+      'a sub-problem that needs more iterations than this stops there; its residual is reported',
+    ),
   initializer: fields.initializer.default('he'),
   bias: fields.bias.default(0),
 });
@@ -52,6 +60,7 @@ export const exactPresets = {
     lambda: 1,
     rho: 0,
     gamma: [10, 100],
+    proximalBias: true,
     lossWeight: 10,
     penaltyScale: 2,
     lossReduction: 'sum',

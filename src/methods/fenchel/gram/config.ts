@@ -14,7 +14,9 @@ export const FenchelGramConfig = z.strictObject({
   stepSize: fields
     .perLayer(fields.positive)
     .default(200)
-    .describe('eta of the hidden layers: length of the W-step in the Gram metric; a list has one value a hidden layer'),
+    .describe(
+      'eta of the hidden layers: length of the W-step in the Gram metric; a list has one value a hidden layer',
+    ),
   damping: fields
     .perLayer(fields.positive)
     .default(2)
@@ -22,10 +24,10 @@ export const FenchelGramConfig = z.strictObject({
   headStepSize: fields.positive.default(0.5).describe('eta of the output layer'),
   headDamping: fields.positive.default(0.05).describe('delta of the output layer'),
   inputMetric: z
-    .enum(['low-rank', 'cached', 'uncached'])
+    .enum(['low-rank', 'exact'])
     .default('low-rank')
     .describe(
-      'how the inverse Gram of the input layer is applied: low-rank (leading eigenvectors, a few percent of a step); cached (input pre-multiplied once, exact); uncached (exact, one more matrix product a step)',
+      'how the inverse Gram matrix of the input layer is applied: low-rank (its leading eigenvectors, a few percent of a step) or exact (one more large matrix product a step)',
     ),
   inputRank: z.int().positive().default(96).describe('eigenvectors kept by inputMetric: low-rank'),
   gramAverage: z
@@ -33,8 +35,15 @@ export const FenchelGramConfig = z.strictObject({
     .min(0)
     .lt(1)
     .default(0.95)
-    .describe('factor of the exponential average of the hidden layers\' Gram matrices'),
-  gramRefresh: z.int().positive().default(4).describe('batches between updates of the Gram averages'),
+    .describe("factor, per batch, of the exponential average of the hidden layers' Gram matrices"),
+  gramRefresh: z
+    .int()
+    .positive()
+    .default(4)
+    .describe('batches between updates of the Gram averages'),
+  trustRegion: fields.positive
+    .default(0.25)
+    .describe("largest relative change of a layer's pre-activations that a W-step may aim at"),
   schedule: fields.schedule.default('hold-linear'),
   warmup: fields.warmup.default(20),
   labelSmoothing: fields.labelSmoothing.default(0.1),

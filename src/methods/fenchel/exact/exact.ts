@@ -1,0 +1,176 @@
+import * as tf from '@tensorflow/tfjs';
+import { initializeParameters } from '../../../network/initialize.js';
+import { accuracyValue, lossValue } from '../../../network/loss.js';
+import {
+  affine,
+  disposeParameters,
+  type LayerParameters,
+  type Parameters,
+} from '../../../network/network.js';
+import { updateActivations } from '../../../solvers/activation-update.js';
+import type { SolverReport } from '../../../solvers/solver.js';
+import { updateWeights } from '../../../solvers/weight-update.js';
+import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
+import type { FenchelExactConfig } from './config.js';
+import { type Blocks, LiftedObjective } from './objective.js';
+
+/**
+ * Faithful Fenchel training (Algorithm 2): on every batch, K alternations of
+ *
+ *     X_l <- argmin G over X_l, l = L, ..., 1   (eq. 14-16)
+ *     W_l <- argmin G over W_l, b_l, all l      (eq. 19-20)
+ *
+ * with X started by a forward pass and W^0 the weights before the batch. Every sub-problem is solved
+ * to `tolerance` on its optimality residual. X-updates go from the output down because after the
+ * forward pass every penalty is zero: only the loss can move the activations.
+ */
+export const fenchelExact: Method<FenchelExactConfig> = {
+  init: (context) =>
+    new FenchelExactTrainer(
+      context,
+      initializeParameters(context.network, context.config, context.random),
+    ),
+};
+
+class FenchelExactTrainer implements Trainer {
+  readonly columns = ['max_residual', 'x_iterations', 'w_iterations'];
+
+  constructor(
+    private readonly context: MethodContext<FenchelExactConfig>,
+    private current: Parameters,
+  ) {}
+
+  async step(batch: Batch): Promise<StepMetrics> {
+    const { config, network, loss } = this.context;
+    const anchor = this.current;
+    const objective = new LiftedObjective(config, network, loss, batch.y, anchor);
+    const { blocks, scores } = this.#forward(batch);
+    const x: SolverReport[] = [];
+    const w: SolverReport[] = [];
+    for (let k = 0; k < config.alternations; k++) {
+      for (let l = network.activations.length; l >= 1; l--) {
+        x.push(
+          await updateActivationBlock(objective, blocks, network.activations[l - 1], l, config),
+        );
+      }
+      for (let l = 0; l < anchor.length; l++) {
+        w.push(await updateWeightBlock(objective, blocks, anchor, l, config));
+      }
+    }
+    this.current = blocks.parameters;
+    const values = tf.tidy(() => tf.stack([...scores, objective.value(blocks)]));
+    const [batchLoss, accuracy, lifted] = await values.data();
+    tf.dispose([values, scores, blocks.inputs.slice(1), blocks.preimages.filter(isPresent)]);
+    disposeParameters(anchor);
+    return {
+      loss: batchLoss,
+      accuracy,
+      objective: lifted,
+      residual: w[w.length - 1].residual,
+      extra: {
+        max_residual: Math.max(...[...x, ...w].map(({ residual }) => residual)),
+        x_iterations: total(x),
+        w_iterations: total(w),
+      },
+    };
+  }
+
+  /** Blocks of a forward pass, where every penalty is zero; loss and accuracy of its outputs. */
+  #forward({ x, y }: Batch): { blocks: Blocks; scores: tf.Scalar[] } {
+    const { network, loss } = this.context;
+    const parameters = this.current;
+    const kept = tf.tidy(() => {
+      const inputs = [x];
+      const preimages: tf.Tensor2D[] = [];
+      for (const [l, { phi }] of network.activations.entries()) {
+        preimages.push(affine(inputs[l], parameters[l]));
+        inputs.push(phi(preimages[l]));
+      }
+      const hidden = network.activations.length;
+      const output = affine(inputs[hidden], parameters[hidden]);
+      return { inputs, preimages, scores: [lossValue(loss, y, output), accuracyValue(y, output)] };
+    });
+    const blocks = { inputs: kept.inputs, preimages: [undefined, ...kept.preimages], parameters };
+    return { blocks, scores: kept.scores };
+  }
+
+  parameters(): Parameters {
+    return this.current;
+  }
+
+  dispose(): void {
+    disposeParameters(this.current);
+  }
+}
+
+/** Minimises G over X_l (l >= 1), given the layers around it; replaces X_l in `blocks`. */
+export async function updateActivationBlock(
+  objective: LiftedObjective,
+  blocks: Blocks,
+  activation: MethodContext<unknown>['network']['activations'][number],
+  l: number,
+  config: FenchelExactConfig,
+): Promise<SolverReport> {
+  const predicted = affine(blocks.inputs[l - 1], blocks.parameters[l - 1]);
+  const isHead = l === blocks.parameters.length - 1;
+  const above = isHead ? config.lossWeight : 1;
+  const { activations, preimage, ...report } = await updateActivations(
+    {
+      activation,
+      predicted,
+      layer: blocks.parameters[l],
+      above: objective.term(blocks, l),
+      weight: (above * objective.termWeight(l)) / objective.penaltyWeight(l - 1),
+    },
+    config,
+  );
+  tf.dispose([predicted, blocks.inputs[l], blocks.preimages[l]!]);
+  blocks.inputs[l] = activations;
+  blocks.preimages[l] = preimage;
+  return report;
+}
+
+/** Minimises G over W_l and b_l, given the activations; replaces them in `blocks`. */
+export async function updateWeightBlock(
+  objective: LiftedObjective,
+  blocks: Blocks,
+  anchor: Parameters,
+  l: number,
+  config: FenchelExactConfig,
+): Promise<SolverReport> {
+  const rho = objective.rho(l);
+  const gamma = objective.gamma(l);
+  const scale = 2 / objective.termWeight(l);
+  const start = blocks.parameters[l];
+  const center = rho === 0 ? anchor[l] : pulledToZero(anchor[l], gamma / (rho + gamma));
+  const { parameters, ...report } = await updateWeights(
+    {
+      inputs: blocks.inputs[l],
+      term: objective.term(blocks, l),
+      center,
+      start,
+      ridge: {
+        weights: scale * (rho + gamma),
+        bias: config.proximalBias ? scale * gamma : 0,
+      },
+    },
+    config,
+  );
+  if (center !== anchor[l]) disposeParameters([center]);
+  if (start !== anchor[l]) disposeParameters([start]);
+  blocks.parameters = blocks.parameters.with(l, parameters);
+  return report;
+}
+
+/** rho ||W||^2 + gamma ||W - W^0||^2 is one square around gamma / (rho + gamma) W^0; biases have no rho. */
+function pulledToZero({ weights, bias }: LayerParameters, factor: number): LayerParameters {
+  return { weights: tf.mul(weights, factor), bias: bias.clone() };
+}
+
+function total(reports: readonly SolverReport[]): number {
+  return reports.reduce((sum, { iterations }) => sum + iterations, 0);
+}
+
+function isPresent<T>(value: T | undefined): value is T {
+  return value !== undefined;
+}

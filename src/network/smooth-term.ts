@@ -1,0 +1,37 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Activation } from './activations/activation.js';
+import { losses } from './loss.js';
+import type { LossName } from './names.js';
+import { penalty } from './penalty.js';
+
+/**
+ * A convex function of a layer's pre-activations u [m, n], summed over all entries: what an X- or a
+ * W-update sees of the layer above. Its targets are fixed inside.
+ */
+export interface SmoothTerm {
+  /** Value at u, a scalar. */
+  value(u: tf.Tensor2D): tf.Scalar;
+  /** Gradient at u, [m, n]. */
+  gradient(u: tf.Tensor2D): tf.Tensor2D;
+  /** Upper bound of every eigenvalue of its Hessian. */
+  readonly curvature: number;
+}
+
+/** u -> sum B(phi(s), u), whose gradient is phi(u) - phi(s). */
+export function penaltyTerm(activation: Activation, s: tf.Tensor2D, v: tf.Tensor2D): SmoothTerm {
+  return {
+    value: (u) => tf.tidy(() => tf.sum(penalty(activation, s, u))),
+    gradient: (u) => tf.tidy(() => tf.sub(activation.phi(u), v)),
+    curvature: activation.maxSlope,
+  };
+}
+
+/** u -> sum over rows of loss(y, u). */
+export function lossTerm(name: LossName, y: tf.Tensor2D): SmoothTerm {
+  const { rows, gradient, curvature } = losses[name];
+  return {
+    value: (u) => tf.tidy(() => tf.sum(rows(y, u))),
+    gradient: (u) => gradient(y, u),
+    curvature,
+  };
+}
