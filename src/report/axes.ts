@@ -54,8 +54,8 @@ export function errorAxis(curves: readonly Curve[], height: number): ErrorAxis {
   let bottom = Math.min(1, Math.max(worst, best) * 1.12);
   // A single point, or curves of one height, still need a neighbourhood.
   if (bottom / top < 1.5) [top, bottom] = [top / 1.15, Math.min(1, bottom * 1.15)];
-  const ticks = errorTicks(top, bottom, height);
-  if (floor > 0) ticks.push(floor);
+  const ticks = errorTicks(top, bottom, height).filter((error) => error > 1.3 * floor);
+  if (floor > 0) ticks.unshift(floor);
   const label = (error: number) =>
     error === floor ? '100 %' : `${Number((100 * (1 - error)).toFixed(3))} %`;
   const error = (accuracy: number) => Math.max(floor, 1 - accuracy);

@@ -1,4 +1,5 @@
-import type { Run } from './run-directory.js';
+import { join } from 'node:path';
+import type { Problem, Run } from './run-directory.js';
 import { average } from './statistics.js';
 
 /** One point of a learning curve. Accuracies are shares in [0, 1]. */
@@ -45,6 +46,20 @@ export function chooseMeasure(runs: readonly Run[]): Measure | undefined {
   const [test, validation] = measures;
   if (most(test.column) === 1 && most(validation.column) > 1) return validation;
   return measures.find(({ column }) => most(column) > 0);
+}
+
+/** Runs with numbers that a figure of these runs cannot show, because it shows another accuracy. */
+export function leftOut(runs: readonly Run[]): Problem[] {
+  const measure = chooseMeasure(runs);
+  if (measure === undefined) return [];
+  return runs
+    .filter((run) => run.status === 'COMPLETED' && run.metrics.rows > 0)
+    .filter((run) => measuredRows(run, measure.column).length === 0)
+    .map(({ directory, label, seed }) => {
+      const path = join(directory, `${label}-s${seed}`, 'metrics.csv');
+      const message = `${path}: has no ${measure.title}, which the figure shows; left out of it`;
+      return { path, message };
+    });
 }
 
 /** Rows of a run that hold a value of a column. */

@@ -1,5 +1,5 @@
 import { Resvg } from '@resvg/resvg-js';
-import { parse, View } from 'vega';
+import { parse, resetSVGDefIds, View } from 'vega';
 import { compile } from 'vega-lite';
 import { RunError } from '../errors.js';
 import { buildCurve, chooseMeasure, measuredRows } from './curves.js';
@@ -48,6 +48,7 @@ export async function drawFigure(runs: readonly Run[], text: FigureText): Promis
     { renderer: 'none', logger: silent },
   );
   const description = `${text.title}: ${measure.title} against batches and training time`;
+  resetSVGDefIds(); // or the same figure drawn again in this process differs in its ids
   const svg = describe(await view.toSVG(), description);
   view.finalize();
   return { svg, png: toPng(svg) };

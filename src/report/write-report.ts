@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { writeFileAtomic } from '../experiment/atomic.js';
 import { guardDisk } from '../experiment/disk.js';
 import type { RunSummary } from '../experiment/events.js';
+import { leftOut } from './curves.js';
 import { drawFigure, isDrawable } from './figure.js';
 import { reportHtml } from './report-html.js';
 import { loadRunDirectory, type Run, type RunDirectory } from './run-directory.js';
@@ -83,7 +84,9 @@ async function writeFigure(
     subtitle,
     svg: figure?.svg,
     summaries: summariseRuns(runs),
-    problems: directories.flatMap(({ problems }) => problems.map(({ message }) => message)),
+    problems: [...directories.flatMap(({ problems }) => problems), ...leftOut(runs)].map(
+      ({ message }) => message,
+    ),
     sources: directories.map((directory) => ({
       name: experimentName(directory),
       provenance: directory.info?.json,

@@ -47,7 +47,9 @@ async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
   // Vega and the rest load only now, so that --help answers at once.
   const { loadRuns } = await import('../../report/run-directory.js');
   const { writeOverlay, writeReport } = await import('../../report/write-report.js');
+  const { leftOut } = await import('../../report/curves.js');
   const { directories, runs, problems } = loadRuns(dirs.map(String));
+  problems.push(...leftOut(runs));
   const filled = directories.filter((directory) => directory.runs.length > 0);
   if (!runs.some(({ metrics }) => metrics.rows > 0)) throw new UsageError(nothingToDraw(problems));
 

@@ -1,0 +1,201 @@
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { parse } from 'csv-parse/sync';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { reportHtml } from '../../src/report/report-html.js';
+import { loadRunDirectory, loadRuns } from '../../src/report/run-directory.js';
+import { writeReport } from '../../src/report/write-report.js';
+import { mnistMethods, syntheticCsv, writeRuns } from './synthetic.js';
+
+const root = mkdtempSync(join(tmpdir(), 'fln-report-'));
+afterAll(() => rmSync(root, { recursive: true }));
+
+let counter = 0;
+let directory: string;
+beforeEach(() => {
+  const methods = mnistMethods.slice(0, 2);
+  directory = writeRuns(join(root, `run-${counter++}`), methods, [1, 2], { batches: 40 });
+});
+
+const read = (name: string) => readFileSync(join(directory, name), 'utf8');
+const put = (name: string, text: string) => writeFileSync(join(directory, name), text);
+const csv = (label: string) => join(directory, label, 'metrics.csv');
+
+const record = {
+  program: { name: 'fenchel-lifted-networks', version: '0.1.0' },
+  experiment: {
+    name: 'mnist-mlp',
+    hash: 'abc',
+    dataset: 'mnist',
+    network: { widths: [784, 300, 10], activations: ['relu'] },
+  },
+  git: { commit: '0123abc', dirty: false },
+  cpu: '<b>Some & CPU</b>',
+  backend: { name: 'wasm', version: '4.22.0', detail: 'SIMD' },
+  runs: [
+    { label: 'fenchel-exact', seed: 1, status: 'COMPLETED' },
+    { label: 'fenchel', seed: 1, status: 'COMPLETED' },
+    { label: 'fenchel', seed: 2, status: 'FAILED', error: 'the loss is NaN <script>x</script>' },
+    { label: 'sgd', seed: 1, status: 'FAILED', error: 'never began' },
+    { label: 'fenchel-exact', seed: 2, status: 'COMPLETED' },
+  ],
+};
+
+describe('writeReport', () => {
+  it('writes the five files of a run directory from CSVs alone, and leaves nothing else', async () => {
+    const paths = await writeReport(directory);
+    const names = ['figure.svg', 'figure.png', 'report.html', 'summary.csv', 'summary.json'];
+    expect(paths).toEqual(names.map((name) => join(directory, name)));
+    expect(readdirSync(directory)).toHaveLength(4 + 5);
+    expect(read('figure.svg')).toMatch(/^<svg/);
+    expect(readFileSync(paths[1]).subarray(1, 4).toString()).toBe('PNG');
+    expect(JSON.parse(read('summary.json')).experiment).toBe(basename(directory));
+    expect(parse(read('summary.csv'), { columns: true })).toHaveLength(4);
+  });
+
+  it('writes the same bytes when called again', async () => {
+    const paths = await writeReport(directory);
+    const before = paths.map((path) => readFileSync(path, 'latin1'));
+    await writeReport(directory);
+    expect(paths.every((path, i) => readFileSync(path, 'latin1') === before[i])).toBe(true);
+  });
+
+  it('takes name, order, status and provenance from run.json', async () => {
+    put('run.json', JSON.stringify(record));
+    put('config.yaml', 'name: mnist-mlp # <&>\n');
+    await writeReport(directory);
+    const rows: Record<string, string>[] = parse(read('summary.csv'), { columns: true });
+    expect(rows.map(({ method, seed, status }) => `${method}-s${seed} ${status}`)).toEqual([
+      'fenchel-exact-s1 COMPLETED',
+      'fenchel-exact-s2 COMPLETED',
+      'fenchel-s1 COMPLETED',
+      'fenchel-s2 FAILED',
+      'sgd-s1 FAILED',
+    ]);
+    const html = read('report.html');
+    expect(html).toContain('<h1>mnist-mlp</h1>');
+    expect(html).toContain('mnist · 784-300-10, relu · wasm backend · mean and range of 2 seeds');
+    expect(html).toContain(
+      'fenchel, seed 2: failed after batch 40 – the loss is NaN &#60;script&#62;',
+    );
+    expect(html).toContain('sgd, seed 1: failed – never began');
+    expect(html).toContain('<dt>git.commit</dt><dd>0123abc</dd>');
+    expect(html).toContain('&#60;b&#62;Some &#38; CPU&#60;/b&#62;');
+    expect(html).toContain('name: mnist-mlp # &#60;&#38;&#62;');
+    expect(html).toContain('<td>1 of 2</td>');
+  });
+
+  it('makes a page that requests nothing and runs nothing', async () => {
+    put('run.json', JSON.stringify(record));
+    await writeReport(directory);
+    const html = read('report.html');
+    expect(html).not.toMatch(/<script|<link|<img|<iframe|src=|href=|@import|url\((?!#)/i);
+    expect(html).not.toContain('<b>Some');
+    expect(html.match(/<svg/g)).toHaveLength(1);
+  });
+
+  it('writes a report without a figure where no run got anywhere', async () => {
+    rmSync(directory, { recursive: true });
+    mkdirSync(directory);
+    put('run.json', JSON.stringify({ ...record, runs: [record.runs[3]] }));
+    const paths = await writeReport(directory);
+    expect(paths.map((path) => basename(path))).toEqual([
+      'report.html',
+      'summary.csv',
+      'summary.json',
+    ]);
+    expect(read('report.html')).toContain('There is no figure');
+    expect(read('report.html')).toContain('never began');
+  });
+});
+
+describe('run directories', () => {
+  it('with one broken run still give the others', () => {
+    appendFileSync(csv('fenchel-s1'), 'rubbish\n');
+    const { runs, problems } = loadRunDirectory(directory);
+    expect(runs.map(({ label, seed }) => `${label}${seed}`)).toEqual([
+      'fenchel2',
+      'fenchel-exact1',
+      'fenchel-exact2',
+    ]);
+    expect(problems).toHaveLength(1);
+    expect(problems[0].message).toBe(`${csv('fenchel-s1')}:42: 1 fields, but the header names 12`);
+  });
+
+  it.each([
+    ['torn', '{"experiment": {"na', /run.json: not valid JSON/],
+    ['a list', '[]', /run.json: not a JSON object/],
+  ])('with a run.json that is %s still give their runs', (_, text, message) => {
+    put('run.json', text);
+    const { runs, problems } = loadRunDirectory(directory);
+    expect(runs).toHaveLength(4);
+    expect(problems.map((problem) => problem.message)).toEqual([expect.stringMatching(message)]);
+  });
+
+  it('may have a run.json of wrong types everywhere', () => {
+    const wrong = { experiment: 3, backend: [], dataset: null, runs: [null, { label: 1 }, 'x'] };
+    put('run.json', JSON.stringify(wrong));
+    const { runs, problems } = loadRunDirectory(directory);
+    expect([runs.length, problems.length]).toEqual([4, 0]);
+  });
+
+  it('without run.json take a run that is behind its seeds for interrupted', () => {
+    const text = syntheticCsv(mnistMethods[0], 2, { batches: 25 });
+    writeFileSync(csv('fenchel-s2'), `${text}fenchel,2,26`);
+    const { runs, problems } = loadRunDirectory(directory);
+    const statuses = Object.fromEntries(runs.map((r) => [`${r.label}-s${r.seed}`, r.status]));
+    expect(statuses).toEqual({
+      'fenchel-s1': 'COMPLETED',
+      'fenchel-s2': 'INTERRUPTED',
+      'fenchel-exact-s1': 'COMPLETED',
+      'fenchel-exact-s2': 'COMPLETED',
+    });
+    expect(problems[0].message).toMatch(/metrics.csv:27: the last line is incomplete/);
+  });
+
+  it('are found up to two levels below a path, each once', () => {
+    const found = loadRuns([root, directory]).directories.map(({ path }) => path);
+    expect(found).toContain(directory);
+    expect(new Set(found).size).toBe(found.length);
+    expect(loadRuns([directory, `${directory}/.`]).directories).toHaveLength(1);
+  });
+
+  it('that are none become problems with a way out', () => {
+    const { runs, problems } = loadRuns([join(root, 'absent'), join(directory, 'fenchel-s1')]);
+    expect(runs).toEqual([]);
+    expect(problems[0].message).toMatch(/absent: there is no such directory/);
+    expect(problems[1].message).toContain(`give its run directory, ${directory}`);
+  });
+});
+
+it('escapes whatever a page is given', () => {
+  const evil = `"><img src=x onerror='alert(1)'>`;
+  const html = reportHtml({
+    title: evil,
+    subtitle: evil,
+    problems: [evil],
+    summaries: [
+      {
+        method: evil,
+        seed: 1,
+        status: 'FAILED',
+        batches: 0,
+        wallSeconds: 0,
+        secondsToAccuracy: {},
+        error: evil,
+      },
+    ],
+    sources: [{ name: evil, provenance: { [evil]: { [evil]: [evil] } }, config: evil }],
+  });
+  expect(html).not.toContain('<img');
+  expect(html.match(/&#60;img/g)!.length).toBeGreaterThanOrEqual(9);
+});
