@@ -150,3 +150,8 @@ export function experimentJsonSchema(): Record<string, unknown> {
     ...rest,
   };
 }
+
+/** The JSON Schema as `fln schema` prints it and schemas/experiment.json keeps it. */
+export function experimentSchemaText(): string {
+  return `${JSON.stringify(experimentJsonSchema(), null, 2)}\n`;
+}

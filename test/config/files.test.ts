@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse as parseYamlText } from 'yaml';
 import { z } from 'zod';
-import { schemaCommand, schemaText } from '../../src/cli/commands/schema.js';
+import { schemaCommand } from '../../src/cli/commands/schema.js';
 import { loadExperiment } from '../../src/config/load.js';
 import { resolvedYaml } from '../../src/config/print.js';
+import { experimentSchemaText } from '../../src/config/schema.js';
 import { UsageError } from '../../src/errors.js';
 import { experimentText } from './helpers.js';
 
@@ -69,10 +70,12 @@ describe('config files', () => {
 });
 
 describe('the JSON Schema', () => {
-  const schema = z.fromJSONSchema(JSON.parse(schemaText()));
+  const schema = z.fromJSONSchema(JSON.parse(experimentSchemaText()));
 
   it('is the committed one; if not: npx fln schema --out schemas/experiment.json', () => {
-    expect(readFileSync(join(root, 'schemas/experiment.json'), 'utf8')).toBe(schemaText());
+    expect(readFileSync(join(root, 'schemas/experiment.json'), 'utf8')).toBe(
+      experimentSchemaText(),
+    );
   });
 
   it.each(configs)('accepts configs/%s, as written and resolved', (name) => {
@@ -94,12 +97,14 @@ describe('the JSON Schema', () => {
     expect(schema.safeParse({ ...config, ...change }).success).toBe(false);
   });
 
-  it('is written to a file by --out, or refused in plain words', () => {
+  it('is written to a file by --out, or refused in plain words', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'fln-schema-'));
-    const run = (out: string) => schemaCommand.handler({ out, _: [], $0: 'fln' });
-    run(join(folder, 'schema.json'));
-    expect(readFileSync(join(folder, 'schema.json'), 'utf8')).toBe(schemaText());
-    expect(() => run(join(folder, 'no', 'schema.json'))).toThrow(/its folder does not exist$/);
+    const run = async (out: string) => schemaCommand.handler({ out, _: [], $0: 'fln' });
+    await run(join(folder, 'schema.json'));
+    expect(readFileSync(join(folder, 'schema.json'), 'utf8')).toBe(experimentSchemaText());
+    await expect(run(join(folder, 'no', 'schema.json'))).rejects.toThrow(
+      /its folder does not exist$/,
+    );
     rmSync(folder, { recursive: true });
   });
 });

@@ -1,6 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
-import { experimentJsonSchema } from '../../config/schema.js';
 import { UsageError } from '../../errors.js';
 
 interface SchemaArguments {
@@ -17,17 +16,14 @@ export const schemaCommand: CommandModule<object, SchemaArguments> = {
       requiresArg: true,
       describe: 'write it to this file instead',
     }),
-  handler: ({ out }) => {
-    const text = schemaText();
+  handler: async ({ out }) => {
+    // Loaded here, so that `fln --help` does not wait for the schema library.
+    const { experimentSchemaText } = await import('../../config/schema.js');
+    const text = experimentSchemaText();
     if (out === undefined) process.stdout.write(text);
     else write(out, text);
   },
 };
-
-/** The schema as it is kept in schemas/experiment.json. */
-export function schemaText(): string {
-  return `${JSON.stringify(experimentJsonSchema(), null, 2)}\n`;
-}
 
 function write(file: string, text: string): void {
   try {
