@@ -1,33 +1,52 @@
-import { hideBin } from 'yargs/helpers';
-import { ExitCode, FlnError } from '../errors.js';
-import { buildParser } from './parser.js';
-import { describeUsageError } from './usage.js';
+import { ExitCode, FlnError, UsageError } from '../errors.js';
+import { commands } from './commands.js';
+import { overview } from './overview.js';
 
 /**
- * The outermost edge: parses, dispatches, and turns errors into one message and an exit code.
- * Nothing below it exits the process.
+ * The outermost edge: finds the command, runs it, and turns errors into one message and an exit
+ * code.
  */
 async function main(args: readonly string[]): Promise<void> {
   ignoreClosedPipes();
   try {
-    const parser = buildParser(args);
-    if (args.length === 0) {
-      process.stderr.write(`${await parser.getHelp()}\n`);
-      process.exitCode = ExitCode.usage;
-      return;
-    }
-    await parser.parseAsync();
+    await dispatch(args);
   } catch (error) {
-    if (error instanceof FlnError) fail(error.message, error.exitCode);
-    else if (error instanceof Error && error.name === 'YError') {
-      fail(await describeUsageError(error.message, args), ExitCode.usage);
+    if (error instanceof FlnError) {
+      fail(error.message, error.exitCode);
     } else {
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      fail(
-        `fln: this is a bug, please report it with the lines below:\n${detail}`,
-        ExitCode.runFailed,
-      );
+      fail(`This is a bug in fln; please report it:\n${detail}`, ExitCode.runFailed);
     }
+  }
+}
+
+async function dispatch([first, ...rest]: readonly string[]): Promise<void> {
+  if (first === undefined) {
+    process.stderr.write(overview());
+    process.exitCode = ExitCode.usage;
+    return;
+  }
+  if (first === 'help' && rest.length > 0) return dispatch([rest[0], '--help']);
+  if (['--help', '-h', 'help'].includes(first)) {
+    process.stdout.write(overview());
+    return;
+  }
+  if (first === '--version') {
+    const { programInfo } = await import('../experiment/provenance.js');
+    process.stdout.write(`${programInfo().version}\n`);
+    return;
+  }
+  const { unknownCommand, describeArgumentError } = await import('./usage.js');
+  const command = commands.find(({ name }) => name === first);
+  if (command === undefined) throw new UsageError(unknownCommand(first));
+
+  const { ArgumentError, buildParser } = await import('./parser.js');
+  const module = await command.load();
+  try {
+    await buildParser([first, ...rest], module).parseAsync();
+  } catch (error) {
+    if (!(error instanceof ArgumentError)) throw error;
+    throw new UsageError(await describeArgumentError(error.message, first, module, rest));
   }
 }
 
@@ -45,4 +64,4 @@ function ignoreClosedPipes(): void {
   }
 }
 
-await main(hideBin(process.argv));
+await main(process.argv.slice(2));

@@ -1,74 +1,85 @@
 import { closest, distance } from 'fastest-levenshtein';
+import type { CommandModule } from 'yargs';
+import { commands } from './commands.js';
 import { buildParser } from './parser.js';
+
+/** What to say when the first argument is no command. */
+export function unknownCommand(name: string): string {
+  if (name.startsWith('-')) {
+    return `an option must follow a command, as in: fln run CONFIG ${name}. See fln --help`;
+  }
+  const meant = suggestion(
+    name,
+    commands.map((command) => command.name),
+  );
+  return `there is no command "${name}"${meant}. See fln --help`;
+}
 
 /**
  * Rewords what the argument parser found wrong, with the name that was probably meant.
  * @param message the parser's own message, in English
- * @param args the command line after `fln`
+ * @param args the command line after the command
  */
-export async function describeUsageError(
+export async function describeArgumentError(
   message: string,
+  command: string,
+  module: CommandModule,
   args: readonly string[],
 ): Promise<string> {
-  const general = await namesInHelp([]);
-  const command = general.commands.find((name) => name === args[0]);
-  const see = `See fln ${command ? `${command} ` : ''}--help`;
-
-  const unknown = /^Unknown (?:argument|command)s?: (.*)$/.exec(message)?.[1].split(', ');
+  const see = `See fln ${command} --help`;
+  const unknown = /^Unknown arguments?: (.*)$/.exec(message)?.[1].split(', ');
   if (unknown === undefined) return `${reworded(message, command)}. ${see}`;
-  if (command === undefined && !unknown[0].startsWith('-') && unknown[0] === args[0]) {
-    return `there is no command "${args[0]}"${suggestion(args[0], general.commands)}. ${see}`;
-  }
-  const known = command ? (await namesInHelp([command])).options : general.options;
+
+  const known = await optionsOf(command, module);
   // The parser reports --some-flag and someFlag for one slip.
-  const flags = unknown.filter((name) => isTyped(name, args));
-  return `${(flags.length > 0 ? flags : unknown)
-    .map((name) => describeUnknown(name, args, known, command))
-    .join('; ')}. ${see}`;
+  const typed = unknown.filter((name) => args.some((arg) => flagName(arg) === name));
+  const slips = (typed.length > 0 ? typed : unknown).map((name) =>
+    describeUnknown(name, args, known, command),
+  );
+  return `${slips.join('; ')}. ${see}`;
 }
+
+const flagName = (arg: string) => arg.replace(/^-+/, '').split('=')[0];
 
 function describeUnknown(
   name: string,
   args: readonly string[],
   known: readonly string[],
-  command: string | undefined,
+  command: string,
 ): string {
   if (args.includes(name)) return `"${name}" is one argument too many`;
   const flag = name.length === 1 ? `-${name}` : `--${name}`;
   const meant = suggestion(name, known, '--');
-  if (meant !== '' || command !== 'run') return `there is no option ${flag}${meant}`;
-  return `there is no option ${flag} (values of the config are changed without dashes, as in epochs=2)`;
+  const hint =
+    meant === '' && command === 'run'
+      ? ' (values of the config are changed without dashes, as in epochs=2)'
+      : meant;
+  return `there is no option ${flag}${hint}`;
 }
-
-const isTyped = (name: string, args: readonly string[]) =>
-  args.some((arg) => arg === name || arg.replace(/^-+/, '').split('=')[0] === name) ||
-  name.length === 1;
 
 function suggestion(name: string, known: readonly string[], prefix = ''): string {
-  if (known.length === 0) return '';
   const best = closest(name, [...known]);
   const near = distance(name, best) <= Math.max(1, Math.floor(best.length / 3));
-  return near ? `; did you mean "${prefix}${best}"?` : '';
+  return near ? ` (did you mean "${prefix}${best}"?)` : '';
 }
 
-function reworded(message: string, command: string | undefined): string {
+function reworded(message: string, command: string): string {
   if (message.startsWith('Not enough non-option arguments') && command === 'run') {
     return 'run needs a config file, as in: fln run configs/quickstart.yaml';
   }
   const missing = /^Not enough arguments following: (.*)$/.exec(message);
-  if (missing) return `--${missing[1].replace(/^-+/, '')} needs a value`;
-  return message.trim().replaceAll('\n', ' ').replace(/\.$/, '');
+  if (missing) return `--${flagName(missing[1])} needs a value`;
+  return message
+    .trim()
+    .replace(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '');
 }
 
-/** Commands and options as the help text names them: the parser's public account of itself. */
-async function namesInHelp(
-  command: readonly string[],
-): Promise<{ commands: string[]; options: string[] }> {
+/** Options as the help text names them: the parser's public account of itself. */
+async function optionsOf(command: string, module: CommandModule): Promise<readonly string[]> {
   const help = await new Promise<string>((resolve) => {
-    buildParser([]).parse([...command, '--help'], {}, (_error, _argv, output) => resolve(output));
+    const args = [command, '--help'];
+    buildParser([], module).parse(args, {}, (_error, _argv, output) => resolve(output));
   });
-  return {
-    commands: [...help.matchAll(/^ {2}fln ([a-z-]+)/gm)].map((match) => match[1]),
-    options: [...help.matchAll(/--([a-z][a-z-]*)/g)].map((match) => match[1]),
-  };
+  return [...help.matchAll(/--([a-z][a-z-]*)/g)].map((match) => match[1]);
 }

@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { resolvedYaml } from '../config/index.js';
+import { resolvedYaml } from '../config/print.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from './atomic.js';
 import { guardDisk } from './disk.js';

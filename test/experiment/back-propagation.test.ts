@@ -184,7 +184,7 @@ describe('WeightAverage', () => {
 
   it('hands the weights through when it is off', () => {
     const average = new WeightAverage(0);
-    const current = tf.tidy(() => scalarLayer(1));
+    const current = scalarLayer(1);
     average.update(current);
     expect(average.parameters(current)).toBe(current);
     average.dispose();

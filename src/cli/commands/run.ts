@@ -70,7 +70,8 @@ export const runCommand: CommandModule<object, RunArguments> = {
 };
 
 async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void> {
-  const { loadExperiment, printConfig } = await import('../../config/index.js');
+  const { loadExperiment } = await import('../../config/load.js');
+  const { printConfig } = await import('../../config/print.js');
   const backend = args.backend === undefined ? [] : [await backendOverride(args.backend)];
   const loaded = loadExperiment(args.config, [...args.overrides, ...backend]);
   if (args.printConfig) {

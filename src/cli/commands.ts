@@ -1,0 +1,43 @@
+import type { CommandModule } from 'yargs';
+
+/** One line of the command list. Modules load only when their command is used. */
+export interface Command {
+  readonly name: string;
+  /** As in the overview. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** Every command. Adding one is one file in commands/ and one entry here. */
+export const commands: readonly Command[] = [
+  {
+    name: 'run',
+    usage: 'run CONFIG [path=value ...]',
+    summary: 'train the methods of an experiment, write CSVs, draw the figure',
+    load: async () => erased((await import('./commands/run.js')).runCommand),
+  },
+  {
+    name: 'plot',
+    usage: 'plot DIR...',
+    summary: 'draw figures again from the CSVs; several runs are overlaid',
+    load: async () => erased((await import('./commands/plot.js')).plotCommand),
+  },
+  {
+    name: 'data',
+    usage: 'data list|fetch|check [NAME]',
+    summary: 'list, download or verify data sets',
+    load: async () => erased((await import('./commands/data.js')).dataCommand),
+  },
+  {
+    name: 'schema',
+    usage: 'schema',
+    summary: 'print the JSON Schema of the config file, for completion in editors',
+    load: async () => erased((await import('./commands/schema.js')).schemaCommand),
+  },
+];
+
+/** Modules have arguments of different types; each is only ever given what its own builder parsed. */
+function erased<Arguments>(module: CommandModule<object, Arguments>): CommandModule {
+  return module as unknown as CommandModule;
+}

@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { tinyConfig } from '../experiment/tiny.js';
+import { fln, workplace } from './fln.js';
+
+const table: [args: string[], message: string][] = [
+  [['rum', 'tiny.yaml'], 'there is no command "rum" (did you mean "run"?). See fln --help'],
+  [['frobnicate'], 'there is no command "frobnicate". See fln --help'],
+  [['--resume'], 'an option must follow a command, as in: fln run CONFIG --resume. See fln --help'],
+  [['run'], 'run needs a config file, as in: fln run configs/quickstart.yaml. See fln run --help'],
+  [
+    ['run', 'tiny.yaml', '--resmue'],
+    'there is no option --resmue (did you mean "--resume"?). See fln run --help',
+  ],
+  [
+    ['run', 'tiny.yaml', '--dry-rum', '--ofline'],
+    'there is no option --dry-rum (did you mean "--dry-run"?); there is no option --ofline (did you mean "--offline"?). See fln run --help',
+  ],
+  [
+    ['run', 'tiny.yaml', '--epochs=2'],
+    'there is no option --epochs (values of the config are changed without dashes, as in epochs=2). See fln run --help',
+  ],
+  [
+    ['run', 'tiny.yaml', '--backend', 'wasn'],
+    '--backend: there is no backend "wasn"; choose one of auto, wasm, cpu',
+  ],
+  [
+    ['run', 'tiny.yaml', '--seeds', '1,x'],
+    '--seeds: "x" is no positive whole number. See fln run --help',
+  ],
+  [['run', 'tiny.yaml', '--out', 'a', '--out', 'b'], '--out is given 2 times. See fln run --help'],
+  [
+    ['run', 'tiny.yaml', '--only', 'adan'],
+    '--only: no method is labelled "adan"; the labels are adam, sgd',
+  ],
+];
+
+describe('fln', () => {
+  it.each(table)('%j', async (args, message) => {
+    const cwd = workplace(tinyConfig);
+    expect(await fln(args, { cwd })).toEqual({ code: 2, stdout: '', stderr: `${message}\n` });
+  });
+
+  it('shows its help on stderr and exits 2 without a command', async () => {
+    const { code, stdout, stderr } = await fln([], { cwd: workplace(tinyConfig) });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('fln run CONFIG [path=value ...]');
+  });
+
+  it('answers --help and --version on stdout', async () => {
+    const cwd = workplace(tinyConfig);
+    const help = await fln(['--help'], { cwd });
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    for (const command of ['run', 'plot', 'data', 'schema']) {
+      expect(help.stdout).toContain(`fln ${command}`);
+    }
+    const { version } = JSON.parse(
+      readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+    );
+    expect(await fln(['--version'], { cwd })).toEqual({
+      code: 0,
+      stdout: `${version}\n`,
+      stderr: '',
+    });
+    expect((await fln(['run', '--help'], { cwd })).stdout).toContain('--print-config');
+  });
+
+  it('reports every error of a config at once and trains nothing', async () => {
+    const cwd = workplace(tinyConfig.replace('batchSize: 50', 'batchsize: 50\nlos: mse'));
+    const { code, stdout, stderr } = await fln(['run', 'tiny.yaml'], { cwd });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('did you mean "batchSize"?');
+    expect(stderr).toContain('did you mean "loss"?');
+  });
+});
