@@ -23,7 +23,7 @@ describe('fln run', () => {
     expect(lines[2]).toBe(`Results: ${folder}`);
     expect(lines).toContainEqual(
       expect.stringMatching(
-        /^\[1\/2\] adam, seed 1: batch 4\/8 \(50 %\), loss \S+, accuracy \S+ %$/,
+        /^\[1\/2\] adam, seed 1: batch 6\/8 \(75 %\), loss \S+, accuracy \S+ %$/,
       ),
     );
     expect(lines.at(-1)).toMatch(

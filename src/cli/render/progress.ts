@@ -86,31 +86,39 @@ export function createProgress(
   return { listen, pause: () => display.stop() };
 }
 
-/** A line every tenth of a run. */
+/** A line every tenth of a run, at the next evaluation where one comes before the next tenth. */
 function createLines(note: (text: string) => void): RunDisplay {
   let heading = '';
   let batches = 0;
   let tenths = 0;
-  let accuracy = '';
+  let latest = { batch: 0, loss: 0 };
+  let due = false;
+  const line = (accuracy: string) => {
+    due = false;
+    const { batch, loss } = latest;
+    const share = Math.round((100 * batch) / batches);
+    note(
+      `${heading}: batch ${batch}/${batches} (${share} %), loss ${loss.toPrecision(3)}${accuracy}`,
+    );
+  };
   return {
     start(_run, title, total) {
       heading = title;
       batches = total;
       tenths = 0;
-      accuracy = '';
+      due = false;
     },
     batch(batch, loss) {
       const reached = Math.floor((10 * batch) / batches);
-      // The end has its own line.
-      if (reached <= tenths || batch === batches) return;
+      const passed = reached > tenths;
+      if (passed && due) line('');
       tenths = reached;
-      const share = Math.round((100 * batch) / batches);
-      note(
-        `${heading}: batch ${batch}/${batches} (${share} %), loss ${loss.toPrecision(3)}${accuracy}`,
-      );
+      latest = { batch, loss };
+      // The end has its own line.
+      due = batch < batches && (due || passed);
     },
     accuracy(value) {
-      accuracy = `, accuracy ${percent(value)}`;
+      if (due) line(`, accuracy ${percent(value)}`);
     },
     stop() {},
   };
