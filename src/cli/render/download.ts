@@ -45,6 +45,11 @@ export function downloadDisplay(
   };
 }
 
+/** Bytes as `9.9 MB` or `4.5 kB`. */
+export function fileSize(bytes: number): string {
+  return bytes >= 100_000 ? megabytes(bytes) : `${(bytes / 1e3).toFixed(1)} kB`;
+}
+
 function startBar(
   { file, received, total }: DownloadProgress,
   stream: NodeJS.WritableStream,
@@ -59,7 +64,7 @@ function startBar(
     hideCursor: false,
     gracefulExit: false,
   });
-  const size = total === undefined ? 'unknown size' : megabytes(total);
+  const size = total === undefined ? 'unknown size' : fileSize(total);
   bar.start(total ?? received, 0, { file, size });
   return bar;
 }
