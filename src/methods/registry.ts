@@ -2,9 +2,9 @@ import type { z } from 'zod';
 import { AdamConfig } from './adam/config.js';
 import { exactPresets, FenchelExactConfig } from './fenchel/exact/config.js';
 import { FenchelGramConfig, gramDefaults } from './fenchel/gram/config.js';
-import { checkHiddenLayer, checkPerLayer } from './fenchel/per-layer.js';
+import { checkHeld, checkHiddenLayer, checkPerLayer } from './fenchel/per-layer.js';
 import type { MethodDefinition } from './method.js';
-import { SgdConfig } from './sgd/config.js';
+import { SgdConfig, sgdDefaults } from './sgd/config.js';
 
 const define = <Schema extends z.ZodObject>(definition: MethodDefinition<Schema>) =>
   // The registry holds methods of different configs; each is only ever given its own schema's output.
@@ -35,6 +35,7 @@ export const methods: readonly MethodDefinition[] = [
       ...checkHiddenLayer(network.activations),
       ...checkPerLayer(config, ['lambda'], network.activations.length, 'hidden layer'),
       ...checkPerLayer(config, ['rho', 'gamma'], network.widths.length - 1, 'layer'),
+      ...checkHeld(config, network.widths.length - 1),
     ],
     load: async () => (await import('./fenchel/exact/exact.js')).fenchelExact,
   }),
@@ -42,6 +43,7 @@ export const methods: readonly MethodDefinition[] = [
     name: 'sgd',
     summary: 'back-propagation, stochastic gradient descent with momentum',
     schema: SgdConfig,
+    defaults: sgdDefaults,
     load: async () => (await import('./sgd/sgd.js')).sgd,
   }),
   define({

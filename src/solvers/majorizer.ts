@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../network/network.js';
 import { factor } from './cholesky.js';
-import type { Ridge } from './weight-update.js';
 
 /**
  * A change of weights D = [dW; db] [p + 1, n] in the coordinates that make a step cheapest, with its
@@ -9,27 +8,38 @@ import type { Ridge } from './weight-update.js';
  */
 export type Coefficients = { readonly values: tf.Tensor2D; readonly image: tf.Tensor2D };
 
+/** Weights of the quadratic terms in the weights and in the bias. */
+export interface Ridge {
+  readonly weights: number;
+  readonly bias: number;
+}
+
 /**
- * Regularised least squares  min_D ||[X, 1] D - T||^2 + ridge_W ||dW||^2 + ridge_b ||db||^2  for many
- * T and one factorisation. All but `dispose` are called inside a tidy.
+ * Steps on  g([X, 1] D) + (ridge_W ||dW||^2 + ridge_b ||db||^2)/2  with g'' <= 1, in the metric of its
+ * quadratic bound N = [X, 1]^T [X, 1] + diag(ridge), factored once. All but `dispose` are called
+ * inside a tidy.
  */
 export interface Majorizer {
-  /** The minimiser for T [m, n]. */
-  minimize(target: tf.Tensor2D): Coefficients;
   /** Coordinates of a change; of no change when absent. */
   coefficients(change?: LayerParameters): Coefficients;
+  /** The objective's gradient at `point`, given the slope g' [m, n] there; in the dual coordinates. */
+  gradient(point: Coefficients, slope: tf.Tensor2D): tf.Tensor2D;
+  /** point - N^-1 gradient: the minimiser of the quadratic bound at `point`. */
+  descend(point: Coefficients, gradient: tf.Tensor2D): Coefficients;
+  /** <gradient, D_a - D_b> */
+  product(gradient: tf.Tensor2D, a: Coefficients, b: Coefficients): tf.Scalar;
   parameters(coefficients: Coefficients): LayerParameters;
-  /** <R D, D_a - D_b> with R the diagonal of ridges. */
-  ridgeProduct(d: Coefficients, a: Coefficients, b: Coefficients): tf.Scalar;
   dispose(): void;
 }
 
 /**
  * Picks the smaller of the two systems: m x m or (p + 1) x (p + 1).
  *
+ * @param inputs X [m, p]
  * @param outputs n
  * @param fromZero whether the iteration starts at D = 0; any other start may lie outside the span of
  *   the rows, which is all that the m x m system knows
+ * @throws NotPositiveDefiniteError when the inputs are not finite
  */
 export function majorizer(
   inputs: tf.Tensor2D,
@@ -45,8 +55,9 @@ export function majorizer(
 }
 
 /**
- * Fewer rows than inputs: D = R^-1 [X, 1]^T A with A = (I + K)^-1 T and K = [X, 1] R^-1 [X, 1]^T.
- * The image is T - A, so a step costs one m x m product.
+ * Fewer rows than inputs: D = R^-1 [X, 1]^T A for A [m, n], R the ridges, and [X, 1] D = K A with
+ * K = [X, 1] R^-1 [X, 1]^T. The gradient is [X, 1]^T (A + g') and the step A - (I + K)^-1 (A + g'):
+ * one m x m product.
  */
 async function kernelMajorizer(
   inputs: tf.Tensor2D,
@@ -58,22 +69,30 @@ async function kernelMajorizer(
   );
   const inverse = await ridgedInverse(kernel as tf.Tensor2D, () => 1);
   return {
-    minimize: (target) => {
-      const values = tf.matMul(inverse, target) as tf.Tensor2D;
-      return { values, image: tf.sub(target, values) };
-    },
     coefficients: () => {
-      const values = tf.zeros([inputs.shape[0], outputs]) as tf.Tensor2D;
+      const values: tf.Tensor2D = tf.zeros([inputs.shape[0], outputs]);
       return { values, image: values.clone() };
     },
+    gradient: ({ values }, slope) => tf.add(values, slope),
+    descend: ({ values, image }, gradient) => {
+      const step = tf.matMul(inverse, gradient);
+      return {
+        values: tf.sub(values, step),
+        // K (I + K)^-1 = I - (I + K)^-1
+        image: tf.sub(image, tf.sub(gradient, step)),
+      };
+    },
+    product: (gradient, a, b) => tf.sum(tf.mul(gradient, tf.sub(a.image, b.image))),
     parameters: ({ values }) => ({
       weights: tf.mul(tf.matMul(inputs, values, true, false), 1 / ridge.weights),
       bias: tf.mul(tf.sum(values, 0), 1 / ridge.bias),
     }),
-    ridgeProduct: (d, a, b) => tf.sum(tf.mul(d.values, tf.sub(a.image, b.image))),
     dispose: () => inverse.dispose(),
   };
 }
+
+/** A floor of the metric, relative to its mean diagonal: float32 cannot tell smaller ones from zero. */
+const relativeFloor = 1e-6;
 
 /** At least as many rows as inputs: D itself, from the normal equations. */
 async function featureMajorizer(
@@ -84,41 +103,46 @@ async function featureMajorizer(
   const [rows, columns] = inputs.shape;
   const extended = tf.tidy(() => tf.concat([inputs, tf.ones([rows, 1])], 1) as tf.Tensor2D);
   const gram = tf.tidy(() => tf.matMul(extended, extended, true, false) as tf.Tensor2D);
-  const inverse = await ridgedInverse(gram, (i) => (i < columns ? ridge.weights : ridge.bias));
-  const image = (values: tf.Tensor2D): Coefficients => ({
+  const inverse = await ridgedInverse(gram, (i, mean) =>
+    // The floor is in the metric alone: steps get shorter where nothing holds them, the minimiser stays.
+    Math.max(i < columns ? ridge.weights : ridge.bias, relativeFloor * mean),
+  );
+  const ridges = tf.tidy(() =>
+    tf.concat([tf.fill([columns, 1], ridge.weights), tf.fill([1, 1], ridge.bias)]),
+  );
+  const at = (values: tf.Tensor2D): Coefficients => ({
     values,
     image: tf.matMul(extended, values),
   });
-  const ridgeColumn = tf.tidy(() =>
-    tf.concat([tf.fill([columns, 1], ridge.weights), tf.fill([1, 1], ridge.bias)]),
-  );
   return {
-    minimize: (target) =>
-      image(tf.matMul(inverse, tf.matMul(extended, target, true, false)) as tf.Tensor2D),
     coefficients: (change) =>
-      image(
+      at(
         change
           ? (tf.concat([change.weights, tf.reshape(change.bias, [1, -1])]) as tf.Tensor2D)
           : tf.zeros([columns + 1, outputs]),
       ),
+    gradient: ({ values }, slope) =>
+      tf.add(tf.matMul(extended, slope, true, false), tf.mul(values, ridges)),
+    descend: ({ values }, gradient) => at(tf.sub(values, tf.matMul(inverse, gradient))),
+    product: (gradient, a, b) => tf.sum(tf.mul(gradient, tf.sub(a.values, b.values))),
     parameters: ({ values }) => ({
       weights: tf.slice(values, [0, 0], [columns, -1]),
       bias: tf.reshape(tf.slice(values, [columns, 0], [1, -1]), [-1]),
     }),
-    ridgeProduct: (d, a, b) =>
-      tf.sum(tf.mul(tf.mul(d.values, ridgeColumn), tf.sub(a.values, b.values))),
-    dispose: () => tf.dispose([extended, inverse, ridgeColumn]),
+    dispose: () => tf.dispose([extended, inverse, ridges]),
   };
 }
 
 /** (A + diag(ridge))^-1 on the device, factored in float64; disposes A. */
 async function ridgedInverse(
   matrix: tf.Tensor2D,
-  ridge: (row: number) => number,
+  ridge: (row: number, meanDiagonal: number) => number,
 ): Promise<tf.Tensor2D> {
   const size = matrix.shape[0];
   const values = Float64Array.from(await matrix.data());
   matrix.dispose();
-  for (let i = 0; i < size; i++) values[i * size + i] += ridge(i);
+  let trace = 0;
+  for (let i = 0; i < size; i++) trace += values[i * size + i];
+  for (let i = 0; i < size; i++) values[i * size + i] += ridge(i, trace / size);
   return tf.tensor2d(Float32Array.from(factor(values, size).inverse()), [size, size]);
 }

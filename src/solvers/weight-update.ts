@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../network/network.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
-import { type Coefficients, majorizer } from './majorizer.js';
+import { type Coefficients, majorizer, type Ridge } from './majorizer.js';
 import type { SolverOptions, SolverReport } from './solver.js';
 
 /**
  * The W-update of one layer (eq. 17 and 19; eq. 18 and 20 for the output layer):
  *
- *     min_{W, b}  g([X, 1] P) + ridge/2 (||W - W_c||^2 + ||b - b_c||^2),   P = [W; b]
+ *     min_{W, b}  g([X, 1] P) + ridge_W/2 ||W - W_c||^2 + ridge_b/2 ||b - b_c||^2,   P = [W; b]
  *
  * with g the layer's penalty B(X_next, .), or the loss.
  */
@@ -19,13 +19,8 @@ export interface WeightProblem {
   readonly center: LayerParameters;
   /** Where the iteration starts: the current weights, so that the objective never rises. */
   readonly start: LayerParameters;
-  /** Weights of the quadratic terms, each > 0. */
+  /** ridge_W and ridge_b */
   readonly ridge: Ridge;
-}
-
-export interface Ridge {
-  readonly weights: number;
-  readonly bias: number;
 }
 
 export interface WeightUpdate extends SolverReport {
@@ -34,15 +29,13 @@ export interface WeightUpdate extends SolverReport {
 
 /**
  * Majorise-minimise with momentum. With h >= g'' the quadratic g(U_k) + <g', U - U_k> + h/2 ||U - U_k||^2
- * bounds g from above; its minimiser needs one factorisation for the whole sub-problem:
+ * bounds g from above; its metric N = h [X, 1]^T [X, 1] + diag(ridge) is factored once for the whole
+ * sub-problem, and each step is P <- P - N^-1 (gradient). Nesterov extrapolation, restarted where it
+ * points uphill (O'Donoghue and Candes 2015). For a quadratic g (squared error) the first step is the
+ * solution.
  *
- *     D_{k+1} = argmin_D  ||[X,1] D - T_k||^2 + ridge/h ||D||^2,   T_k = S_k - g'(U_c + S_k)/h,
- *
- * P = P_c + D, U_c = [X,1] P_c, S = [X,1] D. Nesterov extrapolation, restarted where it points uphill
- * (O'Donoghue and Candes 2015). For a quadratic g (squared error) the first step is the solution.
- *
- * Optimality residual: the objective's gradient in the dual norm of the majoriser N, ||grad||_{N^-1},
- * relative to its value at the start; it comes at no cost with each step.
+ * Optimality residual: the objective's gradient in the dual norm of N, ||grad||_{N^-1}, relative to
+ * its value at the start; it comes at no cost with each step.
  *
  * @throws NotPositiveDefiniteError when inputs or ridge are not finite
  */
@@ -68,15 +61,14 @@ export async function updateWeights(
   let residual = 0;
   for (;;) {
     const step = tf.tidy(() => {
-      const slope = tf.div(
-        term.gradient(tf.add(fixed, point.image)),
-        term.curvature,
-      ) as tf.Tensor2D;
-      const next = solver.minimize(tf.sub(point.image, slope));
-      // <grad, point - next> = ||grad||^2 in the dual norm of the majoriser; <grad, next - previous> > 0: uphill.
-      const along = (a: Coefficients, b: Coefficients) =>
-        tf.add(tf.sum(tf.mul(slope, tf.sub(a.image, b.image))), solver.ridgeProduct(point, a, b));
-      return { next, products: tf.stack([along(point, next), along(next, previous)]) };
+      const u = tf.add(fixed, point.image) as tf.Tensor2D;
+      const slope = tf.div(term.gradient(u), term.curvature) as tf.Tensor2D;
+      const gradient = solver.gradient(point, slope);
+      const next = solver.descend(point, gradient);
+      // <grad, point - next> = ||grad||^2 in the dual norm; <grad, next - previous> > 0: uphill.
+      const norm = solver.product(gradient, point, next);
+      const uphill = solver.product(gradient, next, previous);
+      return { next, products: tf.stack([norm, uphill]) };
     });
     const [squaredNorm, uphill] = await step.products.data();
     step.products.dispose();

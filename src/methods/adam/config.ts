@@ -7,7 +7,9 @@ export const AdamConfig = z.strictObject({
   learningRate: fields.learningRate.default(0.001),
   beta1: z.number().min(0).lt(1).default(0.9).describe('decay of the gradient average'),
   beta2: z.number().min(0).lt(1).default(0.999).describe('decay of the squared-gradient average'),
-  epsilon: fields.positive.default(1e-7).describe('added to the root of the squared-gradient average'),
+  epsilon: fields.positive
+    .default(1e-7)
+    .describe('added to the root of the squared-gradient average'),
   schedule: fields.schedule.default('constant'),
   warmup: fields.warmup.default(0),
   labelSmoothing: fields.labelSmoothing.default(0),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import * as fields from '../fields.js';
+import type { NetworkShape } from '../method.js';
 
 export const SgdConfig = z.strictObject({
   name: z.literal('sgd'),
@@ -15,3 +16,8 @@ export const SgdConfig = z.strictObject({
 });
 
 export type SgdConfig = z.output<typeof SgdConfig>;
+
+/** The squared error is summed over outputs and curves four times as much as the cross-entropy can. */
+export function sgdDefaults({ loss }: NetworkShape): Record<string, unknown> {
+  return loss === 'mse' ? { learningRate: 0.02 } : {};
+}

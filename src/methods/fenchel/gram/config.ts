@@ -45,7 +45,7 @@ export const FenchelGramConfig = z.strictObject({
     .default(0.25)
     .describe("largest relative change of a layer's pre-activations that a W-step may aim at"),
   schedule: fields.schedule.default('hold-linear'),
-  warmup: fields.warmup.default(20),
+  warmup: fields.warmup.default(0),
   labelSmoothing: fields.labelSmoothing.default(0.1),
   weightAverage: fields.weightAverage.default(0.98),
   initializer: fields.initializer.default('he'),

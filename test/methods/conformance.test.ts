@@ -1,0 +1,54 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startBackend } from '../../src/backend/select.js';
+import { methods } from '../../src/methods/registry.js';
+import { activationNames, lossNames } from '../../src/network/names.js';
+import { defaultConfig, runSteps, type Setting, startTrainer, weightsOf } from './training.js';
+
+/** What every method must do on every network: a new entry of a registry is tested by being there. */
+describe.each(methods.map((definition) => ({ definition, ...definition })))(
+  '$name $solver',
+  ({ definition }) => {
+    beforeAll(() => startBackend('wasm'));
+
+    for (const activation of activationNames) {
+      for (const loss of lossNames) {
+        for (const hidden of [[24], [24, 16]]) {
+          const setting: Setting = { hidden, activation, loss, batchSize: 60, steps: 15 };
+
+          it(`learns with ${activation}, ${loss}, ${hidden.length} hidden layers; leaks nothing; repeats itself`, async () => {
+            const method = await definition.load();
+            const fields = definition.schema.shape.tolerance ? { tolerance: 0.01 } : {};
+            const config = defaultConfig(definition, setting, fields);
+            const baseline = tf.memory().numTensors;
+
+            const trainer = await startTrainer(method, config, setting);
+            const { metrics, tensors } = await runSteps(trainer, setting);
+            const weights = await weightsOf(trainer);
+            trainer.dispose();
+
+            expect(weights.every(Number.isFinite)).toBe(true);
+            const losses = metrics.map((step) => step.loss);
+            const late = losses.slice(-4).reduce((sum, value) => sum + value, 0) / 4;
+            expect(late).toBeLessThan(losses[0]);
+            for (const { accuracy, residual, extra } of metrics) {
+              expect(accuracy).toBeGreaterThanOrEqual(0);
+              expect(accuracy).toBeLessThanOrEqual(1);
+              if (residual !== undefined) expect(residual).toBeGreaterThanOrEqual(0);
+              expect(Object.keys(extra ?? {})).toEqual(trainer.columns);
+            }
+            // Averages and metrics may appear in the first step; after that the count stands still.
+            expect(new Set(tensors.slice(1)).size).toBe(1);
+            expect(tf.memory().numTensors).toBe(baseline);
+
+            const again = await startTrainer(method, config, setting);
+            const repeated = await runSteps(again, setting);
+            expect(repeated.metrics).toEqual(metrics);
+            expect(await weightsOf(again)).toEqual(weights);
+            again.dispose();
+          });
+        }
+      }
+    }
+  },
+);

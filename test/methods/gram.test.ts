@@ -1,0 +1,248 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startBackend } from '../../src/backend/select.js';
+import { FenchelGramConfig } from '../../src/methods/fenchel/gram/config.js';
+import { exactInputMetric } from '../../src/methods/fenchel/gram/exact-input-metric.js';
+import { fenchelGram } from '../../src/methods/fenchel/gram/gram.js';
+import { lowRankMetric } from '../../src/methods/fenchel/gram/low-rank-metric.js';
+import { RunningMetric } from '../../src/methods/fenchel/gram/running-metric.js';
+import type { TrainingData } from '../../src/methods/method.js';
+import {
+  type ActivationName,
+  activationNames,
+  type LossName,
+  lossNames,
+} from '../../src/network/names.js';
+import { buildNetwork } from '../../src/network/network.js';
+import { Random } from '../../src/random.js';
+import { factor } from '../../src/solvers/cholesky.js';
+import { orthonormaliseRows } from '../../src/solvers/orthonormalise.js';
+import { scalarActivations } from '../reference/activations.js';
+import { dot, type Matrix, map, multiply, sumAll, transpose, zip } from '../reference/matrix.js';
+import { softmax } from '../reference/terms.js';
+import { matrix, normal, targets } from '../solvers/tensors.js';
+import { batchAt, type Setting, startTrainer } from './training.js';
+
+const difference = async (a: tf.Tensor, b: tf.Tensor) => {
+  const [relative] = await tf.div(tf.norm(tf.sub(a, b)), tf.norm(b)).data();
+  return relative;
+};
+
+/** Rows with a few strong directions and a long weak tail, as images have. */
+function correlatedData(rows: number, features: number): TrainingData {
+  const random = new Random(4, 'correlated');
+  const mixing = normal(random, features, features).map((row, i) =>
+    row.map((value) => value / (1 + i) ** 1.5),
+  );
+  const values = multiply(normal(random, rows, features), mixing);
+  return {
+    split: {
+      images: new Uint8Array(rows * features),
+      labels: new Uint8Array(rows),
+      count: rows,
+    },
+    rows: (indices) => matrix(Array.from(indices, (i) => values[i])),
+  };
+}
+
+describe('metrics', () => {
+  beforeAll(() => startBackend('wasm'));
+  const damping = 0.3;
+  const data = correlatedData(200, 40);
+
+  it('low-rank is exact at full rank and close to exact where the tail is weak', async () => {
+    const exact = await exactInputMetric(data, damping);
+    const gradient = matrix(normal(new Random(1, 'gradient'), 41, 7));
+    const apply = async (rank: number) => {
+      const metric = await lowRankMetric(data, { damping, rank }, new Random(1, 'basis'));
+      return difference(metric.apply(gradient), exact.apply(gradient));
+    };
+    expect(await apply(41)).toBeLessThan(1e-4);
+    expect(await apply(1000)).toBeLessThan(1e-4);
+    const [rank5, rank20] = [await apply(5), await apply(20)];
+    expect(rank20).toBeLessThan(0.05);
+    expect(rank20).toBeLessThan(rank5);
+  });
+
+  it('the exact input metric inverts the damped Gram matrix of the rows with a one', async () => {
+    const metric = await exactInputMetric(data, damping);
+    const rows = (await data.rows(Array.from({ length: 200 }, (_, i) => i)).array()).map((row) => [
+      ...row,
+      1,
+    ]);
+    const gram = multiply(transpose(rows), rows).map((row, i) =>
+      row.map((value, j) => value / 200 + (i === j ? damping : 0)),
+    );
+    const gradient = normal(new Random(1, 'gradient'), 41, 3);
+    const back = tf.matMul(matrix(gram), metric.apply(matrix(gradient)));
+    expect(await difference(back, matrix(gradient))).toBeLessThan(1e-4);
+  });
+
+  it('the running metric averages per batch, whatever its refresh', async () => {
+    const metric = new RunningMetric({ damping, average: 0.5, refresh: 2 });
+    const batches = [1, 2, 3, 4].map((k) => matrix(normal(new Random(k, 'batch'), 30, 6)));
+    for (const batch of batches) await metric.observe(batch);
+    // Refreshed at batches 1 and 3: the second counts 1 - 0.5^2.
+    const gramOf = async (x: tf.Tensor2D) => {
+      const rows = (await x.array()).map((row) => [...row, 1]);
+      return map(multiply(transpose(rows), rows), (value) => value / 30);
+    };
+    const expected = zip(
+      await gramOf(batches[0]),
+      await gramOf(batches[2]),
+      (a, b) => 0.25 * a + 0.75 * b,
+    ).map((row, i) => row.map((value, j) => value + (i === j ? damping : 0)));
+    const gradient = matrix(normal(new Random(9, 'gradient'), 7, 3));
+    const back = tf.matMul(matrix(expected), metric.apply(gradient));
+    expect(await difference(back, gradient)).toBeLessThan(1e-4);
+    metric.dispose();
+  });
+
+  it('orthonormalise keeps the span, and drops what depends on rows before', () => {
+    const [a, b] = normal(new Random(1, 'rows'), 2, 5);
+    const flat = Float64Array.from([...a, ...b, ...a.map((x, k) => x + 2 * b[k])]);
+    orthonormaliseRows(flat, 3, 5);
+    const [p, q, zero] = [0, 5, 10].map((start) => [...flat.slice(start, start + 5)]);
+    expect(dot(p, p)).toBeCloseTo(1, 12);
+    expect(dot(q, q)).toBeCloseTo(1, 12);
+    expect(dot(p, q)).toBeCloseTo(0, 12);
+    expect(dot(p, a) ** 2).toBeCloseTo(dot(a, a), 10);
+    expect(Math.max(...zero.map(Math.abs))).toBe(0);
+  });
+});
+
+describe('one gram step', () => {
+  beforeAll(() => startBackend('wasm'));
+
+  for (const activation of activationNames) {
+    for (const loss of lossNames) {
+      it(`does what its equations say: ${activation}, ${loss}`, async () => {
+        const config = FenchelGramConfig.parse({
+          name: 'fenchel',
+          stepSize: [3, 2],
+          damping: [0.5, 0.4],
+          headStepSize: 0.3,
+          headDamping: 0.1,
+          activationStep: 0.25,
+          labelSmoothing: 0.1,
+          schedule: 'constant',
+          inputMetric: 'exact',
+          weightAverage: 0,
+          trustRegion: 1e6,
+        });
+        const random = new Random(6, `${activation}/${loss}`);
+        const [x, y] = [normal(random, 40, 12), targets(random, 40, 4)];
+        const trainer = await fenchelGram.init({
+          config,
+          network: buildNetwork({
+            widths: [12, 8, 6, 4],
+            activations: [activation, activation],
+          }),
+          loss,
+          // The training set is the batch itself, so that all three Gram matrices are the batch's.
+          train: {
+            split: { images: new Uint8Array(40 * 12), labels: new Uint8Array(40), count: 40 },
+            rows: (indices) => matrix(Array.from(indices, (i) => x[i])),
+          },
+          batchSize: 40,
+          totalBatches: 10,
+          random,
+        });
+        const stacked = () =>
+          Promise.all(
+            trainer
+              .parameters()
+              .map(async ({ weights, bias }) => [...(await weights.array()), await bias.array()]),
+          );
+        const before = await stacked();
+        await trainer.step({ x: matrix(x), y: matrix(y), indices: new Uint32Array(40) });
+        const after = await stacked();
+        for (const [l, wanted] of referenceStep(before, x, y, activation, loss).entries()) {
+          const change = zip(after[l], before[l], (a, b) => a - b);
+          const error = norm(zip(change, wanted, (a, b) => a - b));
+          expect(error / norm(wanted), `layer ${l}`).toBeLessThan(1e-4);
+        }
+        trainer.dispose();
+      });
+    }
+  }
+
+  it('never aims beyond its trust region', async () => {
+    const setting: Setting = {
+      hidden: [8],
+      activation: 'relu',
+      loss: 'cross-entropy',
+      batchSize: 40,
+      steps: 10,
+    };
+    const change = async (trustRegion: number) => {
+      const config = FenchelGramConfig.parse({
+        name: 'fenchel',
+        stepSize: 1e6,
+        weightAverage: 0,
+        trustRegion,
+      });
+      const trainer = await startTrainer(fenchelGram, config, setting);
+      const batch = batchAt(0, 40);
+      const preActivation = () => {
+        const [{ weights, bias }] = trainer.parameters();
+        return tf.add(tf.matMul(batch.x, weights), bias);
+      };
+      const before = preActivation();
+      await trainer.step(batch);
+      return difference(preActivation(), before);
+    };
+    const small = await change(0.05);
+    expect(small).toBeGreaterThan(0);
+    expect(small).toBeLessThan(0.1);
+    expect((await change(0.1)) / small).toBeCloseTo(2, 1);
+  });
+});
+
+const norm = (a: Matrix) => Math.sqrt(sumAll(map(a, (value) => value ** 2)));
+
+/** The change of [W; b] by the step of gram.ts's comment, in float64, with the fields of the test above. */
+function referenceStep(
+  parameters: Matrix[],
+  x: Matrix,
+  y: Matrix,
+  activation: ActivationName,
+  loss: LossName,
+): Matrix[] {
+  const { phi, maxSlope } = scalarActivations[activation];
+  const ones = (rows: Matrix) => rows.map((row) => [...row, 1]);
+  const inputs: Matrix[] = [x];
+  const u: Matrix[] = [];
+  for (const layer of parameters) {
+    u.push(multiply(ones(inputs[inputs.length - 1]), layer));
+    inputs.push(map(u[u.length - 1], phi));
+  }
+  const smooth = map(y, (value) => 0.9 * value + 0.1 / 4);
+  const slope =
+    loss === 'mse'
+      ? zip(u[2], smooth, (a, b) => (a - b) / 2)
+      : zip(u[2].map(softmax), smooth, (a, b) => a - b);
+  const steps = [3 / maxSlope, 2 / maxSlope, 0.3];
+  const dampings = [0.5, 0.4, 0.1];
+  const changes: Matrix[] = [];
+  let residual: Matrix = slope;
+  for (const l of [2, 1, 0]) {
+    const rows = ones(inputs[l]);
+    const gram = multiply(transpose(rows), rows).map((row, i) =>
+      row.map((value, j) => value / rows.length + (i === j ? dampings[l] : 0)),
+    );
+    const direction = solve(gram, multiply(transpose(rows), residual));
+    changes[l] = map(direction, (d) => (-steps[l] / x.length) * d);
+    if (l === 0) break;
+    const upper = multiply(residual, transpose(parameters[l].slice(0, -1)));
+    const pulled = zip(u[l - 1], upper, (a, b) => phi(a - (l === 2 ? 0.25 : 1) * b));
+    residual = zip(inputs[l], pulled, (f, v) => f - v);
+  }
+  return changes;
+}
+
+/** A X = B for positive definite A, column by column of B. */
+function solve(a: Matrix, b: Matrix): Matrix {
+  const solution = factor(Float64Array.from(a.flat()), a.length).solve(b.flat(), b[0].length);
+  return a.map((_, i) => [...solution.slice(i * b[0].length, (i + 1) * b[0].length)]);
+}

@@ -1,0 +1,93 @@
+import * as tf from '@tensorflow/tfjs';
+import { BatchSource, gatherRows, oneHot } from '../../src/data/batches.js';
+import { loadDataset } from '../../src/data/load.js';
+import type {
+  Batch,
+  Method,
+  MethodDefinition,
+  StepMetrics,
+  Trainer,
+} from '../../src/methods/method.js';
+import type { ActivationName, LossName } from '../../src/network/names.js';
+import { buildNetwork } from '../../src/network/network.js';
+import { Random } from '../../src/random.js';
+
+const data = await loadDataset({
+  name: 'synthetic-digits',
+  limit: 300,
+  testLimit: 10,
+  preprocessing: 'scale',
+});
+
+export interface Setting {
+  readonly hidden: readonly number[];
+  readonly activation: ActivationName;
+  readonly loss: LossName;
+  readonly batchSize: number;
+  readonly steps: number;
+}
+
+const rows = (indices: ArrayLike<number>) =>
+  tf.tensor2d(gatherRows(data.train, indices, data.levels), [indices.length, 784]);
+
+/** A method's config with every default, as the config loader would fill it in. */
+export function defaultConfig(
+  definition: MethodDefinition,
+  { hidden, activation, loss }: Setting,
+  fields: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  const { name, solver } = definition;
+  const shape = {
+    widths: [784, ...hidden, 10],
+    activations: hidden.map(() => activation),
+    loss,
+  };
+  const identity = solver ? { name, solver } : { name };
+  return definition.schema.parse({ ...definition.defaults?.(shape), ...identity, ...fields });
+}
+
+export async function startTrainer<Config>(
+  method: Method<Config>,
+  config: Config,
+  { hidden, activation, loss, batchSize, steps }: Setting,
+): Promise<Trainer> {
+  return method.init({
+    config,
+    network: buildNetwork({
+      widths: [784, ...hidden, 10],
+      activations: hidden.map(() => activation),
+    }),
+    loss,
+    train: { split: data.train, rows },
+    batchSize,
+    totalBatches: steps,
+    random: new Random(1, 'init'),
+  });
+}
+
+/** Batch number `t` of seed 1. */
+export function batchAt(t: number, batchSize: number): Batch & { dispose(): void } {
+  const indices = new BatchSource(data.train, batchSize, 1).indices(t);
+  const x = rows(indices);
+  const y = tf.tensor2d(oneHot(data.train.labels, indices, 10), [indices.length, 10]);
+  return { x, y, indices, dispose: () => tf.dispose([x, y]) };
+}
+
+/** Runs all steps; returns what each reported and the tensor count after each. */
+export async function runSteps(trainer: Trainer, { batchSize, steps }: Setting) {
+  const metrics: StepMetrics[] = [];
+  const tensors: number[] = [];
+  for (let t = 0; t < steps; t++) {
+    const batch = batchAt(t, batchSize);
+    metrics.push(await trainer.step(batch));
+    batch.dispose();
+    tensors.push(tf.memory().numTensors);
+  }
+  return { metrics, tensors };
+}
+
+/** Every weight and bias, flattened. */
+export async function weightsOf(trainer: Trainer): Promise<number[]> {
+  const parts = trainer.parameters().flatMap(({ weights, bias }) => [weights.data(), bias.data()]);
+  return (await Promise.all(parts)).flatMap((part) => [...part]);
+}

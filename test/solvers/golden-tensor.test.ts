@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startBackend } from '../../src/backend/select.js';
+import { activations } from '../../src/network/activations/registry.js';
+import { lossTerm, penaltyTerm, type SmoothTerm } from '../../src/network/smooth-term.js';
+import { updateActivations } from '../../src/solvers/activation-update.js';
+import { updateWeights } from '../../src/solvers/weight-update.js';
+import { familyNamed } from '../reference/golden/families.js';
+import { type Named, readInput, toMatrix } from '../reference/golden/family.js';
+import { distance, type Matrix } from '../reference/matrix.js';
+import { matrix, vector } from './tensors.js';
+
+/**
+ * The tensor solvers, in float32, on the golden instances of Fenchel's six sub-problems: objectives to
+ * 1e-4, and where it is unique the minimiser of the X-updates to 1e-4 too.
+ */
+type Values = Readonly<Record<string, unknown>>;
+interface Instance {
+  readonly name: string;
+  readonly edge: string;
+  readonly input: Values;
+  readonly solution: Values;
+  readonly objective: number;
+}
+
+const file = process.env.FLN_GOLDEN ?? new URL('../golden/golden.json', import.meta.url);
+const golden = JSON.parse(readFileSync(file, 'utf8')) as { cases: Record<string, Instance[]> };
+const options = { tolerance: 2e-6, maxIterations: 3000 };
+
+const rows = (input: Values, name: string) => matrix(toMatrix(input[name]));
+const number = (input: Values, name: string) => (input[name] as number | undefined) ?? 1;
+
+function nextLayer(input: Values): SmoothTerm {
+  return penaltyTerm(activations.relu, rows(input, 'X_next'), rows(input, 'X_next'));
+}
+
+async function solveX(input: Values, above: SmoothTerm, weight: number): Promise<Named> {
+  const { activations: z } = await updateActivations(
+    {
+      activation: activations.relu,
+      predicted: rows(input, 'U_prev'),
+      layer: { weights: rows(input, 'W'), bias: vector(toMatrix(input.b)[0]) },
+      above,
+      weight,
+    },
+    options,
+  );
+  return { Z: await z.array() };
+}
+
+/** rho ||P||^2 + gamma ||P - P_ref||^2 = (rho + gamma) ||P - P_c||^2 + const, divided by the term's weight. */
+async function solveW(input: Values, term: SmoothTerm, weight: number): Promise<Named> {
+  const part = (which: 'W' | 'b') => {
+    const rho = number(input, `rho_${which}`);
+    const gamma = number(input, `gamma_${which}`);
+    const share = rho + gamma === 0 ? 1 : gamma / (rho + gamma);
+    const reference = toMatrix(input[`${which}_ref`]);
+    return {
+      ridge: (2 * (rho + gamma)) / weight,
+      center: reference.map((row) => row.map((value) => share * value)),
+    };
+  };
+  const [w, b] = [part('W'), part('b')];
+  const center = { weights: matrix(w.center), bias: vector(b.center[0]) };
+  const { parameters } = await updateWeights(
+    {
+      inputs: rows(input, 'X'),
+      term,
+      center,
+      start: center,
+      ridge: { weights: w.ridge, bias: b.ridge },
+    },
+    options,
+  );
+  return { W: await parameters.weights.array(), b: [await parameters.bias.array()] };
+}
+
+const solvers: Record<string, (input: Values) => Promise<Named>> = {
+  fenchel_X_update: (input) =>
+    solveX(input, nextLayer(input), number(input, 'lambda_next') / number(input, 'lambda_prev')),
+  XL_update_mse: (input) =>
+    solveX(
+      input,
+      lossTerm('mse', rows(input, 'Y')),
+      number(input, 'loss_coef') / number(input, 'lambda_'),
+    ),
+  XL_update_ce: (input) =>
+    solveX(input, lossTerm('cross-entropy', rows(input, 'Y')), 1 / number(input, 'lambda_')),
+  W_update_fenchel: (input) => solveW(input, nextLayer(input), number(input, 'lambda_')),
+  WL_update_mse: (input) =>
+    solveW(input, lossTerm('mse', rows(input, 'Y')), number(input, 'loss_coef')),
+  WL_update_ce: (input) => solveW(input, lossTerm('cross-entropy', rows(input, 'Y')), 1),
+};
+
+describe('golden instances, tensor solvers', () => {
+  beforeAll(() => startBackend('wasm'));
+
+  for (const [familyName, solve] of Object.entries(solvers)) {
+    it.each(
+      golden.cases[familyName].map((instance) => [`${instance.name} ${instance.edge}`, instance]),
+    )('%s', async (_title, instance) => {
+      const { input, solution, objective } = instance as Instance;
+      const found = await solve(input);
+      const reached = familyNamed(familyName)!.objective(readInput(input), found);
+      expect(reached).toBeLessThanOrEqual(objective + 1e-4 * (1 + Math.abs(objective)));
+      if (found.Z && solution.unique !== false) {
+        const expected: Matrix = toMatrix(solution.Z);
+        expect(distance(found.Z, expected)).toBeLessThan(1e-4 * Math.max(1, ...expected.flat()));
+      }
+    });
+  }
+});

@@ -1,0 +1,192 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startBackend } from '../../src/backend/select.js';
+import { activations } from '../../src/network/activations/registry.js';
+import { activationNames, type LossName } from '../../src/network/names.js';
+import { lossTerm, penaltyTerm } from '../../src/network/smooth-term.js';
+import { Random } from '../../src/random.js';
+import { updateWeights, type WeightProblem } from '../../src/solvers/weight-update.js';
+import { scalarActivations } from '../reference/activations.js';
+import { headWeightUpdate } from '../reference/head-weight-update.js';
+import { distance, map } from '../reference/matrix.js';
+import { weightUpdate } from '../reference/weight-update.js';
+import { matrix, normal, targets, vector } from './tensors.js';
+
+const options = { tolerance: 1e-6, maxIterations: 5000 };
+
+/** Fewer rows than inputs take the m x m system, more the (p + 1) x (p + 1) one. */
+const sizes = [
+  { rows: 5, inputs: 12 },
+  { rows: 20, inputs: 6 },
+];
+
+function instance(seed: string, rows: number, inputs: number, outputs: number) {
+  const random = new Random(11, seed);
+  return {
+    random,
+    x: normal(random, rows, inputs),
+    weights0: normal(random, inputs, outputs, 0.4),
+    bias0: normal(random, 1, outputs)[0],
+  };
+}
+
+async function solve(problem: Omit<WeightProblem, 'start'>, start = problem.center) {
+  const result = await updateWeights({ ...problem, start }, options);
+  return {
+    ...result,
+    weights: await result.parameters.weights.array(),
+    bias: [await result.parameters.bias.array()],
+  };
+}
+
+describe('W-updates', () => {
+  beforeAll(() => startBackend('wasm'));
+
+  for (const { rows, inputs } of sizes) {
+    for (const name of activationNames) {
+      for (const start of ['center', 'elsewhere'] as const) {
+        it(`${name}, ${rows} rows of ${inputs} inputs, from ${start} (eq. 19)`, async () => {
+          const { random, x, weights0, bias0 } = instance(name, rows, inputs, 4);
+          const s = normal(random, rows, 4);
+          const next = map(s, scalarActivations[name].phi);
+          const reference = weightUpdate({
+            x,
+            next,
+            activation: scalarActivations[name],
+            lambda: 1,
+            rhoWeights: 0,
+            rhoBias: 0,
+            gammaWeights: 0.3,
+            gammaBias: 0.3,
+            weights0,
+            bias0,
+          });
+          const center = { weights: matrix(weights0), bias: vector(bias0) };
+          const far = { weights: matrix(normal(random, inputs, 4)), bias: vector([1, 0, -1, 0]) };
+          const result = await solve(
+            {
+              inputs: matrix(x),
+              term: penaltyTerm(activations[name], matrix(s), matrix(next)),
+              center,
+              ridge: { weights: 0.6, bias: 0.6 },
+            },
+            start === 'center' ? center : far,
+          );
+          expect(result.residual).toBeLessThanOrEqual(1e-6);
+          expect(distance(result.weights, reference.solution.weights)).toBeLessThan(1e-4);
+          expect(distance(result.bias, [reference.solution.bias])).toBeLessThan(1e-4);
+        });
+      }
+    }
+
+    for (const loss of ['mse', 'cross-entropy'] satisfies LossName[]) {
+      it(`${loss} head, ${rows} rows of ${inputs} inputs (eq. 20)`, async () => {
+        const { random, x, weights0, bias0 } = instance(loss, rows, inputs, 3);
+        const y = targets(random, rows, 3);
+        const reference = headWeightUpdate({
+          x,
+          targets: y,
+          loss,
+          rhoWeights: 0,
+          rhoBias: 0,
+          gammaWeights: 0.5,
+          gammaBias: 0.5,
+          weights0,
+          bias0,
+        });
+        const result = await solve({
+          inputs: matrix(x),
+          term: lossTerm(loss, matrix(y)),
+          center: { weights: matrix(weights0), bias: vector(bias0) },
+          ridge: { weights: 1, bias: 1 },
+        });
+        expect(distance(result.weights, reference.solution.weights)).toBeLessThan(1e-4);
+        expect(distance(result.bias, [reference.solution.bias])).toBeLessThan(1e-4);
+        // A quadratic is its own bound: one step lands on the minimum, the second finds no slope.
+        if (loss === 'mse') expect(result.iterations).toBeLessThanOrEqual(3);
+      });
+    }
+  }
+
+  it('leaves the bias free when only the weights are held', async () => {
+    const { random, x, weights0, bias0 } = instance('free bias', 5, 12, 4);
+    const s = normal(random, 5, 4);
+    const next = map(s, scalarActivations.relu.phi);
+    const reference = weightUpdate({
+      x,
+      next,
+      activation: scalarActivations.relu,
+      lambda: 1,
+      rhoWeights: 0,
+      rhoBias: 0,
+      gammaWeights: 0.3,
+      gammaBias: 0,
+      weights0,
+      bias0,
+    });
+    const result = await solve({
+      inputs: matrix(x),
+      term: penaltyTerm(activations.relu, matrix(s), matrix(next)),
+      center: { weights: matrix(weights0), bias: vector(bias0) },
+      ridge: { weights: 0.6, bias: 0 },
+    });
+    expect(distance(result.weights, reference.solution.weights)).toBeLessThan(1e-4);
+    expect(distance(result.bias, [reference.solution.bias])).toBeLessThan(1e-4);
+  });
+
+  it('solves dead and duplicated inputs without any ridge, up to what is not unique', async () => {
+    const { random, x, weights0, bias0 } = instance('singular', 20, 6, 3);
+    for (const row of x) {
+      row[2] = 0;
+      row[4] = row[1];
+    }
+    const y = normal(random, 20, 3);
+    const reference = headWeightUpdate({
+      x,
+      targets: y,
+      loss: 'mse',
+      rhoWeights: 0,
+      rhoBias: 0,
+      gammaWeights: 0,
+      gammaBias: 0,
+      weights0,
+      bias0,
+    });
+    const result = await updateWeights(
+      {
+        inputs: matrix(x),
+        term: lossTerm('mse', matrix(y)),
+        center: { weights: matrix(weights0), bias: vector(bias0) },
+        start: { weights: matrix(weights0), bias: vector(bias0) },
+        ridge: { weights: 0, bias: 0 },
+      },
+      options,
+    );
+    const { weights, bias } = result.parameters;
+    const value = tf.sum(
+      tf.squaredDifference(tf.add(tf.matMul(matrix(x), weights), bias), matrix(y)),
+    );
+    const [reached] = await value.data();
+    expect(reached).toBeLessThan(reference.objective * (1 + 1e-4));
+    // An input that is always zero keeps its weights.
+    expect(distance([(await weights.array())[2]], [weights0[2]])).toBeLessThan(1e-6);
+  });
+
+  it('reports the residual it stopped at, and leaks nothing', async () => {
+    const { random, x, weights0, bias0 } = instance('stop', 20, 6, 4);
+    const s = normal(random, 20, 4);
+    const center = { weights: matrix(weights0), bias: vector(bias0) };
+    const problem = {
+      inputs: matrix(x),
+      term: penaltyTerm(activations.relu, matrix(s), activations.relu.phi(matrix(s))),
+      center,
+      start: center,
+      ridge: { weights: 0.1, bias: 0.1 },
+    };
+    const before = tf.memory().numTensors;
+    const result = await updateWeights(problem, { tolerance: 1e-9, maxIterations: 2 });
+    expect(result.iterations).toBe(2);
+    expect(result.residual).toBeGreaterThan(1e-9);
+    expect(tf.memory().numTensors - before).toBe(2);
+  });
+});
