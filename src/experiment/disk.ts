@@ -1,3 +1,5 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { RunError } from '../errors.js';
 
 /** The disk refused a write: every later write would fail too, so it ends the whole experiment. */
@@ -20,6 +22,25 @@ export function guardDisk<T>(path: string, work: () => T): T {
   }
 }
 
+/**
+ * Makes a folder and those above it; one that is there already is fine. Node's own recursive mkdir
+ * never returns where a parent refuses with "not found", as in /proc.
+ * @throws DiskError
+ */
+export function makeFolder(path: string): void {
+  guardDisk(path, () => {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+    const parent = dirname(path);
+    if (parent !== path) makeFolder(parent);
+    try {
+      mkdirSync(path);
+    } catch (error) {
+      // Another process may have made it meanwhile.
+      if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+    }
+  });
+}
+
 const reasons: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full. Free some space, or choose another disk with --out DIR',
   EDQUOT: 'your disk quota is used up. Free some space, or choose another disk with --out DIR',
@@ -33,5 +54,5 @@ const reasons: Readonly<Record<string, string>> = {
   EMFILE: 'this process has too many open files. Raise the limit (ulimit -n)',
   ENFILE: 'the system has too many open files',
   EIO: 'the disk reported an input/output error. Check the disk',
-  ENOENT: 'a folder of this path was removed meanwhile',
+  ENOENT: 'its folder is not there, or refuses new entries. Choose another with --out DIR',
 };

@@ -1,9 +1,9 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { resolvedYaml } from '../config/print.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from './atomic.js';
-import { guardDisk } from './disk.js';
+import { guardDisk, makeFolder } from './disk.js';
 import type { RunId } from './events.js';
 import type { Experiment } from './experiment.js';
 import { type DirectoryLock, lockDirectory } from './lock.js';
@@ -36,7 +36,7 @@ export class RunDirectory {
     plan: () => ExperimentPlan,
     fresh: RunRecord,
   ): { directory: RunDirectory; plan: ExperimentPlan } {
-    guardDisk(path, () => mkdirSync(path, { recursive: true }));
+    makeFolder(path);
     const lock = lockDirectory(path);
     try {
       const current = plan();
@@ -66,7 +66,7 @@ export class RunDirectory {
   /** Prepares the folder of one run and returns the path of its metrics.csv. */
   metricsPath(run: RunId): string {
     const folder = this.#folder(run);
-    guardDisk(folder, () => mkdirSync(folder, { recursive: true }));
+    makeFolder(folder);
     return join(folder, 'metrics.csv');
   }
 

@@ -1,8 +1,15 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { writeFileAtomic } from '../../src/experiment/atomic.js';
-import { DiskError, guardDisk } from '../../src/experiment/disk.js';
+import { DiskError, guardDisk, makeFolder } from '../../src/experiment/disk.js';
 import { temporaryFolder } from './tiny.js';
 
 describe('writeFileAtomic', () => {
@@ -47,5 +54,25 @@ describe('guardDisk', () => {
     expect(run(full)).toThrow('cannot write a/metrics.csv: the disk is full');
     const bug = new TypeError('undefined is not a function');
     expect(run(bug)).toThrow(bug);
+  });
+});
+
+describe('makeFolder', () => {
+  it('makes what is missing, and is content with what is there', () => {
+    const folder = join(temporaryFolder(), 'a', 'b');
+    makeFolder(folder);
+    makeFolder(folder);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('explains why it cannot', () => {
+    const file = join(temporaryFolder(), 'file');
+    writeFileSync(file, '');
+    expect(() => makeFolder(file)).toThrow('something else already has this name');
+    expect(() => makeFolder(join(file, 'a'))).toThrow(/something else|a part of this path/);
+  });
+
+  it.skipIf(!existsSync('/proc/self'))('returns where a parent never appears', () => {
+    expect(() => makeFolder('/proc/no-such-process/results')).toThrow(DiskError);
   });
 });
