@@ -29,7 +29,7 @@ export const FenchelGramConfig = z.strictObject({
     .describe(
       'how the inverse Gram matrix of the input layer is applied: low-rank (its leading eigenvectors, a few percent of a step) or exact (one more large matrix product a step)',
     ),
-  inputRank: z.int().positive().default(96).describe('eigenvectors kept by inputMetric: low-rank'),
+  inputRank: z.int().positive().default(48).describe('eigenvectors kept by inputMetric: low-rank'),
   gramAverage: z
     .number()
     .min(0)
@@ -39,7 +39,7 @@ export const FenchelGramConfig = z.strictObject({
   gramRefresh: z
     .int()
     .positive()
-    .default(4)
+    .default(8)
     .describe('batches between updates of the Gram averages'),
   trustRegion: fields.positive
     .default(0.25)
@@ -54,7 +54,7 @@ export const FenchelGramConfig = z.strictObject({
 
 export type FenchelGramConfig = z.output<typeof FenchelGramConfig>;
 
-/** Settings that depend on the network, chosen on a validation split of MNIST (docs/results.md). */
+/** Settings that depend on the network, chosen on a validation split of MNIST. */
 export function gramDefaults(network: NetworkShape): Record<string, unknown> {
   const byActivation: Partial<Record<ActivationName, Record<string, unknown>>> = {
     sigmoid: { stepSize: 150, activationStep: 0.5, headStepSize: 0.3, initializer: 'lecun' },

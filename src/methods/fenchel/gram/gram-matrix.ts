@@ -25,7 +25,7 @@ export function gramMatrix(inputs: tf.Tensor2D): tf.Tensor2D {
 }
 
 /** Rows that the Gram matrix of the training images is averaged over; more change nothing measurable. */
-const sampleRows = 5000;
+const sampleRows = 2000;
 /** Rows per matrix product. */
 const chunkRows = 2000;
 

@@ -1,0 +1,100 @@
+import * as tf from '@tensorflow/tfjs';
+import { BatchSource, gatherRows, oneHot } from '../../src/data/batches.js';
+import type { Dataset } from '../../src/data/dataset.js';
+import { loadDataset } from '../../src/data/load.js';
+import type { Batch, Trainer } from '../../src/methods/method.js';
+import { methods } from '../../src/methods/registry.js';
+import { buildNetwork } from '../../src/network/network.js';
+import { Random } from '../../src/random.js';
+
+/** The network and batch of Figure 2, on generated data: what a step costs does not depend on the digits. */
+const widths = [784, 300, 10];
+const batchSize = 500;
+
+export interface Workload {
+  start(name: string, fields?: Readonly<Record<string, unknown>>): Promise<Trainer>;
+  batch(t: number): Batch;
+}
+
+export async function loadWorkload(): Promise<Workload> {
+  const dataset = await loadDataset({
+    name: 'synthetic-digits',
+    limit: 5000,
+    testLimit: 10,
+    preprocessing: 'scale',
+  });
+  const source = new BatchSource(dataset.train, batchSize, 1);
+  const rows = (indices: ArrayLike<number>) => tensorRows(dataset, indices);
+  return {
+    batch: (t) => {
+      const indices = source.indices(t);
+      const y = oneHot(dataset.train.labels, indices, 10);
+      return { indices, x: rows(indices), y: tf.tensor2d(y, [indices.length, 10]) };
+    },
+    start: async (name, fields = {}) => {
+      const definition = methods.find((entry) => entry.name === name && entry.solver !== 'exact')!;
+      const method = await definition.load();
+      return method.init({
+        config: definition.schema.parse({ name, ...fields }),
+        network: buildNetwork({ widths, activations: ['relu'] }),
+        loss: 'cross-entropy',
+        train: { split: dataset.train, rows },
+        batchSize,
+        totalBatches: 1200,
+        random: new Random(1, 'init'),
+      });
+    },
+  };
+}
+
+function tensorRows({ train, levels }: Dataset, indices: ArrayLike<number>): tf.Tensor2D {
+  return tf.tensor2d(gatherRows(train, indices, levels), [indices.length, widths[0]]);
+}
+
+/** Milliseconds of one step, its batch made beforehand. */
+export async function timeStep(trainer: Trainer, batch: Batch): Promise<number> {
+  const started = performance.now();
+  await trainer.step(batch);
+  return performance.now() - started;
+}
+
+/**
+ * Steps of two trainers in turn, on the same batches, after `warmup` uncounted ones. A method may do
+ * more work on some steps than on others, so what is compared is the mean over `steps`.
+ *
+ * @returns mean milliseconds of each
+ */
+export async function timePaired(
+  workload: Workload,
+  [a, b]: readonly [Trainer, Trainer],
+  steps: number,
+  warmup: number,
+): Promise<[number, number]> {
+  const total: [number, number] = [0, 0];
+  for (let t = 0; t < warmup + steps; t++) {
+    const batch = workload.batch(t);
+    const times = [await timeStep(a, batch), await timeStep(b, batch)];
+    if (t >= warmup) {
+      total[0] += times[0];
+      total[1] += times[1];
+    }
+    tf.dispose([batch.x, batch.y]);
+  }
+  return [total[0] / steps, total[1] / steps];
+}
+
+/** Tensors gained over `steps` steps, after two in which averages and metrics come into being. */
+export async function tensorsLeaked(
+  workload: Workload,
+  trainer: Trainer,
+  steps: number,
+): Promise<number> {
+  let before = 0;
+  for (let t = 0; t < steps + 2; t++) {
+    if (t === 2) before = tf.memory().numTensors;
+    const batch = workload.batch(t);
+    await trainer.step(batch);
+    tf.dispose([batch.x, batch.y]);
+  }
+  return tf.memory().numTensors - before;
+}
