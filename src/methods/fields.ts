@@ -53,3 +53,13 @@ export const initializer = z
   );
 
 export const bias = z.number().describe('initial value of every bias');
+
+/** What the methods that train by back-propagation share beside their step. */
+export const backPropagation = {
+  schedule: schedule.default('constant'),
+  warmup: warmup.default(0),
+  labelSmoothing: labelSmoothing.default(0),
+  weightAverage: weightAverage.default(0),
+  initializer: initializer.default('xavier'),
+  bias: bias.default(0),
+};

@@ -10,12 +10,7 @@ export const AdamConfig = z.strictObject({
   epsilon: fields.positive
     .default(1e-7)
     .describe('added to the root of the squared-gradient average'),
-  schedule: fields.schedule.default('constant'),
-  warmup: fields.warmup.default(0),
-  labelSmoothing: fields.labelSmoothing.default(0),
-  weightAverage: fields.weightAverage.default(0),
-  initializer: fields.initializer.default('xavier'),
-  bias: fields.bias.default(0),
+  ...fields.backPropagation,
 });
 
 export type AdamConfig = z.output<typeof AdamConfig>;

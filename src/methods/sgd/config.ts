@@ -7,12 +7,7 @@ export const SgdConfig = z.strictObject({
   label: fields.label,
   learningRate: fields.learningRate.default(0.1),
   momentum: z.number().min(0).lt(1).default(0).describe('heavy-ball momentum'),
-  schedule: fields.schedule.default('constant'),
-  warmup: fields.warmup.default(0),
-  labelSmoothing: fields.labelSmoothing.default(0),
-  weightAverage: fields.weightAverage.default(0),
-  initializer: fields.initializer.default('xavier'),
-  bias: fields.bias.default(0),
+  ...fields.backPropagation,
 });
 
 export type SgdConfig = z.output<typeof SgdConfig>;
