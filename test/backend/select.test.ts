@@ -1,0 +1,46 @@
+import { getBackend, registerBackend, removeBackend, setBackend } from '@tensorflow/tfjs';
+import { describe, expect, it } from 'vitest';
+import { backends } from '../../src/backend/registry.js';
+import { startBackend } from '../../src/backend/select.js';
+import { activate } from '../../src/backend/start.js';
+import { EnvironmentError, UsageError } from '../../src/errors.js';
+
+describe('starting a backend', () => {
+  it('starts each one by name and reports what it is', async () => {
+    for (const name of Object.keys(backends)) {
+      const report = await startBackend(name);
+      expect(report.name).toBe(name);
+      expect(report.version).toMatch(/^\d+\.\d+\.\d+/);
+      expect(getBackend()).toBe(name);
+    }
+  });
+
+  it('auto takes the fastest that loads', async () => {
+    await setBackend('cpu');
+    expect((await startBackend('auto')).name).toBe('wasm');
+  });
+
+  it('refuses a name that is none, and says which there are', async () => {
+    await expect(startBackend('gpu')).rejects.toThrow(UsageError);
+    await expect(startBackend('gpu')).rejects.toThrow(
+      'there is no backend "gpu"; the backends are auto, wasm, cpu',
+    );
+  });
+
+  it('never falls back to another backend when one does not initialise', async () => {
+    await setBackend('cpu');
+    // The library's own reaction to this is a line on stderr and `false`.
+    const silenced = console.warn;
+    console.warn = () => {};
+    registerBackend('broken', () => Promise.reject(new Error('no such device')), 0);
+    try {
+      const start = activate('broken', 'Try another.');
+      await expect(start).rejects.toThrow(EnvironmentError);
+      await expect(start).rejects.toThrow('the backend "broken" does not start');
+      await expect(activate('never-registered', 'Try another.')).rejects.toThrow(EnvironmentError);
+    } finally {
+      removeBackend('broken');
+      console.warn = silenced;
+    }
+  });
+});
