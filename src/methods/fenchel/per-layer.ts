@@ -39,7 +39,9 @@ export function checkHeld(
   layers: number,
 ): { path: string[]; message: string }[] {
   for (let l = 0; l < layers; l++) {
-    if (layerValue(rho, l) > 0 || layerValue(gamma, l) > 0) continue;
+    const held = [layerValue(rho, l), layerValue(gamma, l)];
+    // A list that is too short is checkPerLayer's to report.
+    if (held.includes(undefined as never) || Math.max(...held) > 0) continue;
     const message = `layer ${l + 1} has rho = 0 and gamma = 0, so nothing holds its weights; give one of them a positive value`;
     return [{ path: ['gamma'], message }];
   }
