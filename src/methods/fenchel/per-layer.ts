@@ -38,10 +38,10 @@ export function checkHeld(
   { rho, gamma }: { rho: number | readonly number[]; gamma: number | readonly number[] },
   layers: number,
 ): { path: string[]; message: string }[] {
+  // A list of another length is checkPerLayer's to report.
+  if ([rho, gamma].some((value) => typeof value !== 'number' && value.length !== layers)) return [];
   for (let l = 0; l < layers; l++) {
-    const held = [layerValue(rho, l), layerValue(gamma, l)];
-    // A list that is too short is checkPerLayer's to report.
-    if (held.includes(undefined as never) || Math.max(...held) > 0) continue;
+    if (layerValue(rho, l) > 0 || layerValue(gamma, l) > 0) continue;
     const message = `layer ${l + 1} has rho = 0 and gamma = 0, so nothing holds its weights; give one of them a positive value`;
     return [{ path: ['gamma'], message }];
   }
