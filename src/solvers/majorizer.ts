@@ -101,12 +101,13 @@ async function featureMajorizer(
   ridge: Ridge,
 ): Promise<Majorizer> {
   const [rows, columns] = inputs.shape;
-  const extended = tf.tidy(() => tf.concat([inputs, tf.ones([rows, 1])], 1) as tf.Tensor2D);
-  const gram = tf.tidy(() => tf.matMul(extended, extended, true, false) as tf.Tensor2D);
+  const extend = () => tf.concat([inputs, tf.ones([rows, 1])], 1) as tf.Tensor2D;
+  const gram = tf.tidy(() => tf.matMul(extend(), extend(), true, false) as tf.Tensor2D);
   const inverse = await ridgedInverse(gram, (i, mean) =>
     // The floor is in the metric alone: steps get shorter where nothing holds them, the minimiser stays.
     Math.max(i < columns ? ridge.weights : ridge.bias, relativeFloor * mean),
   );
+  const extended = tf.tidy(extend);
   const ridges = tf.tidy(() =>
     tf.concat([tf.fill([columns, 1], ridge.weights), tf.fill([1, 1], ridge.bias)]),
   );

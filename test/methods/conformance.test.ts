@@ -1,9 +1,18 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startBackend } from '../../src/backend/select.js';
+import { RunError } from '../../src/errors.js';
+import type { StepMetrics } from '../../src/methods/method.js';
 import { methods } from '../../src/methods/registry.js';
 import { activationNames, lossNames } from '../../src/network/names.js';
-import { defaultConfig, runSteps, type Setting, startTrainer, weightsOf } from './training.js';
+import {
+  batchAt,
+  defaultConfig,
+  runSteps,
+  type Setting,
+  startTrainer,
+  weightsOf,
+} from './training.js';
 
 /** What every method must do on every network: a new entry of a registry is tested by being there. */
 describe.each(methods.map((definition) => ({ definition, ...definition })))(
@@ -50,5 +59,27 @@ describe.each(methods.map((definition) => ({ definition, ...definition })))(
         }
       }
     }
+
+    it('cannot be fooled by a batch that is not finite, and leaks nothing over it', async () => {
+      const setting: Setting = {
+        hidden: [24, 16],
+        activation: 'relu',
+        loss: 'cross-entropy',
+        batchSize: 60,
+        steps: 3,
+      };
+      const method = await definition.load();
+      const baseline = tf.memory().numTensors;
+      const trainer = await startTrainer(method, defaultConfig(definition, setting), setting);
+      const batch = batchAt(0, 60);
+      const broken = { ...batch, x: tf.mul(batch.x, Number.NaN) as tf.Tensor2D };
+      const outcome = await trainer.step(broken).catch((error: unknown) => error);
+      if (outcome instanceof Error) expect(outcome).toBeInstanceOf(RunError);
+      else expect((outcome as StepMetrics).loss).toBeNaN();
+      broken.x.dispose();
+      batch.dispose();
+      trainer.dispose();
+      expect(tf.memory().numTensors).toBe(baseline);
+    });
   },
 );

@@ -47,32 +47,26 @@ class FenchelExactTrainer implements Trainer {
     const { blocks, scores } = this.#forward(batch);
     const x: SolverReport[] = [];
     const w: SolverReport[] = [];
-    for (let k = 0; k < config.alternations; k++) {
-      for (let l = network.activations.length; l >= 1; l--) {
-        x.push(
-          await updateActivationBlock(objective, blocks, network.activations[l - 1], l, config),
-        );
+    try {
+      for (let k = 0; k < config.alternations; k++) {
+        for (let l = network.activations.length; l >= 1; l--) {
+          x.push(
+            await updateActivationBlock(objective, blocks, network.activations[l - 1], l, config),
+          );
+        }
+        for (let l = 0; l < anchor.length; l++) {
+          w.push(await updateWeightBlock(objective, blocks, anchor, l, config));
+        }
       }
-      for (let l = 0; l < anchor.length; l++) {
-        w.push(await updateWeightBlock(objective, blocks, anchor, l, config));
-      }
+      this.current = blocks.parameters;
+      return await stepMetrics(scores, objective.value(blocks), x, w);
+    } finally {
+      tf.dispose([scores, blocks.inputs.slice(1), blocks.preimages.filter(isPresent)]);
+      // After a failure the anchor is still the current weights, and what replaced it goes.
+      const [old, kept] =
+        this.current === anchor ? [blocks.parameters, anchor] : [anchor, this.current];
+      disposeParameters(old.filter((layer) => !kept.includes(layer)));
     }
-    this.current = blocks.parameters;
-    const values = tf.tidy(() => tf.stack([...scores, objective.value(blocks)]));
-    const [batchLoss, accuracy, lifted] = await values.data();
-    tf.dispose([values, scores, blocks.inputs.slice(1), blocks.preimages.filter(isPresent)]);
-    disposeParameters(anchor);
-    return {
-      loss: batchLoss,
-      accuracy,
-      objective: lifted,
-      residual: w[w.length - 1].residual,
-      extra: {
-        max_residual: Math.max(...[...x, ...w].map(({ residual }) => residual)),
-        x_iterations: total(x),
-        w_iterations: total(w),
-      },
-    };
   }
 
   /** Blocks of a forward pass, where every penalty is zero; loss and accuracy of its outputs. */
@@ -165,6 +159,28 @@ export async function updateWeightBlock(
 /** rho ||W||^2 + gamma ||W - W^0||^2 is one square around gamma / (rho + gamma) W^0; biases have no rho. */
 function pulledToZero({ weights, bias }: LayerParameters, factor: number): LayerParameters {
   return { weights: tf.mul(weights, factor), bias: bias.clone() };
+}
+
+async function stepMetrics(
+  scores: readonly tf.Scalar[],
+  objective: tf.Scalar,
+  x: readonly SolverReport[],
+  w: readonly SolverReport[],
+): Promise<StepMetrics> {
+  const values = tf.stack([...scores, objective]);
+  const [loss, accuracy, lifted] = await values.data();
+  tf.dispose([values, objective]);
+  return {
+    loss,
+    accuracy,
+    objective: lifted,
+    residual: w[w.length - 1].residual,
+    extra: {
+      max_residual: Math.max(...[...x, ...w].map(({ residual }) => residual)),
+      x_iterations: total(x),
+      w_iterations: total(w),
+    },
+  };
 }
 
 function total(reports: readonly SolverReport[]): number {

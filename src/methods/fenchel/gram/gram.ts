@@ -68,8 +68,8 @@ interface Forward {
   readonly inputs: tf.Tensor2D[];
   /** U_l */
   readonly preActivations: tf.Tensor2D[];
-  readonly loss: tf.Scalar;
-  readonly accuracy: tf.Scalar;
+  /** Loss and accuracy, [2]. */
+  readonly scores: tf.Tensor;
 }
 
 class FenchelGramTrainer implements Trainer {
@@ -87,16 +87,19 @@ class FenchelGramTrainer implements Trainer {
 
   async step(batch: Batch): Promise<StepMetrics> {
     const forward = this.#forward(batch);
-    for (const [l, metric] of this.metrics.entries()) await metric.observe(forward.inputs[l]);
-    const next = tf.tidy(() => this.#update(batch, forward));
-    disposeParameters(this.current);
-    this.current = next;
-    this.#average.update(next);
-    this.#batches++;
-    const [[loss], [accuracy]] = await Promise.all([forward.loss.data(), forward.accuracy.data()]);
-    // inputs[0] is the batch, which belongs to the caller.
-    tf.dispose([forward.inputs.slice(1), forward.preActivations, forward.loss, forward.accuracy]);
-    return { loss, accuracy };
+    try {
+      for (const [l, metric] of this.metrics.entries()) await metric.observe(forward.inputs[l]);
+      const next = tf.tidy(() => this.#update(batch, forward));
+      disposeParameters(this.current);
+      this.current = next;
+      this.#average.update(next);
+      this.#batches++;
+      const [loss, accuracy] = await forward.scores.data();
+      return { loss, accuracy };
+    } finally {
+      // inputs[0] is the batch, which belongs to the caller.
+      tf.dispose([forward.inputs.slice(1), forward.preActivations, forward.scores]);
+    }
   }
 
   #forward({ x, y }: Batch): Forward {
@@ -110,8 +113,8 @@ class FenchelGramTrainer implements Trainer {
         if (l < network.activations.length) inputs.push(network.activations[l].phi(u));
       }
       const output = preActivations[preActivations.length - 1];
-      const accuracy = accuracyValue(y, output);
-      return { inputs, preActivations, loss: lossValue(loss, y, output), accuracy };
+      const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
+      return { inputs, preActivations, scores };
     });
   }
 
