@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { DataFile } from './definition.js';
@@ -53,6 +53,11 @@ export function checkContent(content: Uint8Array, file: DataFile): void {
 }
 
 async function readBounded(path: string, limit: number): Promise<Buffer> {
+  // Looked at before it is opened: a pipe would wait for a writer, a device may never end.
+  const found = await stat(path);
+  if (!found.isFile()) {
+    throw new ContentError(found.isDirectory() ? 'is a folder, not a file' : 'is no regular file');
+  }
   const handle = await open(path, 'r');
   try {
     const { size } = await handle.stat();

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DataError } from '../errors.js';
+import { createFolder } from '../folder.js';
 import { ContentError, maxStoredBytes, readContent } from './content.js';
 import type { LoadOptions } from './dataset.js';
 import type { DataFile } from './definition.js';
@@ -78,7 +79,7 @@ export class Downloader {
       `${file.name}.${process.pid}-${randomBytes(4).toString('hex')}.part`,
     );
     try {
-      await mkdir(this.folder, { recursive: true });
+      createFolder(this.folder);
       await transfer(url, temporary, {
         limit: maxStoredBytes(file),
         network: { ...defaultNetwork, ...this.options.network },

@@ -1,6 +1,5 @@
-import { mkdirSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { RunError } from '../errors.js';
+import { createFolder } from '../folder.js';
 
 /** The disk refused a write: every later write would fail too, so it ends the whole experiment. */
 export class DiskError extends RunError {
@@ -23,22 +22,11 @@ export function guardDisk<T>(path: string, work: () => T): T {
 }
 
 /**
- * Makes a folder and those above it; one that is there already is fine. Node's own recursive mkdir
- * never returns where a parent refuses with "not found", as in /proc.
+ * Makes a folder and those above it; one that is there already is fine.
  * @throws DiskError
  */
 export function makeFolder(path: string): void {
-  guardDisk(path, () => {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
-    const parent = dirname(path);
-    if (parent !== path) makeFolder(parent);
-    try {
-      mkdirSync(path);
-    } catch (error) {
-      // Another process may have made it meanwhile.
-      if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
-    }
-  });
+  guardDisk(path, () => createFolder(path));
 }
 
 const reasons: Readonly<Record<string, string>> = {

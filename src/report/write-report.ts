@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { writeFileAtomic } from '../experiment/atomic.js';
-import { guardDisk } from '../experiment/disk.js';
+import { makeFolder } from '../experiment/disk.js';
 import type { RunSummary } from '../experiment/events.js';
 import { leftOut } from './curves.js';
 import { drawFigure, isDrawable } from './figure.js';
@@ -48,7 +47,7 @@ export async function writeOverlay(
   base: string,
   options: { readonly title?: string } = {},
 ): Promise<string[]> {
-  guardDisk(dirname(base), () => mkdirSync(dirname(base), { recursive: true }));
+  makeFolder(dirname(base));
   const { html, paths } = await writeFigure(directories, base, options.title);
   writeFileAtomic(`${base}.html`, html);
   return [...paths, `${base}.html`];

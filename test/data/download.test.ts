@@ -299,4 +299,13 @@ describe('a download', () => {
     expect(message).toContain('FLN_CACHE_DIR');
     expect(await readFile(file, 'utf8')).toBe('');
   });
+
+  it.runIf(process.platform === 'linux')(
+    'and does not wait where no folder can be made',
+    async () => {
+      const good = await mirror(serve(mirrorFiles));
+      const { message } = await failure([good], { cacheDir: '/proc/fln-test' });
+      expect(message).toContain('Cannot write to the cache folder /proc/fln-test');
+    },
+  );
 });

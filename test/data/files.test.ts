@@ -1,4 +1,4 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -84,8 +84,19 @@ describe("the user's data folder", () => {
     await mkdir(join(dataDir, 'tiny', 'train-images'));
     const error = await loadDefinition(definition, request, offline()).catch((e) => e);
     expect(error).toBeInstanceOf(DataError);
-    expect(error.message).toContain('cannot be read (EISDIR');
+    expect(error.message).toContain('is a folder, not a file');
   });
+
+  it.skipIf(process.platform === 'win32')(
+    'with a device or a pipe where a file should be is an error, and never waits',
+    async () => {
+      await writeAll(dataDir, true);
+      await symlink('/dev/zero', join(dataDir, 'train-images'));
+      const error = await loadDefinition(definition, request, offline()).catch((e) => e);
+      expect(error).toBeInstanceOf(DataError);
+      expect(error.message).toContain('is no regular file');
+    },
+  );
 
   it('may lack files that the cache has', async () => {
     await writeAll(dataDir, true);
