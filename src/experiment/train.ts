@@ -8,7 +8,7 @@ import { Random } from '../random.js';
 import type { Evaluation, Evaluator } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
 import type { Experiment, ResolvedMethod } from './experiment.js';
-import { checkFinite } from './finite.js';
+import { checkFinite, checkGrowth } from './finite.js';
 import { metricsColumns, metricsRow } from './metrics-row.js';
 import { MetricsWriter } from './metrics-writer.js';
 
@@ -74,6 +74,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
       metricsColumns(dataset.validation !== undefined, trainer.columns),
     );
     let lastTurn = performance.now();
+    let firstLoss: number | undefined;
     for (let batch = 1; batch <= totalBatches; batch++) {
       started = performance.now();
       const indices = source.indices(batch - 1);
@@ -88,6 +89,8 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
         place,
         method,
       );
+      firstLoss ??= step.loss;
+      checkGrowth(firstLoss, step.loss, place, method);
       emit({ type: 'batch', run, batch, epoch, loss: step.loss, accuracy: step.accuracy });
 
       const evaluated = await evaluate(job, trainer.parameters(), batch, totalBatches);
