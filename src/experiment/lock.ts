@@ -40,6 +40,15 @@ export function lockDirectory(directory: string): DirectoryLock {
   throw refusal(directory, path, 'unreadable');
 }
 
+/** @throws RunError when a living process, other than this one, holds the lock of a run directory */
+export function refuseIfLocked(directory: string): void {
+  const path = join(directory, lockName);
+  const holder = read(path);
+  if (typeof holder !== 'object' || isStale(holder)) return;
+  if (holder.host === hostname() && holder.pid === process.pid) return;
+  throw refusal(directory, path, holder);
+}
+
 interface Holder {
   readonly pid: number;
   readonly host: string;

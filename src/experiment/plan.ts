@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
+import { guardDisk } from './disk.js';
 import type { RunId } from './events.js';
 import type { Experiment, ResolvedMethod } from './experiment.js';
-import { lockName } from './lock.js';
+import { lockName, refuseIfLocked } from './lock.js';
 import { type RunRecord, readRecord, sameRun } from './run-record.js';
 
 /** Which runs of an experiment to train, and where their results go. */
@@ -38,7 +39,8 @@ export interface ExperimentPlan {
 /**
  * Decides what would be trained; reads the run directory and writes nothing.
  * @throws UsageError for labels or seeds that the experiment lacks, for a directory that belongs to
- *   something else, and for one that holds results when neither resume nor overwrite is asked for
+ *   something else, and for one that holds results when neither resume nor overwrite is asked for;
+ *   RunError when another process writes into it or it cannot be written to
  */
 export function planExperiment(experiment: Experiment, options: PlanOptions = {}): ExperimentPlan {
   const { name, hash } = experiment;
@@ -65,7 +67,10 @@ export function planExperiment(experiment: Experiment, options: PlanOptions = {}
     : recorded.filter(({ status }) => status === 'COMPLETED');
   const runs = selected.map((run) => ({
     ...run,
-    done: completed.some((entry) => sameRun(run, entry)),
+    // Whoever deletes a run's numbers wants them made again.
+    done:
+      completed.some((entry) => sameRun(run, entry)) &&
+      existsSync(join(directory, `${run.label}-s${run.seed}`, 'metrics.csv')),
   }));
   return { directory, runs, previous };
 }
@@ -94,12 +99,29 @@ function select(experiment: Experiment, { only, seeds }: PlanOptions): Omit<Plan
     );
 }
 
+/** Found now rather than after the data was loaded: a new directory must have a place to be in. */
+function checkParent(directory: string): void {
+  let parent = dirname(directory);
+  while (!existsSync(parent) && parent !== dirname(parent)) parent = dirname(parent);
+  if (existsSync(parent) && !statSync(parent).isDirectory()) {
+    throw new UsageError(
+      `${directory} cannot be made: ${parent} is a file; choose another run directory with --out DIR`,
+    );
+  }
+  guardDisk(directory, () => accessSync(parent, constants.W_OK));
+}
+
 /** The earlier session's record, where the directory is this experiment's own. */
 function inspect(directory: string, { hash }: Experiment): RunRecord | undefined {
-  if (!existsSync(directory)) return undefined;
+  if (!existsSync(directory)) {
+    checkParent(directory);
+    return undefined;
+  }
   if (!statSync(directory).isDirectory()) {
     throw new UsageError(`${directory} is a file; choose another run directory with --out DIR`);
   }
+  refuseIfLocked(directory);
+  guardDisk(directory, () => accessSync(directory, constants.W_OK));
   const record = readRecord(directory);
   if (record === undefined) {
     // A process killed while it set up the directory leaves a lock and temporary files at most.

@@ -106,7 +106,13 @@ function queue({ previous, runs }: ExperimentPlan): RunEntry[] {
     const earlier = done && kept.find((entry) => sameRun(entry, { label, seed }));
     return earlier || { label, seed, status: 'QUEUED' };
   });
-  const others = kept.filter((entry) => !planned.some((run) => sameRun(run, entry)));
+  const others = kept
+    .filter((entry) => !planned.some((run) => sameRun(run, entry)))
+    // We hold the lock: what still counts as running died with its process.
+    .map(
+      (entry): RunEntry =>
+        entry.status === 'RUNNING' ? { ...entry, status: 'INTERRUPTED' } : entry,
+    );
   return [...planned, ...others];
 }
 

@@ -155,7 +155,10 @@ async function finish(
 
   // Drawing needs libraries that training does not.
   const { writeReport } = await import('../report/write-report.js');
-  const files = await writeReport(directory);
+  const { loadRunDirectory } = await import('../report/run-directory.js');
+  const loaded = loadRunDirectory(directory);
+  for (const { message } of loaded.problems) emit({ type: 'warning', message });
+  const files = await writeReport(loaded);
   emit({ type: 'figure', paths: files });
   const completed = selected.every(({ status }) => status === 'COMPLETED');
   return { directory, status: completed ? 'completed' : 'failed', runs, files };
