@@ -31,18 +31,16 @@ export function resolveMethod(
   if (isFinding(definition)) return { findings: [definition], fallback: nowhere };
   const explicit = entry as Record<string, unknown>;
   const { findings } = validate(definition.schema, explicit);
-  if (findings.length > 0) {
-    return {
-      findings: findings.map((found) => locate(found, path, definition)),
-      fallback: nowhere,
-    };
-  }
+  const wrong = new Set(findings.map((found) => String(found.path[0])));
+  // Fields that are right by themselves are still checked against the network.
+  const usable = Object.fromEntries(Object.entries(explicit).filter(([key]) => !wrong.has(key)));
 
-  const preset = typeof explicit.preset === 'string' ? explicit.preset : undefined;
+  const preset = typeof usable.preset === 'string' ? usable.preset : undefined;
   const presetValues = preset === undefined ? {} : (definition.presets?.[preset] ?? {});
   const networkValues = network ? (definition.defaults?.(network) ?? {}) : {};
-  const label = typeof explicit.label === 'string' ? explicit.label : definition.name;
-  const config = definition.schema.parse({ ...networkValues, ...presetValues, ...explicit, label });
+  const label = typeof usable.label === 'string' ? usable.label : definition.name;
+  const filled = { ...networkValues, ...presetValues, ...usable, label };
+  const config = definition.schema.parse(filled);
   const fallback = (field: string) => {
     if (field === 'label') return "default: the method's name";
     if (Object.hasOwn(presetValues, field)) return `preset ${preset}`;
@@ -50,10 +48,12 @@ export function resolveMethod(
     return `default for ${[...new Set(network?.activations)].join('-')} networks`;
   };
 
-  const misfits = network ? (definition.check?.(config, network) ?? []) : [];
-  return {
-    method: { label, definition, config: config as ResolvedMethod['config'] },
-    findings: misfits.map(({ path: [field, ...rest], message }) => {
+  // What is said of a field that is wrong anyway would be said of the value that stands in for it.
+  const speaksOfWrong = (text: string) => [...wrong].some((field) => text.includes(field));
+  const misfits = (network && definition.check?.(config, network)) || [];
+  const inContext = misfits
+    .filter(({ path: [field], message }) => !speaksOfWrong(`${field} ${message}`))
+    .map(({ path: [field, ...rest], message }): Finding => {
       if (Object.hasOwn(explicit, field)) {
         return { path: [...path, field, ...rest], message, at: 'value' };
       }
@@ -62,8 +62,12 @@ export function resolveMethod(
         return { path: [...path, 'preset'], message: words, at: 'value' };
       }
       return { path, message: `the default of ${field} ${message}; give it a value`, at: 'value' };
-    }),
-    fallback,
+    });
+  const alone = findings.map((found) => locate(found, path, definition));
+  return {
+    method: { label, definition, config: config as ResolvedMethod['config'] },
+    findings: [...alone, ...inContext],
+    fallback: alone.length > 0 ? nowhere : fallback,
   };
 }
 

@@ -25,6 +25,8 @@ export function syntaxMessage(code: ErrorCode, detail: string, character: string
       return missing(detail);
     case 'UNEXPECTED_TOKEN':
       return 'this does not belong here: check the indentation, and quotes inside quoted text';
+    case 'BLOCK_IN_FLOW':
+      return 'the structure is unclear here: a comma may be missing after this, or a block without { } stands inside { } or [ ]';
     case 'BAD_ALIAS':
       return 'an alias needs the name of an anchor, as in *name';
     default:

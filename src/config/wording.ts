@@ -48,6 +48,7 @@ export function noneOf(options: readonly z.ZodType[], value: unknown): string {
 function formOf(schema: z.ZodType | undefined): string {
   const inner = unwrap(schema);
   if (inner instanceof z.ZodNumber) return inner.isInt ? 'a whole number' : 'a number';
+  if (inner instanceof z.ZodBoolean) return 'true or false';
   if (inner instanceof z.ZodArray) return 'a list';
   if (inner instanceof z.ZodObject || inner instanceof z.ZodRecord) return 'a block';
   if (inner instanceof z.ZodLiteral)
@@ -66,17 +67,36 @@ function repair(schema: z.ZodType | undefined, value: unknown): string {
   const inner = unwrap(schema);
   if (typeof value !== 'string' && typeof value !== 'number') return '';
   if (inner instanceof z.ZodNumber) {
-    const digits = String(value).replace(/[_,\s]/g, '');
-    const isNumber = typeof value === 'string' && digits !== '' && Number.isFinite(Number(digits));
-    return isNumber ? `; write ${Number(digits)}, without quotes` : '';
+    const meant = typeof value === 'string' ? numberIn(value) : undefined;
+    const fits = meant !== undefined && (!inner.isInt || Number.isInteger(meant));
+    return fits ? `; write ${meant}, without quotes` : '';
+  }
+  if (inner instanceof z.ZodBoolean) {
+    const truth = [/^(yes|on|y|true|1)$/i, /^(no|off|n|false|0)$/i];
+    const word = ['true', 'false'].find((_, i) => truth[i].test(String(value).trim()));
+    return word === undefined ? '' : `; write ${word}, without quotes`;
   }
   if (inner instanceof z.ZodString) return `; write "${value}", in quotes`;
   const wrap = (block: z.ZodType | undefined) => {
-    const key = Object.keys(fieldsOf(block) ?? {})[0];
-    return key === undefined ? String(value) : `{ ${key}: ${value} }`;
+    const [first] = Object.entries(fieldsOf(block) ?? {});
+    if (first === undefined) return String(value);
+    const [key, field] = first;
+    const isOther = field.safeParse(value).error?.issues[0].code === 'invalid_type';
+    return isOther ? undefined : `{ ${key}: ${value} }`;
   };
-  if (inner instanceof z.ZodArray) return `; write [${wrap(elementSchema(inner))}]`;
-  return inner instanceof z.ZodObject ? `; write ${wrap(inner)}` : '';
+  const isList = inner instanceof z.ZodArray;
+  const wrapped = wrap(isList ? elementSchema(inner) : inner);
+  if (wrapped === undefined || !(isList || inner instanceof z.ZodObject)) return '';
+  return `; write ${isList ? `[${wrapped}]` : wrapped}`;
+}
+
+/** The number in `1,000`, `1_000` or `0,5`, where the comma is a decimal point. */
+function numberIn(text: string): number | undefined {
+  const isDecimalComma =
+    /^\s*[-+]?\d*,\d+\s*$/.test(text) && !/^\s*[1-9]\d{0,2},\d{3}\s*$/.test(text);
+  const digits = isDecimalComma ? text.replace(',', '.') : text.replace(/[_,\s]/g, '');
+  const value = Number(digits);
+  return digits.trim() !== '' && Number.isFinite(value) ? value : undefined;
 }
 
 /** A number below its range, or an empty list. */

@@ -84,6 +84,7 @@ function isEmpty(root: Node): boolean {
 /** Turns the nodes of a document into a tree. */
 class Reader {
   readonly #issues: ConfigIssue[] = [];
+  readonly #comments: ConfigIssue[] = [];
   readonly #open = new Set<Node>();
   readonly #anchors = new Map<string, Node>();
   readonly #targets = new Map<Alias, Node>();
@@ -93,6 +94,8 @@ class Reader {
 
   read(root: Node): { tree?: Tree; issues: ConfigIssue[] } {
     const tree = this.#tree(root, []);
+    // Such a comment swallows what follows it: everything else would be reported wrongly.
+    if (this.#comments.length > 0) return { issues: this.#comments };
     if (this.#nodes > maxNodes) {
       const message = `its aliases expand to more than ${maxNodes} values`;
       return { issues: [{ path: [], message, place: startOfFile }] };
@@ -176,6 +179,11 @@ class Reader {
         continue;
       }
       const place = this.#place(key as Node);
+      if (/^\/[/*]/.test(name)) {
+        const message = `a comment starts with #, not with ${name.slice(0, 2)}`;
+        this.#comments.push({ path: [], place: { ...place, length: 2 } as Place, message });
+        continue;
+      }
       const earlier = entries.get(name)?.key;
       if (earlier?.from === 'file') {
         const message = `duplicate key: already given in line ${earlier.line}; remove one of them`;
