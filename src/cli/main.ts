@@ -7,7 +7,7 @@ import { overview } from './overview.js';
  * code.
  */
 async function main(args: readonly string[]): Promise<void> {
-  ignoreClosedPipes();
+  surviveLostOutput();
   try {
     await dispatch(args);
   } catch (error) {
@@ -55,13 +55,20 @@ function fail(message: string, code: number): void {
   process.exitCode = code;
 }
 
-/** `fln ... | head` closes our stdout: what cannot be shown is dropped, the work goes on. */
-function ignoreClosedPipes(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error;
-    });
-  }
+/**
+ * `fln ... | head` closes our stdout: what cannot be shown is dropped, the work goes on. A full disk
+ * behind `> file` fails the command, since its output is lost.
+ */
+function surviveLostOutput(): void {
+  const isClosed = ({ code }: NodeJS.ErrnoException) =>
+    code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED';
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (isClosed(error)) return;
+    const reason = error.code === 'ENOSPC' ? 'the disk is full' : error.message;
+    fail(`cannot write the output: ${reason}`, ExitCode.runFailed);
+  });
+  // There is nowhere left to say that messages are lost.
+  process.stderr.on('error', () => {});
 }
 
 await main(process.argv.slice(2));

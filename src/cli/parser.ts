@@ -10,6 +10,7 @@ export class ArgumentError extends Error {
  * @param args the command line after `fln`
  */
 export function buildParser(args: readonly string[], command: CommandModule): Argv {
+  refuseFlagValues(args, command);
   return (
     yargs([...args])
       .scriptName('fln')
@@ -28,4 +29,25 @@ export function buildParser(args: readonly string[], command: CommandModule): Ar
         throw new ArgumentError(message ?? error.message);
       })
   );
+}
+
+/** `--dry-run=yes` would count as "no", and train: a flag takes true, false or nothing. */
+function refuseFlagValues(args: readonly string[], { builder }: CommandModule): void {
+  if (typeof builder !== 'function') return;
+  const probe = yargs([]);
+  builder(probe);
+  const { boolean } = (probe as unknown as ParserInternals).getOptions();
+  for (const arg of args) {
+    if (arg === '--') return;
+    const [, name, value] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
+    if (name === undefined || !boolean.includes(name)) continue;
+    if (!['true', 'false'].includes(value)) {
+      throw new ArgumentError(`--${name} takes no value, and "${value}" was given`);
+    }
+  }
+}
+
+/** Public in the library, absent from its type declarations. */
+interface ParserInternals {
+  getOptions(): { readonly boolean: readonly string[] };
 }

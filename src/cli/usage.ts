@@ -67,6 +67,9 @@ function reworded(message: string, command: string): string {
   if (message.startsWith('Not enough non-option arguments') && command === 'run') {
     return 'run needs a config file, as in: fln run configs/quickstart.yaml';
   }
+  if (message.startsWith('Not enough non-option arguments') && command === 'plot') {
+    return 'plot needs a run directory, as in: fln plot results/quickstart';
+  }
   const missing = /^Not enough arguments following: (.*)$/.exec(message);
   if (missing) return `--${flagName(missing[1])} needs a value`;
   return message

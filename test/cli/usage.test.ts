@@ -28,6 +28,23 @@ const table: [args: string[], message: string][] = [
     ['run', 'tiny.yaml', '--seeds', '1,x'],
     '--seeds: "x" is no positive whole number. See fln run --help',
   ],
+  [['run', 'tiny.yaml', '--seeds'], '--seeds needs a value. See fln run --help'],
+  [['run', 'tiny.yaml', '--only', ','], '--only needs a value. See fln run --help'],
+  [
+    ['run', 'tiny.yaml', '--dry-run=yes'],
+    '--dry-run takes no value, and "yes" was given. See fln run --help',
+  ],
+  [
+    ['run', 'tiny.yaml', '--progress', 'txt'],
+    '--progress: "txt" is none of auto, bar, text, none. See fln run --help',
+  ],
+  [
+    ['run', 'tiny.yaml', '--progress', 'bar', '--progress', 'text'],
+    '--progress is given 2 times. See fln run --help',
+  ],
+  [['plot'], 'plot needs a run directory, as in: fln plot results/quickstart. See fln plot --help'],
+  [['plot', 'a', '--title', 'b', '--title', 'c'], '--title is given 2 times. See fln plot --help'],
+  [['plot', 'a', 'b', '--out', 'c', '--out', 'd'], '--out is given 2 times. See fln plot --help'],
   [['run', 'tiny.yaml', '--out', 'a', '--out', 'b'], '--out is given 2 times. See fln run --help'],
   [
     ['run', 'tiny.yaml', '--only', 'adan'],

@@ -3,6 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import type { Problem, RunDirectory } from '../../report/run-directory.js';
+import { once } from './values.js';
 
 interface PlotArguments {
   dirs: string[];
@@ -24,13 +25,13 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
       })
       .option('out', {
         type: 'string',
-        requiresArg: true,
+        coerce: once('out'),
         describe:
           'path of the figure without extension, or an existing folder [default: into the run directory; several: the current folder]',
       })
       .option('title', {
         type: 'string',
-        requiresArg: true,
+        coerce: once('title'),
         describe: 'title of the figure [default: name of the experiment]',
       })
       .option('json', {

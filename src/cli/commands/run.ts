@@ -3,7 +3,7 @@ import { UsageError } from '../../errors.js';
 import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
 import { progressModes } from '../render/mode.js';
-import { listOf, numbersOf, once } from './values.js';
+import { listOf, numbersOf, once, oneOf } from './values.js';
 
 const options = {
   out: {
@@ -21,7 +21,7 @@ const options = {
     describe: 'auto, wasm or cpu; replaces the one in the config',
     coerce: once('backend'),
   },
-  only: { type: 'string', describe: 'train these methods only: LABEL,...', coerce: listOf },
+  only: { type: 'string', describe: 'train these methods only: LABEL,...', coerce: listOf('only') },
   seeds: {
     type: 'string',
     describe: "train these of the config's seeds only: 1,2",
@@ -41,9 +41,10 @@ const options = {
   },
   json: { type: 'boolean', describe: 'print the result as JSON, and nothing else, on stdout' },
   progress: {
-    choices: progressModes,
+    type: 'string',
     default: 'auto' as const,
-    describe: 'auto: bars on a terminal, else lines',
+    describe: `${progressModes.join(', ')}; auto: bars on a terminal, else lines`,
+    coerce: oneOf('progress', progressModes),
   },
 } as const;
 

@@ -11,21 +11,35 @@ export const once =
     return value;
   };
 
-/** `a,b`, or the option given several times, as a list. */
-export function listOf(value: string | string[] | undefined): string[] | undefined {
-  if (value === undefined) return undefined;
-  return [value]
-    .flat()
-    .flatMap((part) => part.split(','))
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
-}
+/** `a,b`, or the option given several times, as a list; an empty one would select nothing. */
+export const listOf =
+  (name: string) =>
+  (value: string | string[] | undefined): string[] | undefined => {
+    if (value === undefined) return undefined;
+    const parts = [value]
+      .flat()
+      .flatMap((part) => part.split(','))
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+    if (parts.length === 0) throw new UsageError(`--${name} needs a value`);
+    return parts;
+  };
 
 /** `1,2` as positive integers. */
 export const numbersOf =
   (name: string) =>
   (value: string | string[] | undefined): number[] | undefined =>
-    listOf(value)?.map((part) => {
+    listOf(name)(value)?.map((part) => {
       if (/^[1-9]\d*$/.test(part)) return Number(part);
       throw new UsageError(`--${name}: "${part}" is no positive whole number`);
     });
+
+/** One of a few words, given at most once. */
+export const oneOf =
+  <Word extends string>(name: string, words: readonly Word[]) =>
+  (value: string | string[]): Word => {
+    const given = once(name)(value) ?? '';
+    const found = words.find((word) => word === given);
+    if (found !== undefined) return found;
+    throw new UsageError(`--${name}: "${given}" is none of ${words.join(', ')}`);
+  };

@@ -7,7 +7,9 @@ import { plural, runName, shortPath } from './format.js';
 /** What stdout shows at the end: the table, and where the files are. */
 export function formatResult(result: ExperimentResult): string {
   const summaries = result.runs.flatMap(({ summary }) => summary ?? []);
-  const lines = summaries.length > 0 ? [formatTable(aggregate(summaries)), ''] : [];
+  // Stopped before anything ended, a table would hold dashes alone.
+  const hasResults = summaries.some(({ status }) => status === 'COMPLETED' || status === 'FAILED');
+  const lines = hasResults ? [formatTable(aggregate(summaries)), ''] : [];
   if (result.files.length > 0) {
     const files = result.files.map((path) =>
       dirname(path) === result.directory ? basename(path) : shortPath(path),
