@@ -10,10 +10,11 @@ export function createBar(labels: readonly string[]): RunDisplay {
   return {
     start(_run, heading, batches) {
       accuracy = '  –    ';
+      const padded = heading.padEnd(width + '[10/10] , seed 10'.length);
       bar = new cliProgress.SingleBar({
         stream: process.stderr,
         format: `{heading} {bar} {value}/{total}  loss {loss}  accuracy {accuracy}  {eta_formatted} left`,
-        barsize: 20,
+        barsize: barSize(process.stderr.columns, padded.length, batches),
         barCompleteChar: '█',
         barIncompleteChar: '░',
         fps: 8,
@@ -24,7 +25,6 @@ export function createBar(labels: readonly string[]): RunDisplay {
         hideCursor: false,
         gracefulExit: false,
       });
-      const padded = heading.padEnd(width + '[10/10] , seed 10'.length);
       bar.start(batches, 0, { heading: padded, loss: '–', accuracy });
     },
     batch(batch, loss) {
@@ -38,4 +38,12 @@ export function createBar(labels: readonly string[]): RunDisplay {
       bar = undefined;
     },
   };
+}
+
+/** As many of 20 cells as leave room for the numbers: what does not fit a terminal is cut off. */
+export function barSize(columns: number | undefined, heading: number, batches: number): number {
+  const numbers = '  /  loss 0.0123   accuracy 97.65 %  10m10s left'.length;
+  const counts = 2 * String(batches).length;
+  const room = (columns ?? 80) - heading - numbers - counts;
+  return Math.max(4, Math.min(20, room));
 }
