@@ -20,6 +20,8 @@ export interface Curve {
   readonly points: readonly CurvePoint[];
   /** Seeds behind the points. */
   readonly seeds: number;
+  /** No seed was trained to its end: the last point is no final result. */
+  readonly unfinished: boolean;
   /** Runs that stopped earlier than those: no part of the mean, drawn on their own. */
   readonly partial: readonly (readonly CurvePoint[])[];
 }
@@ -94,7 +96,9 @@ export function buildCurve(name: string, runs: readonly Run[], { column }: Measu
       high: Math.max(...accuracies),
     };
   });
-  return { name, points: thin(points), seeds: complete.length, partial: partial.map(thin) };
+  const unfinished = !runs.some(({ status }) => status === 'COMPLETED');
+  const drawn = { points: thin(points), partial: partial.map(thin) };
+  return { name, ...drawn, seeds: complete.length, unfinished };
 }
 
 function readSeries(run: Run, column: string): CurvePoint[] {

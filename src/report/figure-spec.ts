@@ -80,9 +80,10 @@ function batchPanel(curves: readonly Curve[]): PanelSettings {
     axis: batchAxis(curves),
     axisTitle: 'batches',
     xOf: ({ batch }) => batch,
-    labelOf: ({ name, points, seeds, partial }) => {
+    labelOf: ({ name, points, seeds, partial, unfinished }) => {
       const cut = partial.length > 0 ? `, ${seeds} of ${seeds + partial.length} seeds` : '';
-      return `${name} ${percent(points.at(-1)!.accuracy)} %${cut}`;
+      const end = unfinished ? ', unfinished' : '';
+      return `${name} ${percent(points.at(-1)!.accuracy)} %${cut}${end}`;
     },
   };
 }

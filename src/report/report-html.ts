@@ -77,7 +77,10 @@ function failuresHtml({ summaries, problems }: ReportContent): string {
     .filter(({ status }) => status !== 'COMPLETED')
     .map(({ method, seed, status, error, batches }) => {
       const reached = batches > 0 ? ` after batch ${batches}` : '';
-      return `${method}, seed ${seed}: ${status.toLowerCase()}${reached}${error ? ` – ${error}` : ''}`;
+      const run = `${method}, seed ${seed}: `;
+      // Reasons often begin with the run themselves.
+      const reason = error?.startsWith(run) ? error.slice(run.length) : error;
+      return `${run}${status.toLowerCase()}${reached}${reason ? ` – ${reason}` : ''}`;
     });
   const lines = [...unfinished, ...problems];
   if (lines.length === 0) return '';

@@ -51,6 +51,20 @@ const record = {
 };
 
 describe('writeReport', () => {
+  it('marks a method without a complete run, and names a failed run once', async () => {
+    const error = 'fenchel, seed 1: the loss exploded';
+    const failed = [1, 2].map((seed) => ({ label: 'fenchel', seed, status: 'FAILED', error }));
+    const complete = record.runs.filter(({ label }) => label === 'fenchel-exact');
+    put('run.json', JSON.stringify({ ...record, runs: [...failed, ...complete] }));
+    await writeReport(directory);
+    const labels = [...read('figure.svg').matchAll(/>(fenchel[^<]* %[^<]*)</g)].map(([, x]) => x);
+    expect(labels.filter((label) => label.endsWith(', unfinished'))).toHaveLength(1);
+    expect(labels.find((label) => label.endsWith(', unfinished'))).toMatch(/^fenchel \d/);
+    expect(read('report.html')).toContain(
+      '<li>fenchel, seed 1: failed after batch 40 – the loss exploded</li>',
+    );
+  });
+
   it('writes the five files of a run directory from CSVs alone, and leaves nothing else', async () => {
     const paths = await writeReport(directory);
     const names = ['figure.svg', 'figure.png', 'report.html', 'summary.csv', 'summary.json'];
