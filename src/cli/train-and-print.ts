@@ -1,5 +1,5 @@
+import type { Experiment } from '../config/experiment.js';
 import { ExitCode } from '../errors.js';
-import type { Experiment } from '../experiment/experiment.js';
 import { type ExperimentOptions, runExperiment } from '../experiment/run.js';
 import { interruptible } from './interrupt.js';
 import { type ProgressMode, resolveMode } from './render/mode.js';

@@ -1,5 +1,5 @@
-import type { Experiment } from '../experiment/experiment.js';
 import { checkTogether, type Lookup, networkShape } from './checks.js';
+import type { Experiment } from './experiment.js';
 import { experimentHash } from './hash.js';
 import { ConfigError, type ConfigIssue, type Source } from './issues.js';
 import { type MethodResolution, resolveMethod } from './methods.js';

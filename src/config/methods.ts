@@ -1,6 +1,6 @@
-import type { ResolvedMethod } from '../experiment/experiment.js';
 import type { MethodDefinition, NetworkShape } from '../methods/method.js';
 import { methods } from '../methods/registry.js';
+import type { ResolvedMethod } from './experiment.js';
 import { ExperimentSchema } from './schema.js';
 import type { Path } from './tree.js';
 import { type Finding, validate } from './validate.js';

@@ -1,5 +1,5 @@
 import { Document, isCollection, visit } from 'yaml';
-import type { Experiment } from '../experiment/experiment.js';
+import type { Experiment } from './experiment.js';
 import type { LoadedExperiment } from './load.js';
 import { type Path, pathText, type Tree } from './tree.js';
 import { parseYaml } from './yaml.js';

@@ -3,7 +3,7 @@ import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DataError } from '../errors.js';
-import { createFolder } from '../folder.js';
+import { createFolder } from '../files/folder.js';
 import { ContentError, maxStoredBytes, readContent } from './content.js';
 import type { LoadOptions } from './dataset.js';
 import type { DataFile } from './definition.js';

@@ -1,8 +1,13 @@
 import { DataError } from '../errors.js';
 import type { DataFile, DatasetDefinition } from './definition.js';
-import type { DamagedFile } from './files.js';
 import { cacheFolder, type Locations } from './locations.js';
 import type { MirrorsError } from './mirrors-error.js';
+
+/** A file that is there and not what it should be: `problem` is the rest of a sentence about it. */
+export interface DamagedFile {
+  readonly path: string;
+  readonly problem: string;
+}
 
 export interface Absence {
   readonly definition: DatasetDefinition;

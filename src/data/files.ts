@@ -3,7 +3,7 @@ import { ContentError, readContent } from './content.js';
 import type { LoadOptions } from './dataset.js';
 import type { DataFile, DatasetDefinition } from './definition.js';
 import type { Downloader } from './download.js';
-import { absentError, damagedError } from './file-errors.js';
+import { absentError, type DamagedFile, damagedError } from './file-errors.js';
 import {
   cacheFolder,
   candidates,
@@ -24,12 +24,6 @@ export interface LocatedFile {
 export interface ObtainedFile {
   readonly path: string;
   readonly content: Uint8Array;
-}
-
-/** A file that is there and not what it should be: `problem` is the rest of a sentence about it. */
-export interface DamagedFile {
-  readonly path: string;
-  readonly problem: string;
 }
 
 /** Finds each file of a data set: the first of the user's folder and the cache that has it. */

@@ -1,4 +1,5 @@
 import type { DownloadProgress } from '../data/dataset.js';
+import type { RunSummary } from '../report/run-summary.js';
 import type { Evaluation } from './evaluate.js';
 
 /** Identifies one training run of an experiment. */
@@ -6,8 +7,6 @@ export interface RunId {
   readonly label: string;
   readonly seed: number;
 }
-
-export type RunStatus = 'QUEUED' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED';
 
 /**
  * What the engine tells whoever listens. The engine never prints: the command line renders these as
@@ -27,22 +26,3 @@ export type ExperimentEvent =
   | { type: 'run-interrupted'; run: RunId; batch: number }
   | { type: 'warning'; message: string }
   | { type: 'figure'; paths: readonly string[] };
-
-/** One line of summary.csv and summary.json. Accuracies are shares in [0, 1]; times are seconds. */
-export interface RunSummary {
-  readonly method: string;
-  readonly seed: number;
-  readonly status: RunStatus;
-  readonly batches: number;
-  readonly finalTestAccuracy?: number;
-  readonly bestTestAccuracy?: number;
-  readonly finalTestLoss?: number;
-  readonly finalTrainLoss?: number;
-  readonly finalValidationAccuracy?: number;
-  /** Training time alone: evaluation and warm-up excluded, the method's set-up included. */
-  readonly wallSeconds: number;
-  readonly medianStepMs?: number;
-  /** Training seconds until test accuracy first reached each threshold, e.g. `0.95`; absent when never. */
-  readonly secondsToAccuracy: Readonly<Record<string, number>>;
-  readonly error?: string;
-}

@@ -1,6 +1,6 @@
+import type { ResolvedMethod } from '../config/experiment.js';
 import { RunError } from '../errors.js';
 import type { RunId } from './events.js';
-import type { ResolvedMethod } from './experiment.js';
 
 /** Where a run is. */
 interface Place {

@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } 
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { RunError } from '../errors.js';
-import { guardDisk } from './disk.js';
+import { guardDisk } from '../files/disk.js';
 
 /** Name of the lock file in a run directory. */
 export const lockName = 'lock';

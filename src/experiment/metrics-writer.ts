@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { stringify } from 'csv-stringify/sync';
-import { guardDisk } from './disk.js';
+import { guardDisk } from '../files/disk.js';
 
 /** How a column is written; the default is {@link formatNumber}. */
 type Value = number | string | undefined;

@@ -1,9 +1,9 @@
 import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { UsageError } from '../errors.js';
-import { guardDisk } from './disk.js';
+import { guardDisk } from '../files/disk.js';
 import type { RunId } from './events.js';
-import type { Experiment, ResolvedMethod } from './experiment.js';
 import { lockName, refuseIfLocked } from './lock.js';
 import { type RunRecord, readRecord, sameRun } from './run-record.js';
 

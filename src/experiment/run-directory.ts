@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Experiment } from '../config/experiment.js';
 import { resolvedYaml } from '../config/print.js';
 import { UsageError } from '../errors.js';
-import { writeFileAtomic } from './atomic.js';
-import { guardDisk, makeFolder } from './disk.js';
+import { writeFileAtomic } from '../files/atomic.js';
+import { guardDisk, makeFolder } from '../files/disk.js';
 import type { RunId } from './events.js';
-import type { Experiment } from './experiment.js';
 import { type DirectoryLock, lockDirectory } from './lock.js';
 import type { ExperimentPlan } from './plan.js';
 import { type RunEntry, type RunRecord, sameRun, writeRecord } from './run-record.js';

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BackendReport } from '../backend/backend.js';
+import type { Experiment } from '../config/experiment.js';
 import type { Dataset } from '../data/dataset.js';
 import { UsageError } from '../errors.js';
-import { writeFileAtomic } from './atomic.js';
-import type { RunId, RunStatus, RunSummary } from './events.js';
-import type { Experiment } from './experiment.js';
+import { writeFileAtomic } from '../files/atomic.js';
+import type { RunStatus, RunSummary } from '../report/run-summary.js';
+import type { RunId } from './events.js';
 import type { Provenance } from './provenance.js';
 
 /** State of one training run in run.json. Times are ISO 8601, UTC. */

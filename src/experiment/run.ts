@@ -1,11 +1,11 @@
 import { startBackend } from '../backend/select.js';
+import type { Experiment } from '../config/experiment.js';
 import { BatchSource } from '../data/batches.js';
 import type { Dataset, LoadOptions } from '../data/dataset.js';
 import { loadDataset } from '../data/load.js';
 import { buildNetwork } from '../network/network.js';
 import { Evaluator } from './evaluate.js';
 import type { ExperimentEvent } from './events.js';
-import type { Experiment } from './experiment.js';
 import { type ExperimentPlan, type PlannedRun, type PlanOptions, planExperiment } from './plan.js';
 import { collectProvenance } from './provenance.js';
 import { RunDirectory } from './run-directory.js';

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { FlnError, RunError } from '../errors.js';
+import { DiskError } from '../files/disk.js';
 import { readMetrics } from '../report/metrics-file.js';
+import type { RunStatus, RunSummary } from '../report/run-summary.js';
 import { summarise } from '../report/summary.js';
-import { DiskError } from './disk.js';
-import type { RunId, RunStatus, RunSummary } from './events.js';
+import type { RunId } from './events.js';
 import type { RunDirectory } from './run-directory.js';
 import { type TrainingJob, train } from './train.js';
 

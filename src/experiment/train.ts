@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
+import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { BatchSource, gatherRows, oneHot } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
 import type { Batch, MethodContext, StepMetrics, TrainingData } from '../methods/method.js';
@@ -7,7 +8,6 @@ import type { Network, Parameters } from '../network/network.js';
 import { Random } from '../random.js';
 import type { Evaluation, Evaluator } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
-import type { Experiment, ResolvedMethod } from './experiment.js';
 import { checkFinite, checkGrowth } from './finite.js';
 import { metricsColumns, metricsRow } from './metrics-row.js';
 import { MetricsWriter } from './metrics-writer.js';

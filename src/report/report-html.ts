@@ -1,5 +1,5 @@
-import type { RunSummary } from '../experiment/events.js';
 import { styleSheet } from './report-style.js';
+import type { RunSummary } from './run-summary.js';
 import { aggregate } from './summary.js';
 import { buildTable, tableNote } from './table.js';
 import { escapeHtml } from './text.js';

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FlnError } from '../errors.js';
-import type { RunStatus } from '../experiment/events.js';
 import { type Metrics, readMetrics } from './metrics-file.js';
 import { type RunEntry, type RunInfo, readOptional, readRunInfo } from './run-info.js';
+import type { RunStatus } from './run-summary.js';
 import { printable } from './text.js';
 
 /** One training run as its files tell it. */

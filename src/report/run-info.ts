@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RunStatus } from '../experiment/events.js';
+import type { RunStatus } from './run-summary.js';
 import { printable } from './text.js';
 
 /** What a report takes from run.json. Every field may be absent: the file may be old or foreign. */

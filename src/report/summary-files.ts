@@ -1,5 +1,5 @@
 import { stringify } from 'csv-stringify/sync';
-import type { RunSummary } from '../experiment/events.js';
+import type { RunSummary } from './run-summary.js';
 import { accuracyThresholds, aggregate } from './summary.js';
 
 /** summary.csv: one line a run; empty cells where nothing was measured or a threshold not reached. */

@@ -1,5 +1,5 @@
-import type { RunStatus, RunSummary } from '../experiment/events.js';
 import type { Metrics } from './metrics-file.js';
+import type { RunStatus, RunSummary } from './run-summary.js';
 import { type Estimate, estimate, median } from './statistics.js';
 
 /** Test accuracies whose first crossing is timed. */

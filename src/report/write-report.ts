@@ -1,11 +1,11 @@
 import { basename, dirname, join } from 'node:path';
-import { writeFileAtomic } from '../experiment/atomic.js';
-import { makeFolder } from '../experiment/disk.js';
-import type { RunSummary } from '../experiment/events.js';
+import { writeFileAtomic } from '../files/atomic.js';
+import { makeFolder } from '../files/disk.js';
 import { leftOut } from './curves.js';
 import { drawFigure, isDrawable } from './figure.js';
 import { reportHtml } from './report-html.js';
 import { loadRunDirectory, type Run, type RunDirectory } from './run-directory.js';
+import type { RunSummary } from './run-summary.js';
 import { groupRuns } from './series.js';
 import { summarise } from './summary.js';
 import { summaryCsv, summaryJson } from './summary-files.js';

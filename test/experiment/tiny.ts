@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { Experiment } from '../../src/config/experiment.js';
 import { parseExperiment } from '../../src/config/load.js';
-import type { Experiment } from '../../src/experiment/experiment.js';
 
 /** An experiment of a second or two: 2 methods, 8 batches. */
 export const tinyConfig = `

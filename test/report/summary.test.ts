@@ -1,7 +1,7 @@
 import { parse } from 'csv-parse/sync';
 import { describe, expect, it } from 'vitest';
-import type { RunSummary } from '../../src/experiment/events.js';
 import { parseMetrics } from '../../src/report/metrics-file.js';
+import type { RunSummary } from '../../src/report/run-summary.js';
 import { estimate, median, tQuantile } from '../../src/report/statistics.js';
 import { aggregate, summarise } from '../../src/report/summary.js';
 import { summaryCsv, summaryJson } from '../../src/report/summary-files.js';

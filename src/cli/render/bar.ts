@@ -1,6 +1,6 @@
 import cliProgress from 'cli-progress';
 import { percent } from './format.js';
-import type { RunDisplay } from './progress.js';
+import type { RunDisplay } from './run-display.js';
 
 /** One progress bar per run on stderr, for terminals. */
 export function createBar(labels: readonly string[]): RunDisplay {

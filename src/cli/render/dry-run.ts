@@ -1,9 +1,9 @@
+import type { Experiment } from '../../config/experiment.js';
 import type { LoadOptions } from '../../data/dataset.js';
 import { locateDataset } from '../../data/inspect.js';
 import { splitSizes } from '../../data/load.js';
 import { DataError } from '../../errors.js';
 import type { RunId } from '../../experiment/events.js';
-import type { Experiment } from '../../experiment/experiment.js';
 import { type PlanOptions, planExperiment } from '../../experiment/plan.js';
 import { grouped, megabytes, plural, runName, shortPath } from './format.js';
 

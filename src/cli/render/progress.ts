@@ -1,21 +1,14 @@
 import type { DownloadProgress } from '../../data/dataset.js';
-import type { ExperimentEvent, RunId } from '../../experiment/events.js';
+import type { ExperimentEvent } from '../../experiment/events.js';
 import { createBar } from './bar.js';
 import { grouped, megabytes, percent, runName, shortPath } from './format.js';
+import type { RunDisplay } from './run-display.js';
 
 /** Shows the events of the engine. */
 export interface ProgressRenderer {
   readonly listen: (event: ExperimentEvent) => void;
   /** Takes a bar off the line it draws on, so that other text can be printed. */
   readonly pause: () => void;
-}
-
-/** The moving part of progress: one run at a time. */
-export interface RunDisplay {
-  start(run: RunId, heading: string, batches: number): void;
-  batch(batch: number, loss: number): void;
-  accuracy(value: number): void;
-  stop(): void;
 }
 
 /**

@@ -8,9 +8,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { writeFileAtomic } from '../../src/experiment/atomic.js';
-import { DiskError, guardDisk, makeFolder } from '../../src/experiment/disk.js';
-import { temporaryFolder } from './tiny.js';
+import { writeFileAtomic } from '../../src/files/atomic.js';
+import { DiskError, guardDisk, makeFolder } from '../../src/files/disk.js';
+import { temporaryFolder } from '../experiment/tiny.js';
 
 describe('writeFileAtomic', () => {
   it('replaces the file and leaves nothing beside it', () => {

@@ -1,5 +1,5 @@
 import { RunError } from '../errors.js';
-import { createFolder } from '../folder.js';
+import { createFolder } from './folder.js';
 
 /** The disk refused a write: every later write would fail too, so it ends the whole experiment. */
 export class DiskError extends RunError {

@@ -1,0 +1,20 @@
+export type RunStatus = 'QUEUED' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED';
+
+/** One line of summary.csv and summary.json. Accuracies are shares in [0, 1]; times are seconds. */
+export interface RunSummary {
+  readonly method: string;
+  readonly seed: number;
+  readonly status: RunStatus;
+  readonly batches: number;
+  readonly finalTestAccuracy?: number;
+  readonly bestTestAccuracy?: number;
+  readonly finalTestLoss?: number;
+  readonly finalTrainLoss?: number;
+  readonly finalValidationAccuracy?: number;
+  /** Training time alone: evaluation and warm-up excluded, the method's set-up included. */
+  readonly wallSeconds: number;
+  readonly medianStepMs?: number;
+  /** Training seconds until test accuracy first reached each threshold, e.g. `0.95`; absent when never. */
+  readonly secondsToAccuracy: Readonly<Record<string, number>>;
+  readonly error?: string;
+}
