@@ -13,8 +13,11 @@ export const label = z
   .optional()
   .describe('name in figures, tables and file names; the method name when absent');
 
-export const positive = z.number().positive();
-export const nonNegative = z.number().nonnegative();
+/** Beyond this a number times anything is infinite in float32. */
+const largest = 1e30;
+
+export const positive = z.number().positive().max(largest);
+export const nonNegative = z.number().nonnegative().max(largest);
 
 /** One value for all layers, or a list with one value a layer. */
 export const perLayer = (value: z.ZodType<number>) => z.union([value, z.array(value).min(1)]);
@@ -52,7 +55,7 @@ export const initializer = z
     'initial weights: he N(0, 2/fan_in); xavier U(+-sqrt(6/(fan_in + fan_out))); lecun N(0, 1/fan_in)',
   );
 
-export const bias = z.number().describe('initial value of every bias');
+export const bias = z.number().min(-largest).max(largest).describe('initial value of every bias');
 
 /** What the methods that train by back-propagation share beside their step. */
 export const backPropagation = {
