@@ -38,6 +38,26 @@ export function affine(x: tf.Tensor2D, { weights, bias }: LayerParameters): tf.T
   return tf.tidy(() => tf.add(tf.matMul(x, weights), bias));
 }
 
+/** What each layer saw and made of the rows of a batch. */
+export interface Layers {
+  /** X_l, the input of each layer; X_0 is the batch itself, not a copy. */
+  readonly inputs: tf.Tensor2D[];
+  /** U_l; the last one is the network's output. */
+  readonly preActivations: tf.Tensor2D[];
+}
+
+/** A forward pass that keeps every layer, for methods that update layers apart; inside a tidy. */
+export function forwardLayers(network: Network, parameters: Parameters, x: tf.Tensor2D): Layers {
+  const inputs = [x];
+  const preActivations: tf.Tensor2D[] = [];
+  for (const [l, layer] of parameters.entries()) {
+    const u = affine(inputs[l], layer);
+    preActivations.push(u);
+    if (l < network.activations.length) inputs.push(network.activations[l].phi(u));
+  }
+  return { inputs, preActivations };
+}
+
 /** The network's outputs for the rows of `x`: [m, classes]. */
 export function predict(network: Network, parameters: Parameters, x: tf.Tensor2D): tf.Tensor2D {
   return tf.tidy(() => {

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../network/network.js';
-import { factor } from './cholesky.js';
+import { splitBias, stackBias, withOnes } from '../network/stacked.js';
+import { dampedInverse } from './damped-inverse.js';
 
 /**
  * A change of weights D = [dW; db] [p + 1, n] in the coordinates that make a step cheapest, with its
@@ -67,7 +68,9 @@ async function kernelMajorizer(
   const kernel = tf.tidy(() =>
     tf.add(tf.mul(tf.matMul(inputs, inputs, false, true), 1 / ridge.weights), 1 / ridge.bias),
   );
-  const inverse = await ridgedInverse(kernel as tf.Tensor2D, () => 1);
+  const kernelValues = await kernel.data();
+  kernel.dispose();
+  const inverse = dampedInverse(kernelValues, inputs.shape[0], () => 1);
   return {
     coefficients: () => {
       const values: tf.Tensor2D = tf.zeros([inputs.shape[0], outputs]);
@@ -100,14 +103,17 @@ async function featureMajorizer(
   outputs: number,
   ridge: Ridge,
 ): Promise<Majorizer> {
-  const [rows, columns] = inputs.shape;
-  const extend = () => tf.concat([inputs, tf.ones([rows, 1])], 1) as tf.Tensor2D;
-  const gram = tf.tidy(() => tf.matMul(extend(), extend(), true, false) as tf.Tensor2D);
-  const inverse = await ridgedInverse(gram, (i, mean) =>
-    // The floor is in the metric alone: steps get shorter where nothing holds them, the minimiser stays.
-    Math.max(i < columns ? ridge.weights : ridge.bias, relativeFloor * mean),
+  const columns = inputs.shape[1];
+  const size = columns + 1;
+  const gram = tf.tidy(() => tf.matMul(withOnes(inputs), withOnes(inputs), true, false));
+  const gramValues = await gram.data();
+  gram.dispose();
+  // The floor is in the metric alone: steps get shorter where nothing holds them, the minimiser stays.
+  const floor = relativeFloor * meanDiagonal(gramValues, size);
+  const inverse = dampedInverse(gramValues, size, (i) =>
+    Math.max(i < columns ? ridge.weights : ridge.bias, floor),
   );
-  const extended = tf.tidy(extend);
+  const extended = withOnes(inputs);
   const ridges = tf.tidy(() =>
     tf.concat([tf.fill([columns, 1], ridge.weights), tf.fill([1, 1], ridge.bias)]),
   );
@@ -116,34 +122,18 @@ async function featureMajorizer(
     image: tf.matMul(extended, values),
   });
   return {
-    coefficients: (change) =>
-      at(
-        change
-          ? (tf.concat([change.weights, tf.reshape(change.bias, [1, -1])]) as tf.Tensor2D)
-          : tf.zeros([columns + 1, outputs]),
-      ),
+    coefficients: (change) => at(change ? stackBias(change) : tf.zeros([size, outputs])),
     gradient: ({ values }, slope) =>
       tf.add(tf.matMul(extended, slope, true, false), tf.mul(values, ridges)),
     descend: ({ values }, gradient) => at(tf.sub(values, tf.matMul(inverse, gradient))),
     product: (gradient, a, b) => tf.sum(tf.mul(gradient, tf.sub(a.values, b.values))),
-    parameters: ({ values }) => ({
-      weights: tf.slice(values, [0, 0], [columns, -1]),
-      bias: tf.reshape(tf.slice(values, [columns, 0], [1, -1]), [-1]),
-    }),
+    parameters: ({ values }) => splitBias(values),
     dispose: () => tf.dispose([extended, inverse, ridges]),
   };
 }
 
-/** (A + diag(ridge))^-1 on the device, factored in float64; disposes A. */
-async function ridgedInverse(
-  matrix: tf.Tensor2D,
-  ridge: (row: number, meanDiagonal: number) => number,
-): Promise<tf.Tensor2D> {
-  const size = matrix.shape[0];
-  const values = Float64Array.from(await matrix.data());
-  matrix.dispose();
+function meanDiagonal(matrix: ArrayLike<number>, size: number): number {
   let trace = 0;
-  for (let i = 0; i < size; i++) trace += values[i * size + i];
-  for (let i = 0; i < size; i++) values[i * size + i] += ridge(i, trace / size);
-  return tf.tensor2d(Float32Array.from(factor(values, size).inverse()), [size, size]);
+  for (let i = 0; i < size; i++) trace += matrix[i * size + i];
+  return trace / size;
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { LayerParameters } from '../network/network.js';
+import { affine, type LayerParameters } from '../network/network.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
 import { type Coefficients, majorizer, type Ridge } from './majorizer.js';
 import type { SolverOptions, SolverReport } from './solver.js';
@@ -47,9 +47,7 @@ export async function updateWeights(
   const atCenter = start === center;
   const ridge = scaled(problem.ridge, 1 / term.curvature);
   const solver = await majorizer(inputs, center.bias.shape[0], ridge, atCenter);
-  const fixed = tf.tidy(
-    () => tf.add(tf.matMul(inputs, center.weights), center.bias) as tf.Tensor2D,
-  );
+  const fixed = affine(inputs, center);
 
   let previous = tf.tidy(() =>
     solver.coefficients(atCenter ? undefined : difference(start, center)),

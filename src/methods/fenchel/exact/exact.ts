@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
+import type { Activation } from '../../../network/activations/activation.js';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, lossValue } from '../../../network/loss.js';
 import {
   affine,
   disposeParameters,
+  forwardLayers,
   type LayerParameters,
   type Parameters,
 } from '../../../network/network.js';
@@ -74,14 +76,9 @@ class FenchelExactTrainer implements Trainer {
     const { network, loss } = this.context;
     const parameters = this.current;
     const kept = tf.tidy(() => {
-      const inputs = [x];
-      const preimages: tf.Tensor2D[] = [];
-      for (const [l, { phi }] of network.activations.entries()) {
-        preimages.push(affine(inputs[l], parameters[l]));
-        inputs.push(phi(preimages[l]));
-      }
-      const hidden = network.activations.length;
-      const output = affine(inputs[hidden], parameters[hidden]);
+      const { inputs, preActivations } = forwardLayers(network, parameters, x);
+      const preimages = preActivations.slice(0, -1);
+      const output = preActivations[preimages.length];
       return { inputs, preimages, scores: [lossValue(loss, y, output), accuracyValue(y, output)] };
     });
     const blocks = { inputs: kept.inputs, preimages: [undefined, ...kept.preimages], parameters };
@@ -101,7 +98,7 @@ class FenchelExactTrainer implements Trainer {
 export async function updateActivationBlock(
   objective: LiftedObjective,
   blocks: Blocks,
-  activation: MethodContext<unknown>['network']['activations'][number],
+  activation: Activation,
   l: number,
   config: FenchelExactConfig,
 ): Promise<SolverReport> {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { factor } from '../../../solvers/cholesky.js';
+import { dampedInverse } from '../../../solvers/damped-inverse.js';
 import type { TrainingData } from '../../method.js';
 import { trainingGram } from './gram-matrix.js';
 import type { Metric } from './metric.js';
@@ -10,11 +10,9 @@ import type { Metric } from './metric.js';
  */
 export async function exactInputMetric(train: TrainingData, damping: number): Promise<Metric> {
   const gram = trainingGram(train);
-  const size = gram.shape[0];
-  const ridged = Float64Array.from(await gram.data());
+  const values = await gram.data();
   gram.dispose();
-  for (let i = 0; i < size; i++) ridged[i * size + i] += damping;
-  const inverse = tf.tensor2d(Float32Array.from(factor(ridged, size).inverse()), [size, size]);
+  const inverse = dampedInverse(values, gram.shape[0], () => damping);
   return {
     observe: async () => {},
     apply: (gradient) => tf.matMul(inverse, gradient),

@@ -1,20 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import type { LayerParameters } from '../../../network/network.js';
+import { withOnes } from '../../../network/stacked.js';
 import type { TrainingData } from '../../method.js';
-
-/** [F, 1]: a column of ones for the bias. [m, p] -> [m, p + 1] */
-export function withOnes(inputs: tf.Tensor2D): tf.Tensor2D {
-  return tf.tidy(() => tf.concat([inputs, tf.ones([inputs.shape[0], 1])], 1)) as tf.Tensor2D;
-}
-
-/** Splits [p + 1, q] into weights [p, q] and bias [q]. */
-export function splitBias(stacked: tf.Tensor2D): LayerParameters {
-  const [rows, columns] = stacked.shape;
-  return {
-    weights: tf.slice(stacked, [0, 0], [rows - 1, columns]),
-    bias: tf.reshape(tf.slice(stacked, [rows - 1, 0], [1, columns]), [columns]),
-  };
-}
 
 /** [F, 1]^T [F, 1] / m of one batch, [p + 1, p + 1]. */
 export function gramMatrix(inputs: tf.Tensor2D): tf.Tensor2D {

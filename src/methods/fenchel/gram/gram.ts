@@ -2,18 +2,19 @@ import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../../../network/loss.js';
 import {
-  affine,
   disposeParameters,
+  forwardLayers,
   type LayerParameters,
+  type Layers,
   type Parameters,
 } from '../../../network/network.js';
+import { splitBias, withOnes } from '../../../network/stacked.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import { scheduleFactor } from '../../schedule.js';
 import { WeightAverage } from '../../weight-average.js';
 import { layerValue } from '../per-layer.js';
 import type { FenchelGramConfig } from './config.js';
 import { exactInputMetric } from './exact-input-metric.js';
-import { splitBias, withOnes } from './gram-matrix.js';
 import { lowRankMetric } from './low-rank-metric.js';
 import type { Metric } from './metric.js';
 import { RunningMetric } from './running-metric.js';
@@ -63,11 +64,7 @@ function inputMetric(
 }
 
 /** What the forward pass leaves for the two steps. */
-interface Forward {
-  /** F_l, the input of each layer. */
-  readonly inputs: tf.Tensor2D[];
-  /** U_l */
-  readonly preActivations: tf.Tensor2D[];
+interface Forward extends Layers {
   /** Loss and accuracy, [2]. */
   readonly scores: tf.Tensor;
 }
@@ -105,13 +102,7 @@ class FenchelGramTrainer implements Trainer {
   #forward({ x, y }: Batch): Forward {
     const { network, loss } = this.context;
     return tf.tidy(() => {
-      const inputs = [x];
-      const preActivations: tf.Tensor2D[] = [];
-      for (const [l, layer] of this.current.entries()) {
-        const u = affine(inputs[l], layer);
-        preActivations.push(u);
-        if (l < network.activations.length) inputs.push(network.activations[l].phi(u));
-      }
+      const { inputs, preActivations } = forwardLayers(network, this.current, x);
       const output = preActivations[preActivations.length - 1];
       const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
       return { inputs, preActivations, scores };

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { factor } from '../../../solvers/cholesky.js';
+import { dampedInverse } from '../../../solvers/damped-inverse.js';
 import { gramMatrix } from './gram-matrix.js';
 import type { Metric } from './metric.js';
 
@@ -46,11 +46,9 @@ export class RunningMetric implements Metric {
       }
     }
     this.#average = next;
-    const ridged = next.slice();
-    for (let i = 0; i < size; i++) ridged[i * size + i] += damping;
-    const inverse = factor(ridged, size).inverse();
+    const inverse = dampedInverse(next, size, () => damping);
     this.#inverse?.dispose();
-    this.#inverse = tf.tensor2d(Float32Array.from(inverse), [size, size]);
+    this.#inverse = inverse;
   }
 
   apply(gradient: tf.Tensor2D): tf.Tensor2D {
