@@ -50,9 +50,9 @@ export const weightAverage = z
   );
 
 export const initializer = z
-  .enum(initializerNames)
+  .union([z.enum(initializerNames), z.array(z.enum(initializerNames)).min(1)])
   .describe(
-    'initial weights: he N(0, 2/fan_in); xavier U(+-sqrt(6/(fan_in + fan_out))); lecun N(0, 1/fan_in)',
+    'initial weights: he N(0, 2/fan_in); xavier U(+-sqrt(6/(fan_in + fan_out))); lecun N(0, 1/fan_in); truncated-normal N(0, 0.01) within two standard deviations; a list has one a layer',
   );
 
 export const bias = z.number().min(-largest).max(largest).describe('initial value of every bias');

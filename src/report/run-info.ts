@@ -7,8 +7,8 @@ import { printable } from './text.js';
 export interface RunInfo {
   readonly name?: string;
   readonly dataset?: string;
-  /** e.g. [784, 300, 10] */
-  readonly widths?: readonly number[];
+  /** e.g. `784-300-10` */
+  readonly layers?: string;
   readonly activations?: readonly string[];
   readonly backend?: string;
   readonly runs: readonly RunEntry[];
@@ -59,7 +59,9 @@ export function parseRunInfo(json: Record<string, unknown>): RunInfo {
   return {
     name: string(experiment.name),
     dataset: string(dataset) ?? string(object(dataset).name),
-    widths: list(network.widths).filter(isNumber),
+    // Records of earlier versions have the widths alone.
+    layers:
+      string(network.layers) ?? (list(network.widths).filter(isNumber).join('-') || undefined),
     activations: list(network.activations)
       .map(string)
       .filter((name) => name !== undefined),

@@ -6,7 +6,8 @@ import { updateActivationBlock, updateWeightBlock } from '../../src/methods/fenc
 import { type Blocks, LiftedObjective } from '../../src/methods/fenchel/exact/objective.js';
 import { initializeParameters } from '../../src/network/initialize.js';
 import { activationNames, lossNames } from '../../src/network/names.js';
-import { affine, buildNetwork } from '../../src/network/network.js';
+import { buildNetwork } from '../../src/network/network.js';
+import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 import { scalarActivations } from '../reference/activations.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';
@@ -17,12 +18,15 @@ const batchSizes = [25, 11];
 
 function setUp(activation: (typeof activationNames)[number], rows: number) {
   const random = new Random(2, `${activation}/${rows}`);
-  const network = buildNetwork({ widths, activations: [activation, activation] });
+  const network = buildNetwork({
+    layers: denseLayers(widths),
+    activations: [activation, activation],
+  });
   const parameters = initializeParameters(network, { initializer: 'xavier', bias: 0.1 }, random);
   const inputs = [matrix(normal(random, rows, widths[0]))];
   const preimages: (tf.Tensor2D | undefined)[] = [undefined];
   for (const [l, { phi }] of network.activations.entries()) {
-    preimages.push(affine(inputs[l], parameters[l]));
+    preimages.push(network.maps[l].apply(inputs[l], parameters[l]));
     inputs.push(phi(preimages[l + 1]!));
   }
   const blocks: Blocks = { inputs, preimages, parameters };
@@ -57,7 +61,7 @@ describe('block-coordinate descent on one lifted objective', () => {
                 const { residual } = await updateActivationBlock(
                   objective,
                   blocks,
-                  network.activations[l - 1],
+                  network,
                   l,
                   config,
                 );
@@ -68,6 +72,7 @@ describe('block-coordinate descent on one lifted objective', () => {
                 const { residual } = await updateWeightBlock(
                   objective,
                   blocks,
+                  network,
                   parameters,
                   l,
                   config,
@@ -113,7 +118,9 @@ describe('block-coordinate descent on one lifted objective', () => {
     const { penaltyAt } = scalarActivations.sigmoid;
     let expected = 0;
     for (let l = 0; l < 3; l++) {
-      const u = (await affine(blocks.inputs[l], blocks.parameters[l]).array()).flat();
+      const u = (
+        await network.maps[l].apply(blocks.inputs[l], blocks.parameters[l]).array()
+      ).flat();
       if (l === 2) {
         const targetValues = (await y.array()).flat();
         for (const [i, ui] of u.entries()) expected += (ui - targetValues[i]) ** 2 / 11;

@@ -14,6 +14,7 @@ import {
   lossNames,
 } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
+import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 import { factor } from '../../src/solvers/cholesky.js';
 import { orthonormaliseRows } from '../../src/solvers/orthonormalise.js';
@@ -135,7 +136,7 @@ describe('one gram step', () => {
         const trainer = await fenchelGram.init({
           config,
           network: buildNetwork({
-            widths: [12, 8, 6, 4],
+            layers: denseLayers([12, 8, 6, 4]),
             activations: [activation, activation],
           }),
           loss,

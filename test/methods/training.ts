@@ -10,6 +10,7 @@ import type {
 } from '../../src/methods/method.js';
 import type { ActivationName, LossName } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
+import { denseLayers, widthsOf } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 
 const data = await loadDataset({
@@ -37,8 +38,10 @@ export function defaultConfig(
   fields: Readonly<Record<string, unknown>> = {},
 ): Record<string, unknown> {
   const { name, solver } = definition;
+  const layers = denseLayers([784, ...hidden, 10]);
   const shape = {
-    widths: [784, ...hidden, 10],
+    layers,
+    widths: widthsOf(layers),
     activations: hidden.map(() => activation),
     loss,
   };
@@ -54,7 +57,7 @@ export async function startTrainer<Config>(
   return method.init({
     config,
     network: buildNetwork({
-      widths: [784, ...hidden, 10],
+      layers: denseLayers([784, ...hidden, 10]),
       activations: hidden.map(() => activation),
     }),
     loss,

@@ -44,7 +44,7 @@ function buildMetrics(context: MethodContext<FenchelGramConfig>): Promise<Metric
   const hidden = network.activations.length;
   const running = { average: config.gramAverage, refresh: config.gramRefresh };
   return Promise.all(
-    network.widths.slice(1).map((_, l): Metric | Promise<Metric> => {
+    network.maps.map((_, l): Metric | Promise<Metric> => {
       const damping = l === hidden ? config.headDamping : layerValue(config.damping, l);
       return l === 0 ? inputMetric(context, damping) : new RunningMetric({ ...running, damping });
     }),
