@@ -22,7 +22,7 @@ const table: [args: string[], message: string][] = [
   ],
   [
     ['run', 'tiny.yaml', '--backend', 'wasn'],
-    '--backend: there is no backend "wasn"; choose one of auto, wasm, cpu',
+    '--backend: there is no backend "wasn"; choose one of auto, tensorflow, wasm, cpu',
   ],
   [
     ['run', 'tiny.yaml', '--seeds', '1,x'],
