@@ -52,8 +52,9 @@ export function widthsOf(layers: readonly LayerShape[]): number[] {
 /** e.g. `784-300-10`, or `28x28x1-6@28x28-pool2-16@10x10-pool2-120-84-10`. */
 export function describeLayers(layers: readonly LayerShape[]): string {
   const [height, width, channels] = layers[0].input;
-  const image = height * width > 1 && layers.some(({ window, pool }) => window || pool > 1);
-  const input = image ? `${height}x${width}x${channels}` : `${unitsIn(layers[0].input)}`;
+  const input = hasConvolution(layers)
+    ? `${height}x${width}x${channels}`
+    : `${unitsIn(layers[0].input)}`;
   return [
     input,
     ...layers.flatMap(({ output, pool, window }) => [
@@ -61,4 +62,9 @@ export function describeLayers(layers: readonly LayerShape[]): string {
       window ? `${output[2]}@${output[0]}x${output[1]}` : `${output[2]}`,
     ]),
   ].join('-');
+}
+
+/** Whether any layer sees its input as an image: by a convolution or by pooling. */
+export function hasConvolution(layers: readonly LayerShape[]): boolean {
+  return layers.some(({ window, pool }) => window !== undefined || pool > 1);
 }

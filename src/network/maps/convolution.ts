@@ -13,8 +13,7 @@ export function convolutionMap(
   const positions = output[0] * output[1];
   const patch = kernel * kernel * input[2];
   const filterShape: [number, number, number, number] = [kernel, kernel, input[2], channels];
-  const pad = padding === 0 ? ('valid' as const) : padding;
-  const images = (x: tf.Tensor2D) => tf.reshape(x, [x.shape[0], ...input]) as tf.Tensor4D;
+  const { pad, images, padded, unpadded } = padder(input, { kernel, stride, padding });
   const maps = (d: tf.Tensor2D) => tf.reshape(d, [d.shape[0], ...output]) as tf.Tensor4D;
   const filter = (weights: tf.Tensor2D) => tf.reshape(weights, filterShape) as tf.Tensor4D;
   return {
@@ -31,9 +30,9 @@ export function convolutionMap(
       }),
     adjoint: (d, weights) =>
       tf.tidy(() => {
-        const shape: [number, number, number, number] = [d.shape[0], ...input];
+        const shape: [number, number, number, number] = [d.shape[0], ...padded];
         const x = tf.conv2dTranspose(maps(d), filter(weights), shape, stride, pad);
-        return tf.reshape(x, [d.shape[0], -1]);
+        return tf.reshape(unpadded(x as tf.Tensor4D), [d.shape[0], -1]);
       }),
     gradient: (x, d) =>
       tf.tidy(() => {
@@ -50,6 +49,28 @@ export function convolutionMap(
   };
 }
 
+/**
+ * Padding that every backend knows: `same`, or none after zeros were added to the image itself.
+ * `padded` is the shape that the convolution sees.
+ */
+function padder(input: ImageShape, { kernel, stride, padding }: ConvolutionWindow) {
+  const [height, width, channels] = input;
+  const asImages = (x: tf.Tensor2D) => tf.reshape(x, [x.shape[0], ...input]) as tf.Tensor4D;
+  if (padding === 0 || (stride === 1 && 2 * padding === kernel - 1)) {
+    const pad = padding === 0 ? ('valid' as const) : ('same' as const);
+    return { pad, images: asImages, padded: input, unpadded: (x: tf.Tensor4D) => x };
+  }
+  const sides: [number, number] = [padding, padding];
+  const padded: ImageShape = [height + 2 * padding, width + 2 * padding, channels];
+  return {
+    pad: 'valid' as const,
+    images: (x: tf.Tensor2D) => tf.pad(asImages(x), [[0, 0], sides, sides, [0, 0]]),
+    padded,
+    unpadded: (x: tf.Tensor4D) =>
+      tf.slice(x, [0, padding, padding, 0], [x.shape[0], height, width, channels]),
+  };
+}
+
 /** dL/dW of a convolution, given dL/dU; the tensor library offers it only as a kernel. */
 function filterGradient(
   x: tf.Tensor4D,
@@ -57,7 +78,7 @@ function filterGradient(
   settings: {
     readonly filterShape: readonly number[];
     readonly stride: number;
-    readonly pad: 'valid' | number;
+    readonly pad: 'valid' | 'same';
   },
 ): tf.Tensor4D {
   const { filterShape, stride, pad } = settings;
