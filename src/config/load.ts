@@ -2,6 +2,7 @@ import { checkTogether, type Lookup, networkShape } from './checks.js';
 import type { Experiment } from './experiment.js';
 import { experimentHash } from './hash.js';
 import { ConfigError, type ConfigIssue, type Source } from './issues.js';
+import { checkFullBatch, lengthOfTraining } from './length.js';
 import { type MethodResolution, resolveMethod } from './methods.js';
 import { traceOrigins } from './origins.js';
 import { applyOverrides } from './overrides.js';
@@ -67,7 +68,7 @@ function resolve(tree: Block, source: Source, earlier: readonly ConfigIssue[]): 
   });
   const issues = [
     ...earlier,
-    ...[...parsed.findings, ...inMethods, ...together]
+    ...[...parsed.findings, ...inMethods, ...together, ...checkFullBatch(get, methods)]
       .filter(({ path }) => !unread.touches(path))
       .map((finding) => toIssue(finding, tree)),
   ];
@@ -96,7 +97,9 @@ function build(
   network: Experiment['network'],
   resolutions: readonly MethodResolution[],
 ): Experiment {
-  const methods = resolutions.flatMap(({ method }) => method ?? []);
+  const methods = resolutions.flatMap(({ method }) =>
+    method === undefined ? [] : { ...method, ...lengthOfTraining(method.config, config) },
+  );
   const layers = config.network.layers.map(({ dense, activation }) =>
     activation === undefined || activation === 'identity' ? { dense } : { dense, activation },
   );

@@ -3,12 +3,13 @@ import { AdamConfig } from './adam/config.js';
 import { exactPresets, FenchelExactConfig } from './fenchel/exact/config.js';
 import { FenchelGramConfig, gramDefaults } from './fenchel/gram/config.js';
 import { checkHeld, checkHiddenLayer, checkPerLayer } from './fenchel/per-layer.js';
+import { length } from './fields.js';
 import type { MethodDefinition } from './method.js';
 import { SgdConfig, sgdDefaults } from './sgd/config.js';
 
+/** Adds the fields that every method has; each is only ever given its own schema's output. */
 const define = <Schema extends z.ZodObject>(definition: MethodDefinition<Schema>) =>
-  // The registry holds methods of different configs; each is only ever given its own schema's output.
-  definition as unknown as MethodDefinition;
+  ({ ...definition, schema: definition.schema.extend(length) }) as unknown as MethodDefinition;
 
 /** Every training method. Adding one is one folder and one entry here. */
 export const methods: readonly MethodDefinition[] = [
