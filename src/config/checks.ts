@@ -26,7 +26,7 @@ export interface Extent {
 export function checkTogether(get: Lookup, extent: Extent): Finding[] {
   const dataset = datasets.find(({ name }) => name === get('dataset', 'name'));
   return [
-    ...(dataset ? checkSizes(get, dataset) : []),
+    ...(dataset ? checkSizes(get, dataset, extent) : []),
     ...checkLayers(get, dataset),
     ...checkSeeds(get, extent),
     ...checkLabels(get, extent),
@@ -48,13 +48,16 @@ export function networkShape(get: Lookup): NetworkShape | undefined {
   };
 }
 
-function checkSizes(get: Lookup, { name, trainSize, testSize }: DatasetInfo): Finding[] {
+function checkSizes(
+  get: Lookup,
+  { name, trainSize, testSize }: DatasetInfo,
+  { methods: count }: Extent,
+): Finding[] {
   const findings: Finding[] = [];
   const refuse = (path: Path, message: string) => findings.push({ path, message, at: 'value' });
   const limit = get<number>('dataset', 'limit');
   const testLimit = get<number>('dataset', 'testLimit');
   const validation = get<number>('dataset', 'validation') ?? 0;
-  const batchSize = get<number | 'full'>('batchSize');
   if (limit !== undefined && limit > trainSize) {
     refuse(['dataset', 'limit'], `is more than the ${trainSize} training images of ${name}`);
   }
@@ -66,9 +69,13 @@ function checkSizes(get: Lookup, { name, trainSize, testSize }: DatasetInfo): Fi
   if (train <= 0) {
     const message = `leaves nothing to train on: there are ${available} training images`;
     refuse(['dataset', 'validation'], message);
-  } else if (typeof batchSize === 'number' && batchSize > train) {
-    const message = `is more than the ${train} training images; use at most ${train}, or full`;
-    refuse(['batchSize'], message);
+    return findings;
+  }
+  const own = Array.from({ length: count }, (_, i): Path => ['methods', i, 'batchSize']);
+  for (const path of [['batchSize'], ...own]) {
+    const batchSize = get<number | 'full'>(...path);
+    if (typeof batchSize !== 'number' || batchSize <= train) continue;
+    refuse(path, `is more than the ${train} training images; use at most ${train}, or full`);
   }
   return findings;
 }

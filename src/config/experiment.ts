@@ -9,6 +9,9 @@ export interface ResolvedMethod {
   readonly definition: MethodDefinition;
   /** Output of `definition.schema`: every field present. */
   readonly config: Readonly<Record<string, unknown>> & { readonly name: string };
+  /** Its own, or the experiment's. */
+  readonly epochs: number;
+  readonly batchSize: number | 'full';
 }
 
 /** What the CI gate checks for one label. */
@@ -25,8 +28,9 @@ export interface Experiment {
   readonly layers: readonly ResolvedLayer[];
   readonly network: NetworkShape;
   readonly loss: LossName;
+  /** Of the methods that have no number of their own. */
   readonly epochs: number;
-  /** Rows per step; `full` takes the whole training split in one step. */
+  /** Rows per step, of the methods that have no size of their own; `full` takes the whole training split in one step. */
   readonly batchSize: number | 'full';
   readonly seeds: readonly number[];
   readonly evaluate: {

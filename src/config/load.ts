@@ -3,6 +3,7 @@ import type { Experiment } from './experiment.js';
 import { experimentHash } from './hash.js';
 import { ConfigError, type ConfigIssue, type Source } from './issues.js';
 import { resolveLayer } from './layers.js';
+import { checkFullBatch, lengthOfTraining } from './length.js';
 import { type MethodResolution, resolveMethod } from './methods.js';
 import { traceOrigins } from './origins.js';
 import { applyOverrides } from './overrides.js';
@@ -68,7 +69,7 @@ function resolve(tree: Block, source: Source, earlier: readonly ConfigIssue[]): 
   });
   const issues = [
     ...earlier,
-    ...[...parsed.findings, ...inMethods, ...together]
+    ...[...parsed.findings, ...inMethods, ...together, ...checkFullBatch(get, methods)]
       .filter(({ path }) => !unread.touches(path))
       .map((finding) => toIssue(finding, tree)),
   ];
@@ -97,7 +98,9 @@ function build(
   network: Experiment['network'],
   resolutions: readonly MethodResolution[],
 ): Experiment {
-  const methods = resolutions.flatMap(({ method }) => method ?? []);
+  const methods = resolutions.flatMap(({ method }) =>
+    method === undefined ? [] : { ...method, ...lengthOfTraining(method.config, config) },
+  );
   const layers = config.network.layers.map(resolveLayer);
   const { $schema: _, ...settings } = config;
   const resolved = {

@@ -9,7 +9,7 @@ import { notOneOf } from './wording.js';
 
 /** One entry of `methods` with its defaults filled in, or the reasons why it cannot be used. */
 export interface MethodResolution {
-  readonly method?: ResolvedMethod;
+  readonly method?: Omit<ResolvedMethod, 'epochs' | 'batchSize'>;
   readonly findings: readonly Finding[];
   /** Where the value of a field that the file does not give comes from. */
   readonly fallback: (field: string) => string;

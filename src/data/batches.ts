@@ -92,6 +92,14 @@ export class BatchSource {
   }
 }
 
+/** Steps of a whole run on `count` training rows. */
+export function stepsOf(
+  { epochs, batchSize }: { readonly epochs: number; readonly batchSize: number | 'full' },
+  count: number,
+): number {
+  return epochs * (batchSize === 'full' ? 1 : Math.ceil(count / batchSize));
+}
+
 function naturalOrder(count: number): Uint32Array {
   const order = new Uint32Array(count);
   for (let i = 0; i < count; i++) order[i] = i;

@@ -1,6 +1,6 @@
 import { startBackend } from '../backend/select.js';
 import type { Experiment } from '../config/experiment.js';
-import { BatchSource } from '../data/batches.js';
+import { stepsOf } from '../data/batches.js';
 import type { Dataset, LoadOptions } from '../data/dataset.js';
 import { loadDataset } from '../data/load.js';
 import { buildNetwork } from '../network/network.js';
@@ -118,8 +118,6 @@ async function trainAll(
     test: experiment.evaluate.test === 'never' ? undefined : evaluator(dataset.test),
     validation: dataset.validation && evaluator(dataset.validation),
   };
-  const source = new BatchSource(dataset.train, experiment.batchSize, experiment.seeds[0]);
-  const batches = experiment.epochs * source.batchesPerEpoch;
   const warm = new Set<string>();
   try {
     for (const [index, run] of plan.runs.entries()) {
@@ -128,6 +126,7 @@ async function trainAll(
         emit({ type: 'run-skipped', run: id(run), reason: 'completed earlier' });
         continue;
       }
+      const batches = stepsOf(run.method, dataset.train.count);
       emit({ type: 'run-started', run: id(run), index, runs: plan.runs.length, batches });
       const { method } = run;
       const job = { experiment, method, run: id(run), dataset, network, evaluators, emit };

@@ -3,7 +3,13 @@ import * as tf from '@tensorflow/tfjs';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { BatchSource, gatherRows, oneHot } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
-import type { Batch, MethodContext, StepMetrics, TrainingData } from '../methods/method.js';
+import type {
+  Batch,
+  FullBatchTrainer,
+  MethodContext,
+  StepMetrics,
+  TrainingData,
+} from '../methods/method.js';
 import type { Network, Parameters } from '../network/network.js';
 import { Random } from '../random.js';
 import type { Evaluation, Evaluator } from './evaluate.js';
@@ -32,15 +38,16 @@ export interface TrainingJob {
  * The training loop, the only one: every method runs through it.
  *
  * Training time (`wall_s`) is the method's set-up, the gathering of batches and the steps; warm-up,
- * evaluation and writing are left out.
+ * evaluation and writing are left out. A full-batch method gathers its own data in its set-up, and
+ * its batches are iterations.
  *
  * @returns INTERRUPTED when the signal was raised: the batch at work is finished first
  * @throws RunError when numbers stop being finite, and what the method throws
  */
 export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTED'> {
   const { experiment, method, run, dataset, network, emit, signal } = job;
-  const source = new BatchSource(dataset.train, experiment.batchSize, run.seed);
-  const totalBatches = experiment.epochs * source.batchesPerEpoch;
+  const source = new BatchSource(dataset.train, method.batchSize, run.seed);
+  const totalBatches = method.epochs * source.batchesPerEpoch;
   const data = trainingData(dataset);
   const context = (stream: string): MethodContext<unknown> => ({
     config: method.config,
@@ -52,8 +59,10 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
     random: new Random(run.seed, stream),
   });
   const implementation = await method.definition.load();
+  const { fullBatch } = method.definition;
 
-  if (job.warmUp) {
+  // An iteration over all images takes seconds, beside which start-up costs are nothing.
+  if (job.warmUp && !fullBatch) {
     const throwaway = await implementation.init(context('warm-up') as never);
     try {
       for (let t = 0; t < Math.min(2, totalBatches); t++) {
@@ -77,8 +86,9 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
     let firstLoss: number | undefined;
     for (let batch = 1; batch <= totalBatches; batch++) {
       started = performance.now();
-      const indices = source.indices(batch - 1);
-      const step = await withBatch(dataset, data, indices, (rows) => trainer.step(rows));
+      const step = fullBatch
+        ? await (trainer as FullBatchTrainer).step()
+        : await withBatch(dataset, data, source.indices(batch - 1), (rows) => trainer.step(rows));
       const stepMs = performance.now() - started;
       wallMs += stepMs;
 

@@ -13,6 +13,21 @@ export const label = z
   .optional()
   .describe('name in figures, tables and file names; the method name when absent');
 
+/** What every method entry may say instead of the experiment. */
+export const length = {
+  epochs: z
+    .int()
+    .positive()
+    .optional()
+    .describe(
+      "passes over the training images, or iterations of a full-batch method; the experiment's when absent",
+    ),
+  batchSize: z
+    .union([z.int().positive(), z.literal('full')])
+    .optional()
+    .describe("images per step of this method; the experiment's when absent"),
+};
+
 /** Beyond this a number times anything is infinite in float32. */
 const largest = 1e30;
 

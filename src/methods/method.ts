@@ -57,6 +57,14 @@ export interface Trainer {
   dispose(): void;
 }
 
+/**
+ * A trainer of a full-batch method, which keeps the training images on the device: the loop gathers
+ * no batch for it, and a step is one iteration over all of them.
+ */
+export interface FullBatchTrainer extends Trainer {
+  step(): Promise<StepMetrics>;
+}
+
 export interface StepMetrics {
   /** Mean loss of the batch against its true labels, with the weights before the step. */
   readonly loss: number;
@@ -94,6 +102,11 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
     readonly include: (network: NetworkShape) => boolean;
   };
   readonly summary: string;
+  /**
+   * Every step takes all training images: the method needs `batchSize: full`, `init` returns a
+   * {@link FullBatchTrainer}, and `epochs` counts its iterations.
+   */
+  readonly fullBatch?: boolean;
   readonly schema: Schema;
   /** Values that `preset: NAME` stands for; explicit fields win over them. */
   readonly presets?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;

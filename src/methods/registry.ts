@@ -9,12 +9,13 @@ import {
   gramDefaults,
 } from './fenchel/gram/config.js';
 import { checkHeld, checkHiddenLayer, checkPerLayer } from './fenchel/per-layer.js';
+import { length } from './fields.js';
 import type { MethodDefinition, NetworkShape } from './method.js';
 import { SgdConfig, sgdDefaults } from './sgd/config.js';
 
+/** Adds the fields that every method has; each is only ever given its own schema's output. */
 const define = <Schema extends z.ZodObject>(definition: MethodDefinition<Schema>) =>
-  // The registry holds methods of different configs; each is only ever given its own schema's output.
-  definition as unknown as MethodDefinition;
+  ({ ...definition, schema: definition.schema.extend(length) }) as unknown as MethodDefinition;
 
 const fullyConnected = {
   name: 'fully connected networks',

@@ -94,6 +94,10 @@ describe('fln run', () => {
     expect(stdout).toContain(
       'Would train 2 runs of 8 batches each:\n  adam, seed 1\n  sgd, seed 1\n',
     );
+    const uneven = ['run', 'tiny.yaml', 'methods.sgd.epochs=3', '--dry-run'];
+    expect((await fln(uneven, { cwd })).stdout).toContain(
+      'Would train 2 runs:\n  adam, seed 1: 8 batches\n  sgd, seed 1: 12 batches\n',
+    );
     expect(readdirSync(cwd)).toEqual(['tiny.yaml']);
 
     const absent = ['run', 'tiny.yaml', 'dataset.name=mnist', '--dry-run'];

@@ -146,7 +146,7 @@ describe('one mistake in a method', () => {
     [
       'a solver where there is none',
       '[{ name: adam, solver: exact }]',
-      'methods.0.solver — unknown key; known here: name, label, learningRate, beta1, beta2, epsilon, schedule, warmup, labelSmoothing, weightAverage, initializer, bias',
+      'methods.0.solver — unknown key; known here: name, label, learningRate, beta1, beta2, epsilon, schedule, warmup, labelSmoothing, weightAverage, initializer, bias, epochs, batchSize',
     ],
     [
       'a misspelt preset',
@@ -165,8 +165,8 @@ describe('one mistake in a method', () => {
     ],
     [
       'a setting of the experiment',
-      '[{ name: adam, epochs: 1 }]',
-      'methods.0.epochs — belongs at the top level of the file: it holds for all methods',
+      '[{ name: adam, seeds: [1] }]',
+      'methods.0.seeds — belongs at the top level of the file: it holds for all methods',
     ],
     ['out of range', '[{ name: adam, beta1: 1 }]', 'methods.0.beta1 — must be less than 1, not 1'],
     [

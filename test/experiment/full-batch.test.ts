@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, expect, it } from 'vitest';
+import { startBackend } from '../../src/backend/select.js';
+import type { ResolvedMethod } from '../../src/config/experiment.js';
+import { loadDataset } from '../../src/data/load.js';
+import { train } from '../../src/experiment/train.js';
+import type { FullBatchTrainer, Method, MethodContext } from '../../src/methods/method.js';
+import { buildNetwork } from '../../src/network/network.js';
+import { readMetrics } from '../../src/report/metrics-file.js';
+import { temporaryFolder, tinyExperiment } from './tiny.js';
+
+beforeAll(() => startBackend('wasm'));
+
+it('the loop gives a full-batch method no batches, and counts its iterations', async () => {
+  const experiment = tinyExperiment('epochs=2', 'methods.sgd.epochs=5');
+  const dataset = await loadDataset(experiment.dataset);
+  const calls: unknown[][] = [];
+  const contexts: MethodContext<unknown>[] = [];
+  const method: Method<unknown> = {
+    init(context) {
+      contexts.push(context);
+      const trainer: FullBatchTrainer = {
+        columns: [],
+        step: async (...call: unknown[]) => {
+          calls.push(call);
+          return { loss: 1, accuracy: 0.5 };
+        },
+        parameters: () => [],
+        dispose: () => {},
+      };
+      return trainer;
+    },
+  };
+  const sgd = experiment.methods[1];
+  const definition = { ...sgd.definition, fullBatch: true, load: async () => method };
+  const resolved: ResolvedMethod = { ...sgd, definition, batchSize: 'full' };
+  const metricsPath = join(temporaryFolder(), 'metrics.csv');
+  const tensors = tf.memory().numTensors;
+  await train({
+    experiment,
+    method: resolved,
+    run: { label: 'sgd', seed: 1 },
+    dataset,
+    network: buildNetwork(experiment.network),
+    evaluators: {},
+    metricsPath,
+    warmUp: true,
+    emit: () => {},
+  });
+  expect(calls).toEqual([[], [], [], [], []]);
+  expect(contexts.map(({ totalBatches, batchSize }) => [totalBatches, batchSize])).toEqual([
+    [5, 200],
+  ]);
+  const { metrics } = readMetrics(metricsPath);
+  expect([...metrics.columns.batch]).toEqual([1, 2, 3, 4, 5]);
+  expect([...metrics.columns.epoch]).toEqual([1, 2, 3, 4, 5]);
+  expect(tf.memory().numTensors).toBe(tensors);
+});
