@@ -27,10 +27,11 @@ export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
       trainSeconds: wallSeconds,
     });
   }
-  if (unread) return { missing: `its metrics.csv is ${unread}` };
+  if (unread === 'absent') return { missing: 'its metrics.csv is absent' };
+  if (unread === 'damaged') return { missing: `its metrics.csv is damaged; ${again}` };
   const end = lastBatch(metrics);
   if (end < (recorded?.batches ?? end)) {
-    return { missing: `its metrics.csv ends at batch ${end} of ${recorded?.batches}` };
+    return { missing: `its metrics.csv ends at batch ${end} of ${recorded?.batches}; ${again}` };
   }
   const last = (name: string) => {
     const value = metrics.columns[name]?.at(-1);
@@ -42,6 +43,8 @@ export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
     trainSeconds: last('wall_s'),
   });
 }
+
+const again = 'delete the file to train the run again';
 
 const why = {
   QUEUED: 'not started',

@@ -11,7 +11,10 @@ export const comparisonFormats = {
   json: comparisonJson,
   csv: comparisonCsv,
   markdown: comparisonMarkdown,
-} as const;
+} as const satisfies Record<string, Format>;
+
+/** @param problems what was left out, for programs: people find it on stderr */
+type Format = (comparison: Comparison, problems: readonly Problem[]) => string;
 
 function comparisonText({ rows }: Comparison): string {
   const table = comparisonTable(rows);
