@@ -21,6 +21,16 @@ export interface RunEntry {
   readonly seed: number;
   readonly status: RunStatus;
   readonly error?: string;
+  /** What the run was recorded to end with: stays where its metrics.csv is left out. */
+  readonly recorded?: RecordedResult;
+}
+
+/** Accuracies are shares in [0, 1]. */
+export interface RecordedResult {
+  readonly batches?: number;
+  readonly finalTestAccuracy?: number;
+  readonly finalValidationAccuracy?: number;
+  readonly wallSeconds?: number;
 }
 
 /**
@@ -67,12 +77,25 @@ export function parseRunInfo(json: Record<string, unknown>): RunInfo {
       .filter((name) => name !== undefined),
     backend: string(backend.name),
     runs: list(json.runs).flatMap((entry) => {
-      const { label, seed, status, error } = object(entry);
+      const { label, seed, status, error, summary } = object(entry);
       const known = statuses.find((name) => name === status);
       if (typeof label !== 'string' || !isNumber(seed) || known === undefined) return [];
-      return [{ label: printable(label), seed, status: known, error: string(error) }];
+      const recorded = isObject(summary) ? recordedResult(summary) : undefined;
+      return [{ label: printable(label), seed, status: known, error: string(error), recorded }];
     }),
     json,
+  };
+}
+
+function recordedResult(summary: Record<string, unknown>): RecordedResult {
+  const share = (value: unknown) =>
+    isNumber(value) && value >= 0 && value <= 1 ? value : undefined;
+  const count = (value: unknown) => (isNumber(value) && value >= 0 ? value : undefined);
+  return {
+    batches: count(summary.batches),
+    finalTestAccuracy: share(summary.finalTestAccuracy),
+    finalValidationAccuracy: share(summary.finalValidationAccuracy),
+    wallSeconds: count(summary.wallSeconds),
   };
 }
 
