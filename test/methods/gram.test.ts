@@ -22,7 +22,7 @@ import { scalarActivations } from '../reference/activations.js';
 import { dot, type Matrix, map, multiply, sumAll, transpose, zip } from '../reference/matrix.js';
 import { softmax } from '../reference/terms.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';
-import { batchAt, type Setting, startTrainer } from './training.js';
+import { batchAt, dense, type Setting, startTrainer } from './training.js';
 
 const difference = async (a: tf.Tensor, b: tf.Tensor) => {
   const [relative] = await tf.div(tf.norm(tf.sub(a, b)), tf.norm(b)).data();
@@ -170,7 +170,7 @@ describe('one gram step', () => {
 
   it('never aims beyond its trust region', async () => {
     const setting: Setting = {
-      hidden: [8],
+      layers: dense(8),
       activation: 'relu',
       loss: 'cross-entropy',
       batchSize: 40,
