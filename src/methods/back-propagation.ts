@@ -13,6 +13,7 @@ export interface BackPropagationConfig {
   readonly schedule: ScheduleName;
   readonly warmup: number;
   readonly labelSmoothing: number;
+  readonly weightDecay: number;
   readonly weightAverage: number;
   readonly initializer: InitializerName | readonly InitializerName[];
   readonly bias: number;
@@ -29,9 +30,10 @@ export interface GradientOptimizer {
 /**
  * Trains the plain network by back-propagation:
  *
- *     P <- P - learningRate schedule(t) direction(grad_P loss(smoothed Y, network(X; P))),
+ *     P <- P - learningRate schedule(t) (direction(grad_P loss(smoothed Y, network(X; P))) + weightDecay W),
  *
- * where the optimizer turns gradients into directions. Loss and accuracy come from the same forward
+ * where the optimizer turns gradients into directions, and the decay stays apart from it (Loshchilov
+ * and Hutter 2019). Loss and accuracy come from the same forward
  * pass as the gradient.
  */
 export class BackPropagation implements Trainer {
@@ -57,7 +59,8 @@ export class BackPropagation implements Trainer {
   async step({ x, y }: Batch): Promise<StepMetrics> {
     const { network, config, loss, totalBatches } = this.context;
     const factor = scheduleFactor(config.schedule, this.#t++, totalBatches, config.warmup);
-    this.optimizer.setLearningRate(config.learningRate * factor);
+    const rate = config.learningRate * factor;
+    this.optimizer.setLearningRate(rate);
 
     const metrics = tf.tidy(() => {
       const targets = smoothLabels(y, config.labelSmoothing);
@@ -66,6 +69,7 @@ export class BackPropagation implements Trainer {
         outputs = tf.keep(predict(network, this.#layers, x));
         return lossValue(loss, targets, outputs);
       }, [...this.#variables]);
+      if (config.weightDecay > 0) this.#decay(1 - rate * config.weightDecay);
       this.optimizer.applyGradients(
         this.#variables.map(({ name }) => ({ name, tensor: grads[name] })),
       );
@@ -79,6 +83,10 @@ export class BackPropagation implements Trainer {
     const [batchLoss, accuracy] = await metrics.data();
     metrics.dispose();
     return { loss: batchLoss, accuracy };
+  }
+
+  #decay(factor: number): void {
+    for (const { weights } of this.#layers) weights.assign(tf.mul(weights, factor));
   }
 
   parameters(): Parameters {

@@ -56,6 +56,10 @@ export const labelSmoothing = z
   .lt(1)
   .describe('training targets are (1 - s) y + s / classes; reported losses use the true labels');
 
+export const weightDecay = nonNegative.describe(
+  'weights shrink by learning rate x weightDecay a step, apart from the gradient; biases do not',
+);
+
 export const weightAverage = z
   .number()
   .min(0)
@@ -77,6 +81,7 @@ export const backPropagation = {
   schedule: schedule.default('constant'),
   warmup: warmup.default(0),
   labelSmoothing: labelSmoothing.default(0),
+  weightDecay: weightDecay.default(0),
   weightAverage: weightAverage.default(0),
   initializer: initializer.default('xavier'),
   bias: bias.default(0),

@@ -74,7 +74,10 @@ function referenceGradient(p: readonly number[], x: ArrayLike<number>, y: ArrayL
   });
 }
 
-type Update = (gradient: readonly number[], t: number) => readonly number[];
+type Update = (gradient: readonly number[], t: number, p: readonly number[]) => readonly number[];
+
+/** Of the 4-5-3 network's parameters, in layer order. */
+const isWeight = (i: number) => i < 20 || (i >= 25 && i < 40);
 
 /** Steps trainer and reference side by side, and compares parameters after each step. */
 async function compare(trainer: Trainer, update: Update, smoothing: number): Promise<void> {
@@ -86,7 +89,7 @@ async function compare(trainer: Trainer, update: Update, smoothing: number): Pro
   for (let t = 0; t < 4; t++) {
     const { loss } = await trainer.step(data);
     expect(loss).toBeCloseTo(referenceLoss(expected, x, y), 5);
-    const direction = update(referenceGradient(expected, x, targets), t);
+    const direction = update(referenceGradient(expected, x, targets), t, expected);
     expected = expected.map((value, i) => value - direction[i]);
     const actual = await read(trainer.parameters());
     for (const [i, value] of actual.entries()) expect(value).toBeCloseTo(expected[i], 4);
@@ -121,13 +124,14 @@ describe('sgd', () => {
 });
 
 describe('adam', () => {
-  it('follows Algorithm 1 of its paper under warm-up', async () => {
+  it('follows Algorithm 1 of its paper under warm-up, with a decay of the weights alone', async () => {
     const config = AdamConfig.parse({
       name: 'adam',
       learningRate: 0.02,
       warmup: 3,
       beta1: 0.8,
       beta2: 0.95,
+      weightDecay: 0.7,
     });
     const before = tf.memory().numTensors;
     const trainer = await adam.init(context(config));
@@ -135,13 +139,14 @@ describe('adam', () => {
     let v: readonly number[] = [];
     await compare(
       trainer,
-      (gradient, t) => {
+      (gradient, t, p) => {
         m = gradient.map((g, i) => 0.8 * (m[i] ?? 0) + 0.2 * g);
         v = gradient.map((g, i) => 0.95 * (v[i] ?? 0) + 0.05 * g * g);
         const rate = 0.02 * Math.min(1, (t + 1) / 3);
         return m.map((value, i) => {
           const root = Math.sqrt(v[i] / (1 - 0.95 ** (t + 1)));
-          return (rate * (value / (1 - 0.8 ** (t + 1)))) / (root + 1e-7);
+          const step = value / (1 - 0.8 ** (t + 1)) / (root + 1e-7);
+          return rate * (step + (isWeight(i) ? 0.7 * p[i] : 0));
         });
       },
       0,
