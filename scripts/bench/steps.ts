@@ -5,6 +5,7 @@ import { loadDataset } from '../../src/data/load.js';
 import type { Batch, Trainer } from '../../src/methods/method.js';
 import { methods } from '../../src/methods/registry.js';
 import { buildNetwork } from '../../src/network/network.js';
+import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 
 /** The network and batch of Figure 2, on generated data: what a step costs does not depend on the digits. */
@@ -36,7 +37,7 @@ export async function loadWorkload(): Promise<Workload> {
       const method = await definition.load();
       return method.init({
         config: definition.schema.parse({ name, ...fields }),
-        network: buildNetwork({ widths, activations: ['relu'] }),
+        network: buildNetwork({ layers: denseLayers(widths), activations: ['relu'] }),
         loss: 'cross-entropy',
         train: { split: dataset.train, rows },
         batchSize,

@@ -1,10 +1,16 @@
 import type { BackendDefinition } from './backend.js';
 
-export const backendNames = ['wasm', 'cpu'] as const;
+export const backendNames = ['tensorflow', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof backendNames)[number];
 
 /** Every backend. Adding one is one file and one entry here. */
 export const backends: Readonly<Record<BackendName, BackendDefinition>> = {
+  tensorflow: {
+    name: 'tensorflow',
+    summary: "TensorFlow's native kernels, where its Node binding is installed",
+    rank: 2,
+    start: async () => (await import('./tensorflow.js')).startTensorflow(),
+  },
   wasm: {
     name: 'wasm',
     summary: 'WebAssembly with SIMD: runs wherever Node runs',

@@ -24,6 +24,18 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/plot.js')).plotCommand),
   },
   {
+    name: 'compare',
+    usage: 'compare DIR...',
+    summary: "final accuracy per method over the seeds, beside the paper's",
+    load: async () => erased((await import('./commands/compare.js')).compareCommand),
+  },
+  {
+    name: 'verify',
+    usage: 'verify DIR|CONFIG',
+    summary: "check measured accuracies against the config's expectations; exit 3 on a regression",
+    load: async () => erased((await import('./commands/verify.js')).verifyCommand),
+  },
+  {
     name: 'data',
     usage: 'data list|fetch|check [NAME]',
     summary: 'list, download or verify data sets',

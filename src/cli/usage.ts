@@ -70,6 +70,12 @@ function reworded(message: string, command: string): string {
   if (message.startsWith('Not enough non-option arguments') && command === 'plot') {
     return 'plot needs a run directory, as in: fln plot results/quickstart';
   }
+  if (message.startsWith('Not enough non-option arguments') && command === 'compare') {
+    return 'compare needs a run directory, as in: fln compare results/quickstart';
+  }
+  if (message.startsWith('Not enough non-option arguments') && command === 'verify') {
+    return 'verify needs a run directory or a config, as in: fln verify configs/mnist-mlp.yaml';
+  }
   const missing = /^Not enough arguments following: (.*)$/.exec(message);
   if (missing) return `--${flagName(missing[1])} needs a value`;
   return message

@@ -1,7 +1,9 @@
 import type { DatasetInfo } from '../data/dataset.js';
 import { datasets } from '../data/registry.js';
 import type { NetworkShape } from '../methods/method.js';
-import { type ActivationName, activationNames, type LossName } from '../network/names.js';
+import type { LossName } from '../network/names.js';
+import { widthsOf } from '../network/shape.js';
+import { type LayerInput, readLayers } from './layers.js';
 import { didYouMean } from './suggest.js';
 import type { Path } from './tree.js';
 import type { Finding } from './validate.js';
@@ -31,22 +33,19 @@ export function checkTogether(get: Lookup, extent: Extent): Finding[] {
   ];
 }
 
-/** Widths and activations of the network on this data set; undefined when either is not usable. */
+/** The network on this data set; undefined when either is not usable. */
 export function networkShape(get: Lookup): NetworkShape | undefined {
   const dataset = datasets.find(({ name }) => name === get('dataset', 'name'));
-  const layers = get<LayerInput[]>('network', 'layers');
-  if (!dataset || !layers || checkLayers(get, dataset).length > 0) return undefined;
-  const inputs = dataset.shape.reduce((product, side) => product * side, 1);
+  const inputs = get<LayerInput[]>('network', 'layers');
+  if (!dataset || !inputs) return undefined;
+  const { layers, activations, findings } = readLayers(inputs, dataset);
+  if (findings.length > 0) return undefined;
   return {
-    widths: [inputs, ...layers.map(({ dense }) => dense)],
-    activations: layers.slice(0, -1).map(({ activation }) => activation as ActivationName),
+    layers,
+    widths: widthsOf(layers),
+    activations,
     loss: get<LossName>('loss') ?? 'cross-entropy',
   };
-}
-
-interface LayerInput {
-  readonly dense: number;
-  readonly activation?: ActivationName | 'identity';
 }
 
 function checkSizes(
@@ -81,34 +80,9 @@ function checkSizes(
   return findings;
 }
 
-function checkLayers(get: Lookup, dataset: DatasetInfo | undefined): Finding[] {
-  const layers = get<LayerInput[]>('network', 'layers');
-  if (!layers) return [];
-  const findings: Finding[] = [];
-  const refuse = (path: Path, message: string) =>
-    findings.push({ path: ['network', 'layers', ...path], message, at: 'value' });
-  const last = layers.length - 1;
-  for (const [l, { activation }] of layers.entries()) {
-    if (l === last) {
-      if (activation !== undefined && activation !== 'identity') {
-        refuse([l, 'activation'], 'the last layer is linear: remove its activation');
-      }
-    } else if (activation === undefined) {
-      refuse(
-        [l, 'activation'],
-        `is missing: a hidden layer needs one of ${activationNames.join(', ')}`,
-      );
-    } else if (activation === 'identity') {
-      const message = `identity makes no hidden layer; use one of ${activationNames.join(', ')}`;
-      refuse([l, 'activation'], message);
-    }
-  }
-  const { dense } = layers[last];
-  if (dataset && dense !== dataset.classes) {
-    const message = `is ${dense}, but the last layer has one unit for each of the ${dataset.classes} classes of ${dataset.name}; write ${dataset.classes}, or add a layer of ${dataset.classes}`;
-    refuse([last, 'dense'], message);
-  }
-  return findings;
+function checkLayers(get: Lookup, dataset: DatasetInfo | undefined): readonly Finding[] {
+  const inputs = get<LayerInput[]>('network', 'layers');
+  return inputs ? readLayers(inputs, dataset).findings : [];
 }
 
 function checkSeeds(get: Lookup, { seeds: count }: Extent): Finding[] {

@@ -1,6 +1,7 @@
 import type { DatasetRequest } from '../data/dataset.js';
 import type { MethodDefinition, NetworkShape } from '../methods/method.js';
-import type { ActivationName, LossName } from '../network/names.js';
+import type { LossName } from '../network/names.js';
+import type { ResolvedLayer } from './layers.js';
 
 /** One entry of `methods`, validated and with every default filled in. */
 export interface ResolvedMethod {
@@ -24,7 +25,7 @@ export interface Expectation {
 export interface Experiment {
   readonly name: string;
   readonly dataset: DatasetRequest;
-  readonly layers: readonly { readonly dense: number; readonly activation?: ActivationName }[];
+  readonly layers: readonly ResolvedLayer[];
   readonly network: NetworkShape;
   readonly loss: LossName;
   /** Of the methods that have no number of their own. */

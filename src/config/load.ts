@@ -2,6 +2,7 @@ import { checkTogether, type Lookup, networkShape } from './checks.js';
 import type { Experiment } from './experiment.js';
 import { experimentHash } from './hash.js';
 import { ConfigError, type ConfigIssue, type Source } from './issues.js';
+import { resolveLayer } from './layers.js';
 import { checkFullBatch, lengthOfTraining } from './length.js';
 import { type MethodResolution, resolveMethod } from './methods.js';
 import { traceOrigins } from './origins.js';
@@ -100,9 +101,7 @@ function build(
   const methods = resolutions.flatMap(({ method }) =>
     method === undefined ? [] : { ...method, ...lengthOfTraining(method.config, config) },
   );
-  const layers = config.network.layers.map(({ dense, activation }) =>
-    activation === undefined || activation === 'identity' ? { dense } : { dense, activation },
-  );
+  const layers = config.network.layers.map(resolveLayer);
   const { $schema: _, ...settings } = config;
   const resolved = {
     ...settings,

@@ -1,3 +1,4 @@
+import { checkInitializer } from '../methods/fields.js';
 import type { MethodDefinition, NetworkShape } from '../methods/method.js';
 import { methods } from '../methods/registry.js';
 import type { ResolvedMethod } from './experiment.js';
@@ -27,7 +28,7 @@ export function resolveMethod(
   network: NetworkShape | undefined,
 ): MethodResolution {
   const nowhere = () => 'default';
-  const definition = findDefinition(entry, path);
+  const definition = findDefinition(entry, path, network);
   if (isFinding(definition)) return { findings: [definition], fallback: nowhere };
   const explicit = entry as Record<string, unknown>;
   const { findings } = validate(definition.schema, explicit);
@@ -50,7 +51,9 @@ export function resolveMethod(
 
   // What is said of a field that is wrong anyway would be said of the value that stands in for it.
   const speaksOfWrong = (text: string) => [...wrong].some((field) => text.includes(field));
-  const misfits = (network && definition.check?.(config, network)) || [];
+  const misfits = network
+    ? [...checkInitializer(config, network), ...(definition.check?.(config, network) ?? [])]
+    : [];
   const inContext = misfits
     .filter(({ path: [field], message }) => !speaksOfWrong(`${field} ${message}`))
     .map(({ path: [field, ...rest], message }): Finding => {
@@ -71,7 +74,11 @@ export function resolveMethod(
   };
 }
 
-function findDefinition(entry: unknown, path: Path): MethodDefinition | Finding {
+function findDefinition(
+  entry: unknown,
+  path: Path,
+  network: NetworkShape | undefined,
+): MethodDefinition | Finding {
   const names = [...new Set(methods.map(({ name }) => name))];
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
     const example = typeof entry === 'string' && names.includes(entry) ? entry : names[0];
@@ -82,11 +89,14 @@ function findDefinition(entry: unknown, path: Path): MethodDefinition | Finding 
   if (name === undefined) {
     return { path: [...path, 'name'], message: `is missing; it is one of ${names.join(', ')}`, at };
   }
-  const variants = methods.filter((definition) => definition.name === name);
-  if (variants.length === 0) {
+  const named = methods.filter((definition) => definition.name === name);
+  if (named.length === 0) {
     return { path: [...path, 'name'], message: notOneOf(names, name), at };
   }
-  const solvers = variants.flatMap((variant) => variant.solver ?? []);
+  const variants = named.filter(
+    ({ networks }) => !networks || !network || networks.include(network),
+  );
+  const solvers = [...new Set(variants.flatMap((variant) => variant.solver ?? []))];
   if (solver === undefined || solvers.length === 0) {
     return variants.find(({ isDefault }) => isDefault) ?? variants[0];
   }
@@ -107,7 +117,11 @@ function locate(finding: Finding, path: Path, definition: MethodDefinition): Fin
     ({ name, schema }) => name === definition.name && Object.hasOwn(schema.shape, key),
   );
   if (sibling) {
-    const message = `belongs to solver ${sibling.solver}, and this is solver ${definition.solver}`;
+    const { solver, networks } = sibling;
+    const message =
+      solver === definition.solver
+        ? `belongs to solver ${solver} of ${networks?.name}, and this is one of ${definition.networks?.name}`
+        : `belongs to solver ${solver}, and this is solver ${definition.solver}`;
     return { ...moved, message };
   }
   if (Object.hasOwn(ExperimentSchema.shape, key)) {

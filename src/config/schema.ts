@@ -3,7 +3,8 @@ import { backendNames } from '../backend/registry.js';
 import type { Preprocessing } from '../data/dataset.js';
 import { datasets } from '../data/registry.js';
 import { methods } from '../methods/registry.js';
-import { activationNames, lossNames } from '../network/names.js';
+import { lossNames } from '../network/names.js';
+import { LayerSchema } from './layers.js';
 
 /**
  * The experiment file: the single source of its keys, types, defaults and descriptions. Everything
@@ -72,17 +73,6 @@ const DatasetSchema = z.strictObject({
     .enum(preprocessings)
     .default('scale')
     .describe('scale: pixels / 255; standardize: zero mean and unit variance per channel'),
-});
-
-/** Wider layers do not fit any backend, and are more likely a slip. */
-const maxWidth = 100_000;
-
-const LayerSchema = z.strictObject({
-  dense: z.int().positive().max(maxWidth).describe('units of a fully connected layer'),
-  activation: z
-    .enum([...activationNames, 'identity'])
-    .optional()
-    .describe('needed by every layer but the last, which has none (or identity)'),
 });
 
 const maxSeed = 2 ** 31 - 1;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { DataFile } from './definition.js';
@@ -21,38 +21,52 @@ export const maxStoredBytes = (file: DataFile): number => file.bytes + compressi
 
 const gunzipAsync = promisify(gunzip);
 
+/** The content of a data file, decompressed, and its SHA-256 in hex. */
+export interface FileContent {
+  readonly content: Uint8Array;
+  readonly sha256: string;
+}
+
 /**
  * Reads a gzipped or plain copy of `file`, told apart by its first bytes.
  *
- * @returns the decompressed content, whose size, format and SHA-256 are those of `file`
+ * @returns the decompressed content, whose size, format and (where `file` has one) SHA-256 are right
  * @throws ContentError when they are not; system errors (ENOENT, EACCES, ...) pass through
  */
 export async function readContent(
   path: string,
   file: DataFile,
-): Promise<{ content: Uint8Array; gzipped: boolean }> {
-  const stored = await readBounded(path, maxStoredBytes(file));
-  const gzipped = stored.length >= 2 && stored[0] === 0x1f && stored[1] === 0x8b;
+): Promise<FileContent & { gzipped: boolean }> {
+  const stored = await withFile(path, maxStoredBytes(file), (handle) => handle.readFile());
+  const gzipped = isGzip(stored);
   const content = gzipped ? await decompress(stored, file.bytes) : stored;
-  checkContent(content, file);
-  return { content, gzipped };
+  return { content, sha256: checkContent(content, file), gzipped };
 }
 
-/** @throws ContentError when `content` is not what the data set's `file` holds */
-export function checkContent(content: Uint8Array, file: DataFile): void {
-  const stranger = describeStranger(content);
-  if (stranger !== undefined) throw new ContentError(stranger);
+/**
+ * @returns the SHA-256 of `content`
+ * @throws ContentError when `content` is not what the data set's `file` holds
+ */
+function checkContent(content: Uint8Array, file: DataFile): string {
+  refuseStranger(content);
   if (content.length > file.bytes) throw tooLong(file.bytes);
   file.check?.(content);
   const sha256 = createHash('sha256').update(content).digest('hex');
-  if (sha256 !== file.sha256) {
-    throw new ContentError(
-      `has the wrong content: its SHA-256 (decompressed) is ${sha256}, and ${file.sha256} was expected`,
-    );
+  if (file.sha256 !== undefined && sha256 !== file.sha256) {
+    throw wrongContent(sha256, file.sha256, ' (decompressed)');
   }
+  return sha256;
 }
 
-async function readBounded(path: string, limit: number): Promise<Buffer> {
+/**
+ * Opens a regular file of at most `limit` bytes, and closes it after `use`.
+ * @throws ContentError when it is something else, or longer; system errors pass through
+ */
+export async function withFile<T>(
+  path: string,
+  limit: number,
+  use: (handle: FileHandle) => Promise<T>,
+): Promise<T> {
   // Looked at before it is opened: a pipe would wait for a writer, a device may never end.
   const found = await stat(path);
   if (!found.isFile()) {
@@ -64,10 +78,26 @@ async function readBounded(path: string, limit: number): Promise<Buffer> {
     if (size > limit) {
       throw new ContentError(`is ${size} bytes long, more than any copy of the right file`);
     }
-    return await handle.readFile();
+    return await use(handle);
   } finally {
     await handle.close();
   }
+}
+
+export const isGzip = (head: Uint8Array): boolean =>
+  head.length >= 2 && head[0] === 0x1f && head[1] === 0x8b;
+
+export const wrongContent = (found: string, expected: string, of = ''): ContentError =>
+  new ContentError(
+    `has the wrong content: its SHA-256${of} is ${found}, and ${expected} was expected`,
+  );
+
+/** An error of zlib in plain words; any other error as it is. */
+export function asGzipError(error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (!code?.startsWith('Z_')) return error;
+  if (code === 'Z_BUF_ERROR') return new ContentError('is a truncated gzip file');
+  return new ContentError(`is a damaged gzip file (${message})`);
 }
 
 async function decompress(stored: Buffer, bytes: number): Promise<Buffer> {
@@ -75,15 +105,19 @@ async function decompress(stored: Buffer, bytes: number): Promise<Buffer> {
     // The limit stops a gzip bomb as soon as it is longer than the file it claims to be.
     return await gunzipAsync(stored, { maxOutputLength: bytes, chunkSize: 1 << 18 });
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ERR_BUFFER_TOO_LARGE') throw tooLong(bytes);
-    if (code === 'Z_BUF_ERROR') throw new ContentError('is a truncated gzip file');
-    throw new ContentError(`is a damaged gzip file (${(error as Error).message})`);
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLong(bytes);
+    throw asGzipError(error);
   }
 }
 
 const tooLong = (bytes: number) =>
   new ContentError(`holds more than the ${bytes} bytes of the right file`);
+
+/** @throws ContentError when `content` begins as no data file does */
+export function refuseStranger(content: Uint8Array): void {
+  const stranger = describeStranger(content);
+  if (stranger !== undefined) throw new ContentError(stranger);
+}
 
 /** Names content that is no data file at all, or undefined. */
 function describeStranger(content: Uint8Array): string | undefined {

@@ -62,7 +62,7 @@ export interface NetworkSettings {
   readonly connectMs: number;
   /** Between two pieces of the body. */
   readonly idleMs: number;
-  /** For one whole request. */
+  /** For one whole request; a large file gets more by default. */
   readonly totalMs: number;
   /** Requests to one mirror for one file, where the failure may pass. */
   readonly attempts: number;

@@ -4,15 +4,33 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DataError } from '../errors.js';
 import { createFolder } from '../files/folder.js';
-import { ContentError, maxStoredBytes, readContent } from './content.js';
+import { ContentError } from './content.js';
 import type { LoadOptions } from './dataset.js';
-import type { DataFile } from './definition.js';
 import { type MirrorFailure, MirrorsError } from './mirrors-error.js';
 import { defaultNetwork, RequestError, transfer } from './network.js';
 
+/** One file to fetch. */
+export interface Download {
+  /** What messages and the temporary file call it. */
+  readonly name: string;
+  /** Its name on mirrors, appended to the base URL. */
+  readonly remoteName: string;
+  /** The longest it can be. */
+  readonly maxBytes: number;
+  /**
+   * Compares what arrived with what was wanted.
+   * @returns the name under which to keep it
+   * @throws ContentError
+   */
+  readonly verify: (path: string) => Promise<string>;
+}
+
+/** A download slower than this on average, in bytes per ms, is given up. */
+const slowest = 50;
+
 /**
- * Fetches files into a cache folder. A file appears there under its name only when its SHA-256 has
- * been verified: until then it is a temporary file of this process, so an interrupted fetch, or
+ * Fetches files into a cache folder. A file appears there under its name only when it has been
+ * verified: until then it is a temporary file of this process, so an interrupted fetch, or
  * another process fetching the same, never leaves a bad file behind.
  */
 export class Downloader {
@@ -32,10 +50,10 @@ export class Downloader {
    * @throws MirrorsError when every mirror fails; DataError when the cache cannot be written;
    *   `signal.reason` when aborted
    */
-  async fetch(file: DataFile): Promise<string> {
+  async fetch(file: Download): Promise<string> {
     const failures: MirrorFailure[] = [];
     for (const mirror of [...this.#mirrors]) {
-      const url = `${mirror}${file.name}.gz`;
+      const url = `${mirror}${file.remoteName}`;
       try {
         return await this.#fetchFrom(url, file);
       } catch (error) {
@@ -44,10 +62,10 @@ export class Downloader {
         this.#mirrors = [...this.#mirrors.filter((other) => other !== mirror), mirror];
       }
     }
-    throw new MirrorsError(file, failures);
+    throw new MirrorsError(file.name, failures);
   }
 
-  async #fetchFrom(url: string, file: DataFile): Promise<string> {
+  async #fetchFrom(url: string, file: Download): Promise<string> {
     const { attempts, backoffMs } = { ...defaultNetwork, ...this.options.network };
     for (let attempt = 1; ; attempt++) {
       try {
@@ -73,7 +91,7 @@ export class Downloader {
     }
   }
 
-  async #attempt(url: string, file: DataFile): Promise<string> {
+  async #attempt(url: string, file: Download): Promise<string> {
     const temporary = join(
       this.folder,
       `${file.name}.${process.pid}-${randomBytes(4).toString('hex')}.part`,
@@ -81,14 +99,17 @@ export class Downloader {
     try {
       createFolder(this.folder);
       await transfer(url, temporary, {
-        limit: maxStoredBytes(file),
-        network: { ...defaultNetwork, ...this.options.network },
+        limit: file.maxBytes,
+        network: {
+          ...defaultNetwork,
+          totalMs: Math.max(defaultNetwork.totalMs, file.maxBytes / slowest),
+          ...this.options.network,
+        },
         signal: this.options.signal,
         onBytes: (received, total) =>
           this.options.onProgress?.({ file: file.name, url, received, total }),
       });
-      const { gzipped } = await readContent(temporary, file);
-      return await this.#publish(temporary, gzipped ? `${file.name}.gz` : file.name);
+      return await this.#publish(temporary, await file.verify(temporary));
     } catch (error) {
       if (error instanceof ContentError) {
         throw new RequestError(`what it sent ${error.message}`, false, { cause: error });

@@ -1,6 +1,6 @@
 import { DataError } from '../errors.js';
-import type { DataFile, DatasetDefinition } from './definition.js';
-import { cacheFolder, type Locations } from './locations.js';
+import type { DatasetPlaces, Origin } from './definition.js';
+import { cacheFolder, type Locations, userFolders } from './locations.js';
 import type { MirrorsError } from './mirrors-error.js';
 
 /** A file that is there and not what it should be: `problem` is the rest of a sentence about it. */
@@ -10,9 +10,9 @@ export interface DamagedFile {
 }
 
 export interface Absence {
-  readonly definition: DatasetDefinition;
-  /** Files that are needed and not here. */
-  readonly missing: readonly DataFile[];
+  readonly places: DatasetPlaces;
+  /** Names of the files that are needed and not here, without `.gz`. */
+  readonly wanted: readonly string[];
   /** Cached copies of some of them that cannot be used. */
   readonly damaged: readonly DamagedFile[];
   readonly locations: Locations;
@@ -22,19 +22,18 @@ export interface Absence {
 
 /** The one message for data that is neither here nor to be had: what was tried, and the ways on. */
 export function absentError(absence: Absence): DataError {
-  const { definition, missing, damaged, locations, failure } = absence;
-  const { name } = definition;
+  const { places, wanted, damaged, locations, failure } = absence;
   const why = failure ? 'could not be downloaded' : 'downloads are switched off (--offline)';
-  const lines = [`The data set ${name} is not complete on this machine, and ${why}.`];
+  const lines = [`The data set ${places.name} is not complete on this machine, and ${why}.`];
   if (failure) lines.push(...mirrorReport(failure));
   lines.push(
     'Files wanted, gzipped (NAME.gz) or plain:',
-    ...missing.map((file) => `  ${file.name}`),
+    ...wanted.map((name) => `  ${name}`),
     'Looked in:',
-    ...lookedIn(definition, locations).map((folder) => `  ${folder}`),
+    ...lookedIn(places, locations).map((folder) => `  ${folder}`),
     ...damaged.map(({ path, problem }) => `  (${path} ${problem})`),
     'Two ways on:',
-    `  put the files into DIR or DIR/${name}, and give --data-dir DIR or set FLN_DATA_DIR=DIR`,
+    `  put the files into ${homes(places)}, and give --data-dir DIR or set FLN_DATA_DIR=DIR`,
     '  use the embedded data set, which needs no files: dataset: { name: synthetic-digits }',
   );
   return new DataError(lines.join('\n'), { cause: failure });
@@ -42,13 +41,13 @@ export function absentError(absence: Absence): DataError {
 
 export function damagedError(
   { path, problem }: DamagedFile,
-  origin: 'data-dir' | 'cache' | undefined,
+  origin: Origin | undefined,
 ): DataError {
   return new DataError(`${path} ${problem}. ${wayOut(origin)}`);
 }
 
 /** What to do about a damaged file. */
-export function wayOut(origin: 'data-dir' | 'cache' | undefined): string {
+export function wayOut(origin: Origin | undefined): string {
   return origin === 'cache'
     ? 'Delete this cached file and fetch it again with `fln data fetch`.'
     : 'Replace it by an intact copy, or remove it and let `fln data fetch` download one.';
@@ -63,7 +62,11 @@ function mirrorReport({ failures }: MirrorsError): string[] {
   return ['Mirrors tried:', ...lines];
 }
 
-function lookedIn(definition: DatasetDefinition, locations: Locations): string[] {
-  const { dataDir } = locations;
-  return [...(dataDir ? [dataDir] : []), cacheFolder(definition, locations)];
-}
+const lookedIn = (places: DatasetPlaces, locations: Locations): string[] => [
+  ...userFolders(places, locations),
+  cacheFolder(places, locations),
+];
+
+/** Where the user may put files: `DIR/mnist or DIR`. */
+const homes = ({ folders }: DatasetPlaces): string =>
+  folders.map((folder) => (folder === '.' ? 'DIR' : `DIR/${folder}`)).join(' or ');

@@ -1,64 +1,86 @@
-import { rm, stat } from 'node:fs/promises';
-import { ContentError, readContent } from './content.js';
+import { rm } from 'node:fs/promises';
+import { ContentError, type FileContent, maxStoredBytes, readContent } from './content.js';
 import type { LoadOptions } from './dataset.js';
-import type { DataFile, DatasetDefinition } from './definition.js';
-import type { Downloader } from './download.js';
+import type {
+  CheckedFile,
+  DataFile,
+  DatasetPlaces,
+  DatasetStorage,
+  LocatedFile,
+} from './definition.js';
+import type { Download, Downloader } from './download.js';
 import { absentError, type DamagedFile, damagedError } from './file-errors.js';
 import {
   cacheFolder,
   candidates,
+  firstExisting,
   type Locations,
   mirrorsOf,
   resolveLocations,
 } from './locations.js';
 import { MirrorsError } from './mirrors-error.js';
 
-/** Where one file of a data set lies; no `path` when it is not on this machine. */
-export interface LocatedFile {
-  readonly file: DataFile;
-  readonly path?: string;
-  readonly origin?: 'data-dir' | 'cache';
+/** Files that are each looked for, verified and fetched by themselves. */
+export interface FileSet extends DatasetPlaces {
+  readonly files: readonly (DataFile & { readonly sha256: string })[];
 }
 
 /** A file whose content has been verified. */
-export interface ObtainedFile {
+export interface ObtainedFile extends FileContent {
   readonly path: string;
-  readonly content: Uint8Array;
 }
 
-/** Finds each file of a data set: the first of the user's folder and the cache that has it. */
-export async function locateFiles(
-  definition: DatasetDefinition,
-  locations: Locations,
-): Promise<LocatedFile[]> {
+export const separateFiles = (set: FileSet): DatasetStorage => ({
+  locate: async (locations) => ({ files: await locateFiles(set, locations) }),
+  check: async (locations) => checkFiles(set.files, await locateFiles(set, locations)),
+});
+
+/** Reads located files one after the other; `files` has what each of them should be. */
+export async function checkFiles(
+  files: readonly DataFile[],
+  located: readonly LocatedFile[],
+): Promise<CheckedFile[]> {
+  const checked: CheckedFile[] = [];
+  for (const [i, file] of files.entries()) checked.push(await checkFile(file, located[i]));
+  return checked;
+}
+
+async function checkFile(file: DataFile, located: LocatedFile): Promise<CheckedFile> {
+  if (located.path === undefined) return located;
+  const found = await readFile(file, located.path);
+  if ('problem' in found) return { ...located, problem: `${found.path} ${found.problem}` };
+  const verified = file.sha256 === undefined ? 'format' : 'checksum';
+  return { ...located, verified, sha256: found.sha256 };
+}
+
+/** Finds each file of a set: the first of the user's folders and the cache that has it. */
+async function locateFiles(set: FileSet, locations: Locations): Promise<LocatedFile[]> {
   return Promise.all(
-    definition.files.map(async (file) => {
-      for (const { path, origin } of candidates(definition, file.name, locations)) {
-        if (await exists(path)) return { file, path, origin };
-      }
-      return { file };
-    }),
+    set.files.map(async (file) => ({
+      file,
+      ...(await firstExisting(candidates(set, file.name, locations))),
+    })),
   );
 }
 
 /**
- * The verified content of every file of a data set, by file name: from the user's folder, else from
- * the cache, else downloaded into the cache. A damaged file in the user's folder is an error, since
- * it was named; a damaged file in the cache is fetched again.
+ * The verified content of every file of a set, by file name: from the user's folder, else from the
+ * cache, else downloaded into the cache. A damaged file in the user's folder is an error, since it
+ * was named; a damaged file in the cache is fetched again.
  *
  * @throws DataError when a file is damaged, or absent and not to be had
  */
 export async function obtainFiles(
-  definition: DatasetDefinition,
+  set: FileSet,
   options: LoadOptions,
 ): Promise<Map<string, ObtainedFile>> {
   const locations = await resolveLocations(options);
   const obtained = new Map<string, ObtainedFile>();
   const missing: DataFile[] = [];
   const damaged = new Map<DataFile, DamagedFile>();
-  for (const located of await locateFiles(definition, locations)) {
+  for (const [i, { path, origin }] of (await locateFiles(set, locations)).entries()) {
     options.signal?.throwIfAborted();
-    const { file, path, origin } = located;
+    const file = set.files[i];
     const found = path === undefined ? undefined : await readFile(file, path);
     if (found && 'content' in found) {
       obtained.set(file.name, found);
@@ -69,7 +91,7 @@ export async function obtainFiles(
     missing.push(file);
   }
   if (missing.length > 0) {
-    const fetched = await download(definition, missing, damaged, locations, options);
+    const fetched = await download(set, missing, damaged, locations, options);
     for (const [name, file] of fetched) obtained.set(name, file);
   }
   return obtained;
@@ -77,8 +99,17 @@ export async function obtainFiles(
 
 /** The file's content, or what is wrong with it. */
 export async function readFile(file: DataFile, path: string): Promise<ObtainedFile | DamagedFile> {
+  const found = await orProblem(path, () => readContent(path, file));
+  return 'problem' in found ? found : { path, content: found.content, sha256: found.sha256 };
+}
+
+/** What `read` returns, or what is wrong with the file it reads. */
+export async function orProblem<T>(
+  path: string,
+  read: () => T | Promise<T>,
+): Promise<T | DamagedFile> {
   try {
-    return { path, content: (await readContent(path, file)).content };
+    return await read();
   } catch (error) {
     if (error instanceof ContentError) return { path, problem: error.message };
     if (!(error instanceof Error && 'syscall' in error)) throw error;
@@ -87,23 +118,25 @@ export async function readFile(file: DataFile, path: string): Promise<ObtainedFi
 }
 
 async function download(
-  definition: DatasetDefinition,
+  set: FileSet,
   missing: readonly DataFile[],
   damaged: ReadonlyMap<DataFile, DamagedFile>,
   locations: Locations,
   options: LoadOptions,
 ): Promise<Map<string, ObtainedFile>> {
-  const absence = { definition, missing, damaged: [...damaged.values()], locations };
+  const wanted = missing.map(({ name }) => name);
+  const absence = { places: set, wanted, damaged: [...damaged.values()], locations };
   if (options.offline) throw absentError(absence);
-  const downloader = await startDownloader(definition, locations, options);
+  const downloader = await startDownloader(set, locations, options);
   const obtained = new Map<string, ObtainedFile>();
   for (const file of missing) {
     const bad = damaged.get(file);
     if (bad) options.onWarning?.(`The cached file ${bad.path} ${bad.problem}; fetching it again.`);
     try {
-      const path = await downloader.fetch(file);
+      const path = await downloader.fetch(gzipDownload(file));
       if (bad && bad.path !== path) await rm(bad.path, { force: true });
-      obtained.set(file.name, { path, content: (await readContent(path, file)).content });
+      const { content, sha256 } = await readContent(path, file);
+      obtained.set(file.name, { path, content, sha256 });
     } catch (error) {
       throw error instanceof MirrorsError ? absentError({ ...absence, failure: error }) : error;
     }
@@ -111,21 +144,26 @@ async function download(
   return obtained;
 }
 
-async function startDownloader(
-  definition: DatasetDefinition,
+/** Mirrors hold NAME.gz; one that unpacks it on the way is as good. */
+const gzipDownload = (file: DataFile): Download => ({
+  name: file.name,
+  remoteName: `${file.name}.gz`,
+  maxBytes: maxStoredBytes(file),
+  verify: async (path) => {
+    const { gzipped } = await readContent(path, file);
+    return gzipped ? `${file.name}.gz` : file.name;
+  },
+});
+
+export async function startDownloader(
+  places: DatasetPlaces,
   locations: Locations,
   options: LoadOptions,
 ): Promise<Downloader> {
-  const folder = cacheFolder(definition, locations);
-  const mirrors = mirrorsOf(definition, options);
+  const folder = cacheFolder(places, locations);
+  const mirrors = mirrorsOf(places, options);
   // Only now, so that a run whose data is on this machine never loads the network library.
   const { Downloader, removeStaleParts } = await import('./download.js');
   await removeStaleParts(folder);
   return new Downloader(mirrors, folder, options);
 }
-
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

@@ -2,18 +2,15 @@ import { DataError } from '../errors.js';
 import { ContentError } from './content.js';
 import type { LoadOptions, Split } from './dataset.js';
 import type { DataFile, DatasetDefinition } from './definition.js';
-import { type ObtainedFile, obtainFiles } from './files.js';
+import { type ObtainedFile, obtainFiles, separateFiles } from './files.js';
 import { parseIdxImages, parseIdxLabels } from './idx.js';
 
-type FileFacts = Pick<DataFile, 'name' | 'bytes' | 'downloadBytes' | 'sha256'>;
+type FileFacts = Required<Omit<DataFile, 'check'>>;
 
 /** The facts of a data set kept as four IDX files: greyscale images and labels, training and test. */
-export interface IdxFacts
-  extends Pick<DatasetDefinition, 'name' | 'title' | 'classes' | 'trainSize' | 'testSize'> {
+export interface IdxFacts extends Omit<DatasetDefinition, 'shape' | 'storage' | 'load'> {
   readonly height: number;
   readonly width: number;
-  readonly mirrors: readonly string[];
-  readonly mirrorsVariable?: string;
   readonly files: Readonly<
     Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', FileFacts>
   >;
@@ -21,43 +18,48 @@ export interface IdxFacts
 
 /** The registry entry of a data set in IDX files: MNIST, Fashion-MNIST, KMNIST, ... */
 export function idxDataset({ height, width, files, ...facts }: IdxFacts): DatasetDefinition {
-  const images = (file: FileFacts): DataFile => ({
+  const images = (file: FileFacts) => ({
     ...file,
-    check: (content) => void parseIdxImages(content, height, width),
+    check: (content: Uint8Array) => void parseIdxImages(content, height, width),
   });
-  const labels = (file: FileFacts): DataFile => ({
+  const labels = (file: FileFacts) => ({
     ...file,
-    check: (content) => void parseIdxLabels(content, facts.classes),
+    check: (content: Uint8Array) => void parseIdxLabels(content, facts.classes),
   });
-  const definition: DatasetDefinition = {
+  const set = {
     ...facts,
-    shape: [height, width, 1],
     files: [
       images(files.trainImages),
       labels(files.trainLabels),
       images(files.testImages),
       labels(files.testLabels),
     ],
+  };
+  return {
+    ...facts,
+    shape: [height, width, 1],
+    storage: separateFiles(set),
     load: async (_rows, options: LoadOptions) => {
-      const obtained = await obtainFiles(definition, options);
+      const obtained = await obtainFiles(set, options);
       const of = (file: FileFacts) => obtained.get(file.name)!;
       return {
         train: idxSplit(of(files.trainImages), of(files.trainLabels), height, width, facts.classes),
         test: idxSplit(of(files.testImages), of(files.testLabels), height, width, facts.classes),
-        sha256: Object.fromEntries(definition.files.map((file) => [file.name, file.sha256])),
+        sha256: Object.fromEntries(set.files.map((file) => [file.name, file.sha256])),
       };
     },
   };
-  return definition;
 }
+
+type IdxFile = Pick<ObtainedFile, 'path' | 'content'>;
 
 /**
  * Joins an image file and its label file.
  * @throws DataError naming both files when they disagree on the number of records
  */
 export function idxSplit(
-  imageFile: ObtainedFile,
-  labelFile: ObtainedFile,
+  imageFile: IdxFile,
+  labelFile: IdxFile,
   height: number,
   width: number,
   classes: number,
@@ -73,7 +75,7 @@ export function idxSplit(
   return { images, labels, count };
 }
 
-function parsed<T>({ path, content }: ObtainedFile, parse: (content: Uint8Array) => T): T {
+function parsed<T>({ path, content }: IdxFile, parse: (content: Uint8Array) => T): T {
   try {
     return parse(content);
   } catch (error) {

@@ -1,7 +1,6 @@
 import type { DatasetInfo, LoadOptions } from './dataset.js';
-import type { DatasetDefinition } from './definition.js';
+import type { CheckedFile, DatasetDefinition, LocatedFile, Origin } from './definition.js';
 import { wayOut } from './file-errors.js';
-import { locateFiles, obtainFiles, readFile } from './files.js';
 import { mirrorsOf, resolveLocations } from './locations.js';
 import { datasets, findDataset } from './registry.js';
 
@@ -10,6 +9,8 @@ export interface DatasetLocation extends DatasetInfo {
   /** `generated` sets need no files; `absent` means that at least one file is missing. */
   readonly state: 'generated' | 'present' | 'absent';
   readonly files: readonly FileLocation[];
+  /** Why a load would refuse the files as they lie: a sentence. */
+  readonly problem?: string;
   /** Base URLs that a download would try, in order. */
   readonly mirrors: readonly string[];
 }
@@ -18,17 +19,21 @@ export interface FileLocation {
   readonly name: string;
   /** Decompressed size. */
   readonly bytes: number;
-  /** Approximate size of the download. */
-  readonly downloadBytes: number;
-  /** Of the decompressed content. */
-  readonly sha256: string;
+  /** Approximate size of the download; absent for a file that is not downloaded by itself. */
+  readonly downloadBytes?: number;
+  /** What is published: of the decompressed content, or of an archive as it is downloaded. */
+  readonly sha256?: string;
   readonly path?: string;
-  readonly origin?: 'data-dir' | 'cache';
+  readonly origin?: Origin;
 }
 
 /** A file after its content has been compared with what it should be. */
-export interface FileCheck extends FileLocation {
+export interface FileCheck extends Omit<FileLocation, 'sha256'> {
   readonly state: 'ok' | 'damaged' | 'absent';
+  /** What an intact file agrees with: its published SHA-256, or the format alone where none is known. */
+  readonly verified?: 'checksum' | 'format';
+  /** Of the content found in an intact file, else the published one. */
+  readonly sha256?: string;
   /** One sentence on what is wrong, and the way out. */
   readonly problem?: string;
 }
@@ -52,20 +57,11 @@ export async function locateDefinition(
 ): Promise<DatasetLocation> {
   const { name, title, shape, classes, trainSize, testSize } = definition;
   const info = { name, title, shape, classes, trainSize, testSize };
-  if (definition.files.length === 0) {
-    return { ...info, state: 'generated', files: [], mirrors: [] };
-  }
-  const located = await locateFiles(definition, await resolveLocations(options));
-  const files = located.map(({ file, path, origin }) => ({
-    name: file.name,
-    bytes: file.bytes,
-    downloadBytes: file.downloadBytes,
-    sha256: file.sha256,
-    path,
-    origin,
-  }));
+  if (!definition.storage) return { ...info, state: 'generated', files: [], mirrors: [] };
+  const { files, problem } = await definition.storage.locate(await resolveLocations(options));
   const state = files.every(({ path }) => path !== undefined) ? 'present' : 'absent';
-  return { ...info, state, files, mirrors: mirrorsOf(definition, options) };
+  const mirrors = mirrorsOf(definition, options);
+  return { ...info, state, files: files.map(locationOf), ...(problem && { problem }), mirrors };
 }
 
 /** Reads every file of a data set that is on this machine, and says of each whether it is intact. */
@@ -74,25 +70,11 @@ export async function checkDataset(name: string, options: LoadOptions = {}): Pro
 }
 
 export async function checkDefinition(
-  definition: DatasetDefinition,
+  { storage }: DatasetDefinition,
   options: LoadOptions = {},
 ): Promise<FileCheck[]> {
-  const { files } = await locateDefinition(definition, options);
-  const checks: FileCheck[] = [];
-  for (const [i, located] of files.entries()) {
-    const { name, path, origin } = located;
-    if (path === undefined) {
-      checks.push({ ...located, state: 'absent', problem: `${name} is not on this machine.` });
-      continue;
-    }
-    const found = await readFile(definition.files[i], path);
-    if ('content' in found) checks.push({ ...located, state: 'ok' });
-    else {
-      const problem = `${path} ${found.problem}. ${wayOut(origin)}`;
-      checks.push({ ...located, state: 'damaged', problem });
-    }
-  }
-  return checks;
+  if (!storage) return [];
+  return (await storage.check(await resolveLocations(options))).map(verdictOn);
 }
 
 /**
@@ -104,6 +86,28 @@ export async function fetchDataset(
   options: LoadOptions = {},
 ): Promise<DatasetLocation> {
   const definition = findDataset(name);
-  if (definition.files.length > 0) await obtainFiles(definition, options);
+  const { trainSize, testSize } = definition;
+  if (definition.storage) await definition.load({ train: trainSize, test: testSize }, options);
   return locateDefinition(definition, options);
+}
+
+const locationOf = ({ file, path, origin }: LocatedFile): FileLocation => ({
+  name: file.name,
+  bytes: file.bytes,
+  downloadBytes: file.downloadBytes,
+  sha256: file.sha256,
+  path,
+  origin,
+});
+
+function verdictOn(checked: CheckedFile): FileCheck {
+  const location = locationOf(checked);
+  const { file, path, origin, problem, verified, sha256 } = checked;
+  if (problem !== undefined) {
+    return { ...location, state: 'damaged', problem: `${problem}. ${wayOut(origin)}` };
+  }
+  if (path === undefined) {
+    return { ...location, state: 'absent', problem: `${file.name} is not on this machine.` };
+  }
+  return { ...location, state: 'ok', verified, sha256 };
 }

@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DataError } from '../errors.js';
 import type { LoadOptions } from './dataset.js';
-import type { DatasetDefinition } from './definition.js';
+import type { DatasetPlaces, Origin } from './definition.js';
 
 /** Where data files are looked for: the user's folder, then the cache. */
 export interface Locations {
@@ -49,30 +49,54 @@ export function defaultCacheDir(
 }
 
 /** The folder of one data set's verified downloads. */
-export const cacheFolder = (definition: DatasetDefinition, { cacheDir }: Locations): string =>
-  join(cacheDir, definition.name);
+export const cacheFolder = ({ name }: DatasetPlaces, { cacheDir }: Locations): string =>
+  join(cacheDir, name);
+
+/** The folders of the user's that may hold files of a data set, in the order they are searched. */
+export const userFolders = ({ folders }: DatasetPlaces, { dataDir }: Locations): string[] =>
+  dataDir === undefined ? [] : folders.map((folder) => join(dataDir, folder));
 
 /** Paths at which a file may lie, in the order they are tried. */
 export function candidates(
-  definition: DatasetDefinition,
+  places: DatasetPlaces,
   fileName: string,
   locations: Locations,
-): { path: string; origin: 'data-dir' | 'cache' }[] {
-  const both = (folder: string) => [join(folder, fileName), join(folder, `${fileName}.gz`)];
-  const { dataDir } = locations;
-  const inDataDir = dataDir ? [...both(join(dataDir, definition.name)), ...both(dataDir)] : [];
+): Candidate[] {
   return [
-    ...inDataDir.map((path) => ({ path, origin: 'data-dir' as const })),
-    ...both(cacheFolder(definition, locations)).map((path) => ({ path, origin: 'cache' as const })),
+    ...userFolders(places, locations).flatMap((folder) => inFolder(folder, fileName, 'data-dir')),
+    ...inFolder(cacheFolder(places, locations), fileName, 'cache'),
   ];
 }
 
+export interface Candidate {
+  readonly path: string;
+  readonly origin: Origin;
+}
+
+/** A file in one folder, plain and gzipped. */
+export const inFolder = (folder: string, fileName: string, origin: Origin): Candidate[] => [
+  { path: join(folder, fileName), origin },
+  { path: join(folder, `${fileName}.gz`), origin },
+];
+
+/** The first candidate that there is. */
+export async function firstExisting(list: readonly Candidate[]): Promise<Candidate | undefined> {
+  for (const candidate of list) {
+    const exists = await stat(candidate.path).then(
+      () => true,
+      () => false,
+    );
+    if (exists) return candidate;
+  }
+  return undefined;
+}
+
 /** The base URLs to fetch from: the options', else the environment's, else the data set's own. */
-export function mirrorsOf(definition: DatasetDefinition, options: LoadOptions): readonly string[] {
+export function mirrorsOf(places: DatasetPlaces, options: LoadOptions): readonly string[] {
   if (options.mirrors) return options.mirrors.map(withSlash);
-  const variable = definition.mirrorsVariable;
+  const variable = places.mirrorsVariable;
   const value = variable === undefined ? undefined : process.env[variable];
-  if (!value) return definition.mirrors;
+  if (!value) return places.mirrors;
   const urls = value.split(',').map((url) => url.trim());
   const bad = urls.find((url) => !/^https?:\/\//i.test(url) || !URL.canParse(url));
   if (bad !== undefined) {

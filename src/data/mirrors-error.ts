@@ -1,5 +1,3 @@
-import type { DataFile } from './definition.js';
-
 /** Why one mirror did not deliver one file. */
 export interface MirrorFailure {
   readonly url: string;
@@ -10,9 +8,9 @@ export interface MirrorFailure {
 export class MirrorsError extends Error {
   override name = 'MirrorsError';
   constructor(
-    readonly file: DataFile,
+    fileName: string,
     readonly failures: readonly MirrorFailure[],
   ) {
-    super(`no mirror delivered ${file.name}`);
+    super(`no mirror delivered ${fileName}`);
   }
 }

@@ -1,11 +1,18 @@
 import { closest, distance } from 'fastest-levenshtein';
 import { UsageError } from '../errors.js';
 import type { DatasetDefinition } from './definition.js';
+import { cifar10 } from './sets/cifar10.js';
+import { fashionMnist } from './sets/fashion-mnist.js';
 import { mnist } from './sets/mnist.js';
 import { syntheticDigits } from './sets/synthetic-digits.js';
 
 /** Every data set. Adding one is one file under `sets/` and one entry here. */
-export const datasets: readonly DatasetDefinition[] = [mnist, syntheticDigits];
+export const datasets: readonly DatasetDefinition[] = [
+  mnist,
+  fashionMnist,
+  cifar10,
+  syntheticDigits,
+];
 
 /** @throws UsageError naming the data sets there are */
 export function findDataset(name: string): DatasetDefinition {

@@ -67,3 +67,16 @@ export class Evaluator {
     for (const { x, y } of this.#chunks) tf.dispose([x, y]);
   }
 }
+
+/**
+ * Sum of all weights and biases: finite only when each is. Kernels may turn NaN into 0 on the way (a
+ * ReLU may), so that a network of NaNs can have a finite loss.
+ */
+export async function sumOf(parameters: Parameters): Promise<number> {
+  const sum = tf.tidy(() =>
+    tf.addN(parameters.flatMap(({ weights, bias }) => [tf.sum(weights), tf.sum(bias)])),
+  );
+  const [value] = await sum.data();
+  sum.dispose();
+  return value;
+}

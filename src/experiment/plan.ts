@@ -43,13 +43,12 @@ export interface ExperimentPlan {
  *   RunError when another process writes into it or it cannot be written to
  */
 export function planExperiment(experiment: Experiment, options: PlanOptions = {}): ExperimentPlan {
-  const { name, hash } = experiment;
   if (options.resume && options.overwrite) {
     throw new UsageError(
       '--resume keeps completed runs and --overwrite trains them anew: give one of them',
     );
   }
-  const directory = resolve(options.outDir ?? join('results', name, hash));
+  const directory = resolve(options.outDir ?? defaultDirectory(experiment));
   const selected = select(experiment, options);
   const previous = inspect(directory, experiment);
 
@@ -73,6 +72,11 @@ export function planExperiment(experiment: Experiment, options: PlanOptions = {}
       existsSync(join(directory, `${run.label}-s${run.seed}`, 'metrics.csv')),
   }));
   return { directory, runs, previous };
+}
+
+/** Where an experiment's results go unless the user says otherwise, from the current directory. */
+export function defaultDirectory({ name, hash }: Pick<Experiment, 'name' | 'hash'>): string {
+  return join('results', name, hash);
 }
 
 function select(experiment: Experiment, { only, seeds }: PlanOptions): Omit<PlannedRun, 'done'>[] {

@@ -5,6 +5,7 @@ import type { Experiment } from '../config/experiment.js';
 import type { Dataset } from '../data/dataset.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
+import { describeLayers } from '../network/shape.js';
 import type { RunStatus, RunSummary } from '../report/run-summary.js';
 import type { RunId } from './events.js';
 import type { Provenance } from './provenance.js';
@@ -25,6 +26,8 @@ export interface RunRecord extends Provenance {
     readonly hash: string;
     readonly dataset: string;
     readonly network: {
+      /** e.g. `784-300-10` */
+      readonly layers: string;
       readonly widths: readonly number[];
       readonly activations: readonly string[];
     };
@@ -53,7 +56,11 @@ export function newRecord(
       name,
       hash,
       dataset: experiment.dataset.name,
-      network: { widths: network.widths, activations: network.activations },
+      network: {
+        layers: describeLayers(network.layers),
+        widths: network.widths,
+        activations: network.activations,
+      },
     },
     backend,
     dataset: { name: dataset.name, sha256: dataset.sha256 },

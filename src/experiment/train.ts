@@ -12,7 +12,7 @@ import type {
 } from '../methods/method.js';
 import type { Network, Parameters } from '../network/network.js';
 import { Random } from '../random.js';
-import type { Evaluation, Evaluator } from './evaluate.js';
+import { type Evaluation, type Evaluator, sumOf } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
 import { checkFinite, checkGrowth } from './finite.js';
 import { metricsColumns, metricsRow } from './metrics-row.js';
@@ -104,8 +104,9 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
       emit({ type: 'batch', run, batch, epoch, loss: step.loss, accuracy: step.accuracy });
 
       const evaluated = await evaluate(job, trainer.parameters(), batch, totalBatches);
-      const { test, validation } = evaluated;
-      checkFinite({ 'test loss': test?.loss, 'validation loss': validation?.loss }, place, method);
+      const { test, validation, weights } = evaluated;
+      const losses = { 'test loss': test?.loss, 'validation loss': validation?.loss };
+      checkFinite({ ...losses, 'sum of the weights': weights }, place, method);
       writer.append(metricsRow({ ...place, wallMs, stepMs, step, test, validation }));
       if (test || validation) {
         writer.flush();
@@ -154,7 +155,7 @@ async function evaluate(
   parameters: Parameters,
   batch: number,
   totalBatches: number,
-): Promise<{ test?: Evaluation; validation?: Evaluation }> {
+): Promise<{ test?: Evaluation; validation?: Evaluation; weights?: number }> {
   const { every, test } = experiment.evaluate;
   const last = batch === totalBatches;
   if (batch !== 1 && batch % every !== 0 && !last) return {};
@@ -162,5 +163,6 @@ async function evaluate(
   return {
     test: testNow ? await evaluators.test?.evaluate(parameters) : undefined,
     validation: await evaluators.validation?.evaluate(parameters),
+    weights: await sumOf(parameters),
   };
 }

@@ -14,7 +14,7 @@ export interface BackPropagationConfig {
   readonly warmup: number;
   readonly labelSmoothing: number;
   readonly weightAverage: number;
-  readonly initializer: InitializerName;
+  readonly initializer: InitializerName | readonly InitializerName[];
   readonly bias: number;
 }
 

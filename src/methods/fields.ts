@@ -65,9 +65,9 @@ export const weightAverage = z
   );
 
 export const initializer = z
-  .enum(initializerNames)
+  .union([z.enum(initializerNames), z.array(z.enum(initializerNames)).min(1)])
   .describe(
-    'initial weights: he N(0, 2/fan_in); xavier U(+-sqrt(6/(fan_in + fan_out))); lecun N(0, 1/fan_in)',
+    'initial weights: he N(0, 2/fan_in); xavier U(+-sqrt(6/(fan_in + fan_out))); lecun N(0, 1/fan_in); truncated-normal N(0, 0.01) within two standard deviations; a list has one a layer',
   );
 
 export const bias = z.number().min(-largest).max(largest).describe('initial value of every bias');
@@ -81,3 +81,13 @@ export const backPropagation = {
   initializer: initializer.default('xavier'),
   bias: bias.default(0),
 };
+
+/** A list of initialisers has one for each layer. */
+export function checkInitializer(
+  { initializer }: Readonly<Record<string, unknown>>,
+  { layers }: { readonly layers: readonly unknown[] },
+): { path: string[]; message: string }[] {
+  if (!Array.isArray(initializer) || initializer.length === layers.length) return [];
+  const message = `has ${initializer.length} values, but the network has ${layers.length} layer${layers.length === 1 ? '' : 's'}`;
+  return [{ path: ['initializer'], message }];
+}

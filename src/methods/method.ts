@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Split } from '../data/dataset.js';
 import type { ActivationName, LossName } from '../network/names.js';
 import type { Network, Parameters } from '../network/network.js';
+import type { LayerShape } from '../network/shape.js';
 import type { Random } from '../random.js';
 
 /**
@@ -79,7 +80,8 @@ export interface StepMetrics {
 
 /** What a method may know of the network before any tensor exists. */
 export interface NetworkShape {
-  /** Layer widths, input first: 784-300-10 is [784, 300, 10]. */
+  readonly layers: readonly LayerShape[];
+  /** Units of each layer, input first: 784-300-10 is [784, 300, 10]. */
   readonly widths: readonly number[];
   /** One per hidden layer. */
   readonly activations: readonly ActivationName[];
@@ -93,6 +95,12 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   readonly solver?: string;
   /** The entry that a config without `solver` means. */
   readonly isDefault?: boolean;
+  /** Networks that this entry trains, where entries of one name and solver share them out. */
+  readonly networks?: {
+    /** In the plural, for messages. */
+    readonly name: string;
+    readonly include: (network: NetworkShape) => boolean;
+  };
   readonly summary: string;
   /**
    * Every step takes all training images: the method needs `batchSize: full`, `init` returns a

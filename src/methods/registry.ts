@@ -1,14 +1,20 @@
 import type { z } from 'zod';
+import { hasConvolution } from '../network/shape.js';
 import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
 import { exactPresets, FenchelExactConfig } from './fenchel/exact/config.js';
-import { FenchelGramConfig, gramDefaults } from './fenchel/gram/config.js';
+import {
+  convolutionDefaults,
+  FenchelConvolutionConfig,
+  FenchelGramConfig,
+  gramDefaults,
+} from './fenchel/gram/config.js';
 import { checkHeld, checkHiddenLayer, checkPerLayer } from './fenchel/per-layer.js';
 import { length } from './fields.js';
 import { checkReluLeastSquares } from './full-batch/checks.js';
 import { LauConfig, lauPresets } from './lau-bcd/config.js';
 import { MacConfig } from './mac/config.js';
-import type { MethodDefinition } from './method.js';
+import type { MethodDefinition, NetworkShape } from './method.js';
 import { SgdConfig, sgdDefaults } from './sgd/config.js';
 import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
 
@@ -16,12 +22,23 @@ import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
 const define = <Schema extends z.ZodObject>(definition: MethodDefinition<Schema>) =>
   ({ ...definition, schema: definition.schema.extend(length) }) as unknown as MethodDefinition;
 
+const fullyConnected = {
+  name: 'fully connected networks',
+  include: ({ layers }: NetworkShape) => !hasConvolution(layers),
+};
+
+const convolutional = {
+  name: 'networks with convolutions',
+  include: ({ layers }: NetworkShape) => hasConvolution(layers),
+};
+
 /** Every training method. Adding one is one folder and one entry here. */
 export const methods: readonly MethodDefinition[] = [
   define({
     name: 'fenchel',
     solver: 'gram',
     isDefault: true,
+    networks: fullyConnected,
     summary: 'Fenchel lifted network, one proximal step per block in the running-Gram metric',
     schema: FenchelGramConfig,
     defaults: gramDefaults,
@@ -30,6 +47,16 @@ export const methods: readonly MethodDefinition[] = [
       ...checkPerLayer(config, ['stepSize', 'damping'], network.activations.length, 'hidden layer'),
     ],
     load: async () => (await import('./fenchel/gram/gram.js')).fenchelGram,
+  }),
+  define({
+    name: 'fenchel',
+    solver: 'gram',
+    isDefault: true,
+    networks: convolutional,
+    summary: 'Fenchel lifted network with convolutions: the same with steps of a normalised length',
+    schema: FenchelConvolutionConfig,
+    defaults: convolutionDefaults,
+    load: async () => (await import('./fenchel/gram/gram.js')).fenchelConvolution,
   }),
   define({
     name: 'fenchel',

@@ -10,22 +10,37 @@ const draws: Readonly<Record<InitializerName, Draw>> = {
   lecun: (random, inputs) => Math.sqrt(1 / inputs) * random.normal(),
   xavier: (random, inputs, outputs) =>
     Math.sqrt(6 / (inputs + outputs)) * (2 * random.uniform() - 1),
+  'truncated-normal': (random) => 0.1 * truncatedNormal(random),
 };
 
-/** Fresh parameters for every layer, in layer order; the caller disposes them. */
+/** A standard normal value, drawn again until it is within two standard deviations. */
+function truncatedNormal(random: Random): number {
+  for (;;) {
+    const value = random.normal();
+    if (Math.abs(value) <= 2) return value;
+  }
+}
+
+/**
+ * Fresh parameters for every layer, in layer order; the caller disposes them.
+ * @param initializer one for all layers, or a list with one a layer
+ */
 export function initializeParameters(
   network: Network,
-  { initializer, bias }: { readonly initializer: InitializerName; readonly bias: number },
+  {
+    initializer,
+    bias,
+  }: { readonly initializer: InitializerName | readonly InitializerName[]; readonly bias: number },
   random: Random,
 ): Parameters {
-  const draw = draws[initializer];
-  return network.widths.slice(1).map((outputs, l) => {
-    const inputs = network.widths[l];
-    const weights = new Float32Array(inputs * outputs);
-    for (let i = 0; i < weights.length; i++) weights[i] = draw(random, inputs, outputs);
+  return network.maps.map(({ weightShape, fanOut }, l) => {
+    const draw = draws[typeof initializer === 'string' ? initializer : initializer[l]];
+    const [patch, channels] = weightShape;
+    const weights = new Float32Array(patch * channels);
+    for (let i = 0; i < weights.length; i++) weights[i] = draw(random, patch, fanOut);
     return {
-      weights: tf.tensor2d(weights, [inputs, outputs]),
-      bias: tf.fill([outputs], bias) as tf.Tensor1D,
+      weights: tf.tensor2d(weights, [patch, channels]),
+      bias: tf.fill([channels], bias) as tf.Tensor1D,
     };
   });
 }

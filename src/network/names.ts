@@ -9,5 +9,5 @@ export type ActivationName = (typeof activationNames)[number];
 export const lossNames = ['cross-entropy', 'mse'] as const;
 export type LossName = (typeof lossNames)[number];
 
-export const initializerNames = ['he', 'xavier', 'lecun'] as const;
+export const initializerNames = ['he', 'xavier', 'lecun', 'truncated-normal'] as const;
 export type InitializerName = (typeof initializerNames)[number];

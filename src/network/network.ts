@@ -1,9 +1,15 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Activation } from './activations/activation.js';
 import { activations } from './activations/registry.js';
+import { buildMap } from './maps/build.js';
+import type { LinearMap } from './maps/linear-map.js';
 import type { ActivationName } from './names.js';
+import type { LayerShape } from './shape.js';
 
-/** Weights [inputs, outputs] and bias [outputs] of one dense layer. */
+/**
+ * Weights [patch, channels] and bias [channels] of one layer (maps/linear-map.ts): [inputs, outputs]
+ * and [outputs] where it is fully connected.
+ */
 export type LayerParameters = {
   readonly weights: tf.Tensor2D;
   readonly bias: tf.Tensor1D;
@@ -13,29 +19,24 @@ export type LayerParameters = {
 export type Parameters = readonly LayerParameters[];
 
 /**
- * A feed-forward network X_{l+1} = phi_l(X_l W_l + b_l), the last layer linear (its outputs are the
- * logits, or the regression values). Rows are data points.
+ * A feed-forward network X_{l+1} = phi_l(A_l(X_l; W_l) + b_l), the last layer linear (its outputs are
+ * the logits, or the regression values). Rows are data points.
  */
 export interface Network {
-  /** Widths, input first: 784-300-10 is [784, 300, 10]. */
-  readonly widths: readonly number[];
+  /** A_l of each layer. */
+  readonly maps: readonly LinearMap[];
   /** phi of each hidden layer: one fewer than there are layers. */
   readonly activations: readonly Activation[];
 }
 
 export function buildNetwork(shape: {
-  readonly widths: readonly number[];
+  readonly layers: readonly LayerShape[];
   readonly activations: readonly ActivationName[];
 }): Network {
   return {
-    widths: shape.widths,
+    maps: shape.layers.map(buildMap),
     activations: shape.activations.map((name) => activations[name]),
   };
-}
-
-/** U = X W + b, [m, outputs]. */
-export function affine(x: tf.Tensor2D, { weights, bias }: LayerParameters): tf.Tensor2D {
-  return tf.tidy(() => tf.add(tf.matMul(x, weights), bias));
 }
 
 /** What each layer saw and made of the rows of a batch. */
@@ -51,7 +52,7 @@ export function forwardLayers(network: Network, parameters: Parameters, x: tf.Te
   const inputs = [x];
   const preActivations: tf.Tensor2D[] = [];
   for (const [l, layer] of parameters.entries()) {
-    const u = affine(inputs[l], layer);
+    const u = network.maps[l].apply(inputs[l], layer);
     preActivations.push(u);
     if (l < network.activations.length) inputs.push(network.activations[l].phi(u));
   }
@@ -63,7 +64,7 @@ export function predict(network: Network, parameters: Parameters, x: tf.Tensor2D
   return tf.tidy(() => {
     let value = x;
     for (const [l, layer] of parameters.entries()) {
-      const u = affine(value, layer);
+      const u = network.maps[l].apply(value, layer);
       value = l < network.activations.length ? network.activations[l].phi(u) : u;
     }
     return value;

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Activation } from './activations/activation.js';
 import { losses } from './loss.js';
+import type { LinearMap } from './maps/linear-map.js';
 import type { LossName } from './names.js';
 import { penalty } from './penalty.js';
 
@@ -23,6 +24,17 @@ export function penaltyTerm(activation: Activation, s: tf.Tensor2D, v: tf.Tensor
     value: (u) => tf.tidy(() => tf.sum(penalty(activation, s, u))),
     gradient: (u) => tf.tidy(() => tf.sub(activation.phi(u), v)),
     curvature: activation.maxSlope,
+  };
+}
+
+/** The same function of the pre-activations of every output position, [m * positions, channels]. */
+export function byPosition(term: SmoothTerm, { outputs, positions }: LinearMap): SmoothTerm {
+  if (positions === 1) return term;
+  const whole = (u: tf.Tensor2D) => tf.reshape(u, [-1, outputs]) as tf.Tensor2D;
+  return {
+    value: (u) => tf.tidy(() => term.value(whole(u))),
+    gradient: (u) => tf.tidy(() => tf.reshape(term.gradient(whole(u)), u.shape)),
+    curvature: term.curvature,
   };
 }
 

@@ -2,7 +2,13 @@ import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FlnError } from '../errors.js';
 import { type Metrics, readMetrics } from './metrics-file.js';
-import { type RunEntry, type RunInfo, readOptional, readRunInfo } from './run-info.js';
+import {
+  type RecordedResult,
+  type RunEntry,
+  type RunInfo,
+  readOptional,
+  readRunInfo,
+} from './run-info.js';
 import type { RunStatus } from './run-summary.js';
 import { printable } from './text.js';
 
@@ -18,6 +24,10 @@ export interface Run {
   readonly error?: string;
   /** No rows where the run left no readable metrics.csv. */
   readonly metrics: Metrics;
+  /** Why metrics.csv gave no rows, where it did not. */
+  readonly unread?: 'absent' | 'damaged';
+  /** What run.json says the run ended with. */
+  readonly recorded?: RecordedResult;
 }
 
 /** Something that could not be used, in one complete sentence that names the file. */
@@ -90,8 +100,10 @@ export function loadRunDirectory(path: string): RunDirectory {
     for (const message of read?.warnings ?? []) problems.push({ path: folder!.file, message });
     const metrics = { ...(read?.metrics ?? noMetrics), method: label, seed };
     if (entry === undefined && read === undefined) continue;
-    const { error, status = 'COMPLETED' } = entry ?? {};
-    runs.push({ directory: path, experiment, label, seed, status, error, metrics });
+    const { error, status = 'COMPLETED', recorded } = entry ?? {};
+    const unread = folder === undefined ? 'absent' : read === undefined ? 'damaged' : undefined;
+    const id = { directory: path, experiment, label, seed };
+    runs.push({ ...id, status, error, metrics, unread, recorded });
   }
   return { path, info, config, runs: guessStatus(runs, entries), problems };
 }

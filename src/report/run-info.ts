@@ -7,8 +7,8 @@ import { printable } from './text.js';
 export interface RunInfo {
   readonly name?: string;
   readonly dataset?: string;
-  /** e.g. [784, 300, 10] */
-  readonly widths?: readonly number[];
+  /** e.g. `784-300-10` */
+  readonly layers?: string;
   readonly activations?: readonly string[];
   readonly backend?: string;
   readonly runs: readonly RunEntry[];
@@ -21,6 +21,16 @@ export interface RunEntry {
   readonly seed: number;
   readonly status: RunStatus;
   readonly error?: string;
+  /** What the run was recorded to end with: stays where its metrics.csv is left out. */
+  readonly recorded?: RecordedResult;
+}
+
+/** Accuracies are shares in [0, 1]. */
+export interface RecordedResult {
+  readonly batches?: number;
+  readonly finalTestAccuracy?: number;
+  readonly finalValidationAccuracy?: number;
+  readonly wallSeconds?: number;
 }
 
 /**
@@ -59,18 +69,33 @@ export function parseRunInfo(json: Record<string, unknown>): RunInfo {
   return {
     name: string(experiment.name),
     dataset: string(dataset) ?? string(object(dataset).name),
-    widths: list(network.widths).filter(isNumber),
+    // Records of earlier versions have the widths alone.
+    layers:
+      string(network.layers) ?? (list(network.widths).filter(isNumber).join('-') || undefined),
     activations: list(network.activations)
       .map(string)
       .filter((name) => name !== undefined),
     backend: string(backend.name),
     runs: list(json.runs).flatMap((entry) => {
-      const { label, seed, status, error } = object(entry);
+      const { label, seed, status, error, summary } = object(entry);
       const known = statuses.find((name) => name === status);
       if (typeof label !== 'string' || !isNumber(seed) || known === undefined) return [];
-      return [{ label: printable(label), seed, status: known, error: string(error) }];
+      const recorded = isObject(summary) ? recordedResult(summary) : undefined;
+      return [{ label: printable(label), seed, status: known, error: string(error), recorded }];
     }),
     json,
+  };
+}
+
+function recordedResult(summary: Record<string, unknown>): RecordedResult {
+  const share = (value: unknown) =>
+    isNumber(value) && value >= 0 && value <= 1 ? value : undefined;
+  const count = (value: unknown) => (isNumber(value) && value >= 0 ? value : undefined);
+  return {
+    batches: count(summary.batches),
+    finalTestAccuracy: share(summary.finalTestAccuracy),
+    finalValidationAccuracy: share(summary.finalValidationAccuracy),
+    wallSeconds: count(summary.wallSeconds),
   };
 }
 

@@ -14,8 +14,14 @@ export function estimate(values: readonly number[]): Estimate | undefined {
   if (n === 0) return undefined;
   const mean = average(values);
   if (n === 1) return { mean, n };
-  const variance = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (n - 1);
-  return { mean, halfWidth: tQuantile(n - 1) * Math.sqrt(variance / n), n };
+  return { mean, halfWidth: (tQuantile(n - 1) * standardDeviation(values)) / Math.sqrt(n), n };
+}
+
+/** Standard deviation of a sample, with n - 1 in the denominator: at least two values. */
+export function standardDeviation(values: readonly number[]): number {
+  const mean = average(values);
+  const squares = values.reduce((sum, x) => sum + (x - mean) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1));
 }
 
 export function average(values: readonly number[]): number {
@@ -30,22 +36,35 @@ export function median(values: ArrayLike<number>): number | undefined {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-const t975 = [
-  12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.306, 2.2622, 2.2281, 2.201, 2.1788,
-  2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.093, 2.086,
-];
-
 /**
- * 97.5 % quantile of Student's t: tabulated to 20 degrees of freedom, then the Cornish-Fisher
- * expansion around the normal quantile (Abramowitz and Stegun 26.7.5; error below 1e-5 there).
+ * Quantile of Student's t: the distribution function for whole degrees of freedom is a finite sum
+ * (Abramowitz and Stegun 26.7.3 and 26.7.4), inverted by bisection on the angle atan(t / sqrt(df)).
+ *
+ * @param degrees whole number, at least 1
+ * @param probability in [0.5, 1); 0.975 for the two-sided 95 % interval
  */
-export function tQuantile(degrees: number): number {
-  if (degrees <= t975.length) return t975[degrees - 1];
-  const z = 1.959963984540054;
-  return (
-    z +
-    (z ** 3 + z) / (4 * degrees) +
-    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * degrees ** 2) +
-    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * degrees ** 3)
-  );
+export function tQuantile(degrees: number, probability = 0.975): number {
+  const wanted = 2 * probability - 1;
+  let low = 0;
+  let high = Math.PI / 2;
+  for (let i = 0; i < 60; i++) {
+    const middle = (low + high) / 2;
+    if (centralProbability(middle, degrees) < wanted) low = middle;
+    else high = middle;
+  }
+  return Math.sqrt(degrees) * Math.tan((low + high) / 2);
+}
+
+/** P(|T| < sqrt(df) tan(angle)) */
+function centralProbability(angle: number, degrees: number): number {
+  const odd = degrees % 2 === 1;
+  const square = Math.cos(angle) ** 2;
+  let term = odd ? Math.cos(angle) : 1;
+  let sum = degrees === 1 ? 0 : term;
+  for (let k = odd ? 3 : 2; k < degrees; k += 2) {
+    term *= (square * (k - 1)) / k;
+    sum += term;
+  }
+  const share = Math.sin(angle) * sum;
+  return odd ? (2 / Math.PI) * (angle + share) : share;
 }

@@ -51,25 +51,33 @@ export function buildTable(methods: readonly MethodSummary[]): Table {
 
 /** The final table for a terminal: aligned plain text with a header and a note, no colours. */
 export function formatTable(methods: readonly MethodSummary[]): string {
-  const { head, rows } = buildTable(methods);
+  const note = methods.some(({ completed }) => completed > 1) ? [tableNote] : [];
+  return [...alignTable(buildTable(methods)), ...note].join('\n');
+}
+
+/**
+ * Lines of a table with a rule below its head; numbers to the right.
+ * @param left how many columns, from the first, hold words and are aligned to the left
+ */
+export function alignTable({ head, rows }: Table, left = 1): string[] {
   const lines = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
   const aligned = lines.map((line) =>
     line
-      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
+      .map((cell, i) => (i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
       .join('  ')
       .trimEnd(),
   );
   const rule = widths.map((width) => '-'.repeat(width)).join('  ');
-  const note = methods.some(({ completed }) => completed > 1) ? [tableNote] : [];
-  return [aligned[0], rule, ...aligned.slice(1), ...note].join('\n');
+  return [aligned[0], rule, ...aligned.slice(1)];
 }
 
 export const tableNote = 'accuracy: mean ± 95 % interval over seeds; times: training alone, means';
 
-const missing = '–';
+export const missing = '–';
 
-function accuracy(value: Estimate | undefined): string {
+/** Mean ± 95 % interval, in per cent. */
+export function accuracy(value: Estimate | undefined): string {
   if (value === undefined) return missing;
   const spread = value.halfWidth === undefined ? '' : ` ± ${percent(value.halfWidth)}`;
   return `${percent(value.mean)}${spread} %`;

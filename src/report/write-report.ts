@@ -109,9 +109,8 @@ function describeRuns(directories: readonly RunDirectory[]): string {
   return [
     shared(({ info }) => info?.dataset),
     shared(({ info }) => {
-      if (info?.widths === undefined || info.widths.length === 0) return undefined;
-      const activations = [...new Set(info.activations)];
-      return [info.widths.join('-'), ...activations].join(', ');
+      if (info?.layers === undefined) return undefined;
+      return [info.layers, ...new Set(info.activations)].join(', ');
     }),
     shared(({ info }) => info?.backend && `${info.backend} backend`),
     seeds > 1 ? `mean and range of ${count(seeds, 'seed')}` : count(seeds, 'seed'),

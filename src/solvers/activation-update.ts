@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Activation } from '../network/activations/activation.js';
-import { affine, type LayerParameters } from '../network/network.js';
+import type { LinearMap } from '../network/maps/linear-map.js';
+import type { LayerParameters } from '../network/network.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
 import type { SolverOptions, SolverReport } from './solver.js';
 import { squaredNormBound } from './spectral-norm.js';
@@ -8,7 +9,7 @@ import { squaredNormBound } from './spectral-norm.js';
 /**
  * The X-update of one layer (eq. 14; eq. 15-16 for the last hidden layer), all rows at once:
  *
- *     min_Z  sum B(Z, U) + weight g(Z W + b)  =  F(Z) - U Z + h(Z) + const
+ *     min_Z  sum B(Z, U) + weight g(A(Z; W) + b)  =  F(Z) - U Z + h(Z) + const
  *
  * with g the term of the layer above: its penalty B(X_next, .), or the loss.
  */
@@ -17,7 +18,8 @@ export interface ActivationProblem {
   readonly activation: Activation;
   /** U [m, p]: pre-activations predicted by the layer below. */
   readonly predicted: tf.Tensor2D;
-  /** W [p, n] and b [n] of the layer above. */
+  /** A, W and b of the layer above. */
+  readonly map: LinearMap;
   readonly layer: LayerParameters;
   readonly above: SmoothTerm;
   /** Weight of the term above, relative to this layer's penalty. */
@@ -45,8 +47,9 @@ export async function updateActivations(
   problem: ActivationProblem,
   options: SolverOptions,
 ): Promise<ActivationUpdate> {
-  const { activation, predicted, layer, above, weight } = problem;
-  const smoothness = weight * above.curvature * (await squaredNormBound(layer.weights));
+  const { activation, predicted, map, layer, above, weight } = problem;
+  const norm = map.overlap * (await squaredNormBound(layer.weights));
+  const smoothness = weight * above.curvature * norm;
   const method = activation.proximal
     ? accelerated(problem, smoothness)
     : mirror(problem, smoothness);
@@ -81,10 +84,10 @@ function evaluate(problem: ActivationProblem, z: tf.Tensor2D) {
   });
 }
 
-/** h'(Z) = weight g'(Z W + b) W^T */
-function slope({ layer, above, weight }: ActivationProblem, z: tf.Tensor2D): tf.Tensor2D {
-  const outer = tf.mul(above.gradient(affine(z, layer)), weight);
-  return tf.matMul(outer as tf.Tensor2D, layer.weights, false, true);
+/** h'(Z) = weight A^T(g'(A(Z; W) + b); W) */
+function slope({ map, layer, above, weight }: ActivationProblem, z: tf.Tensor2D): tf.Tensor2D {
+  const outer = tf.mul(above.gradient(map.apply(z, layer)), weight);
+  return map.adjoint(outer as tf.Tensor2D, layer.weights);
 }
 
 function relativeDistance(a: tf.Tensor2D, b: tf.Tensor2D): tf.Scalar {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { affine, type LayerParameters } from '../network/network.js';
+import type { LayerParameters } from '../network/network.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
 import { type Coefficients, majorizer, type Ridge } from './majorizer.js';
 import type { SolverOptions, SolverReport } from './solver.js';
@@ -9,7 +9,8 @@ import type { SolverOptions, SolverReport } from './solver.js';
  *
  *     min_{W, b}  g([X, 1] P) + ridge_W/2 ||W - W_c||^2 + ridge_b/2 ||b - b_c||^2,   P = [W; b]
  *
- * with g the layer's penalty B(X_next, .), or the loss.
+ * with g the layer's penalty B(X_next, .), or the loss. In a convolution X is the matrix of patches,
+ * and a row is an output position.
  */
 export interface WeightProblem {
   /** X [m, p] */
@@ -47,7 +48,9 @@ export async function updateWeights(
   const atCenter = start === center;
   const ridge = scaled(problem.ridge, 1 / term.curvature);
   const solver = await majorizer(inputs, center.bias.shape[0], ridge, atCenter);
-  const fixed = affine(inputs, center);
+  const fixed = tf.tidy(
+    () => tf.add(tf.matMul(inputs, center.weights), center.bias) as tf.Tensor2D,
+  );
 
   let previous = tf.tidy(() =>
     solver.coefficients(atCenter ? undefined : difference(start, center)),

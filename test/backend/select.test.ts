@@ -5,25 +5,42 @@ import { startBackend } from '../../src/backend/select.js';
 import { activate } from '../../src/backend/start.js';
 import { EnvironmentError, UsageError } from '../../src/errors.js';
 
+const native = await startBackend('tensorflow').then(
+  () => true,
+  () => false,
+);
+
 describe('starting a backend', () => {
-  it('starts each one by name and reports what it is', async () => {
-    for (const name of Object.keys(backends)) {
+  it.for(Object.keys(backends))(
+    'starts %s by name and reports what it is',
+    async (name, { skip }) => {
+      skip(name === 'tensorflow' && !native, 'the native binding is not installed');
       const report = await startBackend(name);
       expect(report.name).toBe(name);
       expect(report.version).toMatch(/^\d+\.\d+\.\d+/);
       expect(getBackend()).toBe(name);
-    }
-  });
+    },
+  );
 
   it('auto takes the fastest that loads', async () => {
     await setBackend('cpu');
-    expect((await startBackend('auto')).name).toBe('wasm');
+    expect((await startBackend('auto')).name).toBe(native ? 'tensorflow' : 'wasm');
+  });
+
+  it('says what is missing where the native binding is not installed, and what to do', async ({
+    skip,
+  }) => {
+    skip(native, 'the native binding is installed');
+    await expect(startBackend('tensorflow')).rejects.toThrow(EnvironmentError);
+    await expect(startBackend('tensorflow')).rejects.toThrow(
+      '@tensorflow/tfjs-node is not installed',
+    );
   });
 
   it('refuses a name that is none, and says which there are', async () => {
     await expect(startBackend('gpu')).rejects.toThrow(UsageError);
     await expect(startBackend('gpu')).rejects.toThrow(
-      'there is no backend "gpu"; the backends are auto, wasm, cpu',
+      'there is no backend "gpu"; the backends are auto, tensorflow, wasm, cpu',
     );
   });
 

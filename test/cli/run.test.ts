@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tinyConfig } from '../experiment/tiny.js';
@@ -105,6 +105,11 @@ describe('fln run', () => {
     const offline = await fln([...absent, '--offline'], { cwd });
     expect(offline.code).toBe(5);
     expect(offline.stderr).toMatch(/^mnist is not on this machine .*--data-dir DIR/);
+    writeFileSync(join(cwd, 'test_batch.bin'), '');
+    const part = ['run', 'tiny.yaml', 'dataset.name=cifar10', '--dry-run', '--data-dir', cwd];
+    const refused = await fln(part, { cwd });
+    expect(refused.code).toBe(5);
+    expect(refused.stderr).toContain('holds some files of the set and lacks data_batch_1.bin');
   });
 
   it('prints the resolved config with --print-config', async () => {

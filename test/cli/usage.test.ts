@@ -22,7 +22,7 @@ const table: [args: string[], message: string][] = [
   ],
   [
     ['run', 'tiny.yaml', '--backend', 'wasn'],
-    '--backend: there is no backend "wasn"; choose one of auto, wasm, cpu',
+    '--backend: there is no backend "wasn"; choose one of auto, tensorflow, wasm, cpu',
   ],
   [
     ['run', 'tiny.yaml', '--seeds', '1,x'],
@@ -43,6 +43,18 @@ const table: [args: string[], message: string][] = [
     '--progress is given 2 times. See fln run --help',
   ],
   [['plot'], 'plot needs a run directory, as in: fln plot results/quickstart. See fln plot --help'],
+  [
+    ['compare'],
+    'compare needs a run directory, as in: fln compare results/quickstart. See fln compare --help',
+  ],
+  [
+    ['compare', 'a', '--json', '--csv'],
+    '--json and --csv are given together: choose one. See fln compare --help',
+  ],
+  [
+    ['verify'],
+    'verify needs a run directory or a config, as in: fln verify configs/mnist-mlp.yaml. See fln verify --help',
+  ],
   [['plot', 'a', '--title', 'b', '--title', 'c'], '--title is given 2 times. See fln plot --help'],
   [['plot', 'a', 'b', '--out', 'c', '--out', 'd'], '--out is given 2 times. See fln plot --help'],
   [['run', 'tiny.yaml', '--out', 'a', '--out', 'b'], '--out is given 2 times. See fln run --help'],
@@ -68,7 +80,7 @@ describe('fln', () => {
     const cwd = workplace(tinyConfig);
     const help = await fln(['--help'], { cwd });
     expect(help).toMatchObject({ code: 0, stderr: '' });
-    for (const command of ['run', 'plot', 'data', 'schema']) {
+    for (const command of ['run', 'plot', 'compare', 'verify', 'data', 'schema']) {
       expect(help.stdout).toContain(`fln ${command}`);
     }
     const { version } = JSON.parse(

@@ -3,6 +3,7 @@ import { printConfig, resolvedYaml } from '../../src/config/print.js';
 import type { NetworkShape } from '../../src/methods/method.js';
 import { methods } from '../../src/methods/registry.js';
 import { activationNames } from '../../src/network/names.js';
+import { denseLayers } from '../../src/network/shape.js';
 import { experimentText, parse } from './helpers.js';
 
 const everyMethod = experimentText({
@@ -51,6 +52,7 @@ describe('the value of a method field', () => {
 describe('every method of the registry', () => {
   const shapes = activationNames.map(
     (activation): NetworkShape => ({
+      layers: denseLayers([784, 30, 10]),
       widths: [784, 30, 10],
       activations: [activation],
       loss: 'cross-entropy',

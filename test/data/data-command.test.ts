@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import yargs from 'yargs';
 import { dataCommand } from '../../src/cli/commands/data.js';
@@ -51,6 +53,8 @@ describe('without data on the machine', () => {
     const sets = JSON.parse((await fln('list', '--json')).stdout);
     expect(sets.map(({ name, state }: { name: string; state: string }) => [name, state])).toEqual([
       ['mnist', 'absent'],
+      ['fashion-mnist', 'absent'],
+      ['cifar10', 'absent'],
       ['synthetic-digits', 'generated'],
     ]);
   });
@@ -60,6 +64,32 @@ describe('without data on the machine', () => {
     const states = JSON.parse(stdout).mnist.map(({ state }: { state: string }) => state);
     expect(states).toEqual(['absent', 'absent', 'absent', 'absent']);
     expect(error).toBeInstanceOf(DataError);
+  });
+
+  it('check of all sets is content with sets that are elsewhere, not with part of one', async () => {
+    const all = await fln('check');
+    expect(all.error).toBeUndefined();
+    expect(all.stdout.match(/ absent$/gm)).toHaveLength(9);
+    await mkdir(join(cacheDir, 'cifar10'));
+    await writeFile(join(cacheDir, 'cifar10', 'data_batch_1.bin'), '');
+    vi.stubEnv('FLN_DATA_DIR', cacheDir);
+    const { stdout, error } = await fln('check');
+    expect(stdout).toMatch(/ {2}data_batch_1\.bin {2}damaged {2}\S+cifar10.data_batch_1\.bin$/m);
+    expect(error).toBeInstanceOf(DataError);
+    expect((error as Error).message).toContain('data_batch_1.bin is empty');
+    expect((error as Error).message).toContain('test_batch.bin is not on this machine');
+    expect((error as Error).message).not.toContain('idx');
+    const { stdout: list } = await fln('list', 'cifar10');
+    expect(list).toContain('no published SHA-256; the format is checked');
+    expect(list).toContain('cifar10 holds some files of the set and lacks data_batch_2.bin');
+  });
+
+  it('fetch of CIFAR-10 asks for its archive', async () => {
+    const mirror = await startMirror((_, response) => response.writeHead(404).end());
+    vi.stubEnv('FLN_CIFAR10_MIRRORS', mirror.url);
+    const { error } = await fln('fetch', 'cifar10');
+    await mirror.close();
+    expect((error as Error).message).toContain(`${mirror.url}cifar-10-binary.tar.gz: HTTP 404`);
   });
 
   it('check and fetch have nothing to do for a generated data set', async () => {
@@ -92,7 +122,7 @@ describe('without data on the machine', () => {
 
 describe('with the real MNIST', () => {
   it.skipIf(!process.env.FLN_DATA_DIR)('check finds every file intact', async () => {
-    const { stdout, error } = await fln('check');
+    const { stdout, error } = await fln('check', 'mnist');
     expect(error).toBeUndefined();
     expect(stdout.match(/ ok /g)).toHaveLength(4);
   });

@@ -51,6 +51,7 @@ export function tinyDataset(
     classes: 10,
     trainSize: 12,
     testSize: 6,
+    folders: ['tiny', '.'],
     mirrors: [],
     mirrorsVariable,
     files: {

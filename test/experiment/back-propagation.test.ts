@@ -8,6 +8,7 @@ import { SgdConfig } from '../../src/methods/sgd/config.js';
 import { sgd } from '../../src/methods/sgd/sgd.js';
 import { WeightAverage } from '../../src/methods/weight-average.js';
 import { buildNetwork, type Parameters } from '../../src/network/network.js';
+import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 
 beforeAll(() => startBackend('wasm'));
@@ -18,7 +19,7 @@ const widths = [4, 5, 3];
 function context<Config>(config: Config, totalBatches = 10): MethodContext<Config> {
   return {
     config,
-    network: buildNetwork({ widths, activations: ['tanh'] }),
+    network: buildNetwork({ layers: denseLayers(widths), activations: ['tanh'] }),
     loss: 'cross-entropy',
     train: {
       split: { images: new Uint8Array(), labels: new Uint8Array(), count: 0 },

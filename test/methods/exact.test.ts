@@ -6,38 +6,56 @@ import { updateActivationBlock, updateWeightBlock } from '../../src/methods/fenc
 import { type Blocks, LiftedObjective } from '../../src/methods/fenchel/exact/objective.js';
 import { initializeParameters } from '../../src/network/initialize.js';
 import { activationNames, lossNames } from '../../src/network/names.js';
-import { affine, buildNetwork } from '../../src/network/network.js';
+import { buildNetwork } from '../../src/network/network.js';
+import { denseLayers, type LayerShape, unitsIn } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 import { scalarActivations } from '../reference/activations.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';
 
-const widths = [14, 9, 7, 4];
+const networks: Record<string, LayerShape[]> = {
+  'fully connected': denseLayers([14, 9, 7, 4]),
+  // Images of 5 x 5 pixels; the convolution sees them padded, the layer above averages them.
+  convolutions: [
+    {
+      input: [5, 5, 1],
+      output: [4, 4, 2],
+      pool: 1,
+      window: { kernel: 4, stride: 1, padding: 1 },
+    },
+    { input: [4, 4, 2], output: [1, 1, 7], pool: 2 },
+    { input: [1, 1, 7], output: [1, 1, 4], pool: 1 },
+  ],
+};
 /** More rows than any width, and fewer than the input's. */
 const batchSizes = [25, 11];
 
-function setUp(activation: (typeof activationNames)[number], rows: number) {
+function setUp(layers: LayerShape[], activation: (typeof activationNames)[number], rows: number) {
   const random = new Random(2, `${activation}/${rows}`);
-  const network = buildNetwork({ widths, activations: [activation, activation] });
+  const network = buildNetwork({
+    layers,
+    activations: [activation, activation],
+  });
   const parameters = initializeParameters(network, { initializer: 'xavier', bias: 0.1 }, random);
-  const inputs = [matrix(normal(random, rows, widths[0]))];
+  const inputs = [matrix(normal(random, rows, unitsIn(layers[0].input)))];
   const preimages: (tf.Tensor2D | undefined)[] = [undefined];
   for (const [l, { phi }] of network.activations.entries()) {
-    preimages.push(affine(inputs[l], parameters[l]));
+    preimages.push(network.maps[l].apply(inputs[l], parameters[l]));
     inputs.push(phi(preimages[l + 1]!));
   }
   const blocks: Blocks = { inputs, preimages, parameters };
-  return { network, parameters, blocks, y: matrix(targets(random, rows, widths[3])) };
+  return { network, parameters, blocks, y: matrix(targets(random, rows, 4)) };
 }
 
 describe('block-coordinate descent on one lifted objective', () => {
   beforeAll(() => startBackend('wasm'));
 
-  for (const activation of activationNames) {
-    for (const loss of lossNames) {
-      for (const rows of batchSizes) {
-        for (const reduction of ['sum', 'mean']) {
-          it(`never rises: ${activation}, ${loss}, ${rows} rows, ${reduction}`, async () => {
-            const { network, parameters, blocks, y } = setUp(activation, rows);
+  for (const [kind, layers] of Object.entries(networks)) {
+    for (const activation of activationNames) {
+      for (const loss of lossNames) {
+        for (const rows of batchSizes) {
+          const reduction = rows === batchSizes[0] ? 'sum' : 'mean';
+          it(`never rises: ${kind}, ${activation}, ${loss}, ${rows} rows, ${reduction}`, async () => {
+            const { network, parameters, blocks, y } = setUp(layers, activation, rows);
             const config = FenchelExactConfig.parse({
               name: 'fenchel',
               solver: 'exact',
@@ -57,7 +75,7 @@ describe('block-coordinate descent on one lifted objective', () => {
                 const { residual } = await updateActivationBlock(
                   objective,
                   blocks,
-                  network.activations[l - 1],
+                  network,
                   l,
                   config,
                 );
@@ -68,6 +86,7 @@ describe('block-coordinate descent on one lifted objective', () => {
                 const { residual } = await updateWeightBlock(
                   objective,
                   blocks,
+                  network,
                   parameters,
                   l,
                   config,
@@ -87,7 +106,7 @@ describe('block-coordinate descent on one lifted objective', () => {
   }
 
   it('is the sum of its parts, as a float64 evaluation of eq. 13 has it', async () => {
-    const { network, parameters, blocks, y } = setUp('sigmoid', 11);
+    const { network, parameters, blocks, y } = setUp(networks['fully connected'], 'sigmoid', 11);
     const config = FenchelExactConfig.parse({
       name: 'fenchel',
       solver: 'exact',
@@ -113,7 +132,9 @@ describe('block-coordinate descent on one lifted objective', () => {
     const { penaltyAt } = scalarActivations.sigmoid;
     let expected = 0;
     for (let l = 0; l < 3; l++) {
-      const u = (await affine(blocks.inputs[l], blocks.parameters[l]).array()).flat();
+      const u = (
+        await network.maps[l].apply(blocks.inputs[l], blocks.parameters[l]).array()
+      ).flat();
       if (l === 2) {
         const targetValues = (await y.array()).flat();
         for (const [i, ui] of u.entries()) expected += (ui - targetValues[i]) ** 2 / 11;

@@ -14,6 +14,7 @@ import {
   lossNames,
 } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
+import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 import { factor } from '../../src/solvers/cholesky.js';
 import { orthonormaliseRows } from '../../src/solvers/orthonormalise.js';
@@ -21,7 +22,7 @@ import { scalarActivations } from '../reference/activations.js';
 import { dot, type Matrix, map, multiply, sumAll, transpose, zip } from '../reference/matrix.js';
 import { softmax } from '../reference/terms.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';
-import { batchAt, type Setting, startTrainer } from './training.js';
+import { batchAt, dense, type Setting, startTrainer } from './training.js';
 
 const difference = async (a: tf.Tensor, b: tf.Tensor) => {
   const [relative] = await tf.div(tf.norm(tf.sub(a, b)), tf.norm(b)).data();
@@ -135,7 +136,7 @@ describe('one gram step', () => {
         const trainer = await fenchelGram.init({
           config,
           network: buildNetwork({
-            widths: [12, 8, 6, 4],
+            layers: denseLayers([12, 8, 6, 4]),
             activations: [activation, activation],
           }),
           loss,
@@ -169,7 +170,7 @@ describe('one gram step', () => {
 
   it('never aims beyond its trust region', async () => {
     const setting: Setting = {
-      hidden: [8],
+      layers: dense(8),
       activation: 'relu',
       loss: 'cross-entropy',
       batchSize: 40,

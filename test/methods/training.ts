@@ -5,11 +5,13 @@ import type {
   Batch,
   Method,
   MethodDefinition,
+  NetworkShape,
   StepMetrics,
   Trainer,
 } from '../../src/methods/method.js';
 import type { ActivationName, LossName } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
+import { denseLayers, type LayerShape, widthsOf } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 
 const data = await loadDataset({
@@ -20,7 +22,7 @@ const data = await loadDataset({
 });
 
 export interface Setting {
-  readonly hidden: readonly number[];
+  readonly layers: readonly LayerShape[];
   readonly activation: ActivationName;
   readonly loss: LossName;
   readonly batchSize: number;
@@ -30,18 +32,41 @@ export interface Setting {
 const rows = (indices: ArrayLike<number>) =>
   tf.tensor2d(gatherRows(data.train, indices, data.levels), [indices.length, 784]);
 
+/** Fully connected layers from the images to the classes, with these hidden widths. */
+export const dense = (...hidden: number[]): LayerShape[] => denseLayers([784, ...hidden, 10]);
+
+/** A small LeNet: a padded convolution, a convolution after pooling, and dense layers after pooling. */
+export const convolutional: readonly LayerShape[] = [
+  {
+    input: [28, 28, 1],
+    output: [14, 14, 3],
+    pool: 1,
+    window: { kernel: 5, stride: 2, padding: 2 },
+  },
+  {
+    input: [14, 14, 3],
+    output: [5, 5, 6],
+    pool: 2,
+    window: { kernel: 3, stride: 1, padding: 0 },
+  },
+  { input: [5, 5, 6], output: [1, 1, 12], pool: 2 },
+  { input: [1, 1, 12], output: [1, 1, 10], pool: 1 },
+];
+
+/** What a method is told of the network of a setting. */
+export function shapeOf({ layers, activation, loss }: Setting): NetworkShape {
+  const activations = layers.slice(1).map(() => activation);
+  return { layers, widths: widthsOf(layers), activations, loss };
+}
+
 /** A method's config with every default, as the config loader would fill it in. */
 export function defaultConfig(
   definition: MethodDefinition,
-  { hidden, activation, loss }: Setting,
+  setting: Setting,
   fields: Readonly<Record<string, unknown>> = {},
 ): Record<string, unknown> {
   const { name, solver } = definition;
-  const shape = {
-    widths: [784, ...hidden, 10],
-    activations: hidden.map(() => activation),
-    loss,
-  };
+  const shape = shapeOf(setting);
   const identity = solver ? { name, solver } : { name };
   return definition.schema.parse({ ...definition.defaults?.(shape), ...identity, ...fields });
 }
@@ -49,14 +74,12 @@ export function defaultConfig(
 export async function startTrainer<Config>(
   method: Method<Config>,
   config: Config,
-  { hidden, activation, loss, batchSize, steps }: Setting,
+  setting: Setting,
 ): Promise<Trainer> {
+  const { loss, batchSize, steps } = setting;
   return method.init({
     config,
-    network: buildNetwork({
-      widths: [784, ...hidden, 10],
-      activations: hidden.map(() => activation),
-    }),
+    network: buildNetwork(shapeOf(setting)),
     loss,
     train: { split: data.train, rows },
     batchSize,

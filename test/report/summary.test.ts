@@ -44,6 +44,17 @@ describe('statistics', () => {
     expect(tQuantile(degrees)).toBeCloseTo(value, 4);
   });
 
+  it.each([
+    [1, 0.95, 6.313752],
+    [2, 0.95, 2.919986],
+    [4, 0.95, 2.131847],
+    [9, 0.95, 1.833113],
+    [5, 0.995, 4.032143],
+    [3, 0.5, 0],
+  ])('t quantile with %i degrees of freedom at %d', (degrees, probability, value) => {
+    expect(tQuantile(degrees, probability)).toBeCloseTo(value, 6);
+  });
+
   it('gives the interval of a sample known by hand, and none for one value', () => {
     const { mean, halfWidth, n } = estimate([1, 2, 3])!;
     expect([mean, n]).toEqual([2, 3]);

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startBackend } from '../../src/backend/select.js';
 import { activations } from '../../src/network/activations/registry.js';
+import { denseMap } from '../../src/network/maps/dense.js';
 import { activationNames, type LossName } from '../../src/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/network/smooth-term.js';
 import { Random } from '../../src/random.js';
@@ -41,6 +42,7 @@ describe('X-updates', () => {
           {
             activation: activations[name],
             predicted: matrix(previous),
+            map: denseMap(weights.length, bias.length),
             layer: { weights: matrix(weights), bias: vector(bias) },
             above: penaltyTerm(activations[above], matrix(s), matrix(next)),
             weight: 1.5 / 0.8,
@@ -76,6 +78,7 @@ describe('X-updates', () => {
             {
               activation: activations[name],
               predicted: matrix(previous),
+              map: denseMap(weights.length, bias.length),
               layer: { weights: matrix(weights), bias: vector(bias) },
               above: lossTerm(loss, matrix(y)),
               weight: lossWeight / 2,
@@ -94,6 +97,7 @@ describe('X-updates', () => {
     const problem = {
       activation: activations.relu,
       predicted: matrix(normal(random, 9, 6)),
+      map: denseMap(6, 3),
       layer: { weights: matrix(normal(random, 6, 3)), bias: vector([0, 0, 0]) },
       above: lossTerm('mse', matrix(targets(random, 9, 3))),
       weight: 5,
@@ -115,6 +119,7 @@ describe('X-updates', () => {
       {
         activation: activations.relu,
         predicted,
+        map: denseMap(4, 3),
         layer,
         above: penaltyTerm(activations.relu, s, activations.relu.phi(s)),
         weight: 1,

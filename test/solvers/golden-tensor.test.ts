@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startBackend } from '../../src/backend/select.js';
 import { activations } from '../../src/network/activations/registry.js';
+import { denseMap } from '../../src/network/maps/dense.js';
 import { lossTerm, penaltyTerm, type SmoothTerm } from '../../src/network/smooth-term.js';
 import { updateActivations } from '../../src/solvers/activation-update.js';
 import { updateWeights } from '../../src/solvers/weight-update.js';
@@ -39,6 +40,7 @@ async function solveX(input: Values, above: SmoothTerm, weight: number): Promise
     {
       activation: activations.relu,
       predicted: rows(input, 'U_prev'),
+      map: denseMap(toMatrix(input.W).length, toMatrix(input.b)[0].length),
       layer: { weights: rows(input, 'W'), bias: vector(toMatrix(input.b)[0]) },
       above,
       weight,

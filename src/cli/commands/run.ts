@@ -18,7 +18,7 @@ const options = {
   },
   backend: {
     type: 'string',
-    describe: 'auto, wasm or cpu; replaces the one in the config',
+    describe: 'auto, tensorflow, wasm or cpu; replaces the one in the config',
     coerce: once('backend'),
   },
   only: { type: 'string', describe: 'train these methods only: LABEL,...', coerce: listOf('only') },

@@ -34,6 +34,7 @@ export async function checkExperiment(
 ): Promise<ExperimentCheck> {
   const plan = planExperiment(experiment, options);
   const data = await locateDataset(experiment.dataset.name, options);
+  if (data.problem) throw new DataError(data.problem);
   const missing = data.files.filter(({ path }) => path === undefined);
   if (missing.length > 0 && options.offline) {
     throw new DataError(
@@ -55,7 +56,7 @@ export async function checkExperiment(
     dataset: {
       name: data.name,
       state: data.state,
-      downloadBytes: missing.reduce((sum, { downloadBytes }) => sum + downloadBytes, 0),
+      downloadBytes: missing.reduce((sum, { downloadBytes = 0 }) => sum + downloadBytes, 0),
     },
     train: runs.filter(({ done }) => !done).map(({ id, batches }) => ({ ...id, batches })),
     keep: runs.filter(({ done }) => done).map(({ id }) => id),

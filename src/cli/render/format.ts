@@ -34,3 +34,9 @@ export function shortPath(path: string): string {
 export function plural(count: number, noun: string): string {
   return `${grouped(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
+
+/** A difference of shares in percentage points, with its sign: `+0.92`. */
+export function points(difference: number, digits = 2): string {
+  const text = (100 * difference).toFixed(digits);
+  return difference >= 0 || Number(text) === 0 ? `+${text.replace('-', '')}` : text;
+}

@@ -12,6 +12,7 @@ export const mnist = idxDataset({
   classes: 10,
   trainSize: 60_000,
   testSize: 10_000,
+  folders: ['mnist', '.'],
   mirrors: [
     'https://storage.googleapis.com/cvdf-datasets/mnist/',
     'https://ossci-datasets.s3.amazonaws.com/mnist/',

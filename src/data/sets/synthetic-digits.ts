@@ -11,7 +11,7 @@ export const syntheticDigits: DatasetDefinition = {
   classes: 10,
   trainSize: 10_000,
   testSize: 2_000,
-  files: [],
+  folders: [],
   mirrors: [],
   load: async (rows) => {
     const train = syntheticSplit('train', rows.train);

@@ -1,18 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../network/initialize.js';
-import {
-  affine,
-  disposeParameters,
-  type LayerParameters,
-  type Parameters,
-} from '../../network/network.js';
+import { disposeParameters, type LayerParameters, type Parameters } from '../../network/network.js';
 import { nonNegativeActivations } from '../../solvers/nonnegative-activations.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { affineRows, mapChunks, sumScalars, updateChunks } from '../full-batch/products.js';
-import { fitLayer, layerEquations, type RidgeOptions } from '../full-batch/ridge-layer.js';
+import { fitLayer, prepareTraining, type RidgeOptions } from '../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
-import { squaredDistance } from '../full-batch/terms.js';
-import { TrainingSet } from '../full-batch/training-set.js';
+import { affine, squaredDistance } from '../full-batch/terms.js';
+import type { TrainingSet } from '../full-batch/training-set.js';
 import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
 import type { AskariConfig } from './config.js';
 
@@ -28,11 +23,13 @@ import type { AskariConfig } from './config.js';
  */
 export const askariBcd: Method<AskariConfig> = {
   async init(context) {
-    const { network, config, random, train } = context;
-    const set = TrainingSet.of(train, network.widths[2]);
+    const { network, config, random } = context;
+    const { set, equations } = await prepareTraining(
+      context,
+      ridgeOptions(config.rho / config.lambda),
+    );
     const [first, second] = initializeParameters(network, config, random);
-    const input = await layerEquations(set.x, ridgeOptions(config.rho / config.lambda));
-    return new AskariTrainer(context, set, input, [first, second]);
+    return new AskariTrainer(context, set, equations, [first, second]);
   },
 };
 

@@ -1,3 +1,4 @@
+import { hasConvolution } from '../../network/shape.js';
 import type { NetworkShape } from '../method.js';
 
 /**
@@ -7,13 +8,16 @@ import type { NetworkShape } from '../method.js';
  * @param depth `one` for a method that is defined for a single hidden layer
  */
 export function checkReluLeastSquares(
-  { activations, loss }: NetworkShape,
+  { layers, activations, loss }: NetworkShape,
   depth: 'one' | 'any',
 ): { path: string[]; message: string }[] {
   const findings: { path: string[]; message: string }[] = [];
   const refuse = (message: string) => findings.push({ path: ['name'], message });
   if (loss !== 'mse') {
     refuse(`its sub-problems are least squares: needs loss: mse, and the loss is ${loss}`);
+  }
+  if (hasConvolution(layers)) {
+    refuse('is defined for fully connected layers, and the network has convolutions or pooling');
   }
   if (activations.length === 0) {
     refuse('needs a hidden layer, and the network has none; add one, or train it with sgd or adam');

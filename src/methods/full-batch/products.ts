@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { affine, type LayerParameters } from '../../network/network.js';
+import type { LayerParameters } from '../../network/network.js';
+import { affine } from './terms.js';
 
 /**
  * Products over all training rows of matrices that are kept as chunks of rows. A sum over chunks is

@@ -2,7 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../../network/network.js';
 import { splitBias } from '../../network/stacked.js';
 import { NormalEquations } from '../../solvers/normal-equations.js';
+import type { MethodContext } from '../method.js';
 import { crossProduct, gram, type Rows, sumChunks } from './products.js';
+import { TrainingSet } from './training-set.js';
 
 /** How a layer is fitted by least squares. */
 export interface RidgeOptions {
@@ -44,6 +46,23 @@ export async function fitLayer(
   tf.dispose([right, solution]);
   if (system !== equations) system.dispose();
   return { layer, residual };
+}
+
+/**
+ * The training set, and the normal equations of the layer that sees it: what every iteration needs.
+ * @throws NotPositiveDefiniteError as `fitLayer`
+ */
+export async function prepareTraining(
+  { train, network }: Pick<MethodContext<unknown>, 'train' | 'network'>,
+  options: RidgeOptions,
+): Promise<{ set: TrainingSet; equations: NormalEquations }> {
+  const set = TrainingSet.of(train, network.maps[network.maps.length - 1].outputs);
+  try {
+    return { set, equations: await layerEquations(set.x, options) };
+  } catch (error) {
+    set.dispose();
+    throw error;
+  }
 }
 
 /** The normal equations of `fitLayer`. */

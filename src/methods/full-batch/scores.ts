@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { accuracyValue, losses } from '../../network/loss.js';
-import { affine, type Parameters } from '../../network/network.js';
+import type { Parameters } from '../../network/network.js';
 import type { MethodContext, StepMetrics } from '../method.js';
 import { type Rows, sumScalars } from './products.js';
 
@@ -26,7 +26,7 @@ export async function trainingScores(
     for (const [l, { phi }] of network.activations.entries()) {
       positives.push(tf.sum(tf.step(u)));
       hidden += u.size;
-      u = affine(phi(u), parameters[l + 1]);
+      u = network.maps[l + 1].apply(phi(u), parameters[l + 1]);
     }
     const count = u.shape[0];
     return [

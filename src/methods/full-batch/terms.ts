@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
+import type { LayerParameters } from '../../network/network.js';
 
 /** Pieces that quadratic penalties and their minimisers are made of; inside a tidy. */
+
+/** X W + b */
+export function affine(x: tf.Tensor2D, { weights, bias }: LayerParameters): tf.Tensor2D {
+  return tf.add(tf.matMul(x, weights), bias);
+}
 
 /** ||A - B||^2 */
 export function squaredDistance(a: tf.Tensor, b: tf.Tensor): tf.Scalar {

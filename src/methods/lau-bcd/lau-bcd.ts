@@ -1,26 +1,20 @@
 import * as tf from '@tensorflow/tfjs';
-import {
-  affine,
-  disposeParameters,
-  type LayerParameters,
-  type Parameters,
-} from '../../network/network.js';
-import type { Random } from '../../random.js';
-import { NormalEquations } from '../../solvers/normal-equations.js';
+import { disposeParameters, type LayerParameters, type Parameters } from '../../network/network.js';
+import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';
 import {
   affineRows,
-  gram,
   mapChunks,
   type Rows,
   sumChunks,
   sumScalars,
   updateChunks,
 } from '../full-batch/products.js';
+import { layerEquations, prepareTraining, type RidgeOptions } from '../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
-import { squaredDistance, weightedMean } from '../full-batch/terms.js';
-import { TrainingSet } from '../full-batch/training-set.js';
+import { affine, squaredDistance, weightedMean } from '../full-batch/terms.js';
+import type { TrainingSet } from '../full-batch/training-set.js';
 import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
 import type { LauConfig } from './config.js';
 
@@ -44,13 +38,8 @@ import type { LauConfig } from './config.js';
  */
 export const lauBcd: Method<LauConfig> = {
   async init(context) {
-    const { network, config, random, train } = context;
-    const parameters = initialParameters(network.widths, config, random);
-    const classes = network.widths[network.widths.length - 1];
-    const set = TrainingSet.of(train, classes);
-    const ridge = config.alpha / config.rho;
-    const input = new NormalEquations(await gram(set.x), network.widths[0], () => ridge);
-    return new LauTrainer(context, set, input, parameters);
+    const { set, equations } = await prepareTraining(context, ridgeOptions(context.config));
+    return new LauTrainer(context, set, equations, initialParameters(context));
   },
 };
 
@@ -128,9 +117,7 @@ class LauTrainer implements FullBatchTrainer {
     const ridge = alpha / rho;
     const inputs = this.#inputs(l);
     const equations =
-      l === 0
-        ? this.input
-        : new NormalEquations(await gram(inputs), inputs[0].shape[1], () => ridge);
+      l === 0 ? this.input : await layerEquations(inputs, ridgeOptions(this.context.config));
     const old = this.current[l];
     const targets = this.#u[l];
     const right = tf.tidy(() => {
@@ -192,17 +179,18 @@ class LauTrainer implements FullBatchTrainer {
   }
 }
 
-function initialParameters(
-  widths: readonly number[],
-  { weightScale, bias }: LauConfig,
-  random: Random,
-): LayerParameters[] {
-  return widths.slice(1).map((outputs, l) => {
-    const values = new Float32Array(widths[l] * outputs);
-    for (let i = 0; i < values.length; i++) values[i] = weightScale * random.normal();
+/** V_{l-1}^T V_{l-1} + (alpha / rho) I; biases have their own update. */
+function ridgeOptions({ alpha, rho }: LauConfig): RidgeOptions {
+  return { biases: false, ridge: { weights: alpha / rho, bias: 0 } };
+}
+
+function initialParameters({ network, config, random }: MethodContext<LauConfig>) {
+  return network.maps.map(({ inputs, outputs }) => {
+    const values = new Float32Array(inputs * outputs);
+    for (let i = 0; i < values.length; i++) values[i] = config.weightScale * random.normal();
     return {
-      weights: tf.tensor2d(values, [widths[l], outputs]),
-      bias: tf.fill([outputs], bias) as tf.Tensor1D,
+      weights: tf.tensor2d(values, [inputs, outputs]),
+      bias: tf.fill([outputs], config.bias) as tf.Tensor1D,
     };
   });
 }

@@ -1,18 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../network/initialize.js';
-import {
-  affine,
-  disposeParameters,
-  type LayerParameters,
-  type Parameters,
-} from '../../network/network.js';
+import { disposeParameters, type LayerParameters, type Parameters } from '../../network/network.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { affineRows, mapChunks, sumScalars, updateChunks } from '../full-batch/products.js';
-import { fitLayer, layerEquations, type RidgeOptions } from '../full-batch/ridge-layer.js';
+import { fitLayer, prepareTraining, type RidgeOptions } from '../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
-import { squaredDistance } from '../full-batch/terms.js';
-import { TrainingSet } from '../full-batch/training-set.js';
+import { affine, squaredDistance } from '../full-batch/terms.js';
+import type { TrainingSet } from '../full-batch/training-set.js';
 import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
 import type { MacConfig } from './config.js';
 
@@ -34,11 +29,10 @@ import type { MacConfig } from './config.js';
  */
 export const mac: Method<MacConfig> = {
   async init(context) {
-    const { network, config, random, train } = context;
-    const set = TrainingSet.of(train, network.widths[2]);
+    const { network, config, random } = context;
+    const { set, equations } = await prepareTraining(context, metricOptions(config));
     const [first, second] = initializeParameters(network, config, random);
-    const metric = await layerEquations(set.x, metricOptions(config));
-    return new MacTrainer(context, set, metric, [first, second]);
+    return new MacTrainer(context, set, equations, [first, second]);
   },
 };
 

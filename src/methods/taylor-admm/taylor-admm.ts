@@ -1,19 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
-import {
-  affine,
-  disposeParameters,
-  type LayerParameters,
-  type Parameters,
-} from '../../network/network.js';
+import { disposeParameters, type LayerParameters, type Parameters } from '../../network/network.js';
 import type { Random } from '../../random.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';
 import { mapChunks, type Rows, sumScalars, updateChunks } from '../full-batch/products.js';
-import { fitLayer, layerEquations } from '../full-batch/ridge-layer.js';
+import { fitLayer, prepareTraining } from '../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
-import { squaredDistance, weightedMean } from '../full-batch/terms.js';
-import { TrainingSet } from '../full-batch/training-set.js';
+import { affine, squaredDistance, weightedMean } from '../full-batch/terms.js';
+import type { TrainingSet } from '../full-batch/training-set.js';
 import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
 import type { TaylorConfig } from './config.js';
 
@@ -38,11 +33,8 @@ import type { TaylorConfig } from './config.js';
  */
 export const taylorAdmm: Method<TaylorConfig> = {
   async init(context) {
-    const { network, config, train } = context;
-    const { widths } = network;
-    const set = TrainingSet.of(train, widths[widths.length - 1]);
-    const input = await layerEquations(set.x, ridgeOptions(config));
-    return new TaylorTrainer(context, set, input);
+    const { set, equations } = await prepareTraining(context, ridgeOptions(context.config));
+    return new TaylorTrainer(context, set, equations);
   },
 };
 
@@ -63,20 +55,20 @@ class TaylorTrainer implements FullBatchTrainer {
     private readonly input: NormalEquations,
   ) {
     const { network, config, random } = context;
-    const outputs = network.widths.slice(1);
+    const units = network.maps.map(({ outputs }) => outputs);
     // The algorithm starts from Z alone: W_{l+1} = 0 where an A-update asks for it.
-    this.#current = outputs.map((units, l) => ({
-      weights: tf.zeros([network.widths[l], units]),
-      bias: tf.zeros([units]),
+    this.#current = network.maps.map(({ inputs, outputs }) => ({
+      weights: tf.zeros([inputs, outputs]),
+      bias: tf.zeros([outputs]),
     }));
-    this.#z = outputs.map((units) => uniformRows(set.x, units, random));
-    this.#a = outputs
+    this.#z = units.map((count) => uniformRows(set.x, count, random));
+    this.#a = units
       .slice(0, -1)
       .map((_, l) => mapChunks(set.x, (chunk) => tf.relu(this.#z[l][chunk])));
     this.#multiplier = mapChunks(set.y, (chunk) =>
       tf.fill(set.y[chunk].shape, config.initialMultiplier),
     );
-    this.#first = mapChunks(set.x, (chunk) => tf.zeros([set.x[chunk].shape[0], outputs[0]]));
+    this.#first = mapChunks(set.x, (chunk) => tf.zeros([set.x[chunk].shape[0], units[0]]));
   }
 
   async step(): Promise<StepMetrics> {

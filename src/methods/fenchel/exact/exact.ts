@@ -1,14 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Activation } from '../../../network/activations/activation.js';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, lossValue } from '../../../network/loss.js';
 import {
-  affine,
   disposeParameters,
   forwardLayers,
   type LayerParameters,
+  type Network,
   type Parameters,
 } from '../../../network/network.js';
+import { byPosition } from '../../../network/smooth-term.js';
 import { updateActivations } from '../../../solvers/activation-update.js';
 import type { SolverReport } from '../../../solvers/solver.js';
 import { updateWeights } from '../../../solvers/weight-update.js';
@@ -52,12 +52,10 @@ class FenchelExactTrainer implements Trainer {
     try {
       for (let k = 0; k < config.alternations; k++) {
         for (let l = network.activations.length; l >= 1; l--) {
-          x.push(
-            await updateActivationBlock(objective, blocks, network.activations[l - 1], l, config),
-          );
+          x.push(await updateActivationBlock(objective, blocks, network, l, config));
         }
         for (let l = 0; l < anchor.length; l++) {
-          w.push(await updateWeightBlock(objective, blocks, anchor, l, config));
+          w.push(await updateWeightBlock(objective, blocks, network, anchor, l, config));
         }
       }
       this.current = blocks.parameters;
@@ -98,17 +96,18 @@ class FenchelExactTrainer implements Trainer {
 export async function updateActivationBlock(
   objective: LiftedObjective,
   blocks: Blocks,
-  activation: Activation,
+  network: Network,
   l: number,
   config: FenchelExactConfig,
 ): Promise<SolverReport> {
-  const predicted = affine(blocks.inputs[l - 1], blocks.parameters[l - 1]);
+  const predicted = network.maps[l - 1].apply(blocks.inputs[l - 1], blocks.parameters[l - 1]);
   const isHead = l === blocks.parameters.length - 1;
   const above = isHead ? config.lossWeight : 1;
   const { activations, preimage, ...report } = await updateActivations(
     {
-      activation,
+      activation: network.activations[l - 1],
       predicted,
+      map: network.maps[l],
       layer: blocks.parameters[l],
       above: objective.term(blocks, l),
       weight: (above * objective.termWeight(l)) / objective.penaltyWeight(l - 1),
@@ -125,6 +124,7 @@ export async function updateActivationBlock(
 export async function updateWeightBlock(
   objective: LiftedObjective,
   blocks: Blocks,
+  network: Network,
   anchor: Parameters,
   l: number,
   config: FenchelExactConfig,
@@ -134,23 +134,28 @@ export async function updateWeightBlock(
   const scale = 2 / objective.termWeight(l);
   const start = blocks.parameters[l];
   const center = rho === 0 ? anchor[l] : pulledToZero(anchor[l], gamma / (rho + gamma));
-  const { parameters, ...report } = await updateWeights(
-    {
-      inputs: blocks.inputs[l],
-      term: objective.term(blocks, l),
-      center,
-      start,
-      ridge: {
-        weights: scale * (rho + gamma),
-        bias: config.proximalBias ? scale * gamma : 0,
+  const inputs = network.maps[l].patches(blocks.inputs[l]);
+  try {
+    const { parameters, ...report } = await updateWeights(
+      {
+        inputs,
+        term: byPosition(objective.term(blocks, l), network.maps[l]),
+        center,
+        start,
+        ridge: {
+          weights: scale * (rho + gamma),
+          bias: config.proximalBias ? scale * gamma : 0,
+        },
       },
-    },
-    config,
-  );
-  if (center !== anchor[l]) disposeParameters([center]);
-  if (start !== anchor[l]) disposeParameters([start]);
-  blocks.parameters = blocks.parameters.with(l, parameters);
-  return report;
+      config,
+    );
+    if (start !== anchor[l]) disposeParameters([start]);
+    blocks.parameters = blocks.parameters.with(l, parameters);
+    return report;
+  } finally {
+    inputs.dispose();
+    if (center !== anchor[l]) disposeParameters([center]);
+  }
 }
 
 /** rho ||W||^2 + gamma ||W - W^0||^2 is one square around gamma / (rho + gamma) W^0; biases have no rho. */

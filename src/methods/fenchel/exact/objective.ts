@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LossName } from '../../../network/names.js';
-import { affine, type Network, type Parameters } from '../../../network/network.js';
+import type { Network, Parameters } from '../../../network/network.js';
 import { lossTerm, penaltyTerm, type SmoothTerm } from '../../../network/smooth-term.js';
 import { layerValue } from '../per-layer.js';
 import type { FenchelExactConfig } from './config.js';
@@ -66,7 +66,7 @@ export class LiftedObjective {
   value(blocks: Blocks): tf.Scalar {
     return tf.tidy(() => {
       const parts = blocks.parameters.map((layer, l) => {
-        const u = affine(blocks.inputs[l], layer);
+        const u = this.network.maps[l].apply(blocks.inputs[l], layer);
         const fit = tf.mul(this.term(blocks, l).value(u), this.termWeight(l));
         return tf.add(fit, this.#quadratic(layer, l));
       });

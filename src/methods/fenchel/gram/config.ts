@@ -3,7 +3,10 @@ import type { ActivationName } from '../../../network/names.js';
 import * as fields from '../../fields.js';
 import type { NetworkShape } from '../../method.js';
 
-/** Fast Fenchel: one linearised proximal step per block, in the metric of the layer's averaged input Gram. */
+/**
+ * Fast Fenchel: one linearised proximal step per block, in the metric of the layer's averaged input
+ * Gram. This form is for fully connected networks.
+ */
 export const FenchelGramConfig = z.strictObject({
   name: z.literal('fenchel'),
   solver: z.literal('gram').default('gram'),
@@ -53,6 +56,61 @@ export const FenchelGramConfig = z.strictObject({
 });
 
 export type FenchelGramConfig = z.output<typeof FenchelGramConfig>;
+
+/** The form for networks with convolutions: every layer's step has a normalised length. */
+export const FenchelConvolutionConfig = z.strictObject({
+  name: z.literal('fenchel'),
+  solver: z.literal('gram').default('gram'),
+  label: fields.label,
+  activationStep: fields.positive
+    .default(0.02)
+    .describe('c: length of the X-step on the last hidden layer, in units of the loss gradient'),
+  change: fields.positive
+    .default(0.025)
+    .describe("root mean square change of a layer's pre-activations by one W-step"),
+  damping: fields.positive
+    .default(0.03)
+    .describe("ridge added to each layer's metric, relative to its mean diagonal entry"),
+  momentum: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.5)
+    .describe('factor, per batch, of the exponential average of W-steps'),
+  weightDecay: fields.nonNegative
+    .default(0.02)
+    .describe('weights shrink by change x weightDecay a step, biases do not'),
+  gramAverage: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.95)
+    .describe("factor, per batch, of the exponential average of the layers' Gram matrices"),
+  gramRefresh: z
+    .int()
+    .positive()
+    .default(1)
+    .describe('batches between updates of the Gram averages'),
+  gramImages: z
+    .int()
+    .positive()
+    .default(16)
+    .describe('images of the batch whose patches enter the Gram matrix of a convolution'),
+  schedule: fields.schedule.default('linear'),
+  warmup: fields.warmup.default(0),
+  labelSmoothing: fields.labelSmoothing.default(0.05),
+  weightAverage: fields.weightAverage.default(0.99),
+  initializer: fields.initializer.default('he'),
+  bias: fields.bias.default(0),
+});
+
+export type FenchelConvolutionConfig = z.output<typeof FenchelConvolutionConfig>;
+
+/** The first and the last layer have no ReLU's loss of half the variance to make up for. */
+export function convolutionDefaults({ layers }: NetworkShape): Record<string, unknown> {
+  const last = layers.length - 1;
+  return { initializer: layers.map((_, l) => (l === 0 || l === last ? 'lecun' : 'he')) };
+}
 
 /** Settings that depend on the network, chosen on a validation split of MNIST. */
 export function gramDefaults(network: NetworkShape): Record<string, unknown> {

@@ -8,26 +8,23 @@ import {
   type Layers,
   type Parameters,
 } from '../../../network/network.js';
-import { splitBias, withOnes } from '../../../network/stacked.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import { scheduleFactor } from '../../schedule.js';
 import { WeightAverage } from '../../weight-average.js';
-import { layerValue } from '../per-layer.js';
-import type { FenchelGramConfig } from './config.js';
-import { exactInputMetric } from './exact-input-metric.js';
-import { lowRankMetric } from './low-rank-metric.js';
-import type { Metric } from './metric.js';
-import { RunningMetric } from './running-metric.js';
+import type { FenchelConvolutionConfig, FenchelGramConfig } from './config.js';
+import { normalisedStep } from './normalised.js';
+import { trustRegionStep } from './trust-region.js';
+import type { WeightStep } from './weight-step.js';
 
 /**
  * Fast Fenchel training: Algorithm 2 with every block replaced by one linearised proximal step, the
- * W-blocks' in the metric of the layer's averaged input Gram matrix A_l.
+ * W-blocks' in the metric of the layer's averaged input Gram matrix.
  *
- * Rows are data points, F_0 the batch, U_l = F_l W_l + b_l, F_{l+1} = phi(U_l). Per batch of m rows:
+ * Rows are data points, F_0 the batch, U_l = A_l(F_l; W_l) + b_l, F_{l+1} = phi(U_l). Per batch:
  *
  *     X-step, top down:   g_L = loss gradient at U_L,
- *                         V_l = phi(U_{l-1} - c_l g_l W_l^T),  g_{l-1} = F_l - V_l
- *     W-step, all layers: P_l -= eta_l / (m sup phi') (A_l + delta_l I)^-1 [F_l, 1]^T g_l,  P_l = [W_l; b_l]
+ *                         V_l = phi(U_{l-1} - c_l A_l^T(g_l; W_l)),  g_{l-1} = F_l - V_l
+ *     W-step, all layers: from the gradient [F_l, 1]^T g_l; see trust-region.ts and normalised.ts
  *
  * with c_L = c (`activationStep`) and c_l = 1 below: g_{l-1} is dB/du at the new activations V_l, so
  * the W-step is the proximal gradient step of eq. 17 on the penalty B(V_l, U_{l-1}).
@@ -35,33 +32,22 @@ import { RunningMetric } from './running-metric.js';
 export const fenchelGram: Method<FenchelGramConfig> = {
   init: async (context) => {
     const parameters = initializeParameters(context.network, context.config, context.random);
-    return new FenchelGramTrainer(context, parameters, await buildMetrics(context));
+    return new GramTrainer(context, parameters, await trustRegionStep(context));
   },
 };
 
-function buildMetrics(context: MethodContext<FenchelGramConfig>): Promise<Metric[]> {
-  const { config, network } = context;
-  const hidden = network.activations.length;
-  const running = { average: config.gramAverage, refresh: config.gramRefresh };
-  return Promise.all(
-    network.widths.slice(1).map((_, l): Metric | Promise<Metric> => {
-      const damping = l === hidden ? config.headDamping : layerValue(config.damping, l);
-      return l === 0 ? inputMetric(context, damping) : new RunningMetric({ ...running, damping });
-    }),
-  );
-}
+/** The same for networks with convolutions, whose W-steps are normalised. */
+export const fenchelConvolution: Method<FenchelConvolutionConfig> = {
+  init: (context) => {
+    const parameters = initializeParameters(context.network, context.config, context.random);
+    return new GramTrainer(context, parameters, normalisedStep(context));
+  },
+};
 
-function inputMetric(
-  { config, train, random }: MethodContext<FenchelGramConfig>,
-  damping: number,
-): Promise<Metric> {
-  switch (config.inputMetric) {
-    case 'low-rank':
-      return lowRankMetric(train, { damping, rank: config.inputRank }, random);
-    case 'exact':
-      return exactInputMetric(train, damping);
-  }
-}
+type GramConfig = Pick<
+  FenchelGramConfig,
+  'activationStep' | 'schedule' | 'warmup' | 'labelSmoothing' | 'weightAverage'
+>;
 
 /** What the forward pass leaves for the two steps. */
 interface Forward extends Layers {
@@ -69,15 +55,15 @@ interface Forward extends Layers {
   readonly scores: tf.Tensor;
 }
 
-class FenchelGramTrainer implements Trainer {
+class GramTrainer implements Trainer {
   readonly columns = [];
   readonly #average: WeightAverage;
   #batches = 0;
 
   constructor(
-    private readonly context: MethodContext<FenchelGramConfig>,
+    private readonly context: MethodContext<GramConfig>,
     private current: Parameters,
-    private readonly metrics: readonly Metric[],
+    private readonly weightStep: WeightStep,
   ) {
     this.#average = new WeightAverage(context.config.weightAverage);
   }
@@ -85,7 +71,7 @@ class FenchelGramTrainer implements Trainer {
   async step(batch: Batch): Promise<StepMetrics> {
     const forward = this.#forward(batch);
     try {
-      for (const [l, metric] of this.metrics.entries()) await metric.observe(forward.inputs[l]);
+      for (const [l, inputs] of forward.inputs.entries()) await this.weightStep.observe(l, inputs);
       const next = tf.tidy(() => this.#update(batch, forward));
       disposeParameters(this.current);
       this.current = next;
@@ -110,23 +96,20 @@ class FenchelGramTrainer implements Trainer {
   }
 
   #update({ y }: Batch, { inputs, preActivations }: Forward): LayerParameters[] {
-    const { config, network } = this.context;
+    const { config, network, totalBatches } = this.context;
+    const rate = scheduleFactor(config.schedule, this.#batches, totalBatches, config.warmup);
+    const head = network.activations.length;
     const next: LayerParameters[] = new Array(this.current.length);
-    let residual = this.#headResidual(y, preActivations[this.current.length - 1]);
-    for (let l = this.current.length - 1; l >= 0; l--) {
-      const isHead = l === network.activations.length;
-      const gradient = tf.matMul(withOnes(inputs[l]), residual, true, false) as tf.Tensor2D;
-      const direction = this.metrics[l].apply(gradient);
-      const step = tf.minimum(
-        this.#stepSize(l, y.shape[0]),
-        trustedStep(gradient, direction, preActivations[l], config.trustRegion),
-      );
-      next[l] = moved(this.current[l], splitBias(tf.mul(direction, step)));
+    let residual = this.#headResidual(y, preActivations[head]);
+    for (let l = head; l >= 0; l--) {
+      const layer = this.current[l];
+      const state = { layer, inputs: inputs[l], preActivations: preActivations[l], residual };
+      next[l] = this.weightStep.advance(l, state, rate);
       if (l === 0) break;
       // X-step: the activations that the layer above asks for, and how far they are from today's.
       const { phi } = network.activations[l - 1];
-      const upper = tf.matMul(residual, this.current[l].weights, false, true) as tf.Tensor2D;
-      const pull = isHead ? tf.mul(upper, config.activationStep) : upper;
+      const upper = network.maps[l].adjoint(residual, layer.weights);
+      const pull = l === head ? tf.mul(upper, config.activationStep) : upper;
       residual = tf.sub(inputs[l], phi(tf.sub(preActivations[l - 1], pull)));
     }
     return next;
@@ -140,13 +123,6 @@ class FenchelGramTrainer implements Trainer {
     return curvature === 0.5 ? value : tf.mul(value, 0.5 / curvature);
   }
 
-  #stepSize(l: number, rows: number): number {
-    const { config, network, totalBatches } = this.context;
-    const rate = scheduleFactor(config.schedule, this.#batches, totalBatches, config.warmup);
-    if (l === network.activations.length) return (rate * config.headStepSize) / rows;
-    return (rate * layerValue(config.stepSize, l)) / (rows * network.activations[l].maxSlope);
-  }
-
   parameters(): Parameters {
     return this.#average.parameters(this.current);
   }
@@ -154,35 +130,6 @@ class FenchelGramTrainer implements Trainer {
   dispose(): void {
     disposeParameters(this.current);
     this.#average.dispose();
-    for (const metric of this.metrics) metric.dispose();
+    this.weightStep.dispose();
   }
-}
-
-/**
- * The step at which the W-step would change the pre-activations by `radius` times their size, in the
- * root mean square over the batch. With D = M G and M = (A + delta I)^-1,
- *
- *     ||[F, 1] D||^2 / m  ~  tr(D^T A D)  <=  <G, D>,
- *
- * so no product with the batch is needed (the norm constraint of Ba, Grosse and Martens 2017).
- *
- * @returns a scalar on the device: nothing is read back
- */
-function trustedStep(
-  gradient: tf.Tensor2D,
-  direction: tf.Tensor2D,
-  preActivations: tf.Tensor2D,
-  radius: number,
-): tf.Scalar {
-  const size = tf.div(tf.sum(tf.square(preActivations)), preActivations.shape[0]);
-  const change = tf.add(tf.sum(tf.mul(gradient, direction)), 1e-30);
-  return tf.mul(radius, tf.sqrt(tf.div(size, change)));
-}
-
-/** P - step, as new tensors. */
-function moved(layer: LayerParameters, step: LayerParameters): LayerParameters {
-  return {
-    weights: tf.sub(layer.weights, step.weights),
-    bias: tf.sub(layer.bias, step.bias),
-  };
 }

@@ -2,14 +2,11 @@ import * as tf from '@tensorflow/tfjs';
 import { dampedInverse } from '../../../solvers/damped-inverse.js';
 import { gramMatrix } from './gram-matrix.js';
 import type { Metric } from './metric.js';
+import { RunningGram, type RunningGramOptions } from './running-gram.js';
 
-interface RunningMetricOptions {
+interface RunningMetricOptions extends RunningGramOptions {
   /** delta */
   readonly damping: number;
-  /** Factor of the exponential average, per batch. */
-  readonly average: number;
-  /** Batches between updates. */
-  readonly refresh: number;
 }
 
 /**
@@ -17,36 +14,25 @@ interface RunningMetricOptions {
  * inputs change as the layers below learn. Kept and factored in float64.
  */
 export class RunningMetric implements Metric {
-  readonly #options: RunningMetricOptions;
-  #batches = 0;
-  #average: Float64Array | undefined;
+  readonly #damping: number;
+  readonly #gram: RunningGram;
   #inverse: tf.Tensor2D | undefined;
 
-  constructor(options: RunningMetricOptions) {
-    this.#options = options;
+  constructor({ damping, ...average }: RunningMetricOptions) {
+    this.#damping = damping;
+    this.#gram = new RunningGram(average);
   }
 
   async observe(inputs: tf.Tensor2D): Promise<void> {
-    const due = this.#batches++ % this.#options.refresh === 0;
-    if (!due) return;
+    if (!this.#gram.isDue()) return;
     const gram = gramMatrix(inputs);
     const current = await gram.data();
     gram.dispose();
-    this.#update(current, inputs.shape[1] + 1);
-  }
-
-  #update(current: ArrayLike<number>, size: number): void {
-    const { damping, refresh } = this.#options;
-    const average = this.#options.average ** refresh;
-    const previous = this.#average;
-    const next = previous ?? new Float64Array(current);
-    if (previous) {
-      for (let i = 0; i < next.length; i++) {
-        next[i] = average * previous[i] + (1 - average) * current[i];
-      }
-    }
-    this.#average = next;
-    const inverse = dampedInverse(next, size, () => damping);
+    const inverse = dampedInverse(
+      this.#gram.update(current),
+      inputs.shape[1] + 1,
+      () => this.#damping,
+    );
     this.#inverse?.dispose();
     this.#inverse = inverse;
   }

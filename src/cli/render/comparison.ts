@@ -1,0 +1,91 @@
+import { stringify } from 'csv-stringify/sync';
+import type { Comparison, ComparisonRow } from '../../report/comparison.js';
+import type { Problem } from '../../report/run-directory.js';
+import { accuracy, alignTable, missing, type Table } from '../../report/table.js';
+import { duration, percent, printable } from '../../report/text.js';
+import { points, shortPath } from './format.js';
+
+/** The forms in which `fln compare` prints final accuracies. */
+export const comparisonFormats = {
+  table: comparisonText,
+  json: comparisonJson,
+  csv: comparisonCsv,
+  markdown: comparisonMarkdown,
+} as const satisfies Record<string, Format>;
+
+/** @param problems what was left out, for programs: people find it on stderr */
+type Format = (comparison: Comparison, problems: readonly Problem[]) => string;
+
+function comparisonText({ rows }: Comparison): string {
+  const table = comparisonTable(rows);
+  const words = wordColumns(table);
+  const note =
+    'accuracy: mean ± 95 % interval over seeds; difference: from the paper, in percentage points; ' +
+    'train time: training alone, mean';
+  return `${[...alignTable(table, words), note].join('\n')}\n`;
+}
+
+function comparisonMarkdown({ rows }: Comparison): string {
+  const table = comparisonTable(rows);
+  const words = wordColumns(table);
+  const rule = table.head.map((_, column) => (column < words ? '---' : '---:'));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return `${[table.head, rule, ...table.rows].map(line).join('\n')}\n`;
+}
+
+function comparisonCsv({ rows }: Comparison): string {
+  const records = rows.map((row) => ({
+    directory: row.directory,
+    experiment: row.experiment,
+    method: row.method,
+    seeds: row.seeds,
+    completed: row.completed,
+    measured_on: row.measuredOn,
+    accuracy: number(row.accuracy?.mean),
+    half_width_95: number(row.accuracy?.halfWidth),
+    paper: number(row.paper),
+    difference: number(row.difference),
+    train_s: number(row.trainSeconds?.mean),
+  }));
+  return stringify(records, { header: true });
+}
+
+function comparisonJson({ rows }: Comparison, problems: readonly Problem[]): string {
+  return `${JSON.stringify({ methods: rows, problems }, null, 2)}\n`;
+}
+
+/** Cells of the text and the Markdown table; the directory is a column when there are several. */
+function comparisonTable(rows: readonly ComparisonRow[]): Table {
+  const several = new Set(rows.map(({ directory }) => directory)).size > 1;
+  const splits = [...new Set(rows.flatMap(({ measuredOn }) => measuredOn ?? []))];
+  const mixed = splits.length > 1;
+  return {
+    head: [
+      ...(several ? ['run'] : []),
+      'method',
+      'seeds',
+      mixed ? 'final accuracy' : `final ${splits[0]} accuracy`,
+      ...(mixed ? ['measured on'] : []),
+      'paper',
+      'difference',
+      'train time',
+    ],
+    rows: rows.map((row) => [
+      ...(several ? [printable(shortPath(row.directory))] : []),
+      row.method,
+      row.completed === row.seeds ? String(row.seeds) : `${row.completed} of ${row.seeds}`,
+      accuracy(row.accuracy),
+      ...(mixed ? [row.measuredOn ?? missing] : []),
+      row.paper === undefined ? missing : `${percent(row.paper)} %`,
+      row.difference === undefined ? missing : points(row.difference),
+      row.trainSeconds ? duration(row.trainSeconds.mean) : missing,
+    ]),
+  };
+}
+
+const wordColumns = ({ head }: Table) => head.indexOf('method') + 1;
+
+/** Nine digits are more than any measurement holds, and fewer than binary fractions show. */
+const number = (value: number | undefined) =>
+  value === undefined ? undefined : Number(value.toPrecision(9));

@@ -1,0 +1,30 @@
+import { cifarDataset } from '../cifar-dataset.js';
+
+/**
+ * CIFAR-10: 60,000 photographs of ten kinds of things, 32x32, colour.
+ * Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
+ * https://www.cs.toronto.edu/~kriz/cifar.html (binary version)
+ */
+export const cifar10 = cifarDataset({
+  name: 'cifar10',
+  title: 'CIFAR-10, photographs of ten kinds of things',
+  side: 32,
+  classes: 10,
+  recordsPerFile: 10_000,
+  trainFiles: [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`),
+  testFiles: ['test_batch.bin'],
+  folders: ['cifar10', 'cifar-10-batches-bin', '.'],
+  // The authors', then copies that the Swift for TensorFlow and MindSpore projects keep.
+  mirrors: [
+    'https://www.cs.toronto.edu/~kriz/',
+    'https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/',
+    'https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/',
+  ],
+  mirrorsVariable: 'FLN_CIFAR10_MIRRORS',
+  archive: {
+    name: 'cifar-10-binary.tar',
+    downloadBytes: 170_052_171,
+    sha256: 'c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd',
+    folder: 'cifar-10-batches-bin',
+  },
+});

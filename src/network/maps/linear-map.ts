@@ -1,0 +1,33 @@
+import type { Tensor2D } from '@tensorflow/tfjs';
+import type { LayerParameters } from '../network.js';
+
+/**
+ * A layer's map U = A(X; W) + b: linear in the input X for given weights, and in the weights for a
+ * given input. Images are rows of [m, height * width * channels] like everything else, so that
+ * activations, penalties and losses need not know of them.
+ *
+ * Every map is a matrix product of patches: with `patches(X)` [m * positions, patch] the inputs that
+ * each output position sees, U = patches(X) W + b for W [patch, channels]. A fully connected layer has
+ * one position and its whole input as the patch.
+ */
+export interface LinearMap {
+  /** Units of a row of X, and of U. */
+  readonly inputs: number;
+  readonly outputs: number;
+  /** [patch, channels] */
+  readonly weightShape: readonly [number, number];
+  /** Output units that an input unit reaches, for initialisers: kernel^2 channels in a convolution. */
+  readonly fanOut: number;
+  /** Output positions that share the weights; 1 for a fully connected layer. */
+  readonly positions: number;
+  /** Bound of ||patches(X)||^2 / ||X||^2, so that ||A(.; W)||^2 <= overlap ||W||^2. */
+  readonly overlap: number;
+  /** A(X; W) + b: [m, inputs] -> [m, outputs]; differentiable. */
+  apply(x: Tensor2D, layer: LayerParameters): Tensor2D;
+  /** The adjoint in X, <A(X; W), D> = <X, adjoint(D; W)>: [m, outputs] -> [m, inputs]. */
+  adjoint(d: Tensor2D, weights: Tensor2D): Tensor2D;
+  /** The adjoint in [W; b], <A(X; W) + b, D> = <[W; b], gradient(X, D)>: [patch + 1, channels]. */
+  gradient(x: Tensor2D, d: Tensor2D): Tensor2D;
+  /** [m * positions, patch] */
+  patches(x: Tensor2D): Tensor2D;
+}

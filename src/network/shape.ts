@@ -1,0 +1,70 @@
+/** Height, width and channels of a layer's values; a vector of n units is [1, 1, n]. */
+export type ImageShape = readonly [height: number, width: number, channels: number];
+
+/** Window of a convolution, the same in both directions. */
+export interface ConvolutionWindow {
+  readonly kernel: number;
+  readonly stride: number;
+  /** Zeros added on every side. */
+  readonly padding: number;
+}
+
+/** One layer's linear map as plain data: everything that its size and its cost depend on. */
+export interface LayerShape {
+  /** Of the layer's input, before pooling. */
+  readonly input: ImageShape;
+  readonly output: ImageShape;
+  /** Side of the windows that are averaged before the weights; 1 is no pooling. */
+  readonly pool: number;
+  /** Absent in a fully connected layer. */
+  readonly window?: ConvolutionWindow;
+}
+
+/** Units in a shape. */
+export function unitsIn([height, width, channels]: ImageShape): number {
+  return height * width * channels;
+}
+
+/** Shape after averaging windows of `side` that do not overlap; what does not fill a window is dropped. */
+export function pooledShape([height, width, channels]: ImageShape, side: number): ImageShape {
+  return [Math.floor(height / side), Math.floor(width / side), channels];
+}
+
+/** Side of a convolution's output along an input side; less than 1 when the window does not fit. */
+export function convolvedSide(side: number, { kernel, stride, padding }: ConvolutionWindow) {
+  return Math.floor((side + 2 * padding - kernel) / stride) + 1;
+}
+
+/** Fully connected layers between the widths, input first: 784-300-10 is [784, 300, 10]. */
+export function denseLayers(widths: readonly number[]): LayerShape[] {
+  return widths.slice(1).map((outputs, l) => ({
+    input: [1, 1, widths[l]],
+    output: [1, 1, outputs],
+    pool: 1,
+  }));
+}
+
+/** Units of each layer, input first. */
+export function widthsOf(layers: readonly LayerShape[]): number[] {
+  return [unitsIn(layers[0].input), ...layers.map(({ output }) => unitsIn(output))];
+}
+
+/** e.g. `784-300-10`, or `28x28x1-6@28x28-pool2-16@10x10-pool2-120-84-10`. */
+export function describeLayers(layers: readonly LayerShape[]): string {
+  const [height, width, channels] = layers[0].input;
+  const input = hasConvolution(layers)
+    ? `${height}x${width}x${channels}`
+    : `${unitsIn(layers[0].input)}`;
+  return [
+    input,
+    ...layers.flatMap(({ output, pool, window }) => [
+      ...(pool > 1 ? [`pool${pool}`] : []),
+      window ? `${output[2]}@${output[0]}x${output[1]}` : `${output[2]}`,
+    ]),
+  ].join('-');
+}
+
+/** Whether any layer sees its input as an image: by a convolution or by pooling. */
+export function hasConvolution(layers: readonly LayerShape[]): boolean {
+  return layers.some(({ window, pool }) => window !== undefined || pool > 1);
+}

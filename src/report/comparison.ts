@@ -1,0 +1,100 @@
+import { plain } from '../config/tree.js';
+import { parseYaml } from '../config/yaml.js';
+import { finalResult } from './final-result.js';
+import type { Problem, Run, RunDirectory } from './run-directory.js';
+import { type Estimate, estimate } from './statistics.js';
+
+/** One method of one run directory over its seeds. Accuracies are shares in [0, 1]. */
+export interface ComparisonRow {
+  readonly directory: string;
+  readonly experiment: string;
+  readonly method: string;
+  /** Seeds that have a final result; the estimates are over these. */
+  readonly completed: number;
+  readonly seeds: number;
+  /** Where the accuracy was measured: the test set, or validation where the test set was left alone. */
+  readonly measuredOn?: 'test' | 'validation';
+  readonly accuracy?: Estimate;
+  /** The paper's test accuracy. */
+  readonly paper?: number;
+  /** Mean minus the paper's; absent for validation accuracies, which are no match for it. */
+  readonly difference?: number;
+  /** Training time of a whole run. */
+  readonly trainSeconds?: Estimate;
+}
+
+export interface Comparison {
+  readonly rows: readonly ComparisonRow[];
+  /** Runs without a final result, and configs whose expectations cannot be read. */
+  readonly problems: readonly Problem[];
+}
+
+/** Final accuracies of run directories beside the paper's; nothing is thrown. */
+export function compareRuns(directories: readonly RunDirectory[]): Comparison {
+  const problems: Problem[] = [];
+  const rows = directories.flatMap((directory) => {
+    const papers = paperAccuracies(directory, problems);
+    const labels = new Set(directory.runs.map(({ label }) => label));
+    return [...labels].map((label) => {
+      const runs = directory.runs.filter((run) => run.label === label);
+      return compareMethod(directory.path, runs, papers.get(label), problems);
+    });
+  });
+  return { rows, problems };
+}
+
+function compareMethod(
+  directory: string,
+  runs: readonly Run[],
+  paper: number | undefined,
+  problems: Problem[],
+): ComparisonRow {
+  const results = runs.flatMap((run) => {
+    const result = finalResult(run, 'any');
+    if (!('missing' in result)) return [result];
+    const message = `${directory}: ${run.label}, seed ${run.seed}: ${result.missing}`;
+    problems.push({ path: directory, message });
+    return [];
+  });
+  const over = (value: (result: (typeof results)[number]) => number | undefined) =>
+    estimate(results.map(value).filter((x) => x !== undefined));
+  const test = over(({ testAccuracy }) => testAccuracy);
+  const accuracy = test ?? over(({ validationAccuracy }) => validationAccuracy);
+  return {
+    directory,
+    experiment: runs[0].experiment,
+    method: runs[0].label,
+    completed: results.length,
+    seeds: runs.length,
+    measuredOn: accuracy && (test ? 'test' : 'validation'),
+    accuracy,
+    paper,
+    difference: test && paper !== undefined ? test.mean - paper : undefined,
+    trainSeconds: over(({ trainSeconds }) => trainSeconds),
+  };
+}
+
+/**
+ * `paper` of each label under `expect` in config.yaml. The rest of the config is not looked at, so
+ * that results of an older version of the program can still be compared.
+ */
+function paperAccuracies(
+  { path, config }: RunDirectory,
+  problems: Problem[],
+): ReadonlyMap<string, number> {
+  if (config === undefined) return new Map();
+  const { tree, issues } = parseYaml(config);
+  if (tree === undefined || issues.length > 0) {
+    const message = `${path}/config.yaml: cannot be read (${issues[0]?.message ?? 'it is empty'}); the paper's values are left out`;
+    problems.push({ path, message });
+    return new Map();
+  }
+  const { expect } = (plain(tree) ?? {}) as { expect?: unknown };
+  const entries = typeof expect === 'object' && expect !== null ? Object.entries(expect) : [];
+  return new Map(
+    entries.flatMap(([label, value]) => {
+      const { paper } = (value ?? {}) as { paper?: unknown };
+      return typeof paper === 'number' && paper >= 0 && paper <= 1 ? [[label, paper]] : [];
+    }),
+  );
+}

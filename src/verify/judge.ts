@@ -1,0 +1,115 @@
+import type { Expectation } from '../config/experiment.js';
+import { type Estimate, estimate, median } from '../report/statistics.js';
+import { collapseDistance, type Tolerance, tolerance } from './tolerance.js';
+
+/** One seed of a method: its final test accuracy, or why there is none. */
+export type SeedResult =
+  | { readonly seed: number; readonly accuracy: number }
+  | { readonly seed: number; readonly missing: string };
+
+/** The mean against one limit. Differences and tolerances are shares, as accuracies are. */
+export interface LimitCheck {
+  readonly limit: 'atLeast' | 'atMost';
+  readonly value: number;
+  /** Mean minus limit. */
+  readonly difference: number;
+  readonly tolerance: Tolerance;
+  readonly passed: boolean;
+}
+
+/** A reason for the gate to fail. */
+export type Failure =
+  | { readonly kind: 'beyond limit'; readonly check: LimitCheck }
+  | {
+      readonly kind: 'collapsed';
+      readonly seeds: readonly { readonly seed: number; readonly accuracy: number }[];
+      readonly reference: 'atLeast' | 'atMost' | 'median of the seeds';
+      readonly value: number;
+    }
+  | {
+      readonly kind: 'no result';
+      readonly seeds: readonly { readonly seed: number; readonly missing: string }[];
+    };
+
+export interface MethodVerdict {
+  readonly method: string;
+  readonly verdict: 'ok' | 'failed' | 'not judged';
+  readonly seeds: readonly SeedResult[];
+  /** Mean and 95 % interval over the seeds that have a result. */
+  readonly accuracy?: Estimate;
+  readonly paper?: number;
+  readonly checks: readonly LimitCheck[];
+  readonly failures: readonly Failure[];
+}
+
+/**
+ * Judges one method: every seed must have a result, no seed may have collapsed, and the mean must
+ * keep the limits, each within the tolerance of `tolerance.ts`. A method without an expectation is
+ * listed, not judged.
+ */
+export function judge(
+  method: string,
+  seeds: readonly SeedResult[],
+  expected: Expectation | undefined,
+  testImages: number,
+): MethodVerdict {
+  const measured = seeds.filter((result) => 'accuracy' in result);
+  const lost = seeds.filter((result) => 'missing' in result);
+  const values = measured.map(({ accuracy }) => accuracy);
+  const accuracy = estimate(values);
+  const common = { method, seeds, accuracy, paper: expected?.paper };
+  if (expected === undefined) {
+    return { ...common, verdict: 'not judged', checks: [], failures: [] };
+  }
+  const checks = accuracy ? checkLimits(values, accuracy.mean, expected, testImages) : [];
+  const failures: Failure[] = [
+    ...checks.filter(({ passed }) => !passed).map((check) => beyond(check)),
+    ...(measured.length > 1 ? collapses(measured, expected, testImages) : []),
+    ...(lost.length > 0 ? [{ kind: 'no result', seeds: lost } as const] : []),
+  ];
+  // The paper's value alone bounds nothing, but it promises that the method was run.
+  const bounded = expected.atLeast !== undefined || expected.atMost !== undefined;
+  const verdict = failures.length > 0 ? 'failed' : bounded ? 'ok' : 'not judged';
+  return { ...common, verdict, checks, failures };
+}
+
+function checkLimits(
+  values: readonly number[],
+  mean: number,
+  expected: Expectation,
+  testImages: number,
+): LimitCheck[] {
+  return (['atLeast', 'atMost'] as const).flatMap((limit) => {
+    const value = expected[limit];
+    if (value === undefined) return [];
+    const allowed = tolerance(values, value, testImages);
+    const difference = mean - value;
+    const excess = limit === 'atLeast' ? -difference : difference;
+    return [{ limit, value, difference, tolerance: allowed, passed: excess <= allowed.value }];
+  });
+}
+
+const beyond = (check: LimitCheck): Failure => ({ kind: 'beyond limit', check });
+
+/**
+ * Seeds too far below `atLeast` or above `atMost` for any spread to explain: among many seeds the
+ * mean would hide one. Without `atLeast`, the median of the seeds stands in for it.
+ */
+function collapses(
+  measured: readonly { readonly seed: number; readonly accuracy: number }[],
+  { atLeast, atMost }: Expectation,
+  testImages: number,
+): Failure[] {
+  const middle = median(measured.map(({ accuracy }) => accuracy))!;
+  const bounds = [
+    atLeast === undefined
+      ? ({ reference: 'median of the seeds', value: middle, sign: -1 } as const)
+      : ({ reference: 'atLeast', value: atLeast, sign: -1 } as const),
+    ...(atMost === undefined ? [] : [{ reference: 'atMost', value: atMost, sign: 1 } as const]),
+  ];
+  return bounds.flatMap(({ reference, value, sign }) => {
+    const distance = collapseDistance(value, testImages);
+    const seeds = measured.filter(({ accuracy }) => sign * (accuracy - value) > distance);
+    return seeds.length > 0 ? [{ kind: 'collapsed', seeds, reference, value } as const] : [];
+  });
+}

@@ -1,0 +1,11 @@
+/** The command that trains a config, for messages: `fln run configs/x.yaml epochs=2 --out here`. */
+export function trainCommand(
+  config: string,
+  overrides: readonly string[],
+  options: readonly string[],
+): string {
+  return ['fln run', ...[config, ...overrides, ...options].map(quoted)].join(' ');
+}
+
+const quoted = (word: string) =>
+  /^[\w./=,:+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -1,0 +1,63 @@
+import type { Experiment } from '../config/experiment.js';
+import { splitSizes } from '../data/load.js';
+import { findDataset } from '../data/registry.js';
+import { UsageError } from '../errors.js';
+import { finalResult } from '../report/final-result.js';
+import type { RunDirectory } from '../report/run-directory.js';
+import { judge, type MethodVerdict, type SeedResult } from './judge.js';
+
+/** Measured accuracies of an experiment against what its config expects. */
+export interface Verification {
+  readonly experiment: string;
+  readonly directory: string;
+  /** How many images each accuracy was measured on. */
+  readonly testImages: number;
+  readonly ok: boolean;
+  /** In the order of the config. */
+  readonly methods: readonly MethodVerdict[];
+}
+
+/**
+ * Judges the runs of a directory by the `expect` block of a config.
+ * @param directory holds runs of this config (see target.ts)
+ * @throws UsageError when the config expects nothing that could fail: such a gate would always pass
+ */
+export function verify(experiment: Experiment, directory: RunDirectory): Verification {
+  const { name, dataset, seeds, expect } = experiment;
+  refuseEmptyGate(experiment);
+  const testImages = splitSizes(findDataset(dataset.name), dataset).test;
+  const methods = experiment.methods.map(({ label }) => {
+    const results = seeds.map((seed) => seedResult(directory, label, seed));
+    const expected = Object.hasOwn(expect, label) ? expect[label] : undefined;
+    return judge(label, results, expected, testImages);
+  });
+  const ok = methods.every(({ verdict }) => verdict !== 'failed');
+  return { experiment: name, directory: directory.path, testImages, ok, methods };
+}
+
+function seedResult({ runs }: RunDirectory, label: string, seed: number): SeedResult {
+  const run = runs.find((run) => run.label === label && run.seed === seed);
+  if (run === undefined) return { seed, missing: 'not run' };
+  const result = finalResult(run, 'metrics');
+  if ('missing' in result) return { seed, missing: result.missing };
+  const { testAccuracy } = result;
+  if (testAccuracy === undefined) return { seed, missing: 'its test accuracy was not measured' };
+  return { seed, accuracy: testAccuracy };
+}
+
+function refuseEmptyGate({ name, expect, methods, evaluate }: Experiment): void {
+  const bounded = Object.values(expect).some(
+    ({ atLeast, atMost }) => atLeast !== undefined || atMost !== undefined,
+  );
+  if (!bounded) {
+    throw new UsageError(
+      `the config of ${name} sets no limit to verify. Give it one, as in\n` +
+        `expect:\n  ${methods[0].label}: { atLeast: 0.97 }`,
+    );
+  }
+  if (evaluate.test === 'never') {
+    throw new UsageError(
+      `the config of ${name} leaves the test set alone (evaluate.test: never), and expectations are test accuracies. Set evaluate.test to last or every`,
+    );
+  }
+}

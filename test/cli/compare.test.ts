@@ -1,0 +1,84 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'csv-parse/sync';
+import { describe, expect, it } from 'vitest';
+import { gateConfig, healthy, injectRuns } from '../verify/inject.js';
+import { fln, workplace } from './fln.js';
+
+/** Two whole run directories and one whose only run is damaged. */
+function results(): string {
+  const cwd = workplace(gateConfig);
+  injectRuns(join(cwd, 'results', 'a'), gateConfig, healthy);
+  injectRuns(join(cwd, 'results', 'b'), gateConfig, { ...healthy, fenchel: [0.98, 0.981, 0.982] });
+  mkdirSync(join(cwd, 'broken', 'adam-s1'), { recursive: true });
+  writeFileSync(join(cwd, 'broken', 'adam-s1', 'metrics.csv'), 'hello\n');
+  writeFileSync(join(cwd, 'broken', 'run.json'), '{');
+  return cwd;
+}
+
+describe('fln compare', () => {
+  it('prints a line for each method', async () => {
+    const { code, stdout, stderr } = await fln(['compare', 'results/a'], { cwd: results() });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.split('\n').slice(0, 5)).toEqual([
+      'method   seeds  final test accuracy    paper  difference  train time',
+      '-------  -----  -------------------  -------  ----------  ----------',
+      'fenchel      3       98.49 ± 0.08 %  97.60 %       +0.89        20 s',
+      'adam         3       97.65 ± 0.12 %  97.60 %       +0.05        20 s',
+      'sgd          3       94.10 ± 0.25 %        –           –        20 s',
+    ]);
+  });
+
+  it('shows the others when a directory is broken, and names it on stderr', async () => {
+    const cwd = results();
+    const args = ['compare', 'broken', 'results', 'absent'];
+    const { code, stdout, stderr } = await fln(args, { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^results\/a +fenchel +3 +98\.49/m);
+    expect(stdout).toMatch(/^results\/b +fenchel +3 +98\.10/m);
+    expect(stderr).toContain('warning: absent: there is no such directory\n');
+    expect(stderr).toContain('warning: broken/run.json: not valid JSON');
+    expect(stderr).toContain('warning: broken/adam-s1/metrics.csv:1: this is no metrics file');
+
+    const json = await fln([...args, '--json'], { cwd });
+    expect(json.stderr).toBe(stderr);
+    const { methods, problems } = JSON.parse(json.stdout);
+    expect(methods).toHaveLength(6);
+    expect(methods[3]).toMatchObject({ directory: 'results/b', method: 'fenchel', paper: 0.976 });
+    expect(methods[3].accuracy.mean).toBeCloseTo(0.981, 12);
+    expect(problems).toHaveLength(3);
+  });
+
+  it('prints CSV and Markdown', async () => {
+    const cwd = results();
+    const csv = await fln(['compare', 'results/a', '--csv'], { cwd });
+    const [fenchel, , sgd]: Record<string, string>[] = parse(csv.stdout, { columns: true });
+    expect(fenchel).toMatchObject({
+      directory: 'results/a',
+      experiment: 'gate',
+      method: 'fenchel',
+      seeds: '3',
+      completed: '3',
+      measured_on: 'test',
+      accuracy: '0.984933333',
+      paper: '0.976',
+      difference: '0.00893333333',
+      train_s: '20',
+    });
+    expect(sgd).toMatchObject({ paper: '', difference: '' });
+    const markdown = await fln(['compare', 'results/a', '--markdown'], { cwd });
+    expect(markdown.stdout.split('\n').slice(0, 3)).toEqual([
+      '| method | seeds | final test accuracy | paper | difference | train time |',
+      '| --- | ---: | ---: | ---: | ---: | ---: |',
+      '| fenchel | 3 | 98.49 ± 0.08 % | 97.60 % | +0.89 | 20 s |',
+    ]);
+  });
+
+  it('exits 2 with every reason when nothing can be shown', async () => {
+    const { code, stdout, stderr } = await fln(['compare', 'broken', 'absent'], { cwd: results() });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^there is nothing to compare: no run with a final accuracy\.\n/);
+    expect(stderr).toContain('\n  absent: there is no such directory\n');
+    expect(stderr).toContain('broken/adam-s1/metrics.csv:1');
+  });
+});

@@ -1,0 +1,83 @@
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { DatasetLocation } from '../../src/data/inspect.js';
+import { checkDataset, locateDataset } from '../../src/data/inspect.js';
+import { loadDataset } from '../../src/data/load.js';
+import { mirrorsOf } from '../../src/data/locations.js';
+import { findDataset } from '../../src/data/registry.js';
+import { DataError } from '../../src/errors.js';
+import { idxFile, temporaryFolder } from './tiny-dataset.js';
+
+const names = [
+  'train-images-idx3-ubyte',
+  'train-labels-idx1-ubyte',
+  't10k-images-idx3-ubyte',
+  't10k-labels-idx1-ubyte',
+];
+const realMnist = process.env.FLN_DATA_DIR ? await filesOf('mnist') : undefined;
+
+async function filesOf(name: string): Promise<string[] | undefined> {
+  const { state, files }: DatasetLocation = await locateDataset(name);
+  return state === 'present' ? files.map(({ path }) => path!) : undefined;
+}
+
+let dataDir: string;
+let remove: () => Promise<void>;
+
+beforeEach(async () => {
+  ({ path: dataDir, remove } = await temporaryFolder());
+  await mkdir(join(dataDir, 'fashion-mnist'));
+  vi.stubEnv('FLN_DATA_DIR', '');
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await remove();
+});
+
+const options = () => ({ dataDir, cacheDir: join(dataDir, 'cache'), offline: true });
+const load = (name: string) => loadDataset({ name, preprocessing: 'scale' }, options());
+
+describe('MNIST and Fashion-MNIST have files of the same names', () => {
+  it('files in the data folder itself are never looked at for fashion-mnist', async () => {
+    for (const name of names) await writeFile(join(dataDir, name), idxFile([1], [1]));
+    const { state, files } = await locateDataset('fashion-mnist', options());
+    expect([state, files.map(({ path }) => path)]).toEqual(['absent', Array(4).fill(undefined)]);
+    expect((await locateDataset('mnist', options())).state).toBe('present');
+    await expect(load('fashion-mnist')).rejects.toThrow(
+      'put the files into DIR/fashion-mnist, and',
+    );
+  });
+
+  it('files of fashion-mnist/ are never looked at for mnist', async () => {
+    for (const name of names) await writeFile(join(dataDir, 'fashion-mnist', name), '');
+    expect((await locateDataset('mnist', options())).state).toBe('absent');
+    expect((await locateDataset('fashion-mnist', options())).state).toBe('present');
+  });
+
+  it.skipIf(!realMnist)(
+    "MNIST's files in fashion-mnist/ are refused by their content",
+    async () => {
+      for (const [i, path] of realMnist!.entries()) {
+        const suffix = path.endsWith('.gz') ? '.gz' : '';
+        await symlink(path, join(dataDir, 'fashion-mnist', `${names[i]}${suffix}`));
+      }
+      const error = await load('fashion-mnist').catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(DataError);
+      expect((error as DataError).message).toMatch(
+        /train-images-idx3-ubyte\S* has the wrong content/,
+      );
+      const states = (await checkDataset('fashion-mnist', options())).map(({ state }) => state);
+      expect(states).toEqual(['damaged', 'damaged', 'damaged', 'damaged']);
+    },
+  );
+
+  it('each has mirrors of its own, and a variable that replaces them', () => {
+    vi.stubEnv('FLN_FASHION_MNIST_MIRRORS', 'http://localhost/fashion');
+    vi.stubEnv('FLN_CIFAR10_MIRRORS', 'http://localhost/cifar/');
+    const of = (name: string) => mirrorsOf(findDataset(name), {});
+    expect(of('fashion-mnist')).toEqual(['http://localhost/fashion/']);
+    expect(of('cifar10')).toEqual(['http://localhost/cifar/']);
+    expect(of('mnist').join()).not.toContain('localhost');
+  });
+});
