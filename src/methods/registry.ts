@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { hasConvolution } from '../network/shape.js';
 import { AdamConfig } from './adam/config.js';
+import { AskariConfig, askariPresets } from './askari-bcd/config.js';
 import { exactPresets, FenchelExactConfig } from './fenchel/exact/config.js';
 import {
   convolutionDefaults,
@@ -10,8 +11,12 @@ import {
 } from './fenchel/gram/config.js';
 import { checkHeld, checkHiddenLayer, checkPerLayer } from './fenchel/per-layer.js';
 import { length } from './fields.js';
+import { checkReluLeastSquares } from './full-batch/checks.js';
+import { LauConfig, lauPresets } from './lau-bcd/config.js';
+import { MacConfig } from './mac/config.js';
 import type { MethodDefinition, NetworkShape } from './method.js';
 import { SgdConfig, sgdDefaults } from './sgd/config.js';
+import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
 
 /** Adds the fields that every method has; each is only ever given its own schema's output. */
 const define = <Schema extends z.ZodObject>(definition: MethodDefinition<Schema>) =>
@@ -79,5 +84,40 @@ export const methods: readonly MethodDefinition[] = [
     summary: 'back-propagation, Adam',
     schema: AdamConfig,
     load: async () => (await import('./adam/adam.js')).adam,
+  }),
+  define({
+    name: 'taylor-admm',
+    fullBatch: true,
+    summary: 'lifted network, ADMM of Taylor et al. (2016)',
+    schema: TaylorConfig,
+    presets: taylorPresets,
+    check: (_, network) => checkReluLeastSquares(network, 'any'),
+    load: async () => (await import('./taylor-admm/taylor-admm.js')).taylorAdmm,
+  }),
+  define({
+    name: 'lau-bcd',
+    fullBatch: true,
+    summary: 'lifted network, proximal block-coordinate descent of Lau et al. (2018)',
+    schema: LauConfig,
+    presets: lauPresets,
+    check: (_, network) => checkReluLeastSquares(network, 'any'),
+    load: async () => (await import('./lau-bcd/lau-bcd.js')).lauBcd,
+  }),
+  define({
+    name: 'askari-bcd',
+    fullBatch: true,
+    summary: 'lifted network, block-coordinate descent of Askari et al. (2018)',
+    schema: AskariConfig,
+    presets: askariPresets,
+    check: (_, network) => checkReluLeastSquares(network, 'one'),
+    load: async () => (await import('./askari-bcd/askari-bcd.js')).askariBcd,
+  }),
+  define({
+    name: 'mac',
+    fullBatch: true,
+    summary: 'lifted network, method of auxiliary coordinates of Carreira-Perpinan and Wang (2014)',
+    schema: MacConfig,
+    check: (_, network) => checkReluLeastSquares(network, 'one'),
+    load: async () => (await import('./mac/mac.js')).mac,
   }),
 ];

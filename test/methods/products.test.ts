@@ -71,12 +71,4 @@ describe('training set', () => {
     expect(y.map((row) => row.indexOf(1))).toEqual([...split.labels]);
     set.dispose();
   });
-
-  it('can be limited to the first rows', () => {
-    const before = tf.memory().numTensors;
-    const set = TrainingSet.of({ split, rows }, 3, 17);
-    expect([set.rows, set.x[0].shape[0], set.chunks.length]).toEqual([17, 17, 1]);
-    set.dispose();
-    expect(tf.memory().numTensors).toBe(before);
-  });
 });

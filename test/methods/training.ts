@@ -29,7 +29,7 @@ export interface Setting {
   readonly steps: number;
 }
 
-const rows = (indices: ArrayLike<number>) =>
+export const rows = (indices: ArrayLike<number>) =>
   tf.tensor2d(gatherRows(data.train, indices, data.levels), [indices.length, 784]);
 
 /** Fully connected layers from the images to the classes, with these hidden widths. */
@@ -75,13 +75,14 @@ export async function startTrainer<Config>(
   method: Method<Config>,
   config: Config,
   setting: Setting,
+  trainingRows = rows,
 ): Promise<Trainer> {
   const { loss, batchSize, steps } = setting;
   return method.init({
     config,
     network: buildNetwork(shapeOf(setting)),
     loss,
-    train: { split: data.train, rows },
+    train: { split: data.train, rows: trainingRows },
     batchSize,
     totalBatches: steps,
     random: new Random(1, 'init'),

@@ -1,4 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
+import type { LayerParameters } from '../../network/network.js';
+import { affine } from './terms.js';
 
 /**
  * Products over all training rows of matrices that are kept as chunks of rows. A sum over chunks is
@@ -14,6 +16,22 @@ export function mapChunks<Result extends tf.TensorContainer>(
   map: (chunk: number) => Result,
 ): Result[] {
   return chunks.map((_, chunk) => tf.tidy(() => map(chunk)));
+}
+
+/** X W + b, kept as chunks. */
+export function affineRows(x: Rows, layer: LayerParameters): tf.Tensor2D[] {
+  return mapChunks(x, (chunk) => affine(x[chunk], layer));
+}
+
+/** Replaces every chunk by what `map` makes of it, and frees the old one at once. */
+export function updateChunks(
+  chunks: tf.Tensor2D[],
+  map: (old: tf.Tensor2D, chunk: number) => tf.Tensor2D,
+): void {
+  for (const [chunk, old] of chunks.entries()) {
+    chunks[chunk] = tf.tidy(() => map(old, chunk));
+    old.dispose();
+  }
 }
 
 /** A^T B [p, q] of A [n, p] and B [n, q]. */

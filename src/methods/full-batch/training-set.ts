@@ -26,9 +26,8 @@ export class TrainingSet {
     readonly rows: number,
   ) {}
 
-  /** @param limit takes the first rows only, where there are more */
-  static of(train: TrainingData, classes: number, limit = train.split.count): TrainingSet {
-    const rows = Math.min(limit, train.split.count);
+  static of(train: TrainingData, classes: number): TrainingSet {
+    const rows = train.split.count;
     const chunks: Chunk[] = [];
     for (let start = 0; start < rows; start += chunkRows) {
       const length = Math.min(chunkRows, rows - start);

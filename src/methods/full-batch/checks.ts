@@ -1,0 +1,35 @@
+import { hasConvolution } from '../../network/shape.js';
+import type { NetworkShape } from '../method.js';
+
+/**
+ * Reasons why a lifted method whose sub-problems are least squares and ReLU steps cannot train a
+ * network.
+ *
+ * @param depth `one` for a method that is defined for a single hidden layer
+ */
+export function checkReluLeastSquares(
+  { layers, activations, loss }: NetworkShape,
+  depth: 'one' | 'any',
+): { path: string[]; message: string }[] {
+  const findings: { path: string[]; message: string }[] = [];
+  const refuse = (message: string) => findings.push({ path: ['name'], message });
+  if (loss !== 'mse') {
+    refuse(`its sub-problems are least squares: needs loss: mse, and the loss is ${loss}`);
+  }
+  if (hasConvolution(layers)) {
+    refuse('is defined for fully connected layers, and the network has convolutions or pooling');
+  }
+  if (activations.length === 0) {
+    refuse('needs a hidden layer, and the network has none; add one, or train it with sgd or adam');
+  }
+  const other = activations.findIndex((activation) => activation !== 'relu');
+  if (other >= 0) {
+    refuse(`is defined for relu, and hidden layer ${other + 1} has ${activations[other]}`);
+  }
+  if (depth === 'one' && activations.length > 1) {
+    refuse(
+      `is defined for one hidden layer, and the network has ${activations.length}; remove ${activations.length - 1}, or use taylor-admm, lau-bcd or lpom`,
+    );
+  }
+  return findings;
+}

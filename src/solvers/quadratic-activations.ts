@@ -1,0 +1,53 @@
+import * as tf from '@tensorflow/tfjs';
+import type { LayerParameters } from '../network/network.js';
+import { factor } from './cholesky.js';
+
+/**
+ * Activations between two quadratic penalties, without a sign constraint (Lau's V-update, Taylor's
+ * a-update, MAC's Z-update):
+ *
+ *     min_A  weight ||T - A W - b||^2 + ||A - R||^2
+ *
+ *     A = R + (T - b - R W) (I / weight + W^T W)^-1 W^T
+ *
+ * by Woodbury's identity: the system is as large as the layer above has units, not as large as A has
+ * columns.
+ */
+export interface QuadraticActivations {
+  /**
+   * The minimiser for some rows.
+   * @param target T [n, q]
+   * @param anchor R [n, p]
+   */
+  solve(target: tf.Tensor2D, anchor: tf.Tensor2D): tf.Tensor2D;
+  dispose(): void;
+}
+
+/** @param layer W [p, q] and b [q] of the layer above */
+export async function quadraticActivations(
+  { weights, bias }: LayerParameters,
+  weight: number,
+): Promise<QuadraticActivations> {
+  const [p, q] = weights.shape;
+  const w = await weights.data();
+  const system = new Float64Array(q * q);
+  for (let k = 0; k < p; k++) {
+    for (let i = 0; i < q; i++) {
+      for (let j = 0; j <= i; j++) system[i * q + j] += w[k * q + i] * w[k * q + j];
+    }
+  }
+  for (let i = 0; i < q; i++) system[i * q + i] += 1 / weight;
+  const transposed = new Float64Array(q * p);
+  for (let k = 0; k < p; k++) {
+    for (let j = 0; j < q; j++) transposed[j * p + k] = w[k * q + j];
+  }
+  const back = tf.tensor2d(Float32Array.from(factor(system, q).solve(transposed, p)), [q, p]);
+  return {
+    solve: (target, anchor) =>
+      tf.tidy(() => {
+        const misfit = tf.sub(tf.sub(target, bias), tf.matMul(anchor, weights));
+        return tf.add(anchor, tf.matMul(misfit as tf.Tensor2D, back));
+      }),
+    dispose: () => back.dispose(),
+  };
+}
