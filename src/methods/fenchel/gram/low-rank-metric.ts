@@ -10,15 +10,15 @@ import type { Metric } from './metric.js';
 const passes = 2;
 
 /**
- * Metric of the input layer, whose Gram matrix A never changes, from its leading eigenspace alone.
+ * Metric of the input layer, whose Gram matrix C never changes, from its leading eigenspace alone.
  *
  * Randomised subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4) gives an
- * orthonormal Q [p + 1, rank] and Y = A Q. With the Nystroem approximation Y (Q^T Y)^-1 Y^T of A,
+ * orthonormal Q [p + 1, rank] and Y = C Q. With the Nystroem approximation Y (Q^T Y)^-1 Y^T of C,
  * Woodbury's identity turns the damped inverse into
  *
- *     (A + delta I)^-1  ~  (I - Y S) / delta,   S = (delta Q^T Y + Y^T Y)^-1 Y^T,
+ *     (C + delta I)^-1  ~  (I - Y S) / delta,   S = (delta Q^T Y + Y^T Y)^-1 Y^T,
  *
- * exact on the span of Q and 1/delta beyond it, where the eigenvalues of A are far below delta.
+ * exact on the span of Q and 1/delta beyond it, where the eigenvalues of C are far below delta.
  * Applying it costs 2 (p + 1) q rank multiplications instead of (p + 1)^2 q.
  *
  * @param options.damping delta
@@ -57,7 +57,7 @@ export async function lowRankMetric(
   };
 }
 
-/** Q^T A for Q^T [rank, size] on the host and symmetric A on the device. */
+/** Q^T C for Q^T [rank, size] on the host and symmetric C on the device. */
 async function rowsTimes(rows: Float64Array, gram: tf.Tensor2D): Promise<Float64Array> {
   const size = gram.shape[0];
   const product = tf.tidy(() =>

@@ -15,11 +15,11 @@ import type { LayerState, WeightStep } from './weight-step.js';
  * many positions have Gram matrices of very different sizes: each layer's step is scaled so that it
  * changes the layer's pre-activations by a given root mean square, whatever the metric's units.
  *
- * With A_l the average of patches(F_l)^T patches(F_l), summed over positions, h_l the curvature of
- * the term above (sup phi', or 1/2 for the loss) and H_l = h_l A_l:
+ * With C_l the average of patches(F_l)^T patches(F_l), summed over positions, h_l the curvature of
+ * the term above (sup phi', or 1/2 for the loss) and H_l = h_l C_l:
  *
  *     D = (H_l + delta I)^-1 G,   G = [patches(F_l), 1]^T g_l / m,   delta = damping mean(diag H_l)
- *     v <- 0.99 v + 0.01 tr(D^T A_l D) / units       (mean square change of a pre-activation)
+ *     v <- 0.99 v + 0.01 tr(D^T C_l D) / units       (mean square change of a pre-activation)
  *     M <- momentum M + (1 - momentum) D             (both corrected for their start at 0)
  *     P_l -= rate change (M / sqrt(v) + weightDecay W_l)
  */

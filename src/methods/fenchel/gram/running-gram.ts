@@ -11,7 +11,7 @@ export interface RunningGramOptions {
 /**
  * Exponential average of a layer's input Gram matrix over batches, in float64 on the host:
  *
- *     A <- f A + (1 - f) current,   f = average^refresh, at most k / (k + 1) at update k with `ramp`
+ *     C <- f C + (1 - f) current,   f = average^refresh, at most k / (k + 1) at update k with `ramp`
  */
 export class RunningGram {
   #batches = 0;

@@ -10,7 +10,7 @@ interface RunningMetricOptions extends RunningGramOptions {
 }
 
 /**
- * Metric of a layer above the first: A is an exponential average over batches, because the layer's
+ * Metric of a layer above the first: C is an exponential average over batches, because the layer's
  * inputs change as the layers below learn. Kept and factored in float64.
  */
 export class RunningMetric implements Metric {

@@ -13,7 +13,7 @@ import type { LayerState, WeightStep } from './weight-step.js';
 /**
  * Steps of a given length within a trust region, for fully connected networks:
  *
- *     P_l -= t_l D_l,   D_l = (A_l + delta_l I)^-1 G_l,   G_l = [F_l, 1]^T g_l
+ *     P_l -= t_l D_l,   D_l = (C_l + delta_l I)^-1 G_l,   G_l = [F_l, 1]^T g_l
  *     t_l = min(rate eta_l / (m sup phi'), radius ||U_l|| / (sqrt(m) <G_l, D_l>^(1/2)))
  */
 export async function trustRegionStep(
@@ -69,9 +69,9 @@ function inputMetric(
 
 /**
  * The step at which the W-step would change the pre-activations by `radius` times their size, in the
- * root mean square over the batch. With D = M G and M = (A + delta I)^-1,
+ * root mean square over the batch. With D = M G and M = (C + delta I)^-1,
  *
- *     ||[F, 1] D||^2 / m  ~  tr(D^T A D)  <=  <G, D>,
+ *     ||[F, 1] D||^2 / m  ~  tr(D^T C D)  <=  <G, D>,
  *
  * so no product with the batch is needed (the norm constraint of Ba, Grosse and Martens 2017).
  *
