@@ -105,6 +105,35 @@ describe('block-coordinate descent on one lifted objective', () => {
     }
   }
 
+  it.each(Object.entries(networks))(
+    'never rises with one gradient step a W-update: %s',
+    async (_, layers) => {
+      const { network, parameters, blocks, y } = setUp(layers, 'relu', 25);
+      const config = FenchelExactConfig.parse({
+        name: 'fenchel',
+        solver: 'exact',
+        rho: [0, 0.01, 0.02],
+        gamma: 0.5,
+        weightUpdate: 'gradient-step',
+      });
+      const objective = new LiftedObjective(config, network, 'cross-entropy', y, parameters);
+      const value = async () => (await objective.value(blocks).data())[0];
+      await updateActivationBlock(objective, blocks, network, 2, config);
+      await updateActivationBlock(objective, blocks, network, 1, config);
+      const trace = [await value()];
+      for (let sweep = 0; sweep < 20; sweep++) {
+        for (const l of [0, 1, 2]) {
+          await updateWeightBlock(objective, blocks, network, parameters, l, config);
+          trace.push(await value());
+        }
+      }
+      for (let i = 1; i < trace.length; i++) {
+        expect(trace[i], `block update ${i}`).toBeLessThanOrEqual(trace[i - 1] * (1 + 2e-6));
+      }
+      expect(trace[trace.length - 1]).toBeLessThan(0.999 * trace[0]);
+    },
+  );
+
   it('is the sum of its parts, as a float64 evaluation of eq. 13 has it', async () => {
     const { network, parameters, blocks, y } = setUp(networks['fully connected'], 'sigmoid', 11);
     const config = FenchelExactConfig.parse({

@@ -5,10 +5,11 @@ import { activations } from '../../src/network/activations/registry.js';
 import { activationNames, type LossName } from '../../src/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/network/smooth-term.js';
 import { Random } from '../../src/random.js';
+import { stepWeights } from '../../src/solvers/weight-gradient-step.js';
 import { updateWeights, type WeightProblem } from '../../src/solvers/weight-update.js';
 import { scalarActivations } from '../reference/activations.js';
 import { headWeightUpdate } from '../reference/head-weight-update.js';
-import { distance, map } from '../reference/matrix.js';
+import { distance, map, multiply, transpose } from '../reference/matrix.js';
 import { weightUpdate } from '../reference/weight-update.js';
 import { matrix, normal, targets, vector } from './tensors.js';
 
@@ -188,5 +189,42 @@ describe('W-updates', () => {
     expect(result.iterations).toBe(2);
     expect(result.residual).toBeGreaterThan(1e-9);
     expect(tf.memory().numTensors - before).toBe(2);
+  });
+
+  it('one gradient step is what its formula says, and leaks nothing', async () => {
+    const { random, x, weights0, bias0 } = instance('step', 9, 5, 3);
+    const y = targets(random, 9, 3);
+    const problem = {
+      inputs: matrix(x),
+      term: lossTerm('mse', matrix(y)),
+      center: { weights: matrix(weights0), bias: vector(bias0) },
+      start: { weights: matrix(map(weights0, (w) => w + 0.2)), bias: vector(bias0) },
+      ridge: { weights: 0.4, bias: 0.1 },
+    };
+    const before = tf.memory().numTensors;
+    const { parameters, iterations, residual } = await stepWeights(problem, 0.5);
+    expect(tf.memory().numTensors).toBe(before + 2);
+    expect(iterations).toBe(1);
+    expect(residual).toBeLessThan(1);
+
+    const extended = x.map((row) => [...row, 1]);
+    const start = [...weights0.map((row) => row.map((w) => w + 0.2)), bias0];
+    const misfit = map(multiply(extended, start), (u, i, j) => 2 * (u - y[i][j]));
+    const gradient = map(
+      multiply(transpose(extended), misfit),
+      (value, i) => value + (i < 5 ? 0.4 * 0.2 : 0),
+    );
+    const wanted = [...(await parameters.weights.array()), await parameters.bias.array()];
+    // The step is along the gradient, and within the bound on the curvature it is made of.
+    const ratios = wanted.flatMap((row, i) =>
+      row.map((p, j) => (start[i][j] - p) / gradient[i][j]),
+    );
+    const gram = multiply(transpose(extended), extended);
+    const trace = gram.reduce((sum, row, i) => sum + row[i], 0);
+    for (const ratio of ratios) {
+      expect(ratio).toBeCloseTo(ratios[0], 5);
+      expect(ratio).toBeGreaterThan(0.5 / (2 * trace + 0.4));
+      expect(ratio).toBeLessThan(0.5 / ((2 * trace) / 6));
+    }
   });
 });

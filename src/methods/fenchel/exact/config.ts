@@ -39,6 +39,15 @@ export const FenchelExactConfig = z.strictObject({
     .default('sum')
     .describe('whether loss and penalties are divided by the batch size'),
   alternations: z.int().positive().default(1).describe('K: X- and W-sweeps per batch'),
+  weightUpdate: z
+    .enum(['solve', 'gradient-step'])
+    .default('solve')
+    .describe('whether W-updates are solved, or take one gradient step'),
+  gradientStep: fields.positive
+    .default(1)
+    .describe(
+      'length of a gradient step, relative to the one that the largest curvature allows; up to 1 the objective never rises',
+    ),
   tolerance: fields.positive
     .default(1e-3)
     .describe('largest relative optimality residual at which a sub-problem counts as solved'),

@@ -11,6 +11,7 @@ import {
 import { byPosition } from '../../../network/smooth-term.js';
 import { updateActivations } from '../../../solvers/activation-update.js';
 import type { SolverReport } from '../../../solvers/solver.js';
+import { stepWeights } from '../../../solvers/weight-gradient-step.js';
 import { updateWeights } from '../../../solvers/weight-update.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import type { FenchelExactConfig } from './config.js';
@@ -23,7 +24,8 @@ import { type Blocks, LiftedObjective } from './objective.js';
  *     W_l <- argmin G over W_l, b_l, all l      (eq. 19-20)
  *
  * with X started by a forward pass and W^0 the weights before the batch. Every sub-problem is solved
- * to `tolerance` on its optimality residual. X-updates go from the output down because after the
+ * to `tolerance` on its optimality residual; with `weightUpdate: gradient-step` the W-updates take one
+ * gradient step instead, as the paper did on CIFAR-10. X-updates go from the output down because after the
  * forward pass every penalty is zero: only the loss can move the activations.
  */
 export const fenchelExact: Method<FenchelExactConfig> = {
@@ -136,19 +138,20 @@ export async function updateWeightBlock(
   const center = rho === 0 ? anchor[l] : pulledToZero(anchor[l], gamma / (rho + gamma));
   const inputs = network.maps[l].patches(blocks.inputs[l]);
   try {
-    const { parameters, ...report } = await updateWeights(
-      {
-        inputs,
-        term: byPosition(objective.term(blocks, l), network.maps[l]),
-        center,
-        start,
-        ridge: {
-          weights: scale * (rho + gamma),
-          bias: config.proximalBias ? scale * gamma : 0,
-        },
+    const problem = {
+      inputs,
+      term: byPosition(objective.term(blocks, l), network.maps[l]),
+      center,
+      start,
+      ridge: {
+        weights: scale * (rho + gamma),
+        bias: config.proximalBias ? scale * gamma : 0,
       },
-      config,
-    );
+    };
+    const { parameters, ...report } =
+      config.weightUpdate === 'solve'
+        ? await updateWeights(problem, config)
+        : await stepWeights(problem, config.gradientStep);
     if (start !== anchor[l]) disposeParameters([start]);
     blocks.parameters = blocks.parameters.with(l, parameters);
     return report;
