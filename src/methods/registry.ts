@@ -3,6 +3,7 @@ import { hasConvolution } from '../network/shape.js';
 import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
 import { exactPresets, FenchelExactConfig } from './fenchel/exact/config.js';
+import { FenchelFullBatchConfig, fullBatchPresets } from './fenchel/full-batch/config.js';
 import {
   convolutionDefaults,
   FenchelConvolutionConfig,
@@ -71,6 +72,19 @@ export const methods: readonly MethodDefinition[] = [
       ...checkHeld(config, network.widths.length - 1),
     ],
     load: async () => (await import('./fenchel/exact/exact.js')).fenchelExact,
+  }),
+  define({
+    name: 'fenchel',
+    solver: 'full-batch',
+    fullBatch: true,
+    summary: 'Fenchel lifted network, Algorithm 1: all training images in every iteration',
+    schema: FenchelFullBatchConfig,
+    presets: fullBatchPresets,
+    check: (config, network) => [
+      ...checkReluLeastSquares(network, 'one'),
+      ...checkPerLayer(config, ['rho'], network.widths.length - 1, 'layer'),
+    ],
+    load: async () => (await import('./fenchel/full-batch/full-batch.js')).fenchelFullBatch,
   }),
   define({
     name: 'sgd',

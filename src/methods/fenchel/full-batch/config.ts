@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import * as fields from '../../fields.js';
+
+/** Fenchel on all training images at once (Algorithm 1), for one hidden layer of ReLUs and squared error. */
+export const FenchelFullBatchConfig = z.strictObject({
+  name: z.literal('fenchel'),
+  solver: z.literal('full-batch'),
+  preset: z
+    .literal('paper')
+    .optional()
+    .describe("Algorithm 1 as it stands in the paper's text: activations kept, no momentum"),
+  label: fields.label,
+  variant: z
+    .enum(['accelerated', 'plain'])
+    .default('accelerated')
+    .describe(
+      'accelerated: activations fed forward anew in every iteration, momentum on the weights; plain: Algorithm 1',
+    ),
+  lambda: fields.positive.default(1).describe('dual variable of the biconvex constraint'),
+  rho: fields
+    .perLayer(fields.positive)
+    .default([1e-6, 5e-4])
+    .describe('ridge rho ||W||^2; a list has one value a layer'),
+  damping: fields.positive
+    .default(0.1)
+    .describe("ridge added to the inputs' Gram matrix in the metric of the hidden layer's steps"),
+  stepSize: fields.positive
+    .default(4)
+    .describe(
+      'accelerated: length of a step of the hidden layer in that metric; up to 1 it minimises a bound of the objective',
+    ),
+  momentum: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.98)
+    .describe('accelerated: largest factor of the extrapolation'),
+  activationSteps: z
+    .int()
+    .positive()
+    .default(3)
+    .describe('accelerated: proximal gradient steps of an X-update'),
+  weightSteps: z
+    .int()
+    .positive()
+    .default(1)
+    .describe('plain: majorised steps of a W-update of the hidden layer, two large products each'),
+  tolerance: fields.positive
+    .default(1e-5)
+    .describe('plain: largest relative optimality residual at which an X-update counts as solved'),
+  maxIterations: z
+    .int()
+    .positive()
+    .default(50)
+    .describe('plain: Newton steps of an X-update at most'),
+  initializer: fields.initializer.default('he'),
+  bias: fields.bias.default(0),
+});
+
+export type FenchelFullBatchConfig = z.output<typeof FenchelFullBatchConfig>;
+
+export const fullBatchPresets = {
+  paper: { variant: 'plain', lambda: 0.05, rho: [1e-6, 1e-2], damping: 1e-3 },
+};

@@ -1,0 +1,126 @@
+import * as tf from '@tensorflow/tfjs';
+import {
+  disposeParameters,
+  type LayerParameters,
+  type Parameters,
+} from '../../../network/network.js';
+import { splitBias, stackBias } from '../../../network/stacked.js';
+import { nonNegativeActivations } from '../../../solvers/nonnegative-activations.js';
+import type { SolverReport } from '../../../solvers/solver.js';
+import { affineRows, mapChunks, updateChunks } from '../../full-batch/products.js';
+import { fitLayer } from '../../full-batch/ridge-layer.js';
+import { positiveShare, trainingScores } from '../../full-batch/scores.js';
+import { affine } from '../../full-batch/terms.js';
+import type { TrainingSet } from '../../full-batch/training-set.js';
+import type { FullBatchTrainer, MethodContext, StepMetrics } from '../../method.js';
+import { layerValue } from '../per-layer.js';
+import type { FenchelFullBatchConfig } from './config.js';
+import type { HiddenMetric } from './hidden-metric.js';
+import { liftedObjective } from './objective.js';
+
+/**
+ * Algorithm 1 for one hidden layer of ReLUs and squared error. An iteration is
+ *
+ *     Z          <- argmin over Z >= 0 of ||Y - Z W_1 - b_1||^2 + lambda B(Z, U)      (eq. 15)
+ *     (W_1, b_1) <- argmin of ||Y - Z W_1 - b_1||^2 / N + rho_1 ||W_1||^2             (eq. 18)
+ *     P          <- P + (C + delta I)^-1 ([X_0, 1]^T (Z - relu(U)) / N - 2 rho_0 / lambda [W_0; 0])
+ *
+ * with P = [W_0; b_0] and U = [X_0, 1] P. The last line, taken `weightSteps` times, minimises a
+ * quadratic bound of eq. 17. Each line decreases the lifted objective or leaves it as it is. Z starts
+ * at relu(U).
+ */
+export class PlainTrainer implements FullBatchTrainer {
+  readonly columns = [positiveShare, 'z_residual', 'z_iterations'];
+  /** U with the current weights, and Z. */
+  readonly #u: tf.Tensor2D[];
+  readonly #z: tf.Tensor2D[];
+  #firstNorm: number | undefined;
+
+  constructor(
+    private readonly context: MethodContext<FenchelFullBatchConfig>,
+    private readonly set: TrainingSet,
+    private readonly metric: HiddenMetric,
+    private readonly current: [LayerParameters, LayerParameters],
+  ) {
+    this.#u = affineRows(set.x, current[0]);
+    this.#z = mapChunks(set.x, (chunk) => tf.relu(this.#u[chunk]));
+  }
+
+  async step(): Promise<StepMetrics> {
+    const { config } = this.context;
+    const { set, current } = this;
+    const scores = await trainingScores(this.context, current, this.#u, set.y);
+    const z = await this.#updateActivations();
+    const ridge = { weights: set.rows * layerValue(config.rho, 1), bias: 0 };
+    const head = await fitLayer(this.#z, set.y, { biases: true, ridge });
+    this.#replace(1, head.layer);
+    let residual = 0;
+    for (let k = 0; k < config.weightSteps; k++) residual = await this.#stepHidden();
+    return {
+      ...scores,
+      objective: await liftedObjective(config, current, { z: this.#z, u: this.#u, y: set.y }),
+      residual,
+      extra: { ...scores.extra, z_residual: z.residual, z_iterations: z.iterations },
+    };
+  }
+
+  /** Z; returns the largest residual and number of Newton steps of any chunk. */
+  async #updateActivations(): Promise<SolverReport> {
+    const { config } = this.context;
+    // B(Z, U) = ||Z - U||^2 / 2 + const for Z >= 0.
+    const solver = await nonNegativeActivations(this.current[1], 2 / config.lambda, config);
+    const reports = [];
+    for (const [chunk, y] of this.set.y.entries()) {
+      const { activations, ...report } = await solver.solve(y, this.#u[chunk]);
+      this.#z[chunk].dispose();
+      this.#z[chunk] = activations;
+      reports.push(report);
+    }
+    solver.dispose();
+    return {
+      residual: Math.max(...reports.map(({ residual }) => residual)),
+      iterations: Math.max(...reports.map(({ iterations }) => iterations)),
+    };
+  }
+
+  /** One majorised step on P; returns its gradient's norm, relative to the run's first. */
+  async #stepHidden(): Promise<number> {
+    const { rho, lambda } = this.context.config;
+    const { weights, bias } = this.current[0];
+    const difference = mapChunks(this.#z, (chunk) =>
+      tf.sub(this.#z[chunk], tf.relu(this.#u[chunk])),
+    );
+    const pull = tf.tidy(() => {
+      const scaled = tf.mul(weights, (2 * layerValue(rho, 0)) / lambda) as tf.Tensor2D;
+      return stackBias({ weights: scaled, bias: tf.zerosLike(bias) });
+    });
+    const { step, norm } = await this.metric.step(difference as tf.Tensor2D[], pull);
+    tf.dispose([difference, pull]);
+    const move = splitBias(step);
+    updateChunks(this.#u, (old, chunk) => tf.add(old, affine(this.set.x[chunk], move)));
+    this.#replace(0, {
+      weights: tf.add(weights, move.weights),
+      bias: tf.add(bias, move.bias),
+    });
+    disposeParameters([move]);
+    step.dispose();
+    this.#firstNorm ??= norm;
+    return this.#firstNorm > 0 ? norm / this.#firstNorm : 0;
+  }
+
+  #replace(l: 0 | 1, layer: LayerParameters): void {
+    disposeParameters([this.current[l]]);
+    this.current[l] = layer;
+  }
+
+  parameters(): Parameters {
+    return this.current;
+  }
+
+  dispose(): void {
+    this.set.dispose();
+    this.metric.dispose();
+    disposeParameters(this.current);
+    tf.dispose([this.#u, this.#z]);
+  }
+}
