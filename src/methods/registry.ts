@@ -14,6 +14,7 @@ import { checkHeld, checkHiddenLayer, checkPerLayer } from './fenchel/per-layer.
 import { length } from './fields.js';
 import { checkReluLeastSquares } from './full-batch/checks.js';
 import { LauConfig, lauPresets } from './lau-bcd/config.js';
+import { LpomConfig } from './lpom/config.js';
 import { MacConfig } from './mac/config.js';
 import type { MethodDefinition, NetworkShape } from './method.js';
 import { SgdConfig, sgdDefaults } from './sgd/config.js';
@@ -133,5 +134,16 @@ export const methods: readonly MethodDefinition[] = [
     schema: MacConfig,
     check: (_, network) => checkReluLeastSquares(network, 'one'),
     load: async () => (await import('./mac/mac.js')).mac,
+  }),
+  define({
+    name: 'lpom',
+    fullBatch: true,
+    summary: 'lifted network, proximal operator machine of Li, Fang and Lin (2019)',
+    schema: LpomConfig,
+    check: (config, network) => [
+      ...checkReluLeastSquares(network, 'any'),
+      ...checkPerLayer(config, ['mu'], network.widths.length - 1, 'layer'),
+    ],
+    load: async () => (await import('./lpom/lpom.js')).lpom,
   }),
 ];

@@ -8,14 +8,14 @@ export const MacConfig = z.strictObject({
   mu: fields.positive
     .default(1)
     .describe('weight of mu/2 ||Z - relu(X W + b)||^2, the quadratic penalty'),
-  rho: fields.nonNegative.default(1e-3).describe('ridge rho ||W||^2 of the output layer'),
+  rho: fields.nonNegative.default(300).describe('ridge rho ||W||^2 of the output layer'),
   damping: fields.positive
-    .default(50)
+    .default(2000)
     .describe("what is added to the inputs' Gram matrix, the metric of the hidden layer's steps"),
   steps: z
     .int()
     .positive()
-    .default(5)
+    .default(3)
     .describe('Gauss-Newton steps on the hidden layer in an iteration, each two large products'),
   initializer: fields.initializer.default('he'),
   bias: fields.bias.default(0),

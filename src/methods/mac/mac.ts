@@ -78,7 +78,10 @@ class MacTrainer implements FullBatchTrainer {
     };
   }
 
-  /** One Gauss-Newton step on (W_1, b_1); 0 long when no length tried decreases the penalty. */
+  /**
+   * One Gauss-Newton step on (W_1, b_1), 0 long when no length tried decreases the penalty.
+   * @returns its length, and what it would move P by in full, ||X_0 dW + db|| / ||P||
+   */
   async #stepHidden(): Promise<{ residual: number; length: number }> {
     const slope = mapChunks(this.set.x, (chunk) => {
       const p = this.#predicted[chunk];
@@ -87,12 +90,13 @@ class MacTrainer implements FullBatchTrainer {
     const options = metricOptions(this.context.config);
     const { layer: direction } = await fitLayer(this.set.x, slope, options, this.metric);
     const image = affineRows(this.set.x, direction);
-    const [descent, before] = await sumScalars(this.set.chunks, (chunk) => [
-      tf.sum(tf.mul(slope[chunk], image[chunk])),
-      this.#penalty(chunk, this.#predicted[chunk]),
-    ]);
     tf.dispose(slope);
-    const residual = Math.sqrt(Math.max(0, descent) / (before + 1e-30));
+    const [before, move, size] = await sumScalars(this.set.chunks, (chunk) => [
+      this.#penalty(chunk, this.#predicted[chunk]),
+      tf.sum(tf.square(image[chunk])),
+      tf.sum(tf.square(this.#predicted[chunk])),
+    ]);
+    const residual = Math.sqrt(move / (size + 1e-30));
 
     let length = 1;
     for (; length >= shortest; length /= 2) {

@@ -1,0 +1,112 @@
+import * as tf from '@tensorflow/tfjs';
+import { disposeParameters, type LayerParameters } from '../../network/network.js';
+import type { NormalEquations } from '../../solvers/normal-equations.js';
+import { affineRows, mapChunks, type Rows, sumScalars } from '../full-batch/products.js';
+import { fitLayer, type RidgeOptions } from '../full-batch/ridge-layer.js';
+import { squaredDistance } from '../full-batch/terms.js';
+import { reluPart } from './objective.js';
+
+/**
+ * W-update of a ReLU layer,
+ *
+ *     min_{W, b}  sum relu(U)^2/2 - U V + ridge/2 ||W||^2,   U = A W + b,
+ *
+ * by steps that minimise a bound: relu is 1-Lipschitz, so that U - (relu(U) - V) are targets whose
+ * least-squares fit never increases the objective. Nesterov momentum over the steps; a step that
+ * increases the objective is not taken, and the momentum starts anew.
+ */
+export interface HiddenWeightProblem {
+  /** A [n, p] */
+  readonly inputs: Rows;
+  /** V [n, q], non-negative */
+  readonly activations: Rows;
+  readonly options: RidgeOptions;
+  /** Of the inputs, with the ridge. */
+  readonly equations: NormalEquations;
+  readonly steps: number;
+}
+
+/** A layer and its pre-activations, U = A W + b. */
+export interface FittedLayer {
+  readonly layer: LayerParameters;
+  readonly u: tf.Tensor2D[];
+}
+
+/**
+ * @param start disposed
+ * @returns the relative length of the last step, ||U_next - U|| / ||U||, too
+ */
+export async function updateHiddenWeights(
+  problem: HiddenWeightProblem,
+  start: FittedLayer,
+): Promise<FittedLayer & { residual: number }> {
+  const { inputs, activations, options, equations, steps } = problem;
+  let best = start;
+  let bestValue = await valueAt(problem, best);
+  /** Where the next step starts: `best`, or beyond it. */
+  let point = best;
+  let age = 0;
+  let residual = 0;
+  for (let k = 0; k < steps; k++) {
+    const { u } = point;
+    const targets = mapChunks(u, (chunk) =>
+      tf.sub(u[chunk], tf.sub(tf.relu(u[chunk]), activations[chunk])),
+    ) as tf.Tensor2D[];
+    const { layer } = await fitLayer(inputs, targets, options, equations);
+    tf.dispose(targets);
+    const next = { layer, u: affineRows(inputs, layer) };
+    residual = await relativeDistance(next.u, u);
+    if (point !== best) disposeFitted(point);
+
+    const value = await valueAt(problem, next);
+    const rises = !(value <= bestValue);
+    age = rises ? 0 : age + 1;
+    if (rises) {
+      disposeFitted(next);
+      point = best;
+      continue;
+    }
+    const momentum = (age - 1) / (age + 2);
+    point = k + 1 < steps && momentum > 0 ? beyond(next, best, momentum) : next;
+    disposeFitted(best);
+    [best, bestValue] = [next, value];
+  }
+  return { ...best, residual };
+}
+
+async function valueAt(
+  { activations, options }: HiddenWeightProblem,
+  { layer, u }: FittedLayer,
+): Promise<number> {
+  const [fit] = await sumScalars(u, (chunk) => [reluPart(activations[chunk], u[chunk])]);
+  const norm = tf.tidy(() => tf.sum(tf.square(layer.weights)));
+  const [squares] = await norm.data();
+  norm.dispose();
+  return fit + (options.ridge.weights / 2) * squares;
+}
+
+async function relativeDistance(a: Rows, b: Rows): Promise<number> {
+  const [distance, size] = await sumScalars(a, (chunk) => [
+    squaredDistance(a[chunk], b[chunk]),
+    tf.sum(tf.square(b[chunk])),
+  ]);
+  return Math.sqrt(distance / (size + 1e-30));
+}
+
+/** a + momentum (a - b) */
+function beyond(a: FittedLayer, b: FittedLayer, momentum: number): FittedLayer {
+  const ahead = <T extends tf.Tensor>(x: T, y: T): T =>
+    tf.tidy(() => tf.add(x, tf.mul(tf.sub(x, y), momentum)));
+  return {
+    layer: {
+      weights: ahead(a.layer.weights, b.layer.weights),
+      bias: ahead(a.layer.bias, b.layer.bias),
+    },
+    u: a.u.map((rows, chunk) => ahead(rows, b.u[chunk])),
+  };
+}
+
+function disposeFitted({ layer, u }: FittedLayer): void {
+  disposeParameters([layer]);
+  tf.dispose(u);
+}
