@@ -1,0 +1,227 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startBackend } from '../../src/backend/select.js';
+import { FenchelFullBatchConfig } from '../../src/methods/fenchel/full-batch/config.js';
+import { fenchelFullBatch } from '../../src/methods/fenchel/full-batch/full-batch.js';
+import { chunkRows } from '../../src/methods/full-batch/training-set.js';
+import type { FullBatchTrainer, TrainingData } from '../../src/methods/method.js';
+import { buildNetwork } from '../../src/network/network.js';
+import { denseLayers } from '../../src/network/shape.js';
+import { Random } from '../../src/random.js';
+import { factor } from '../../src/solvers/cholesky.js';
+import {
+  type Matrix,
+  map,
+  multiply,
+  sumAll,
+  transpose,
+  withOnes,
+  zip,
+} from '../reference/matrix.js';
+import { matrix, normal } from '../solvers/tensors.js';
+
+/** More rows than a chunk holds, so that sums over chunks are tested too. */
+const rows = chunkRows + 40;
+const widths = [5, 7, 3];
+const random = new Random(8, 'full-batch');
+const x = normal(random, rows, widths[0]);
+const labels = Uint8Array.from({ length: rows }, (_, i) => (x[i][0] > 0 ? 0 : x[i][1] > 0 ? 1 : 2));
+const y = Array.from(labels, (label) => [0, 1, 2].map((k) => (k === label ? 1 : 0)));
+
+const train: TrainingData = {
+  split: { images: new Uint8Array(rows * widths[0]), labels, count: rows },
+  rows: (indices) => matrix(Array.from(indices, (i) => x[i])),
+};
+
+async function start(fields: Record<string, unknown>) {
+  const config = FenchelFullBatchConfig.parse({ name: 'fenchel', solver: 'full-batch', ...fields });
+  const trainer = (await fenchelFullBatch.init({
+    config,
+    network: buildNetwork({ layers: denseLayers(widths), activations: ['relu'] }),
+    loss: 'mse',
+    train,
+    batchSize: rows,
+    totalBatches: 20,
+    random: new Random(3, 'init'),
+  })) as FullBatchTrainer;
+  return { config, trainer };
+}
+
+/** [W; b] of each layer. */
+const read = (trainer: FullBatchTrainer): Promise<Matrix[]> =>
+  Promise.all(
+    trainer
+      .parameters()
+      .map(async ({ weights, bias }) => [...(await weights.array()), await bias.array()]),
+  );
+
+const relu = (a: Matrix) => map(a, (value) => Math.max(0, value));
+const squares = (a: Matrix) => sumAll(map(a, (value) => value ** 2));
+const weightsOf = (stacked: Matrix) => stacked.slice(0, -1);
+
+/** Without a penalty on the last row, the bias. */
+function ridge(inputs: Matrix, targets: Matrix, penalty: number): Matrix {
+  const a = withOnes(inputs);
+  const normalMatrix = map(multiply(transpose(a), a), (value, i, j) =>
+    i === j && i < a[0].length - 1 ? value + penalty : value,
+  );
+  return solve(normalMatrix, multiply(transpose(a), targets));
+}
+
+function solve(a: Matrix, b: Matrix): Matrix {
+  const solution = factor(Float64Array.from(a.flat()), a.length).solve(b.flat(), b[0].length);
+  return a.map((_, i) => [...solution.slice(i * b[0].length, (i + 1) * b[0].length)]);
+}
+
+/** Largest eigenvalue of a small symmetric matrix. */
+function largest(a: Matrix): number {
+  let v: Matrix = a.map((_, i) => [1 + i / 10]);
+  for (let k = 0; k < 500; k++) {
+    const next = multiply(a, v);
+    const size = Math.sqrt(squares(next));
+    v = map(next, (value) => value / size);
+  }
+  return sumAll(zip(multiply(a, v), v, (p, q) => p * q));
+}
+
+/** The iterations of accelerated.ts's comment in float64; returns (V, head) of the last one. */
+function referenceIterations(first: Matrix, config: FenchelFullBatchConfig, iterations: number) {
+  const { lambda, damping, stepSize, momentum, activationSteps } = config;
+  const [rho0, rho1] = config.rho as number[];
+  const xs = withOnes(x);
+  const delta = damping + (2 * rho0) / lambda;
+  const metric = map(
+    multiply(transpose(xs), xs),
+    (value, i, j) => value / rows + (i === j ? delta : 0),
+  );
+  let [p, previous]: [Matrix, Matrix] = [first, first];
+  let tested: Matrix[] = [];
+  for (let k = 0; k < iterations; k++) {
+    const beta = Math.min(momentum, k / (k + 3));
+    const v = zip(p, previous, (now, before) => now + beta * (now - before));
+    const u = multiply(xs, v);
+    const f = relu(u);
+    const head = ridge(f, y, rows * rho1);
+    tested = [v, head];
+    const w = weightsOf(head);
+    const smoothness = 2 * largest(multiply(transpose(w), w));
+    const q = Math.sqrt(lambda / (smoothness + lambda));
+    let [z, at]: [Matrix, Matrix] = [f, f];
+    for (let s = 0; s < activationSteps; s++) {
+      const misfit = zip(multiply(withOnes(at), head), y, (fit, target) => fit - target);
+      const slope = map(multiply(misfit, transpose(w)), (value) => 2 * value);
+      const next = map(at, (value, i, j) =>
+        Math.max(0, (smoothness * value - slope[i][j] + lambda * u[i][j]) / (smoothness + lambda)),
+      );
+      at = zip(next, z, (now, before) => now + ((1 - q) / (1 + q)) * (now - before));
+      z = next;
+    }
+    const difference = zip(z, f, (a, b) => a - b);
+    const pull = map(v, (value, i) => (i < widths[0] ? ((2 * rho0) / lambda) * value : 0));
+    const descent = zip(
+      multiply(transpose(xs), difference),
+      pull,
+      (value, held) => value / rows - held,
+    );
+    previous = p;
+    p = zip(v, solve(metric, descent), (value, step) => value + stepSize * step);
+  }
+  return tested;
+}
+
+describe('full-batch Fenchel, accelerated', () => {
+  beforeAll(() => startBackend('wasm'));
+
+  it('does what its equations say, iteration after iteration', async () => {
+    const fields = { lambda: 1.5, rho: [0.01, 0.002], damping: 0.2, stepSize: 1.5 };
+    const { config, trainer } = await start(fields);
+    const [first] = await read(trainer);
+    const losses: number[] = [];
+    for (let k = 0; k < 4; k++) losses.push((await trainer.step()).loss);
+    const [hidden, head] = referenceIterations(first, config, 4);
+    const actual = await read(trainer);
+    for (const [l, expected] of [hidden, head].entries()) {
+      const error = Math.sqrt(squares(zip(actual[l], expected, (a, b) => a - b)));
+      expect(error / Math.sqrt(squares(expected)), `layer ${l}`).toBeLessThan(1e-3);
+    }
+    const outputs = multiply(withOnes(relu(multiply(withOnes(x), hidden))), head);
+    const loss = squares(zip(outputs, y, (a, b) => a - b)) / rows;
+    expect(losses[3]).toBeCloseTo(loss, 4);
+    expect(losses[3]).toBeLessThan(losses[0]);
+    trainer.dispose();
+  });
+
+  it('starts its momentum again when the loss rises', async () => {
+    // A step this long overshoots.
+    const { trainer } = await start({ stepSize: 60, damping: 1e-3 });
+    let restarts = 0;
+    const rises: boolean[] = [];
+    let last = Number.POSITIVE_INFINITY;
+    for (let k = 0; k < 12; k++) {
+      const { loss, extra } = await trainer.step();
+      rises.push(loss > last * (1 + 1e-4));
+      last = loss;
+      restarts = extra!.restarts;
+    }
+    expect(rises).toContain(true);
+    expect(restarts).toBeGreaterThanOrEqual(rises.filter(Boolean).length);
+    trainer.dispose();
+  });
+});
+
+describe('full-batch Fenchel, plain', () => {
+  beforeAll(() => startBackend('wasm'));
+
+  it.each([
+    ['preset paper', { variant: 'plain', lambda: 0.05, rho: [1e-6, 1e-2], damping: 1e-3 }],
+    ['a large lambda', { variant: 'plain', lambda: 5, rho: [0.01, 0.01], damping: 0.1 }],
+    ['a long W-update', { variant: 'plain', lambda: 1, rho: 0.001, weightSteps: 4 }],
+  ])('never raises the lifted objective: %s', async (_, fields) => {
+    const { trainer } = await start(fields);
+    const before = tf.memory().numTensors;
+    const objectives: number[] = [];
+    for (let k = 0; k < 10; k++) {
+      const { objective, extra } = await trainer.step();
+      expect(extra!.z_residual).toBeLessThanOrEqual(1e-5);
+      objectives.push(objective!);
+    }
+    expect(tf.memory().numTensors).toBe(before);
+    for (let k = 1; k < objectives.length; k++) {
+      expect(objectives[k]).toBeLessThanOrEqual(objectives[k - 1] * (1 + 1e-5));
+    }
+    expect(objectives[9]).toBeLessThan(objectives[0]);
+    trainer.dispose();
+  });
+
+  it('solves its X- and head updates: their gradients vanish', async () => {
+    const { config, trainer } = await start({ variant: 'plain', lambda: 0.5, rho: [0.01, 0.03] });
+    const [hidden, head] = await read(trainer);
+    const { objective } = await trainer.step();
+    const [moved, fitted] = await read(trainer);
+    // Z of the first iteration from its optimality condition, one row after the other.
+    const u = multiply(withOnes(x), hidden);
+    const w = weightsOf(head);
+    const smoothness = 2 * largest(multiply(transpose(w), w)) + config.lambda;
+    let z = relu(u);
+    for (let k = 0; k < 400; k++) {
+      const misfit = zip(multiply(withOnes(z), head), y, (fit, target) => fit - target);
+      const slope = multiply(misfit, transpose(w));
+      z = map(z, (value, i, j) =>
+        Math.max(0, value - (2 * slope[i][j] + config.lambda * (value - u[i][j])) / smoothness),
+      );
+    }
+    const expected = ridge(z, y, rows * 0.03);
+    const error = Math.sqrt(squares(zip(fitted, expected, (a, b) => a - b)));
+    expect(error / Math.sqrt(squares(expected))).toBeLessThan(1e-3);
+    // The lifted objective that was reported, from its definition.
+    const after = multiply(withOnes(x), moved);
+    const fit = squares(zip(multiply(withOnes(z), fitted), y, (a, b) => a - b));
+    const penalty = sumAll(
+      map(z, (v, i, j) => v ** 2 / 2 + Math.max(0, after[i][j]) ** 2 / 2 - v * after[i][j]),
+    );
+    const ridges = 0.01 * squares(weightsOf(moved)) + 0.03 * squares(weightsOf(fitted));
+    const value = (fit + config.lambda * penalty) / rows + ridges;
+    expect(Math.abs(objective! - value) / value).toBeLessThan(1e-4);
+    trainer.dispose();
+  });
+});
