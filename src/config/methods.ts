@@ -37,7 +37,8 @@ export function resolveMethod(
   const usable = Object.fromEntries(Object.entries(explicit).filter(([key]) => !wrong.has(key)));
 
   const preset = typeof usable.preset === 'string' ? usable.preset : undefined;
-  const presetValues = preset === undefined ? {} : (definition.presets?.[preset] ?? {});
+  const named = preset === undefined ? undefined : definition.presets?.[preset];
+  const presetValues = (typeof named === 'function' ? network && named(network) : named) ?? {};
   const networkValues = network ? (definition.defaults?.(network) ?? {}) : {};
   const label = typeof usable.label === 'string' ? usable.label : definition.name;
   const filled = { ...networkValues, ...presetValues, ...usable, label };

@@ -109,7 +109,7 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   readonly fullBatch?: boolean;
   readonly schema: Schema;
   /** Values that `preset: NAME` stands for; explicit fields win over them. */
-  readonly presets?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly presets?: Readonly<Record<string, Preset>>;
   /** Defaults that depend on the network; weaker than presets and explicit fields. */
   readonly defaults?: (network: NetworkShape) => Readonly<Record<string, unknown>>;
   /** Reasons why this method cannot train this network, each naming the field at fault. */
@@ -120,3 +120,8 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   /** Loads the implementation, and with it the tensor library. */
   readonly load: () => Promise<Method<z.output<Schema>>>;
 }
+
+type PresetValues = Readonly<Record<string, unknown>>;
+
+/** Values of fields, which may depend on the network. */
+export type Preset = PresetValues | ((network: NetworkShape) => PresetValues);

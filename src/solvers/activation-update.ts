@@ -4,7 +4,7 @@ import type { LinearMap } from '../network/maps/linear-map.js';
 import type { LayerParameters } from '../network/network.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
 import type { SolverOptions, SolverReport } from './solver.js';
-import { squaredNormBound } from './spectral-norm.js';
+import { squaredMapNorm } from './spectral-norm.js';
 
 /**
  * The X-update of one layer (eq. 14; eq. 15-16 for the last hidden layer), all rows at once:
@@ -48,8 +48,7 @@ export async function updateActivations(
   options: SolverOptions,
 ): Promise<ActivationUpdate> {
   const { activation, predicted, map, layer, above, weight } = problem;
-  const norm = map.overlap * (await squaredNormBound(layer.weights));
-  const smoothness = weight * above.curvature * norm;
+  const smoothness = weight * above.curvature * (await squaredMapNorm(map, layer.weights));
   const method = activation.proximal
     ? accelerated(problem, smoothness)
     : mirror(problem, smoothness);

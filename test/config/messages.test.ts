@@ -52,7 +52,7 @@ describe('one mistake in a key', () => {
     [
       'swapped letters',
       { dataset: '{ name: minst }' },
-      'dataset.name — must be one of mnist, synthetic-digits, not the text "minst"; did you mean "mnist"?',
+      'dataset.name — must be one of mnist, fashion-mnist, cifar10, synthetic-digits, not the text "minst"; did you mean "mnist"?',
     ],
     [
       'a choice without value',
@@ -131,22 +131,22 @@ describe('one mistake in a method', () => {
     [
       'no name',
       '[{ learningRate: 1 }]',
-      'methods.0.name — is missing; it is one of fenchel, sgd, adam',
+      'methods.0.name — is missing; it is one of fenchel, sgd, adam, taylor-admm, lau-bcd, askari-bcd, mac, lpom',
     ],
     [
       'a misspelt name',
       '[{ name: fenchl }]',
-      'methods.0.name — must be one of fenchel, sgd, adam, not the text "fenchl"; did you mean "fenchel"?',
+      'methods.0.name — must be one of fenchel, sgd, adam, taylor-admm, lau-bcd, askari-bcd, mac, lpom, not the text "fenchl"; did you mean "fenchel"?',
     ],
     [
       'a misspelt solver',
       '[{ name: fenchel, solver: exakt }]',
-      'methods.0.solver — must be one of gram, exact, not the text "exakt"; did you mean "exact"?',
+      'methods.0.solver — must be one of gram, exact, full-batch, not the text "exakt"; did you mean "exact"?',
     ],
     [
       'a solver where there is none',
       '[{ name: adam, solver: exact }]',
-      'methods.0.solver — unknown key; known here: name, label, learningRate, beta1, beta2, epsilon, schedule, warmup, labelSmoothing, weightAverage, initializer, bias, epochs, batchSize',
+      'methods.0.solver — unknown key; known here: name, label, learningRate, beta1, beta2, epsilon, schedule, warmup, labelSmoothing, weightDecay, weightAverage, initializer, bias, epochs, batchSize',
     ],
     [
       'a misspelt preset',

@@ -116,6 +116,7 @@ methods:
     schedule: constant                 # default
     warmup: 0                          # default
     labelSmoothing: 0                  # default
+    weightDecay: 0                     # default
     weightAverage: 0                   # default
     initializer: xavier                # default
     bias: 0                            # default

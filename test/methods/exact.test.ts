@@ -1,8 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startBackend } from '../../src/backend/select.js';
+import {
+  updateActivationBlock,
+  updateWeightBlock,
+} from '../../src/methods/fenchel/exact/block-updates.js';
 import { FenchelExactConfig } from '../../src/methods/fenchel/exact/config.js';
-import { updateActivationBlock, updateWeightBlock } from '../../src/methods/fenchel/exact/exact.js';
 import { type Blocks, LiftedObjective } from '../../src/methods/fenchel/exact/objective.js';
 import { initializeParameters } from '../../src/network/initialize.js';
 import { activationNames, lossNames } from '../../src/network/names.js';

@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { hasConvolution } from '../../../network/shape.js';
 import * as fields from '../../fields.js';
+import type { NetworkShape } from '../../method.js';
 
 /** Faithful Fenchel (Algorithm 2): every block is minimised to a stated tolerance. */
 export const FenchelExactConfig = z.strictObject({
@@ -24,6 +26,12 @@ export const FenchelExactConfig = z.strictObject({
     .describe(
       "proximal weight gamma ||W - W^0||^2 to the previous batch's weights; a list has one value a layer",
     ),
+  gammaUnit: z
+    .enum(['absolute', 'gram'])
+    .default('absolute')
+    .describe(
+      "what gamma is counted in: as it stands, or half the weight of the layer's term times the mean diagonal of its inputs' Gram matrix on the batch",
+    ),
   proximalBias: z
     .boolean()
     .default(true)
@@ -34,11 +42,28 @@ export const FenchelExactConfig = z.strictObject({
   penaltyScale: fields.positive
     .default(1)
     .describe("factor of every penalty B (the authors' code uses 2 B)"),
+  schedule: fields.schedule
+    .default('constant')
+    .describe('factor over the run: the loss weight is multiplied by it, gamma is divided by it'),
+  momentum: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0)
+    .describe(
+      'extrapolation of the proximal centre: W^0 + factor (W^0 - W^-1), factor min(momentum, t / (t + 5))',
+    ),
   lossReduction: z
     .enum(['mean', 'sum'])
     .default('sum')
     .describe('whether loss and penalties are divided by the batch size'),
   alternations: z.int().positive().default(1).describe('K: X- and W-sweeps per batch'),
+  order: z
+    .enum(['activations-first', 'interleaved'])
+    .default('activations-first')
+    .describe(
+      'of the blocks: all X from the output down, then all W (Algorithm 2); or each W before the X below it',
+    ),
   weightUpdate: z
     .enum(['solve', 'gradient-step'])
     .default('solve')
@@ -58,23 +83,33 @@ export const FenchelExactConfig = z.strictObject({
     .describe(
       'a sub-problem that needs more iterations than this stops there; its residual is reported',
     ),
+  weightAverage: fields.weightAverage.default(0),
   initializer: fields.initializer.default('he'),
   bias: fields.bias.default(0),
 });
 
 export type FenchelExactConfig = z.output<typeof FenchelExactConfig>;
 
+/** What the authors' code does on any network. */
+const authors = {
+  lambda: 1,
+  rho: 0,
+  proximalBias: true,
+  penaltyScale: 2,
+  lossReduction: 'sum',
+  alternations: 1,
+  bias: 0.1,
+};
+
 export const exactPresets = {
-  paper: {
-    lambda: 1,
-    rho: 0,
-    gamma: [10, 100],
-    proximalBias: true,
-    lossWeight: 10,
-    penaltyScale: 2,
-    lossReduction: 'sum',
-    alternations: 1,
-    initializer: 'xavier',
-    bias: 0.1,
-  },
+  /** The authors' settings, of their MLP or of LeNet-5. */
+  paper: ({ layers }: NetworkShape) =>
+    hasConvolution(layers)
+      ? {
+          ...authors,
+          gamma: [1e-4, 1e-2, 1, 1, 10],
+          lossWeight: 5,
+          initializer: layers.map(({ window }) => (window ? 'truncated-normal' : 'xavier')),
+        }
+      : { ...authors, gamma: [10, 100], lossWeight: 10, initializer: 'xavier' },
 };

@@ -1,21 +1,16 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, lossValue } from '../../../network/loss.js';
-import {
-  disposeParameters,
-  forwardLayers,
-  type LayerParameters,
-  type Network,
-  type Parameters,
-} from '../../../network/network.js';
-import { byPosition } from '../../../network/smooth-term.js';
-import { updateActivations } from '../../../solvers/activation-update.js';
+import { disposeParameters, forwardLayers, type Parameters } from '../../../network/network.js';
 import type { SolverReport } from '../../../solvers/solver.js';
-import { stepWeights } from '../../../solvers/weight-gradient-step.js';
-import { updateWeights } from '../../../solvers/weight-update.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
+import { scheduleFactor } from '../../schedule.js';
+import { WeightAverage } from '../../weight-average.js';
+import { updateActivationBlock, updateWeightBlock } from './block-updates.js';
 import type { FenchelExactConfig } from './config.js';
 import { type Blocks, LiftedObjective } from './objective.js';
+import { proximalWeights } from './proximal-weights.js';
+import { sweep } from './sweep.js';
 
 /**
  * Faithful Fenchel training (Algorithm 2): on every batch, K alternations of
@@ -23,10 +18,11 @@ import { type Blocks, LiftedObjective } from './objective.js';
  *     X_l <- argmin G over X_l, l = L, ..., 1   (eq. 14-16)
  *     W_l <- argmin G over W_l, b_l, all l      (eq. 19-20)
  *
- * with X started by a forward pass and W^0 the weights before the batch. Every sub-problem is solved
- * to `tolerance` on its optimality residual; with `weightUpdate: gradient-step` the W-updates take one
- * gradient step instead, as the paper did on CIFAR-10. X-updates go from the output down because after the
- * forward pass every penalty is zero: only the loss can move the activations.
+ * with X started by a forward pass and W^0 the weights before the batch (`momentum` extrapolates them;
+ * `order: interleaved` gives each W its target before the X below takes up part of it). Every
+ * sub-problem is solved to `tolerance` on its optimality residual; with `weightUpdate: gradient-step` the
+ * W-updates take one gradient step instead, as the paper did on CIFAR-10. X-updates go from the output
+ * down because after the forward pass every penalty is zero: only the loss can move the activations.
  */
 export const fenchelExact: Method<FenchelExactConfig> = {
   init: (context) =>
@@ -38,43 +34,74 @@ export const fenchelExact: Method<FenchelExactConfig> = {
 
 class FenchelExactTrainer implements Trainer {
   readonly columns = ['max_residual', 'x_iterations', 'w_iterations'];
+  readonly #average: WeightAverage;
+  #batches = 0;
+  /** Weights before the last batch, where there is momentum. */
+  #previous: Parameters | undefined;
 
   constructor(
     private readonly context: MethodContext<FenchelExactConfig>,
     private current: Parameters,
-  ) {}
+  ) {
+    this.#average = new WeightAverage(context.config.weightAverage);
+  }
 
   async step(batch: Batch): Promise<StepMetrics> {
-    const { config, network, loss } = this.context;
-    const anchor = this.current;
-    const objective = new LiftedObjective(config, network, loss, batch.y, anchor);
-    const { blocks, scores } = this.#forward(batch);
+    const { config: fixed, network, loss, totalBatches } = this.context;
+    const rate = scheduleFactor(fixed.schedule, this.#batches, totalBatches, 0);
+    const config = { ...fixed, lossWeight: fixed.lossWeight * rate };
+    const anchor = this.#center();
+    const { blocks, scores } = this.#forward(batch, anchor);
     const x: SolverReport[] = [];
     const w: SolverReport[] = [];
     try {
+      const gammas = await proximalWeights(config, network, blocks, rate);
+      const objective = new LiftedObjective(config, network, loss, batch.y, anchor, gammas);
       for (let k = 0; k < config.alternations; k++) {
-        for (let l = network.activations.length; l >= 1; l--) {
-          x.push(await updateActivationBlock(objective, blocks, network, l, config));
-        }
-        for (let l = 0; l < anchor.length; l++) {
-          w.push(await updateWeightBlock(objective, blocks, network, anchor, l, config));
+        for (const { block, l } of sweep(config.order, anchor.length)) {
+          if (block === 'X')
+            x.push(await updateActivationBlock(objective, blocks, network, l, config));
+          else w.push(await updateWeightBlock(objective, blocks, network, anchor, l, config));
         }
       }
-      this.current = blocks.parameters;
-      return await stepMetrics(scores, objective.value(blocks), x, w);
+      const metrics = await stepMetrics(scores, objective.value(blocks), x, w);
+      this.#accept(blocks.parameters);
+      return metrics;
     } finally {
       tf.dispose([scores, blocks.inputs.slice(1), blocks.preimages.filter(isPresent)]);
-      // After a failure the anchor is still the current weights, and what replaced it goes.
-      const [old, kept] =
-        this.current === anchor ? [blocks.parameters, anchor] : [anchor, this.current];
-      disposeParameters(old.filter((layer) => !kept.includes(layer)));
+      const kept = [...this.current, ...(this.#previous ?? [])];
+      for (const made of [anchor, blocks.parameters]) {
+        disposeParameters(made.filter((layer) => !kept.includes(layer)));
+      }
     }
   }
 
+  /** W^0: today's weights, extrapolated where there is momentum. */
+  #center(): Parameters {
+    const { momentum } = this.context.config;
+    const previous = this.#previous;
+    if (momentum === 0 || previous === undefined) return this.current;
+    const factor = Math.min(momentum, this.#batches / (this.#batches + 5));
+    const ahead = <T extends tf.Tensor>(now: T, before: T): T =>
+      tf.tidy(() => tf.add(now, tf.mul(tf.sub(now, before), factor)));
+    return this.current.map(({ weights, bias }, l) => ({
+      weights: ahead(weights, previous[l].weights),
+      bias: ahead(bias, previous[l].bias),
+    }));
+  }
+
+  #accept(parameters: Parameters): void {
+    if (this.#previous) disposeParameters(this.#previous);
+    const old = this.current;
+    this.#previous = this.context.config.momentum > 0 ? old : undefined;
+    this.current = parameters;
+    this.#batches++;
+    this.#average.update(parameters);
+  }
+
   /** Blocks of a forward pass, where every penalty is zero; loss and accuracy of its outputs. */
-  #forward({ x, y }: Batch): { blocks: Blocks; scores: tf.Scalar[] } {
+  #forward({ x, y }: Batch, parameters: Parameters): { blocks: Blocks; scores: tf.Scalar[] } {
     const { network, loss } = this.context;
-    const parameters = this.current;
     const kept = tf.tidy(() => {
       const { inputs, preActivations } = forwardLayers(network, parameters, x);
       const preimages = preActivations.slice(0, -1);
@@ -86,84 +113,14 @@ class FenchelExactTrainer implements Trainer {
   }
 
   parameters(): Parameters {
-    return this.current;
+    return this.#average.parameters(this.current);
   }
 
   dispose(): void {
     disposeParameters(this.current);
+    if (this.#previous) disposeParameters(this.#previous);
+    this.#average.dispose();
   }
-}
-
-/** Minimises G over X_l (l >= 1), given the layers around it; replaces X_l in `blocks`. */
-export async function updateActivationBlock(
-  objective: LiftedObjective,
-  blocks: Blocks,
-  network: Network,
-  l: number,
-  config: FenchelExactConfig,
-): Promise<SolverReport> {
-  const predicted = network.maps[l - 1].apply(blocks.inputs[l - 1], blocks.parameters[l - 1]);
-  const isHead = l === blocks.parameters.length - 1;
-  const above = isHead ? config.lossWeight : 1;
-  const { activations, preimage, ...report } = await updateActivations(
-    {
-      activation: network.activations[l - 1],
-      predicted,
-      map: network.maps[l],
-      layer: blocks.parameters[l],
-      above: objective.term(blocks, l),
-      weight: (above * objective.termWeight(l)) / objective.penaltyWeight(l - 1),
-    },
-    config,
-  );
-  tf.dispose([predicted, blocks.inputs[l], blocks.preimages[l]!]);
-  blocks.inputs[l] = activations;
-  blocks.preimages[l] = preimage;
-  return report;
-}
-
-/** Minimises G over W_l and b_l, given the activations; replaces them in `blocks`. */
-export async function updateWeightBlock(
-  objective: LiftedObjective,
-  blocks: Blocks,
-  network: Network,
-  anchor: Parameters,
-  l: number,
-  config: FenchelExactConfig,
-): Promise<SolverReport> {
-  const rho = objective.rho(l);
-  const gamma = objective.gamma(l);
-  const scale = 2 / objective.termWeight(l);
-  const start = blocks.parameters[l];
-  const center = rho === 0 ? anchor[l] : pulledToZero(anchor[l], gamma / (rho + gamma));
-  const inputs = network.maps[l].patches(blocks.inputs[l]);
-  try {
-    const problem = {
-      inputs,
-      term: byPosition(objective.term(blocks, l), network.maps[l]),
-      center,
-      start,
-      ridge: {
-        weights: scale * (rho + gamma),
-        bias: config.proximalBias ? scale * gamma : 0,
-      },
-    };
-    const { parameters, ...report } =
-      config.weightUpdate === 'solve'
-        ? await updateWeights(problem, config)
-        : await stepWeights(problem, config.gradientStep);
-    if (start !== anchor[l]) disposeParameters([start]);
-    blocks.parameters = blocks.parameters.with(l, parameters);
-    return report;
-  } finally {
-    inputs.dispose();
-    if (center !== anchor[l]) disposeParameters([center]);
-  }
-}
-
-/** rho ||W||^2 + gamma ||W - W^0||^2 is one square around gamma / (rho + gamma) W^0; biases have no rho. */
-function pulledToZero({ weights, bias }: LayerParameters, factor: number): LayerParameters {
-  return { weights: tf.mul(weights, factor), bias: bias.clone() };
 }
 
 async function stepMetrics(

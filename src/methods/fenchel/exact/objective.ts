@@ -32,8 +32,12 @@ export class LiftedObjective {
     private readonly network: Network,
     private readonly loss: LossName,
     private readonly y: tf.Tensor2D,
-    /** P^0: the weights before the batch. */
+    /** P^0: the weights before the batch, or what the momentum makes of them. */
     private readonly anchor: Parameters,
+    /** gamma_l of each layer on this batch. */
+    private readonly proximal: readonly number[] = anchor.map((_, l) =>
+      layerValue(config.gamma, l),
+    ),
   ) {
     this.lossWeight = config.lossReduction === 'mean' ? 1 / y.shape[0] : 1;
   }
@@ -48,7 +52,7 @@ export class LiftedObjective {
   }
 
   gamma(l: number): number {
-    return layerValue(this.config.gamma, l);
+    return this.proximal[l];
   }
 
   /** What sits above layer l: its penalty, or the loss; unweighted. */
