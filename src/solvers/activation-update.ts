@@ -41,7 +41,9 @@ export interface ActivationUpdate extends SolverReport {
  * pre-activation space, S <- S - theta (S - U + h'(phi(S))), theta = 1/(1 + ||h''|| sup phi'), which
  * never leaves the domain of F nor evaluates phi^-1 near its poles.
  *
- * Optimality residual: ||Z - phi(U - h'(Z))|| / ||Z||, zero iff Z is the minimiser.
+ * Optimality residual: ||Z - phi(U - h'(Z))||, zero iff Z is the minimiser, relative to that of the
+ * start; how far the activations move can differ by orders of magnitude between layers. A start that is
+ * optimal to rounding stays.
  */
 export async function updateActivations(
   problem: ActivationProblem,
@@ -55,10 +57,16 @@ export async function updateActivations(
 
   let state = method.start(predicted);
   let iterations = 0;
+  let goal = 0;
+  let first = 0;
   for (;;) {
     const { gradient, distance } = evaluate(problem, state.point);
-    const [residual] = await distance.data();
-    const done = residual <= options.tolerance || iterations >= options.maxIterations;
+    const [apart, size] = await distance.data();
+    if (iterations === 0) {
+      first = apart;
+      goal = Math.max(options.tolerance * first, rounding * size);
+    }
+    const done = apart <= goal || iterations >= options.maxIterations;
     const next = done ? undefined : tf.tidy(() => method.advance(state, gradient));
     tf.dispose([gradient, distance]);
     if (!next) break;
@@ -69,17 +77,21 @@ export async function updateActivations(
   const result = tf.tidy(() => method.finish(state));
   tf.dispose(state);
   const last = evaluate(problem, result.activations);
-  const [residual] = await last.distance.data();
+  const [apart, size] = await last.distance.data();
   tf.dispose(last);
+  const residual = apart <= rounding * size ? 0 : apart / first;
   return { ...result, iterations, residual };
 }
 
-/** h'(Z), and the optimality residual at Z. */
+/** Distances below this share of ||Z|| are rounding errors. */
+const rounding = 1e-6;
+
+/** h'(Z), and ||Z - phi(U - h'(Z))|| and ||Z||, [2]. */
 function evaluate(problem: ActivationProblem, z: tf.Tensor2D) {
   return tf.tidy(() => {
     const gradient = slope(problem, z);
     const wanted = problem.activation.phi(tf.sub(problem.predicted, gradient));
-    return { gradient, distance: relativeDistance(z, wanted) };
+    return { gradient, distance: tf.stack([tf.norm(tf.sub(z, wanted)), tf.norm(z)]) };
   });
 }
 
@@ -87,10 +99,6 @@ function evaluate(problem: ActivationProblem, z: tf.Tensor2D) {
 function slope({ map, layer, above, weight }: ActivationProblem, z: tf.Tensor2D): tf.Tensor2D {
   const outer = tf.mul(above.gradient(map.apply(z, layer)), weight);
   return map.adjoint(outer as tf.Tensor2D, layer.weights);
-}
-
-function relativeDistance(a: tf.Tensor2D, b: tf.Tensor2D): tf.Scalar {
-  return tf.div(tf.norm(tf.sub(a, b)), tf.add(tf.norm(a), 1e-30));
 }
 
 type State = {

@@ -36,7 +36,8 @@ export interface WeightUpdate extends SolverReport {
  * solution.
  *
  * Optimality residual: the objective's gradient in the dual norm of N, ||grad||_{N^-1}, relative to
- * its value at the start; it comes at no cost with each step.
+ * its value at the start; it comes at no cost with each step. It is a change of pre-activations: one
+ * that is lost in their rounding counts as none.
  *
  * @throws NotPositiveDefiniteError when inputs or ridge are not finite
  */
@@ -69,13 +70,13 @@ export async function updateWeights(
       // <grad, point - next> = ||grad||^2 in the dual norm; <grad, next - previous> > 0: uphill.
       const norm = solver.product(gradient, point, next);
       const uphill = solver.product(gradient, next, previous);
-      return { next, products: tf.stack([norm, uphill]) };
+      return { next, products: tf.stack([norm, uphill, tf.norm(u)]) };
     });
-    const [squaredNorm, uphill] = await step.products.data();
+    const [squaredNorm, uphill, size] = await step.products.data();
     step.products.dispose();
     const norm = Math.sqrt(Math.max(0, squaredNorm));
     first ??= norm;
-    residual = first > 0 ? norm / first : 0;
+    residual = norm > rounding * size ? norm / first : 0;
     iterations++;
     age = uphill > 0 ? 0 : age + 1;
     const momentum = age / (age + 3);
@@ -96,6 +97,9 @@ export async function updateWeights(
   solver.dispose();
   return { parameters, iterations, residual };
 }
+
+/** Changes below this share of the pre-activations are rounding errors. */
+const rounding = 1e-6;
 
 function scaled({ weights, bias }: Ridge, factor: number): Ridge {
   return { weights: weights * factor, bias: bias * factor };
