@@ -11,6 +11,7 @@ import { installKernels } from '../src/backend/wasm/kernels/install.js';
 import { restoreStockKernels } from '../src/backend/wasm/kernels/kernel.js';
 import { median, timeNode } from './bench/commands.js';
 import { loadWorkload, tensorsLeaked, timePaired, timeStep, type Workload } from './bench/steps.js';
+import { timeStreaming } from './bench/streaming.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -59,6 +60,18 @@ async function adamAgainstStock(workload: Workload): Promise<Row> {
     measured: ratio.toFixed(1),
     required: '>= 5.0',
     ok: ratio >= 5,
+  };
+}
+
+/** Speed of a full-batch iteration's large products over that of the backend's own. */
+async function streamingAgainstWhole(): Promise<Row> {
+  const { streamed, own } = await timeStreaming(5);
+  const ratio = own / streamed;
+  return {
+    what: `full-batch products streamed (${streamed.toFixed(2)} s) against whole (${own.toFixed(2)} s), speed`,
+    measured: ratio.toFixed(2),
+    required: '>= 0.50',
+    ok: ratio >= 0.5,
   };
 }
 
@@ -129,6 +142,7 @@ const workload = await loadWorkload();
 const rows = [
   await fenchelAgainstAdam(workload),
   await adamAgainstStock(workload),
+  await streamingAgainstWhole(),
   await leaks(workload, 'fenchel'),
   await leaks(workload, 'adam'),
   await leaks(workload, 'sgd'),

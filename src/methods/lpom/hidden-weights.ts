@@ -56,10 +56,10 @@ export async function updateHiddenWeights(
     tf.dispose(targets);
     const next = { layer, u: affineRows(inputs, layer) };
     residual = await relativeDistance(next.u, u);
-    if (point !== best) disposeFitted(point);
-
     const value = await valueAt(problem, next);
-    const rises = !(value <= bestValue);
+    // A step from `best` itself rises by rounding at most.
+    const rises = point !== best && !(value <= bestValue);
+    if (point !== best) disposeFitted(point);
     age = rises ? 0 : age + 1;
     if (rises) {
       disposeFitted(next);

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { experimentText, issuesOf, parse } from './helpers.js';
+
+const lifted = ['taylor-admm', 'lau-bcd', 'askari-bcd', 'mac', 'lpom'];
+const listOf = (names: readonly string[]) =>
+  `[${names.map((name) => `{ name: ${name} }`).join(', ')}]`;
+const network = (...layers: string[]) => `{ layers: [${layers.join(', ')}, { dense: 10 }] }`;
+const relu = '{ dense: 30, activation: relu }';
+
+const text = (changes: Record<string, string>) =>
+  experimentText({ loss: 'mse', batchSize: 'full', methods: listOf(lifted), ...changes });
+
+describe('a lifted baseline', () => {
+  it('trains with the squared error on all images, on one hidden layer of ReLUs', () => {
+    const { experiment } = parse(text({}));
+    expect(experiment.methods.map(({ definition }) => definition.fullBatch)).toEqual(
+      lifted.map(() => true),
+    );
+  });
+
+  it('refuses batches, which sgd beside it may have', () => {
+    const issues = issuesOf(text({ batchSize: '500' }));
+    expect(issues).toHaveLength(lifted.length);
+    expect(issues[1]).toBe(
+      'methods.1.name — lau-bcd takes all training images in every step, not 500; give it batchSize: full, or write that at the top level',
+    );
+    const own = '[{ name: lau-bcd, batchSize: full }, { name: sgd }]';
+    expect(parse(text({ batchSize: '500', methods: own })).experiment.methods).toHaveLength(2);
+    expect(issuesOf(text({ methods: '[{ name: lau-bcd, batchSize: 100 }]' }))).toEqual([
+      'methods.0.batchSize — must be full: lau-bcd takes all training images in every step',
+    ]);
+  });
+
+  const cases: [string, Record<string, string>, string][] = [
+    ['another loss', { loss: 'cross-entropy' }, 'needs loss: mse, and the loss is cross-entropy'],
+    [
+      'another activation',
+      { network: network(relu.replace('relu', 'tanh')) },
+      'is defined for relu, and hidden layer 1 has tanh',
+    ],
+    [
+      'convolutions',
+      { network: network('{ conv: 4, kernel: 5, activation: relu }') },
+      'is defined for fully connected layers, and the network has convolutions or pooling',
+    ],
+    [
+      'nothing to lift',
+      { network: '{ layers: [{ dense: 10 }] }' },
+      'needs a hidden layer, and the network has none',
+    ],
+  ];
+  it.each(cases)('refuses %s, and says why', (_, changes, message) => {
+    const issues = issuesOf(text(changes));
+    expect(issues).toHaveLength(lifted.length);
+    for (const issue of issues) expect(issue).toContain(message);
+  });
+
+  it('refuses a depth that its sub-problems are not defined for', () => {
+    expect(issuesOf(text({ network: network(relu, relu) }))).toEqual(
+      ['askari-bcd', 'mac'].map(
+        (name) =>
+          `methods.${lifted.indexOf(name)}.name — is defined for one hidden layer, and the network has 2; remove 1, or use taylor-admm, lau-bcd or lpom`,
+      ),
+    );
+  });
+
+  it('checks the length of a list with one value a layer', () => {
+    expect(issuesOf(text({ methods: '[{ name: lpom, mu: [1, 1, 1] }]' }))).toEqual([
+      'methods.0.mu — has 3 values, but the network has 2 layers',
+    ]);
+  });
+
+  it("takes its number of iterations from its preset, and the user's own before that", () => {
+    const presets = '[{ name: lau-bcd, preset: paper }, { name: askari-bcd, preset: paper }]';
+    const epochs = (...overrides: string[]) =>
+      parse(text({ methods: presets }), overrides).experiment.methods.map(
+        (method) => method.epochs,
+      );
+    expect(epochs()).toEqual([100, 20]);
+    expect(epochs('methods.lau-bcd.epochs=7')).toEqual([7, 20]);
+  });
+});

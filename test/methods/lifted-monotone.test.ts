@@ -1,0 +1,42 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startBackend } from '../../src/backend/select.js';
+import { methods } from '../../src/methods/registry.js';
+import { defaultConfig, dense, runSteps, type Setting, startTrainer } from './training.js';
+
+/** The methods that descend one objective, on images, with settings at both ends. */
+const settings: [string, readonly number[], Record<string, unknown>][] = [
+  ['lau-bcd', [24], {}],
+  ['lau-bcd', [24, 16], { gamma: 0.1, rho: 0.1 }],
+  ['askari-bcd', [24], {}],
+  ['askari-bcd', [24], { lambda: 0.01, rho: 10 }],
+  ['mac', [24], { rho: 1, damping: 1 }],
+  ['mac', [24], { mu: 0.01, rho: 0.1, damping: 1e-3, steps: 5 }],
+  ['lpom', [24], { rho: 0.1, headRho: 1 }],
+  ['lpom', [24, 16], { mu: [0.01, 1, 30], rho: 0.01, headRho: 0.1, weightSteps: 8 }],
+];
+
+describe('the lifted objective never rises', () => {
+  beforeAll(() => startBackend('wasm'));
+
+  it.each(settings)('%s %j %j', async (name, hidden, fields) => {
+    const definition = methods.find((entry) => entry.name === name)!;
+    const setting: Setting = {
+      layers: dense(...hidden),
+      activation: 'relu',
+      loss: 'mse',
+      batchSize: 300,
+      steps: 15,
+    };
+    const method = await definition.load();
+    const trainer = await startTrainer(method, defaultConfig(definition, setting, fields), setting);
+    const { metrics } = await runSteps(trainer, setting);
+    trainer.dispose();
+    const objectives = metrics.map(({ objective }) => objective!);
+    for (let k = 1; k < objectives.length; k++) {
+      expect(objectives[k], `iteration ${k + 1}`).toBeLessThanOrEqual(
+        objectives[k - 1] * (1 + 1e-5),
+      );
+    }
+    expect(objectives.at(-1)).toBeLessThan(0.9 * objectives[0]);
+  });
+});
