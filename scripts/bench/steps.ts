@@ -5,11 +5,31 @@ import { loadDataset } from '../../src/data/load.js';
 import type { Batch, Trainer } from '../../src/methods/method.js';
 import { methods } from '../../src/methods/registry.js';
 import { buildNetwork } from '../../src/network/network.js';
-import { denseLayers } from '../../src/network/shape.js';
+import { denseLayers, type LayerShape, widthsOf } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 
-/** The network and batch of Figure 2, on generated data: what a step costs does not depend on the digits. */
-const widths = [784, 300, 10];
+/** The networks of Figures 2 and 3, on generated data: what a step costs does not depend on the digits. */
+export const networks = {
+  MLP: denseLayers([784, 300, 10]),
+  'LeNet-5': [
+    {
+      input: [28, 28, 1],
+      output: [28, 28, 6],
+      pool: 1,
+      window: { kernel: 5, stride: 1, padding: 2 },
+    },
+    {
+      input: [28, 28, 6],
+      output: [10, 10, 16],
+      pool: 2,
+      window: { kernel: 5, stride: 1, padding: 0 },
+    },
+    { input: [10, 10, 16], output: [1, 1, 120], pool: 2 },
+    { input: [1, 1, 120], output: [1, 1, 84], pool: 1 },
+    { input: [1, 1, 84], output: [1, 1, 10], pool: 1 },
+  ],
+} as const satisfies Record<string, readonly LayerShape[]>;
+
 const batchSize = 500;
 
 export interface Workload {
@@ -17,7 +37,10 @@ export interface Workload {
   batch(t: number): Batch;
 }
 
-export async function loadWorkload(): Promise<Workload> {
+export async function loadWorkload(network: keyof typeof networks): Promise<Workload> {
+  const layers = networks[network];
+  const activations = layers.slice(1).map(() => 'relu' as const);
+  const shape = { layers, widths: widthsOf(layers), activations, loss: 'cross-entropy' as const };
   const dataset = await loadDataset({
     name: 'synthetic-digits',
     limit: 5000,
@@ -33,12 +56,14 @@ export async function loadWorkload(): Promise<Workload> {
       return { indices, x: rows(indices), y: tf.tensor2d(y, [indices.length, 10]) };
     },
     start: async (name, fields = {}) => {
-      const definition = methods.find((entry) => entry.name === name && entry.solver !== 'exact')!;
+      const definition = methods.find(
+        (entry) => entry.name === name && (entry.networks?.include(shape) ?? true),
+      )!;
       const method = await definition.load();
       return method.init({
-        config: definition.schema.parse({ name, ...fields }),
-        network: buildNetwork({ layers: denseLayers(widths), activations: ['relu'] }),
-        loss: 'cross-entropy',
+        config: definition.schema.parse({ ...definition.defaults?.(shape), name, ...fields }),
+        network: buildNetwork(shape),
+        loss: shape.loss,
         train: { split: dataset.train, rows },
         batchSize,
         totalBatches: 1200,
@@ -49,7 +74,7 @@ export async function loadWorkload(): Promise<Workload> {
 }
 
 function tensorRows({ train, levels }: Dataset, indices: ArrayLike<number>): tf.Tensor2D {
-  return tf.tensor2d(gatherRows(train, indices, levels), [indices.length, widths[0]]);
+  return tf.tensor2d(gatherRows(train, indices, levels), [indices.length, 784]);
 }
 
 /** Milliseconds of one step, its batch made beforehand. */
