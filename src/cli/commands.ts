@@ -36,6 +36,12 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/verify.js')).verifyCommand),
   },
   {
+    name: 'bound',
+    usage: 'bound CONFIG [path=value ...]',
+    summary: 'lifted and feed-forward objectives over a range of lambda, what they certify',
+    load: async () => erased((await import('./commands/bound.js')).boundCommand),
+  },
+  {
     name: 'data',
     usage: 'data list|fetch|check [NAME]',
     summary: 'list, download or verify data sets',

@@ -51,7 +51,7 @@ function describeUnknown(
   const flag = name.length === 1 ? `-${name}` : `--${name}`;
   const meant = suggestion(name, known, '--');
   const hint =
-    meant === '' && command === 'run'
+    meant === '' && (command === 'run' || command === 'bound')
       ? ' (values of the config are changed without dashes, as in epochs=2)'
       : meant;
   return `there is no option ${flag}${hint}`;
@@ -75,6 +75,9 @@ function reworded(message: string, command: string): string {
   }
   if (message.startsWith('Not enough non-option arguments') && command === 'verify') {
     return 'verify needs a run directory or a config, as in: fln verify configs/mnist-mlp.yaml';
+  }
+  if (message.startsWith('Not enough non-option arguments') && command === 'bound') {
+    return 'bound needs a config file, as in: fln bound configs/bound.yaml';
   }
   const missing = /^Not enough arguments following: (.*)$/.exec(message);
   if (missing) return `--${flagName(missing[1])} needs a value`;

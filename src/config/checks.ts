@@ -30,6 +30,7 @@ export function checkTogether(get: Lookup, extent: Extent): Finding[] {
     ...checkLayers(get, dataset),
     ...checkSeeds(get, extent),
     ...checkLabels(get, extent),
+    ...checkPrediction(get),
   ];
 }
 
@@ -83,6 +84,13 @@ function checkSizes(
 function checkLayers(get: Lookup, dataset: DatasetInfo | undefined): readonly Finding[] {
   const inputs = get<LayerInput[]>('network', 'layers');
   return inputs ? readLayers(inputs, dataset).findings : [];
+}
+
+function checkPrediction(get: Lookup): Finding[] {
+  const isLifted = get('evaluate', 'predict') === 'lifted';
+  if (isLifted || get('evaluate', 'lambda') === undefined) return [];
+  const message = 'belongs to lifted prediction; add predict: lifted, or remove it';
+  return [{ path: ['evaluate', 'lambda'], message, at: 'key' }];
 }
 
 function checkSeeds(get: Lookup, { seeds: count }: Extent): Finding[] {

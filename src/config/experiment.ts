@@ -38,6 +38,10 @@ export interface Experiment {
     readonly every: number;
     /** `last` and `never` keep the test set untouched while settings are tuned. */
     readonly test: 'every' | 'last' | 'never';
+    /** How images are classified; absent: by the forward pass. */
+    readonly predict?: 'lifted';
+    /** Penalty weight of lifted prediction, there with it alone. */
+    readonly lambda?: number;
   };
   readonly backend: string;
   readonly methods: readonly ResolvedMethod[];

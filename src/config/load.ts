@@ -109,7 +109,8 @@ function build(
     method === undefined ? [] : { ...method, ...lengthOfTraining(method.config, config) },
   );
   const layers = config.network.layers.map(resolveLayer);
-  const { $schema: _, ...settings } = config;
+  const { $schema: _, ...written } = config;
+  const settings = { ...written, evaluate: resolveEvaluate(config.evaluate) };
   const resolved = {
     ...settings,
     network: { layers },
@@ -123,4 +124,13 @@ function build(
     resolved,
     hash: experimentHash(resolved),
   };
+}
+
+/** Feed-forward prediction is what an experiment that says nothing of it means. */
+function resolveEvaluate({
+  predict,
+  lambda = 1,
+  ...when
+}: ExperimentOutput['evaluate']): Experiment['evaluate'] {
+  return predict === 'lifted' ? { ...when, predict, lambda } : when;
 }

@@ -98,6 +98,17 @@ const EvaluateSchema = z.strictObject({
     .enum(['every', 'last', 'never'])
     .default('every')
     .describe('last and never keep the test set untouched while settings are tuned'),
+  predict: z
+    .enum(['feed-forward', 'lifted'])
+    .optional()
+    .describe(
+      'how an image is classified: by the forward pass (when absent), or by the lifted model, whose penalty weighs lambda (eq. 12)',
+    ),
+  lambda: z
+    .number()
+    .positive()
+    .optional()
+    .describe('penalty weight of predict: lifted, for the last hidden layer; 1 when absent'),
 });
 
 const ExpectationSchema = z

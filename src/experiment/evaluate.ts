@@ -3,9 +3,13 @@ import { gatherRows, oneHot } from '../data/batches.js';
 import type { Dataset, Split } from '../data/dataset.js';
 import { accuracyValue, lossValue } from '../network/loss.js';
 import type { LossName } from '../network/names.js';
-import { type Network, type Parameters, predict } from '../network/network.js';
+import { forwardLayers, type Network, type Parameters, predict } from '../network/network.js';
+import { liftedClasses, type PredictionRule } from './prediction.js';
 
-/** Mean loss over the rows of a split, and the share of them classified correctly. */
+/**
+ * Mean loss of the feed-forward network over the rows of a split, and the share of them classified
+ * correctly by the prediction rule.
+ */
 export interface Evaluation {
   readonly loss: number;
   readonly accuracy: number;
@@ -18,14 +22,17 @@ const chunkRows = 2000;
 export class Evaluator {
   readonly #chunks: readonly { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D }[];
   readonly #count: number;
+  readonly #labels: Split['labels'];
 
   constructor(
     split: Split,
     dataset: Pick<Dataset, 'levels' | 'classes'>,
     readonly network: Network,
     readonly loss: LossName,
+    readonly rule: PredictionRule = {},
   ) {
     this.#count = split.count;
+    this.#labels = split.labels;
     const chunks = [];
     for (let start = 0; start < split.count; start += chunkRows) {
       const rows = Uint32Array.from(
@@ -43,6 +50,11 @@ export class Evaluator {
   }
 
   async evaluate(parameters: Parameters): Promise<Evaluation> {
+    const { lambda } = this.rule;
+    return lambda === undefined ? this.#feedForward(parameters) : this.#lifted(parameters, lambda);
+  }
+
+  async #feedForward(parameters: Parameters): Promise<Evaluation> {
     const sums = tf.tidy(() =>
       tf.stack(
         this.#chunks.map(({ x, y }) => {
@@ -59,6 +71,33 @@ export class Evaluator {
     for (let i = 0; i < values.length; i += 2) {
       loss += values[i];
       correct += Math.round(values[i + 1]);
+    }
+    return { loss: loss / this.#count, accuracy: correct / this.#count };
+  }
+
+  async #lifted(parameters: Parameters, lambda: number): Promise<Evaluation> {
+    let loss = 0;
+    let correct = 0;
+    let start = 0;
+    for (const { x, y } of this.#chunks) {
+      const { predicted, mean } = tf.tidy(() => {
+        const { preActivations } = forwardLayers(this.network, parameters, x);
+        const outputs = preActivations[preActivations.length - 1];
+        return {
+          predicted: preActivations[preActivations.length - 2],
+          mean: lossValue(this.loss, y, outputs),
+        };
+      });
+      try {
+        loss += (await mean.data())[0] * x.shape[0];
+        // Weights that are not finite have no lifted classes: the loss tells.
+        if (!Number.isFinite(loss)) return { loss, accuracy: Number.NaN };
+        const classes = await liftedClasses(this.network, parameters, predicted, lambda);
+        correct += classes.filter((k, i) => k === this.#labels[start + i]).length;
+        start += classes.length;
+      } finally {
+        tf.dispose([predicted, mean]);
+      }
     }
     return { loss: loss / this.#count, accuracy: correct / this.#count };
   }

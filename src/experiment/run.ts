@@ -7,6 +7,7 @@ import { buildNetwork } from '../network/network.js';
 import { Evaluator } from './evaluate.js';
 import type { ExperimentEvent } from './events.js';
 import { type ExperimentPlan, type PlannedRun, type PlanOptions, planExperiment } from './plan.js';
+import { predictionRule } from './prediction.js';
 import { collectProvenance } from './provenance.js';
 import { RunDirectory } from './run-directory.js';
 import { newRecord, type RunEntry, sameRun } from './run-record.js';
@@ -112,8 +113,10 @@ async function trainAll(
   emit: Emit,
 ): Promise<void> {
   const network = buildNetwork(experiment.network);
+  const rule = predictionRule(experiment);
+  if (rule.remark !== undefined) emit({ type: 'warning', message: rule.remark });
   const evaluator = (split: Dataset['test']) =>
-    new Evaluator(split, dataset, network, experiment.loss);
+    new Evaluator(split, dataset, network, experiment.loss, rule);
   const evaluators = {
     test: experiment.evaluate.test === 'never' ? undefined : evaluator(dataset.test),
     validation: dataset.validation && evaluator(dataset.validation),

@@ -64,7 +64,7 @@ export function figureSpec(
     bounds: 'flush',
     spacing: left + padding.right,
     hconcat: [{ ...panels[0], layer: [...panels[0].layer, ...heading] }, panels[1]],
-    config,
+    config: figureConfig,
   };
   return {
     spec,
@@ -103,7 +103,7 @@ function timePanel(curves: readonly Curve[], y: Axis): PanelSettings {
  * Title and subtitle, as texts placed from the first panel's corner: Vega's own titles move with what
  * it believes to be the extent of labels.
  */
-function headingLayers({ title, subtitle }: FigureText) {
+export function headingLayers({ title, subtitle }: FigureText) {
   const x = 12 - left;
   return [
     textLayer(title, { x, y: -74, fontSize: titleFontSize, fontWeight: 'bold', color: ink }),
@@ -114,7 +114,7 @@ function headingLayers({ title, subtitle }: FigureText) {
 const titleFontSize = 19;
 const ink = '#222222';
 const quiet = '#595959';
-const config: TopLevelSpec['config'] = {
+export const figureConfig: TopLevelSpec['config'] = {
   font: fontFamily,
   aria: false,
   view: { stroke: null },

@@ -3,7 +3,7 @@ import { parse, resetSVGDefIds, View } from 'vega';
 import { compile } from 'vega-lite';
 import { RunError } from '../errors.js';
 import { buildCurve, chooseMeasure, measuredRows } from './curves.js';
-import { type FigureText, figureSpec } from './figure-spec.js';
+import { type FigureSpec, type FigureText, figureSpec } from './figure-spec.js';
 import { fontOptions, measureText } from './font.js';
 import type { Run } from './run-directory.js';
 import { groupRuns } from './series.js';
@@ -34,6 +34,12 @@ export async function drawFigure(runs: readonly Run[], text: FigureText): Promis
   const drawn = runs.filter((run) => measuredRows(run, measure.column).length > 0);
   const curves = groupRuns(drawn).map(({ name, runs }) => buildCurve(name, runs, measure));
   const figure = figureSpec(curves, measure, text, measureText);
+  const description = `${text.title}: ${measure.title} against batches and training time`;
+  return renderFigure(figure, description);
+}
+
+/** Draws a specification of known size. */
+export async function renderFigure(figure: FigureSpec, description: string): Promise<Figure> {
   const compiled = compile(figure.spec, { logger: silent }).spec;
   // The size is ours: without a canvas Vega only guesses how wide a text is.
   const { left, right, top, bottom } = figure.padding;
@@ -47,7 +53,6 @@ export async function drawFigure(runs: readonly Run[], text: FigureText): Promis
     }),
     { renderer: 'none', logger: silent },
   );
-  const description = `${text.title}: ${measure.title} against batches and training time`;
   resetSVGDefIds(); // or the same figure drawn again in this process differs in its ids
   const svg = describe(await view.toSVG(), description);
   view.finalize();

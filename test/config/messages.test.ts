@@ -79,6 +79,11 @@ describe('one mistake in a key', () => {
       { evaluate: '10' },
       'evaluate — must be a block, not 10; write { every: 10 }',
     ],
+    [
+      'a penalty weight without lifted prediction',
+      { evaluate: '{ lambda: 2 }' },
+      'evaluate.lambda — belongs to lifted prediction; add predict: lifted, or remove it',
+    ],
     ['a number for a list', { seeds: '1' }, 'seeds — must be a list, not 1; write [1]'],
     ['a number for text', { name: '7' }, 'name — must be text, not 7; write "7", in quotes'],
     [

@@ -150,6 +150,7 @@ describe('the hash', () => {
     ['the name', { name: 'other' }],
     ['what is expected', { expect: '{ adam: { paper: 0.9 } }' }],
     ['a default written out', { loss: 'cross-entropy' }],
+    ['feed-forward prediction written out', { evaluate: '{ predict: feed-forward }' }],
     ['the order of methods', { methods: '[{ name: sgd }, { name: adam }]' }],
     ['the order of seeds', { seeds: '[2, 1]' }],
     [
@@ -178,6 +179,7 @@ describe('the hash', () => {
       'seeds=[1]',
       'evaluate.every=11',
       'evaluate.test=last',
+      'evaluate.predict=lifted',
       'backend=cpu',
       'methods.0.label=other',
       'methods.adam.learningRate=0.1',

@@ -1,7 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startBackend } from '../../src/backend/select.js';
-import { sumOf } from '../../src/experiment/evaluate.js';
+import { loadDataset } from '../../src/data/load.js';
+import { Evaluator, sumOf } from '../../src/experiment/evaluate.js';
+import { predictionRule } from '../../src/experiment/prediction.js';
+import { initializeParameters } from '../../src/network/initialize.js';
+import { buildNetwork } from '../../src/network/network.js';
+import { Random } from '../../src/random.js';
+import { tinyExperiment } from './tiny.js';
 
 describe('the sum of the weights', () => {
   beforeAll(() => startBackend('wasm'));
@@ -20,5 +26,86 @@ describe('the sum of the weights', () => {
   it('is not finite as soon as one of them is not', async () => {
     expect(await sumOf([layer(3, 0), layer(Number.NaN, 0)])).toBeNaN();
     expect(await sumOf([layer(3, Number.POSITIVE_INFINITY)])).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+describe('the prediction rule', () => {
+  const rule = (...overrides: string[]) => predictionRule(tinyExperiment(...overrides));
+
+  it('is feed-forward unless lifted is asked for', () => {
+    expect(rule()).toEqual({});
+    expect(rule('evaluate.predict=feed-forward')).toEqual({});
+    expect(rule('evaluate.predict=lifted')).toEqual({ lambda: 1 });
+    expect(rule('evaluate.predict=lifted', 'evaluate.lambda=0.5')).toEqual({ lambda: 0.5 });
+  });
+
+  it('says where lifted is the same as feed-forward, and where layers are fed forward', () => {
+    const mse = rule('evaluate.predict=lifted', 'loss=mse');
+    expect(mse.lambda).toBeUndefined();
+    expect(mse.remark).toContain('with loss mse the forward pass minimises the lifted model');
+    const linear = rule('evaluate.predict=lifted', 'network.layers=[{ dense: 10 }]');
+    expect(linear.lambda).toBeUndefined();
+    expect(linear.remark).toContain('the network has no hidden layer');
+    const deep = rule(
+      'evaluate.predict=lifted',
+      'network.layers=[{ dense: 9, activation: relu }, { dense: 8, activation: tanh }, { dense: 10 }]',
+    );
+    expect(deep).toMatchObject({ lambda: 1 });
+    expect(deep.remark).toContain('the layers below it are fed forward');
+  });
+});
+
+describe('an evaluator', () => {
+  beforeAll(() => startBackend('wasm'));
+  const convolutional =
+    'network.layers=[{ conv: 2, kernel: 5, activation: relu }, { averagePool: 2 }, { dense: 10 }]';
+
+  async function evaluators(lambda: number, ...overrides: string[]) {
+    const experiment = tinyExperiment(...overrides);
+    const dataset = await loadDataset(experiment.dataset);
+    const network = buildNetwork(experiment.network);
+    const random = new Random(1, 'evaluator');
+    const parameters = initializeParameters(network, { initializer: 'he', bias: 0.1 }, random);
+    const make = (rule: { lambda?: number }) =>
+      new Evaluator(dataset.test, dataset, network, experiment.loss, rule);
+    return { plain: make({}), lifted: make({ lambda }), parameters };
+  }
+
+  it.each([
+    ['a fully connected network', 'name=tiny'],
+    ['a network with a convolution', convolutional],
+  ])('predicts by the lifted model with %s, and keeps nothing', async (_, override) => {
+    const { plain, lifted, parameters } = await evaluators(1e4, override);
+    const expected = await plain.evaluate(parameters);
+    const before = tf.memory().numTensors;
+    const { loss, accuracy } = await lifted.evaluate(parameters);
+    expect(tf.memory().numTensors).toBe(before);
+    // A heavy penalty holds the activations where the forward pass has them.
+    expect(accuracy).toBe(expected.accuracy);
+    expect(loss).toBeCloseTo(expected.loss, 4);
+  });
+
+  it('decides otherwise where the penalty is light', async () => {
+    const { plain, lifted, parameters } = await evaluators(0.02);
+    const [expected, { loss, accuracy }] = [
+      await plain.evaluate(parameters),
+      await lifted.evaluate(parameters),
+    ];
+    expect(loss).toBeCloseTo(expected.loss, 4);
+    expect(accuracy).not.toBe(expected.accuracy);
+  });
+
+  it('does not solve for weights that are not finite', async () => {
+    const { lifted, parameters } = await evaluators(1);
+    const [first, last] = parameters;
+    const broken = [first, { ...last, bias: tf.fill([10], Number.NaN) as tf.Tensor1D }];
+    expect((await lifted.evaluate(broken)).loss).toBeNaN();
+  });
+
+  it('refuses a penalty too light to solve for', async () => {
+    const { lifted, parameters } = await evaluators(1e-9, 'dataset.testLimit=10');
+    await expect(lifted.evaluate(parameters)).rejects.toThrow(
+      /evaluate\.lambda, 1e-9, is too small/,
+    );
   });
 });

@@ -28,6 +28,29 @@ const withoutTimes = (rows: Record<string, string>[]) =>
   rows.map(({ wall_s, step_ms, ...rest }) => rest);
 
 describe('runExperiment', () => {
+  it('tests with the prediction of the lifted model where asked to', async () => {
+    const lifted = ['evaluate.predict=lifted', 'evaluate.lambda=0.02'];
+    const accuracies = async (...overrides: string[]) => {
+      const outDir = join(temporaryFolder(), 'run');
+      await run(tinyExperiment('methods=[{ name: adam }]', ...overrides), { outDir });
+      const rows = csv(outDir, 'adam-s1');
+      return {
+        accuracy: rows.map(({ test_accuracy }) => test_accuracy),
+        loss: rows.map(({ test_loss }) => Number(test_loss).toFixed(4)),
+      };
+    };
+    const [plain, other] = [await accuracies(), await accuracies(...lifted)];
+    expect(other.accuracy).not.toEqual(plain.accuracy);
+    expect(other.loss).toEqual(plain.loss);
+
+    const outDir = join(temporaryFolder(), 'mse');
+    const { events } = await run(tinyExperiment('loss=mse', ...lifted), { outDir });
+    expect(events).toContainEqual({
+      type: 'warning',
+      message: expect.stringContaining('is the same as feed-forward prediction here'),
+    });
+  });
+
   it('writes the run directory of the contract', async () => {
     const outDir = join(temporaryFolder(), 'deep', 'run');
     const experiment = tinyExperiment();

@@ -34,6 +34,15 @@ export const numbersOf =
       throw new UsageError(`--${name}: "${part}" is no positive whole number`);
     });
 
+/** `0.1,1e3` as numbers. */
+export const decimalsOf =
+  (name: string) =>
+  (value: string | string[] | undefined): number[] | undefined =>
+    listOf(name)(value)?.map((part) => {
+      if (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(part)) return Number(part);
+      throw new UsageError(`--${name}: "${part}" is no number`);
+    });
+
 /** One of a few words, given at most once. */
 export const oneOf =
   <Word extends string>(name: string, words: readonly Word[]) =>

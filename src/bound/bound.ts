@@ -1,0 +1,77 @@
+import * as tf from '@tensorflow/tfjs';
+import type { BackendReport } from '../backend/backend.js';
+import { startBackend } from '../backend/select.js';
+import type { Experiment } from '../config/experiment.js';
+import { gatherRows, oneHot } from '../data/batches.js';
+import type { Dataset, LoadOptions } from '../data/dataset.js';
+import { loadDataset } from '../data/load.js';
+import { UsageError } from '../errors.js';
+import { initializeParameters } from '../network/initialize.js';
+import { buildNetwork, disposeParameters } from '../network/network.js';
+import { Random } from '../random.js';
+import type { BoundProblem } from './lifted-point.js';
+import { networkBound } from './network-bound.js';
+import { oneLayerBound } from './one-layer.js';
+import type { BoundReport, BoundRow } from './report.js';
+import type { BoundSettings } from './settings.js';
+
+export interface BoundResult {
+  readonly report: BoundReport;
+  readonly dataset: Dataset;
+  readonly backend: BackendReport;
+}
+
+/**
+ * Computes lifted and feed-forward objectives for every lambda, on the training images of an
+ * experiment with its network and loss. Its methods are not used.
+ *
+ * @throws UsageError for a single layer with a loss other than mse; EnvironmentError, DataError
+ */
+export async function computeBound(
+  experiment: Experiment,
+  settings: BoundSettings,
+  options: LoadOptions,
+  onRow: (row: BoundRow) => void = () => {},
+): Promise<BoundResult> {
+  const isOneLayer = experiment.network.activations.length === 0;
+  if (isOneLayer && experiment.loss !== 'mse') {
+    throw new UsageError(
+      `a network without a hidden layer is bounded as the one-layer regression Y ~ relu(X W): it needs loss mse, not ${experiment.loss}. Add loss=mse, or a hidden layer`,
+    );
+  }
+  const backend = await startBackend(experiment.backend);
+  const dataset = await loadDataset(experiment.dataset, options);
+  const network = buildNetwork(experiment.network);
+  const { activations } = experiment.network;
+  const initial = initializeParameters(
+    network,
+    { initializer: 'he', bias: 0 },
+    new Random(settings.seed, 'init'),
+  );
+  const problem: BoundProblem = {
+    network,
+    activations,
+    loss: experiment.loss,
+    ...tensors(dataset),
+    rho: settings.rho,
+  };
+  try {
+    const report = isOneLayer
+      ? await oneLayerBound(problem, settings, onRow)
+      : await networkBound(problem, settings, initial, onRow);
+    return { report, dataset, backend };
+  } finally {
+    tf.dispose([problem.x, problem.y]);
+    disposeParameters(initial);
+  }
+}
+
+function tensors({ train, levels, classes }: Dataset): { x: tf.Tensor2D; y: tf.Tensor2D } {
+  const rows = Uint32Array.from({ length: train.count }, (_, i) => i);
+  const x = gatherRows(train, rows, levels);
+  const y = oneHot(train.labels, rows, classes);
+  return {
+    x: tf.tensor2d(x, [train.count, x.length / train.count]),
+    y: tf.tensor2d(y, [train.count, classes]),
+  };
+}

@@ -1,0 +1,93 @@
+import { leak } from '../network/activations/leaky-relu.js';
+import type { ActivationName, LossName } from '../network/names.js';
+
+/**
+ * Scalar functions in float64, for objectives that are reported: with lambda 1000 the rounding of a
+ * float32 penalty would be of the size of what is compared.
+ */
+
+/** F and F* of an activation (Theorem 1): B(v, u) = F(v) + F*(u) - u v. */
+interface Conjugates {
+  F(v: number): number;
+  conjugate(u: number): number;
+}
+
+const relu = (u: number) => Math.max(u, 0);
+const xlogx = (x: number) => (x === 0 ? 0 : x * Math.log(x));
+
+const conjugates: Readonly<Record<ActivationName, Conjugates>> = {
+  relu: { F: (v) => v ** 2 / 2, conjugate: (u) => relu(u) ** 2 / 2 },
+  'leaky-relu': {
+    F: (v) => (v >= 0 ? v ** 2 / 2 : v ** 2 / (2 * leak)),
+    conjugate: (u) => (u >= 0 ? u ** 2 / 2 : (leak * u ** 2) / 2),
+  },
+  sigmoid: {
+    F: (v) => xlogx(v) + xlogx(1 - v),
+    conjugate: (u) => relu(u) + Math.log1p(Math.exp(-Math.abs(u))),
+  },
+  tanh: {
+    F: (v) => (xlogx(1 + v) + xlogx(1 - v)) / 2,
+    conjugate: (u) => Math.abs(u) + Math.log1p(Math.exp(-2 * Math.abs(u))) - Math.LN2,
+  },
+};
+
+/** sum B(v, u) over all entries; v in the domain of F. */
+export function penalty64(
+  name: ActivationName,
+  v: ArrayLike<number>,
+  u: ArrayLike<number>,
+): number {
+  const { F, conjugate } = conjugates[name];
+  let total = 0;
+  for (let i = 0; i < v.length; i++) total += Math.max(0, F(v[i]) + conjugate(u[i]) - u[i] * v[i]);
+  return total;
+}
+
+/** Sum over rows of the loss of outputs u [m, q] against y [m, q]. */
+export function loss64(
+  name: LossName,
+  y: ArrayLike<number>,
+  u: ArrayLike<number>,
+  q: number,
+): number {
+  let total = 0;
+  for (let start = 0; start < y.length; start += q) {
+    if (name === 'mse') {
+      for (let k = start; k < start + q; k++) total += (y[k] - u[k]) ** 2;
+      continue;
+    }
+    let top = Number.NEGATIVE_INFINITY;
+    for (let k = start; k < start + q; k++) top = Math.max(top, u[k]);
+    let sum = 0;
+    for (let k = start; k < start + q; k++) sum += Math.exp(u[k] - top);
+    for (let k = start; k < start + q; k++) total += y[k] * (top + Math.log(sum) - u[k]);
+  }
+  return total;
+}
+
+/** X W + b in float64: [m, p] x [p, q] + [q], row by row. */
+export function affine64(
+  x: ArrayLike<number>,
+  weights: ArrayLike<number>,
+  bias: ArrayLike<number>,
+): Float64Array {
+  const q = bias.length;
+  const p = weights.length / q;
+  const rows = x.length / p;
+  const u = new Float64Array(rows * q);
+  for (let i = 0; i < rows; i++) {
+    for (let k = 0; k < q; k++) u[i * q + k] = bias[k];
+    for (let j = 0; j < p; j++) {
+      const value = x[i * p + j];
+      if (value === 0) continue;
+      for (let k = 0; k < q; k++) u[i * q + k] += value * weights[j * q + k];
+    }
+  }
+  return u;
+}
+
+export function squares64(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i] ** 2;
+  return total;
+}

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
+import type { BoundSettings } from '../../bound/settings.js';
+import type { Experiment } from '../../config/experiment.js';
+import { UsageError } from '../../errors.js';
+import { decimalsOf, numbersOf, once } from './values.js';
+
+const options = {
+  lambda: {
+    type: 'string',
+    default: '0.01,0.1,1,10,100,1000' as const,
+    describe: 'penalty weights',
+    coerce: decimalsOf('lambda'),
+  },
+  rho: {
+    type: 'string',
+    default: '0.001' as const,
+    describe: 'ridge rho ||W||^2: one value, or one a layer; every one positive',
+    coerce: decimalsOf('rho'),
+  },
+  sweeps: {
+    type: 'string',
+    default: '20' as const,
+    describe: 'most sweeps over all blocks, for each lambda and start',
+    coerce: oneNumber('sweeps'),
+  },
+  seed: {
+    type: 'string',
+    describe: "seed of the initial weights; default: the config's first",
+    coerce: oneNumber('seed'),
+  },
+  out: {
+    type: 'string',
+    describe: 'folder for the results; default results/NAME/bound-HASH',
+    coerce: once('out'),
+  },
+  'data-dir': {
+    type: 'string',
+    describe: 'folder with data files, searched before the cache (also FLN_DATA_DIR)',
+    coerce: once('data-dir'),
+  },
+  offline: { type: 'boolean', describe: 'never download' },
+  json: { type: 'boolean', describe: 'print the result as JSON, and nothing else, on stdout' },
+} as const;
+
+type BoundArguments = InferredOptionTypes<typeof options> & {
+  config: string;
+  overrides: string[];
+};
+
+/** `fln bound CONFIG [path=value ...]` */
+export const boundCommand: CommandModule<object, BoundArguments> = {
+  command: 'bound <config> [overrides..]',
+  describe: 'lifted and feed-forward objectives over a range of lambda, and what they certify',
+  builder: (parser) =>
+    parser
+      .positional('config', { type: 'string', describe: 'YAML or JSON file', demandOption: true })
+      .positional('overrides', {
+        type: 'string',
+        array: true,
+        default: [] as string[],
+        describe: 'values to change: dataset.limit=200',
+      })
+      .options(options)
+      .example('$0 bound configs/bound.yaml', 'a small network')
+      .example('$0 bound configs/bound-one-layer.yaml', 'one layer, where the minimum is certified')
+      .epilogue(
+        'Takes the data set, the network and the loss of the config, and all training images at once. ' +
+          'docs/bound.md has the problems that are solved, and what the values prove.',
+      ) as never,
+  handler: boundHandler,
+};
+
+async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<void> {
+  const { loadExperiment } = await import('../../config/load.js');
+  const { findDataset } = await import('../../data/registry.js');
+  const { boundSettings } = await import('../../bound/settings.js');
+  const { experiment } = loadExperiment(args.config, args.overrides.map(String));
+  const settings = boundSettings(experiment, findDataset(experiment.dataset.name), {
+    lambda: args.lambda!,
+    rho: args.rho!,
+    sweeps: args.sweeps!,
+    seed: args.seed,
+  });
+  const { computeBound } = await import('../../bound/bound.js');
+  const { describeBound, writeBound } = await import('../../bound/write-bound.js');
+  const { statements } = await import('../../bound/report.js');
+  const { boundText, boundProgress } = await import('../render/bound.js');
+  const { shortPath } = await import('../render/format.js');
+
+  const data = { dataDir: args.dataDir, offline: args.offline };
+  const result = await computeBound(experiment, settings, data, (row) => {
+    if (!args.json) process.stderr.write(boundProgress(row));
+  });
+  const { report, dataset } = result;
+  const directory = args.out ?? defaultDirectory(experiment, settings);
+  const files = await writeBound(directory, experiment, result);
+  if (args.json) {
+    const content = { ...report, statements: statements(report), files };
+    process.stdout.write(`${JSON.stringify(content, null, 2)}\n`);
+    return;
+  }
+  const description = describeBound(experiment, dataset.train.count, report);
+  process.stdout.write(boundText(report, description));
+  process.stdout.write(`Written: ${files.map(shortPath).join(', ')}\n`);
+}
+
+/** One folder for each problem, so that none is written over by another. */
+function defaultDirectory({ name, resolved }: Experiment, settings: BoundSettings): string {
+  const { dataset, network, loss, backend } = resolved;
+  const problem = JSON.stringify({ dataset, network, loss, backend, settings });
+  const hash = createHash('sha256').update(problem).digest('hex').slice(0, 12);
+  return join('results', name, `bound-${hash}`);
+}
+
+function oneNumber(name: string) {
+  return (value: string | string[] | undefined): number | undefined => {
+    const numbers = numbersOf(name)(value);
+    if (numbers === undefined || numbers.length === 1) return numbers?.[0];
+    throw new UsageError(`--${name} takes one number, and ${numbers.length} are given`);
+  };
+}
