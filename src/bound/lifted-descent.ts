@@ -1,5 +1,8 @@
+import {
+  updateActivationBlock,
+  updateWeightBlock,
+} from '../methods/fenchel/exact/block-updates.js';
 import { FenchelExactConfig } from '../methods/fenchel/exact/config.js';
-import { updateActivationBlock, updateWeightBlock } from '../methods/fenchel/exact/exact.js';
 import { type Blocks, LiftedObjective } from '../methods/fenchel/exact/objective.js';
 import { disposeParameters } from '../network/network.js';
 import {
