@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../network/initialize.js';
 import { disposeParameters, type LayerParameters, type Parameters } from '../../network/network.js';
-import { nonNegativeActivations } from '../../solvers/nonnegative-activations.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
+import { updateNonNegative } from '../full-batch/nonnegative-rows.js';
 import { affineRows, mapChunks, sumScalars, updateChunks } from '../full-batch/products.js';
 import { fitLayer, prepareTraining, type RidgeOptions } from '../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
@@ -57,7 +57,16 @@ class AskariTrainer implements FullBatchTrainer {
       this.#predicted,
       this.set.y,
     );
-    const z = await this.#updateActivations();
+    const z = await updateNonNegative(
+      this.#z,
+      {
+        layer: this.current[1],
+        weight: 1 / lambda,
+        target: this.set.y,
+        predicted: this.#predicted,
+      },
+      this.context.config,
+    );
     const head = await fitLayer(this.#z, this.set.y, ridgeOptions(rho));
     this.#replace(1, head.layer);
     const { layer, residual } = await fitLayer(
@@ -73,24 +82,6 @@ class AskariTrainer implements FullBatchTrainer {
       objective: await this.#objective(),
       residual,
       extra: { ...extra, z_residual: z.residual, z_iterations: z.iterations },
-    };
-  }
-
-  /** Z; returns the largest residual and number of Newton steps of any chunk. */
-  async #updateActivations(): Promise<{ residual: number; iterations: number }> {
-    const { config } = this.context;
-    const solver = await nonNegativeActivations(this.current[1], 1 / config.lambda, config);
-    const reports = [];
-    for (const [chunk, y] of this.set.y.entries()) {
-      const { activations, ...report } = await solver.solve(y, this.#predicted[chunk]);
-      this.#z[chunk].dispose();
-      this.#z[chunk] = activations;
-      reports.push(report);
-    }
-    solver.dispose();
-    return {
-      residual: Math.max(...reports.map(({ residual }) => residual)),
-      iterations: Math.max(...reports.map(({ iterations }) => iterations)),
     };
   }
 

@@ -5,8 +5,7 @@ import {
   type Parameters,
 } from '../../../network/network.js';
 import { splitBias, stackBias } from '../../../network/stacked.js';
-import { nonNegativeActivations } from '../../../solvers/nonnegative-activations.js';
-import type { SolverReport } from '../../../solvers/solver.js';
+import { updateNonNegative } from '../../full-batch/nonnegative-rows.js';
 import { affineRows, mapChunks, updateChunks } from '../../full-batch/products.js';
 import { fitLayer } from '../../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../../full-batch/scores.js';
@@ -50,7 +49,12 @@ export class PlainTrainer implements FullBatchTrainer {
     const { config } = this.context;
     const { set, current } = this;
     const scores = await trainingScores(this.context, current, this.#u, set.y);
-    const z = await this.#updateActivations();
+    // B(Z, U) = ||Z - U||^2 / 2 + const for Z >= 0.
+    const z = await updateNonNegative(
+      this.#z,
+      { layer: current[1], weight: 2 / config.lambda, target: set.y, predicted: this.#u },
+      config,
+    );
     const ridge = { weights: set.rows * layerValue(config.rho, 1), bias: 0 };
     const head = await fitLayer(this.#z, set.y, { biases: true, ridge });
     this.#replace(1, head.layer);
@@ -61,25 +65,6 @@ export class PlainTrainer implements FullBatchTrainer {
       objective: await liftedObjective(config, current, { z: this.#z, u: this.#u, y: set.y }),
       residual,
       extra: { ...scores.extra, z_residual: z.residual, z_iterations: z.iterations },
-    };
-  }
-
-  /** Z; returns the largest residual and number of Newton steps of any chunk. */
-  async #updateActivations(): Promise<SolverReport> {
-    const { config } = this.context;
-    // B(Z, U) = ||Z - U||^2 / 2 + const for Z >= 0.
-    const solver = await nonNegativeActivations(this.current[1], 2 / config.lambda, config);
-    const reports = [];
-    for (const [chunk, y] of this.set.y.entries()) {
-      const { activations, ...report } = await solver.solve(y, this.#u[chunk]);
-      this.#z[chunk].dispose();
-      this.#z[chunk] = activations;
-      reports.push(report);
-    }
-    solver.dispose();
-    return {
-      residual: Math.max(...reports.map(({ residual }) => residual)),
-      iterations: Math.max(...reports.map(({ iterations }) => iterations)),
     };
   }
 
