@@ -55,16 +55,12 @@ export async function oneLayerBound(
 function certified(problem: OneLayerProblem, weights: Float64Array, scale: number) {
   const { targets, inputs, rho } = problem;
   const u = outputs(problem, inputs, weights);
-  const objective = penalty64('relu', targets, u) + rho * squares64(weights);
+  const liftedObjective = scale * (penalty64('relu', targets, u) + rho * squares64(weights));
   const dual = dualValue(
     problem,
     u.map((value) => Math.max(0, value)),
   );
-  return {
-    liftedObjective: scale * objective,
-    dualValue: scale * dual,
-    gap: scale * (objective - dual),
-  };
+  return { liftedObjective, dualValue: scale * dual, gap: liftedObjective - scale * dual };
 }
 
 type Data = Omit<OneLayerProblem, 'rho'>;

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Parameters } from '../network/network.js';
 
-const steps = 500;
+const steps = 1000;
 const learningRate = 0.01;
 
 /**

@@ -11,7 +11,7 @@ export interface BoundCurve {
 }
 
 /** Room around the panel, the labels on its right apart. */
-const [left, top, bottom] = [84, 88, 56];
+const [left, top, bottom] = [84, 104, 56];
 const panel = { width: 620, height: 380 };
 
 /**

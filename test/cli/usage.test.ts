@@ -55,6 +55,15 @@ const table: [args: string[], message: string][] = [
     ['verify'],
     'verify needs a run directory or a config, as in: fln verify configs/mnist-mlp.yaml. See fln verify --help',
   ],
+  [
+    ['bound'],
+    'bound needs a config file, as in: fln bound configs/bound.yaml. See fln bound --help',
+  ],
+  [['bound', 'tiny.yaml', '--lambda', '1,x'], '--lambda: "x" is no number. See fln bound --help'],
+  [
+    ['bound', 'tiny.yaml', '--sweeps', '1,2'],
+    '--sweeps takes one number, and 2 are given. See fln bound --help',
+  ],
   [['plot', 'a', '--title', 'b', '--title', 'c'], '--title is given 2 times. See fln plot --help'],
   [['plot', 'a', 'b', '--out', 'c', '--out', 'd'], '--out is given 2 times. See fln plot --help'],
   [['run', 'tiny.yaml', '--out', 'a', '--out', 'b'], '--out is given 2 times. See fln run --help'],
@@ -80,7 +89,7 @@ describe('fln', () => {
     const cwd = workplace(tinyConfig);
     const help = await fln(['--help'], { cwd });
     expect(help).toMatchObject({ code: 0, stderr: '' });
-    for (const command of ['run', 'plot', 'compare', 'verify', 'data', 'schema']) {
+    for (const command of ['run', 'plot', 'compare', 'verify', 'bound', 'data', 'schema']) {
       expect(help.stdout).toContain(`fln ${command}`);
     }
     const { version } = JSON.parse(
