@@ -113,7 +113,10 @@ export class Evaluator {
  */
 export async function sumOf(parameters: Parameters): Promise<number> {
   const sum = tf.tidy(() =>
-    tf.addN(parameters.flatMap(({ weights, bias }) => [tf.sum(weights), tf.sum(bias)])),
+    tf.addN([
+      tf.scalar(0),
+      ...parameters.flatMap(({ weights, bias }) => [tf.sum(weights), tf.sum(bias)]),
+    ]),
   );
   const [value] = await sum.data();
   sum.dispose();

@@ -41,9 +41,9 @@ export interface ActivationUpdate extends SolverReport {
  * pre-activation space, S <- S - theta (S - U + h'(phi(S))), theta = 1/(1 + ||h''|| sup phi'), which
  * never leaves the domain of F nor evaluates phi^-1 near its poles.
  *
- * Optimality residual: ||Z - phi(U - h'(Z))||, zero iff Z is the minimiser, relative to that of the
- * start; how far the activations move can differ by orders of magnitude between layers. A start that is
- * optimal to rounding stays.
+ * Optimality residual: ||Z - phi(U - h'(Z))||, zero iff Z is the minimiser, relative to ||Z|| or to its
+ * own value at the start, whichever is less: how far the activations move can differ by orders of
+ * magnitude between layers. A start that is optimal to rounding stays.
  */
 export async function updateActivations(
   problem: ActivationProblem,
@@ -57,16 +57,13 @@ export async function updateActivations(
 
   let state = method.start(predicted);
   let iterations = 0;
-  let goal = 0;
   let first = 0;
   for (;;) {
     const { gradient, distance } = evaluate(problem, state.point);
     const [apart, size] = await distance.data();
-    if (iterations === 0) {
-      first = apart;
-      goal = Math.max(options.tolerance * first, rounding * size);
-    }
-    const done = apart <= goal || iterations >= options.maxIterations;
+    if (iterations === 0) first = apart;
+    const done =
+      relative(apart, size, first) <= options.tolerance || iterations >= options.maxIterations;
     const next = done ? undefined : tf.tidy(() => method.advance(state, gradient));
     tf.dispose([gradient, distance]);
     if (!next) break;
@@ -79,12 +76,15 @@ export async function updateActivations(
   const last = evaluate(problem, result.activations);
   const [apart, size] = await last.distance.data();
   tf.dispose(last);
-  const residual = apart <= rounding * size ? 0 : apart / first;
-  return { ...result, iterations, residual };
+  return { ...result, iterations, residual: relative(apart, size, first) };
 }
 
 /** Distances below this share of ||Z|| are rounding errors. */
 const rounding = 1e-6;
+
+function relative(apart: number, size: number, first: number): number {
+  return apart <= rounding * size ? 0 : apart / Math.min(first, size);
+}
 
 /** h'(Z), and ||Z - phi(U - h'(Z))|| and ||Z||, [2]. */
 function evaluate(problem: ActivationProblem, z: tf.Tensor2D) {
