@@ -7,7 +7,9 @@ export const LauConfig = z.strictObject({
   preset: z
     .enum(['paper', 'tuned'])
     .optional()
-    .describe("paper: the authors' public code; tuned: the best settings found"),
+    .describe(
+      "paper: the authors' public code; tuned: gamma = rho = 0.1, not compared with it in full",
+    ),
   label: fields.label,
   gamma: fields.positive
     .default(1)
