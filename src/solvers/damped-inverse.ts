@@ -17,3 +17,10 @@ export function dampedInverse(
   for (let i = 0; i < size; i++) ridged[i * size + i] += ridge(i);
   return tf.tensor2d(Float32Array.from(factor(ridged, size).inverse()), [size, size]);
 }
+
+/** Mean diagonal entry of A [size, size], row-major: the unit of a relative ridge. */
+export function meanDiagonal(matrix: ArrayLike<number>, size: number): number {
+  let trace = 0;
+  for (let i = 0; i < size; i++) trace += matrix[i * size + i];
+  return trace / size;
+}

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../network/network.js';
 import { splitBias, stackBias, withOnes } from '../network/stacked.js';
-import { dampedInverse } from './damped-inverse.js';
+import { dampedInverse, meanDiagonal } from './damped-inverse.js';
 
 /**
  * A change of weights D = [dW; db] [p + 1, n] in the coordinates that make a step cheapest, with its
@@ -130,10 +130,4 @@ async function featureMajorizer(
     parameters: ({ values }) => splitBias(values),
     dispose: () => tf.dispose([extended, inverse, ridges]),
   };
-}
-
-function meanDiagonal(matrix: ArrayLike<number>, size: number): number {
-  let trace = 0;
-  for (let i = 0; i < size; i++) trace += matrix[i * size + i];
-  return trace / size;
 }

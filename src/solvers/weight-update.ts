@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../network/network.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
+import { extrapolate } from './extrapolate.js';
 import { type Coefficients, majorizer, type Ridge } from './majorizer.js';
 import type { SolverOptions, SolverReport } from './solver.js';
 
@@ -81,7 +82,7 @@ export async function updateWeights(
     age = uphill > 0 ? 0 : age + 1;
     const momentum = age / (age + 3);
     tf.dispose(point);
-    point = tf.tidy(() => extrapolate(step.next, previous, momentum));
+    point = ahead(step.next, previous, momentum);
     tf.dispose(previous);
     previous = step.next;
     if (residual <= options.tolerance || iterations >= options.maxIterations) break;
@@ -114,9 +115,10 @@ function copy({ values, image }: Coefficients): Coefficients {
 }
 
 /** a + momentum (a - b) */
-function extrapolate(a: Coefficients, b: Coefficients, momentum: number): Coefficients {
+function ahead(a: Coefficients, b: Coefficients, momentum: number): Coefficients {
   if (momentum === 0) return copy(a);
-  const ahead = (x: tf.Tensor2D, y: tf.Tensor2D) =>
-    tf.add(x, tf.mul(tf.sub(x, y), momentum)) as tf.Tensor2D;
-  return { values: ahead(a.values, b.values), image: ahead(a.image, b.image) };
+  return {
+    values: extrapolate(a.values, b.values, momentum),
+    image: extrapolate(a.image, b.image, momentum),
+  };
 }

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, lossValue } from '../../../network/loss.js';
 import { disposeParameters, forwardLayers, type Parameters } from '../../../network/network.js';
+import { extrapolate } from '../../../solvers/extrapolate.js';
 import type { SolverReport } from '../../../solvers/solver.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import { scheduleFactor } from '../../schedule.js';
@@ -82,11 +83,9 @@ class FenchelExactTrainer implements Trainer {
     const previous = this.#previous;
     if (momentum === 0 || previous === undefined) return this.current;
     const factor = Math.min(momentum, this.#batches / (this.#batches + 5));
-    const ahead = <T extends tf.Tensor>(now: T, before: T): T =>
-      tf.tidy(() => tf.add(now, tf.mul(tf.sub(now, before), factor)));
     return this.current.map(({ weights, bias }, l) => ({
-      weights: ahead(weights, previous[l].weights),
-      bias: ahead(bias, previous[l].bias),
+      weights: extrapolate(weights, previous[l].weights, factor),
+      bias: extrapolate(bias, previous[l].bias, factor),
     }));
   }
 

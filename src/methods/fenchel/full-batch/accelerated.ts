@@ -4,9 +4,10 @@ import {
   type LayerParameters,
   type Parameters,
 } from '../../../network/network.js';
-import { splitBias, stackBias } from '../../../network/stacked.js';
+import { splitBias } from '../../../network/stacked.js';
+import { extrapolate } from '../../../solvers/extrapolate.js';
 import { squaredNormBound } from '../../../solvers/spectral-norm.js';
-import { affineRows, mapChunks, sumScalars } from '../../full-batch/products.js';
+import { affineRows, mapChunks } from '../../full-batch/products.js';
 import { fitLayer } from '../../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../../full-batch/scores.js';
 import { affine } from '../../full-batch/terms.js';
@@ -15,7 +16,7 @@ import type { FullBatchTrainer, MethodContext, StepMetrics } from '../../method.
 import { layerValue } from '../per-layer.js';
 import type { FenchelFullBatchConfig } from './config.js';
 import type { HiddenMetric } from './hidden-metric.js';
-import { liftedObjective } from './objective.js';
+import { liftedObjective, ridges } from './objective.js';
 
 /**
  * Algorithm 1 made fast, for one hidden layer of ReLUs and squared error. With P = [W_0; b_0] and
@@ -44,7 +45,6 @@ export class AcceleratedTrainer implements FullBatchTrainer {
   #age = 0;
   #restarts = 0;
   #loss = Number.POSITIVE_INFINITY;
-  #firstNorm: number | undefined;
 
   constructor(
     private readonly context: MethodContext<FenchelFullBatchConfig>,
@@ -70,7 +70,7 @@ export class AcceleratedTrainer implements FullBatchTrainer {
       disposeParameters(this.#tested);
       this.#tested = [copy(point), head];
       const scores = await trainingScores(this.context, this.#tested, u, y);
-      this.#restartWhereRising(scores.loss + (await this.#ridges()));
+      this.#restartWhereRising(scores.loss + (await ridges(config, this.#tested)));
       const z = await this.#activations(f, u);
       const objective = await liftedObjective(config, this.#tested, { z, u, y });
       const difference = mapChunks(z, (chunk) => tf.sub(z[chunk], f[chunk]) as tf.Tensor2D);
@@ -92,14 +92,12 @@ export class AcceleratedTrainer implements FullBatchTrainer {
   /** V and U_V. */
   #extrapolate(): { point: LayerParameters; u: tf.Tensor2D[] } {
     const beta = Math.min(this.context.config.momentum, this.#age / (this.#age + 3));
-    const ahead = <T extends tf.Tensor>(now: T, before: T): T =>
-      tf.tidy(() => tf.add(now, tf.mul(tf.sub(now, before), beta)));
     return {
       point: {
-        weights: ahead(this.#hidden.weights, this.#previous.weights),
-        bias: ahead(this.#hidden.bias, this.#previous.bias),
+        weights: extrapolate(this.#hidden.weights, this.#previous.weights, beta),
+        bias: extrapolate(this.#hidden.bias, this.#previous.bias, beta),
       },
-      u: this.#u.map((chunk, i) => ahead(chunk, this.#uPrevious[i])),
+      u: this.#u.map((chunk, i) => extrapolate(chunk, this.#uPrevious[i], beta)),
     };
   }
 
@@ -111,18 +109,6 @@ export class AcceleratedTrainer implements FullBatchTrainer {
       this.#age++;
     }
     this.#loss = loss;
-  }
-
-  /** rho_0 ||W_0||^2 + rho_1 ||W_1||^2 */
-  async #ridges(): Promise<number> {
-    const [sum] = await sumScalars([0], () => [
-      tf.addN(
-        this.#tested.map(({ weights }, l) =>
-          tf.mul(tf.sum(tf.square(weights)), layerValue(this.context.config.rho, l)),
-        ),
-      ) as tf.Scalar,
-    ]);
-    return sum;
   }
 
   /** FISTA on eq. 15 from Z = F: step 1/L with L = 2 ||W_1||^2, momentum for the lambda-strongly convex B. */
@@ -153,14 +139,10 @@ export class AcceleratedTrainer implements FullBatchTrainer {
     u: readonly tf.Tensor2D[],
     difference: readonly tf.Tensor2D[],
   ): Promise<number> {
-    const { rho, lambda, stepSize } = this.context.config;
-    const pull = tf.tidy(() => {
-      const weights = tf.mul(point.weights, (2 * layerValue(rho, 0)) / lambda) as tf.Tensor2D;
-      return stackBias({ weights, bias: tf.zerosLike(point.bias) });
-    });
-    const { step, norm } = await this.metric.step(difference, pull);
+    const { stepSize } = this.context.config;
+    const { step, residual } = await this.metric.step(difference, point);
     const move = tf.tidy(() => splitBias(tf.mul(step, stepSize)));
-    tf.dispose([step, pull]);
+    step.dispose();
     disposeParameters([this.#previous]);
     tf.dispose(this.#uPrevious);
     this.#previous = this.#hidden;
@@ -171,8 +153,7 @@ export class AcceleratedTrainer implements FullBatchTrainer {
     };
     this.#u = mapChunks(u, (chunk) => tf.add(u[chunk], affine(this.set.x[chunk], move)));
     disposeParameters([move]);
-    this.#firstNorm ??= norm;
-    return this.#firstNorm > 0 ? norm / this.#firstNorm : 0;
+    return residual;
   }
 
   parameters(): Parameters {

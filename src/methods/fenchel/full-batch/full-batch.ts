@@ -13,9 +13,8 @@ export const fenchelFullBatch: Method<FenchelFullBatchConfig> = {
     const { config, network, random, train } = context;
     const set = TrainingSet.of(train, network.maps[1].outputs);
     try {
-      // With this, the metric bounds the curvature of the ridge too.
-      const damping = config.damping + (2 * layerValue(config.rho, 0)) / config.lambda;
-      const metric = await HiddenMetric.of(set.x, damping);
+      const pull = (2 * layerValue(config.rho, 0)) / config.lambda;
+      const metric = await HiddenMetric.of(set.x, { damping: config.damping, pull });
       const [hidden, head] = initializeParameters(network, config, random);
       return config.variant === 'plain'
         ? new PlainTrainer(context, set, metric, [hidden, head])

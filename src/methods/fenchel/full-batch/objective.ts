@@ -16,22 +16,32 @@ import type { FenchelFullBatchConfig } from './config.js';
  * @param u U = X_0 W_0 + b_0
  */
 export async function liftedObjective(
-  { lambda, rho }: FenchelFullBatchConfig,
-  [hidden, head]: Parameters,
+  config: FenchelFullBatchConfig,
+  parameters: Parameters,
   { z, u, y }: { readonly z: Rows; readonly u: Rows; readonly y: Rows },
 ): Promise<number> {
+  const { lambda } = config;
+  const [, head] = parameters;
   const [fit, constraint, count] = await sumScalars(z, (chunk) => [
     squaredDistance(y[chunk], affine(z[chunk], head)),
     tf.sum(penalty(relu, z[chunk], u[chunk])),
     tf.scalar(z[chunk].shape[0]),
   ]);
-  const ridges = tf.tidy(() =>
+  return (fit + lambda * constraint) / count + (await ridges(config, parameters));
+}
+
+/** rho_0 ||W_0||^2 + rho_1 ||W_1||^2 */
+export async function ridges(
+  { rho }: FenchelFullBatchConfig,
+  [hidden, head]: Parameters,
+): Promise<number> {
+  const sum = tf.tidy(() =>
     tf.add(
       tf.mul(tf.sum(tf.square(hidden.weights)), layerValue(rho, 0)),
       tf.mul(tf.sum(tf.square(head.weights)), layerValue(rho, 1)),
     ),
   );
-  const [ridge] = await ridges.data();
-  ridges.dispose();
-  return (fit + lambda * constraint) / count + ridge;
+  const [value] = await sum.data();
+  sum.dispose();
+  return value;
 }

@@ -4,7 +4,7 @@ import {
   type LayerParameters,
   type Parameters,
 } from '../../../network/network.js';
-import { splitBias, stackBias } from '../../../network/stacked.js';
+import { splitBias } from '../../../network/stacked.js';
 import { updateNonNegative } from '../../full-batch/nonnegative-rows.js';
 import { affineRows, mapChunks, updateChunks } from '../../full-batch/products.js';
 import { fitLayer } from '../../full-batch/ridge-layer.js';
@@ -33,7 +33,6 @@ export class PlainTrainer implements FullBatchTrainer {
   /** U with the current weights, and Z. */
   readonly #u: tf.Tensor2D[];
   readonly #z: tf.Tensor2D[];
-  #firstNorm: number | undefined;
 
   constructor(
     private readonly context: MethodContext<FenchelFullBatchConfig>,
@@ -70,17 +69,12 @@ export class PlainTrainer implements FullBatchTrainer {
 
   /** One majorised step on P; returns its gradient's norm, relative to the run's first. */
   async #stepHidden(): Promise<number> {
-    const { rho, lambda } = this.context.config;
     const { weights, bias } = this.current[0];
     const difference = mapChunks(this.#z, (chunk) =>
       tf.sub(this.#z[chunk], tf.relu(this.#u[chunk])),
     );
-    const pull = tf.tidy(() => {
-      const scaled = tf.mul(weights, (2 * layerValue(rho, 0)) / lambda) as tf.Tensor2D;
-      return stackBias({ weights: scaled, bias: tf.zerosLike(bias) });
-    });
-    const { step, norm } = await this.metric.step(difference as tf.Tensor2D[], pull);
-    tf.dispose([difference, pull]);
+    const { step, residual } = await this.metric.step(difference as tf.Tensor2D[], this.current[0]);
+    tf.dispose(difference);
     const move = splitBias(step);
     updateChunks(this.#u, (old, chunk) => tf.add(old, affine(this.set.x[chunk], move)));
     this.#replace(0, {
@@ -89,8 +83,7 @@ export class PlainTrainer implements FullBatchTrainer {
     });
     disposeParameters([move]);
     step.dispose();
-    this.#firstNorm ??= norm;
-    return this.#firstNorm > 0 ? norm / this.#firstNorm : 0;
+    return residual;
   }
 
   #replace(l: 0 | 1, layer: LayerParameters): void {

@@ -3,7 +3,7 @@ import { losses } from '../../../network/loss.js';
 import type { LinearMap } from '../../../network/maps/linear-map.js';
 import type { LayerParameters } from '../../../network/network.js';
 import { splitBias } from '../../../network/stacked.js';
-import { dampedInverse } from '../../../solvers/damped-inverse.js';
+import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
 import type { MethodContext } from '../../method.js';
 import type { FenchelConvolutionConfig } from './config.js';
 import { gramMatrix } from './gram-matrix.js';
@@ -119,10 +119,4 @@ function average<T extends tf.Tensor>(previous: T | undefined, current: T, facto
   const next = tf.keep(previous ? tf.add(tf.mul(previous, factor), share) : share) as T;
   previous?.dispose();
   return next;
-}
-
-function meanDiagonal(matrix: ArrayLike<number>, size: number): number {
-  let trace = 0;
-  for (let i = 0; i < size; i++) trace += matrix[i * size + i];
-  return trace / size;
 }
