@@ -1,5 +1,5 @@
-import { checkInitializer } from '../methods/fields.js';
 import type { MethodDefinition, NetworkShape } from '../methods/method.js';
+import { checkPerLayer } from '../methods/per-layer.js';
 import { methods } from '../methods/registry.js';
 import type { ResolvedMethod } from './experiment.js';
 import { ExperimentSchema } from './schema.js';
@@ -53,7 +53,10 @@ export function resolveMethod(
   // What is said of a field that is wrong anyway would be said of the value that stands in for it.
   const speaksOfWrong = (text: string) => [...wrong].some((field) => text.includes(field));
   const misfits = network
-    ? [...checkInitializer(config, network), ...(definition.check?.(config, network) ?? [])]
+    ? [
+        ...checkPerLayer(config, ['initializer'], network.layers.length, 'layer'),
+        ...(definition.check?.(config, network) ?? []),
+      ]
     : [];
   const inContext = misfits
     .filter(({ path: [field], message }) => !speaksOfWrong(`${field} ${message}`))

@@ -86,13 +86,3 @@ export const backPropagation = {
   initializer: initializer.default('xavier'),
   bias: bias.default(0),
 };
-
-/** A list of initialisers has one for each layer. */
-export function checkInitializer(
-  { initializer }: Readonly<Record<string, unknown>>,
-  { layers }: { readonly layers: readonly unknown[] },
-): { path: string[]; message: string }[] {
-  if (!Array.isArray(initializer) || initializer.length === layers.length) return [];
-  const message = `has ${initializer.length} values, but the network has ${layers.length} layer${layers.length === 1 ? '' : 's'}`;
-  return [{ path: ['initializer'], message }];
-}

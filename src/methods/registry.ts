@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { hasConvolution } from '../network/shape.js';
 import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
+import { checkHeld, checkHiddenLayer } from './fenchel/checks.js';
 import { exactPresets, FenchelExactConfig } from './fenchel/exact/config.js';
 import { FenchelFullBatchConfig, fullBatchPresets } from './fenchel/full-batch/config.js';
 import {
@@ -10,13 +11,13 @@ import {
   FenchelGramConfig,
   gramDefaults,
 } from './fenchel/gram/config.js';
-import { checkHeld, checkHiddenLayer, checkPerLayer } from './fenchel/per-layer.js';
 import { length } from './fields.js';
 import { checkReluLeastSquares } from './full-batch/checks.js';
 import { LauConfig, lauPresets } from './lau-bcd/config.js';
 import { LpomConfig } from './lpom/config.js';
 import { MacConfig } from './mac/config.js';
 import type { MethodDefinition, NetworkShape } from './method.js';
+import { checkPerLayer } from './per-layer.js';
 import { SgdConfig, sgdDefaults } from './sgd/config.js';
 import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
 

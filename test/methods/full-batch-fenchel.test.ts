@@ -8,7 +8,6 @@ import type { FullBatchTrainer, TrainingData } from '../../src/methods/method.js
 import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
-import { factor } from '../../src/solvers/cholesky.js';
 import {
   type Matrix,
   map,
@@ -19,6 +18,7 @@ import {
   zip,
 } from '../reference/matrix.js';
 import { matrix, normal } from '../solvers/tensors.js';
+import { solve, stacked } from './float64.js';
 
 /** More rows than a chunk holds, so that sums over chunks are tested too. */
 const rows = chunkRows + 40;
@@ -47,14 +47,6 @@ async function start(fields: Record<string, unknown>) {
   return { config, trainer };
 }
 
-/** [W; b] of each layer. */
-const read = (trainer: FullBatchTrainer): Promise<Matrix[]> =>
-  Promise.all(
-    trainer
-      .parameters()
-      .map(async ({ weights, bias }) => [...(await weights.array()), await bias.array()]),
-  );
-
 const relu = (a: Matrix) => map(a, (value) => Math.max(0, value));
 const squares = (a: Matrix) => sumAll(map(a, (value) => value ** 2));
 const weightsOf = (stacked: Matrix) => stacked.slice(0, -1);
@@ -66,11 +58,6 @@ function ridge(inputs: Matrix, targets: Matrix, penalty: number): Matrix {
     i === j && i < a[0].length - 1 ? value + penalty : value,
   );
   return solve(normalMatrix, multiply(transpose(a), targets));
-}
-
-function solve(a: Matrix, b: Matrix): Matrix {
-  const solution = factor(Float64Array.from(a.flat()), a.length).solve(b.flat(), b[0].length);
-  return a.map((_, i) => [...solution.slice(i * b[0].length, (i + 1) * b[0].length)]);
 }
 
 /** Largest eigenvalue of a small symmetric matrix. */
@@ -135,11 +122,11 @@ describe('full-batch Fenchel, accelerated', () => {
   it('does what its equations say, iteration after iteration', async () => {
     const fields = { lambda: 1.5, rho: [0.01, 0.002], damping: 0.2, stepSize: 1.5 };
     const { config, trainer } = await start(fields);
-    const [first] = await read(trainer);
+    const [first] = await stacked(trainer);
     const losses: number[] = [];
     for (let k = 0; k < 4; k++) losses.push((await trainer.step()).loss);
     const [hidden, head] = referenceIterations(first, config, 4);
-    const actual = await read(trainer);
+    const actual = await stacked(trainer);
     for (const [l, expected] of [hidden, head].entries()) {
       const error = Math.sqrt(squares(zip(actual[l], expected, (a, b) => a - b)));
       expect(error / Math.sqrt(squares(expected)), `layer ${l}`).toBeLessThan(1e-3);
@@ -195,9 +182,9 @@ describe('full-batch Fenchel, plain', () => {
 
   it('solves its X- and head updates: their gradients vanish', async () => {
     const { config, trainer } = await start({ variant: 'plain', lambda: 0.5, rho: [0.01, 0.03] });
-    const [hidden, head] = await read(trainer);
+    const [hidden, head] = await stacked(trainer);
     const { objective } = await trainer.step();
-    const [moved, fitted] = await read(trainer);
+    const [moved, fitted] = await stacked(trainer);
     // Z of the first iteration from its optimality condition, one row after the other.
     const u = multiply(withOnes(x), hidden);
     const w = weightsOf(head);

@@ -16,12 +16,12 @@ import {
 import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
-import { factor } from '../../src/solvers/cholesky.js';
 import { orthonormaliseRows } from '../../src/solvers/orthonormalise.js';
 import { scalarActivations } from '../reference/activations.js';
-import { dot, type Matrix, map, multiply, sumAll, transpose, zip } from '../reference/matrix.js';
+import { dot, type Matrix, map, multiply, transpose, zip } from '../reference/matrix.js';
 import { softmax } from '../reference/terms.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';
+import { norm, solve, stacked } from './float64.js';
 import { batchAt, dense, type Setting, startTrainer } from './training.js';
 
 const difference = async (a: tf.Tensor, b: tf.Tensor) => {
@@ -149,15 +149,9 @@ describe('one gram step', () => {
           totalBatches: 10,
           random,
         });
-        const stacked = () =>
-          Promise.all(
-            trainer
-              .parameters()
-              .map(async ({ weights, bias }) => [...(await weights.array()), await bias.array()]),
-          );
-        const before = await stacked();
+        const before = await stacked(trainer);
         await trainer.step({ x: matrix(x), y: matrix(y), indices: new Uint32Array(40) });
-        const after = await stacked();
+        const after = await stacked(trainer);
         for (const [l, wanted] of referenceStep(before, x, y, activation, loss).entries()) {
           const change = zip(after[l], before[l], (a, b) => a - b);
           const error = norm(zip(change, wanted, (a, b) => a - b));
@@ -200,8 +194,6 @@ describe('one gram step', () => {
   });
 });
 
-const norm = (a: Matrix) => Math.sqrt(sumAll(map(a, (value) => value ** 2)));
-
 /** The change of [W; b] by the step of gram.ts's comment, in float64, with the fields of the test above. */
 function referenceStep(
   parameters: Matrix[],
@@ -240,10 +232,4 @@ function referenceStep(
     residual = zip(inputs[l], pulled, (f, v) => f - v);
   }
   return changes;
-}
-
-/** A X = B for positive definite A, column by column of B. */
-function solve(a: Matrix, b: Matrix): Matrix {
-  const solution = factor(Float64Array.from(a.flat()), a.length).solve(b.flat(), b[0].length);
-  return a.map((_, i) => [...solution.slice(i * b[0].length, (i + 1) * b[0].length)]);
 }

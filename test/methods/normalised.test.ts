@@ -6,7 +6,6 @@ import { activationNames } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
 import type { LayerShape } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
-import { factor } from '../../src/solvers/cholesky.js';
 import { scalarActivations } from '../reference/activations.js';
 import {
   type Matrix,
@@ -19,6 +18,7 @@ import {
 } from '../reference/matrix.js';
 import { softmax } from '../reference/terms.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';
+import { norm, solve, stacked } from './float64.js';
 
 /** Images of 4 x 4 pixels and 2 channels, a 3 x 3 convolution to 2 x 2 x 3, four classes. */
 const layers: LayerShape[] = [
@@ -143,20 +143,14 @@ describe('normalised gram steps', () => {
       totalBatches: 10,
       random,
     });
-    const stacked = () =>
-      Promise.all(
-        trainer
-          .parameters()
-          .map(async ({ weights, bias }) => [...(await weights.array()), await bias.array()]),
-      );
-    let expected: Matrix[] = await stacked();
+    let expected: Matrix[] = await stacked(trainer);
     const memory = layers.map((): LayerMemory => ({ updates: 0, change: 0 }));
     for (let step = 0; step < 3; step++) {
       const [x, y] = [normal(random, rows, 32), targets(random, rows, 4)];
       const before = expected;
       expected = referenceStep(before, memory, x, y, name);
       await trainer.step({ x: matrix(x), y: matrix(y), indices: new Uint32Array(rows) });
-      for (const [l, layer] of (await stacked()).entries()) {
+      for (const [l, layer] of (await stacked(trainer)).entries()) {
         const error = norm(zip(layer, expected[l], (a, b) => a - b));
         const change = norm(zip(expected[l], before[l], (a, b) => a - b));
         expect(error / change, `step ${step}, layer ${l}`).toBeLessThan(1e-3);
@@ -165,11 +159,3 @@ describe('normalised gram steps', () => {
     trainer.dispose();
   });
 });
-
-const norm = (a: Matrix) => Math.sqrt(sumAll(map(a, (value) => value ** 2)));
-
-/** A X = B for positive definite A. */
-function solve(a: Matrix, b: Matrix): number[][] {
-  const solution = factor(Float64Array.from(a.flat()), a.length).solve(b.flat(), b[0].length);
-  return a.map((_, i) => [...solution.slice(i * b[0].length, (i + 1) * b[0].length)]);
-}

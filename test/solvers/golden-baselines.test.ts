@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Tensor2D } from '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -11,26 +10,14 @@ import { reluProx } from '../../src/solvers/relu-prox.js';
 import { familyNamed } from '../reference/golden/families.js';
 import { type Named, readInput, toMatrix } from '../reference/golden/family.js';
 import { type Matrix, maxAbs } from '../reference/matrix.js';
-import { matrix, vector } from './tensors.js';
+import { golden, type Instance, number, rows, type Values } from './golden.js';
+import { vector } from './tensors.js';
 
 /**
  * The tensor solvers of the lifted baselines, in float32, on the golden instances of their
  * sub-problems: objectives to 1e-4, and where it is unique the minimiser too.
  */
-type Values = Readonly<Record<string, unknown>>;
-interface Instance {
-  readonly name: string;
-  readonly edge: string;
-  readonly input: Values;
-  readonly solution: Values;
-  readonly objective: number;
-}
 
-const file = process.env.FLN_GOLDEN ?? new URL('../golden/golden.json', import.meta.url);
-const golden = JSON.parse(readFileSync(file, 'utf8')) as { cases: Record<string, Instance[]> };
-
-const rows = (input: Values, name: string) => matrix(toMatrix(input[name]));
-const number = (input: Values, name: string) => (input[name] as number | undefined) ?? 1;
 const layer = (input: Values) => ({
   weights: rows(input, 'W'),
   bias: vector(toMatrix(input.b)[0]),

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startBackend } from '../../src/backend/select.js';
 import { activations } from '../../src/network/activations/registry.js';
@@ -9,27 +8,14 @@ import { updateWeights } from '../../src/solvers/weight-update.js';
 import { familyNamed } from '../reference/golden/families.js';
 import { type Named, readInput, toMatrix } from '../reference/golden/family.js';
 import { distance, type Matrix } from '../reference/matrix.js';
+import { golden, type Instance, number, rows, type Values } from './golden.js';
 import { matrix, vector } from './tensors.js';
 
 /**
  * The tensor solvers, in float32, on the golden instances of Fenchel's six sub-problems: objectives to
  * 1e-4, and where it is unique the minimiser of the X-updates to 1e-4 too.
  */
-type Values = Readonly<Record<string, unknown>>;
-interface Instance {
-  readonly name: string;
-  readonly edge: string;
-  readonly input: Values;
-  readonly solution: Values;
-  readonly objective: number;
-}
-
-const file = process.env.FLN_GOLDEN ?? new URL('../golden/golden.json', import.meta.url);
-const golden = JSON.parse(readFileSync(file, 'utf8')) as { cases: Record<string, Instance[]> };
 const options = { tolerance: 2e-6, maxIterations: 3000 };
-
-const rows = (input: Values, name: string) => matrix(toMatrix(input[name]));
-const number = (input: Values, name: string) => (input[name] as number | undefined) ?? 1;
 
 function nextLayer(input: Values): SmoothTerm {
   return penaltyTerm(activations.relu, rows(input, 'X_next'), rows(input, 'X_next'));

@@ -4,6 +4,7 @@ import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yar
 import type { BoundSettings } from '../../bound/settings.js';
 import type { Experiment } from '../../config/experiment.js';
 import { UsageError } from '../../errors.js';
+import { dataDir, offline } from './options.js';
 import { decimalsOf, numbersOf, once } from './values.js';
 
 const options = {
@@ -35,12 +36,8 @@ const options = {
     describe: 'folder for the results; default results/NAME/bound-HASH',
     coerce: once('out'),
   },
-  'data-dir': {
-    type: 'string',
-    describe: 'folder with data files, searched before the cache (also FLN_DATA_DIR)',
-    coerce: once('data-dir'),
-  },
-  offline: { type: 'boolean', describe: 'never download' },
+  'data-dir': dataDir,
+  offline,
   json: { type: 'boolean', describe: 'print the result as JSON, and nothing else, on stdout' },
 } as const;
 

@@ -7,7 +7,7 @@ import { interruptible } from '../interrupt.js';
 import { downloadDisplay, fileSize } from '../render/download.js';
 import { grouped } from '../render/format.js';
 import { resolveMode } from '../render/mode.js';
-import { once } from './values.js';
+import { dataDir, offline } from './options.js';
 
 interface DataArguments {
   action?: string;
@@ -35,12 +35,8 @@ export const dataCommand: CommandModule<object, DataArguments> = {
       .positional('action', { type: 'string', describe: 'list, fetch or check' })
       .positional('name', { type: 'string', describe: 'a data set, as in: mnist; all by default' })
       .options({
-        'data-dir': {
-          type: 'string',
-          describe: 'folder with data files, searched before the cache (also FLN_DATA_DIR)',
-          coerce: once('data-dir'),
-        },
-        offline: { type: 'boolean', describe: 'never download' },
+        'data-dir': dataDir,
+        offline,
         json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
       })
       .epilogue(

@@ -3,6 +3,7 @@ import { UsageError } from '../../errors.js';
 import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
 import { progressModes } from '../render/mode.js';
+import { dataDir, offline } from './options.js';
 import { listOf, numbersOf, once, oneOf } from './values.js';
 
 const options = {
@@ -11,11 +12,7 @@ const options = {
     describe: 'run directory; default results/NAME/CONFIG-HASH',
     coerce: once('out'),
   },
-  'data-dir': {
-    type: 'string',
-    describe: 'folder with data files, searched before the cache (also FLN_DATA_DIR)',
-    coerce: once('data-dir'),
-  },
+  'data-dir': dataDir,
   backend: {
     type: 'string',
     describe: 'auto, tensorflow, wasm or cpu; replaces the one in the config',
@@ -33,7 +30,7 @@ const options = {
   },
   overwrite: { type: 'boolean', describe: 'train anew what the run directory already holds' },
   'fail-fast': { type: 'boolean', describe: 'stop at the first run that fails' },
-  offline: { type: 'boolean', describe: 'never download' },
+  offline,
   'dry-run': { type: 'boolean', describe: 'check everything, say what would run, write nothing' },
   'print-config': {
     type: 'boolean',

@@ -3,7 +3,6 @@ import { initializeParameters } from '../../network/initialize.js';
 import { disposeParameters, type LayerParameters, type Parameters } from '../../network/network.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { squaredNormBound } from '../../solvers/spectral-norm.js';
-import { layerValue } from '../fenchel/per-layer.js';
 import {
   affineRows,
   mapChunks,
@@ -21,6 +20,7 @@ import { positiveShare, trainingScores } from '../full-batch/scores.js';
 import { affine, squaredDistance, weightedMean } from '../full-batch/terms.js';
 import type { TrainingSet } from '../full-batch/training-set.js';
 import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
+import { layerValue } from '../per-layer.js';
 import type { LpomConfig } from './config.js';
 import { updateHiddenWeights } from './hidden-weights.js';
 import { reluPenalty } from './objective.js';

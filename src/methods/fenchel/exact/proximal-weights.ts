@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Network } from '../../../network/network.js';
-import { layerValue } from '../per-layer.js';
+import { layerValue } from '../../per-layer.js';
 import type { FenchelExactConfig } from './config.js';
 import type { Blocks } from './objective.js';
 

@@ -13,7 +13,7 @@ import { positiveShare, trainingScores } from '../../full-batch/scores.js';
 import { affine } from '../../full-batch/terms.js';
 import type { TrainingSet } from '../../full-batch/training-set.js';
 import type { FullBatchTrainer, MethodContext, StepMetrics } from '../../method.js';
-import { layerValue } from '../per-layer.js';
+import { layerValue } from '../../per-layer.js';
 import type { FenchelFullBatchConfig } from './config.js';
 import type { HiddenMetric } from './hidden-metric.js';
 import { liftedObjective, ridges } from './objective.js';

@@ -1,7 +1,7 @@
 import { initializeParameters } from '../../../network/initialize.js';
 import { TrainingSet } from '../../full-batch/training-set.js';
 import type { Method } from '../../method.js';
-import { layerValue } from '../per-layer.js';
+import { layerValue } from '../../per-layer.js';
 import { AcceleratedTrainer } from './accelerated.js';
 import type { FenchelFullBatchConfig } from './config.js';
 import { HiddenMetric } from './hidden-metric.js';

@@ -4,7 +4,7 @@ import type { Parameters } from '../../../network/network.js';
 import { penalty } from '../../../network/penalty.js';
 import { type Rows, sumScalars } from '../../full-batch/products.js';
 import { affine, squaredDistance } from '../../full-batch/terms.js';
-import { layerValue } from '../per-layer.js';
+import { layerValue } from '../../per-layer.js';
 import type { FenchelFullBatchConfig } from './config.js';
 
 /**

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../../../network/network.js';
 import { splitBias } from '../../../network/stacked.js';
 import type { MethodContext } from '../../method.js';
-import { layerValue } from '../per-layer.js';
+import { layerValue } from '../../per-layer.js';
 import type { FenchelGramConfig } from './config.js';
 import { exactInputMetric } from './exact-input-metric.js';
 import { lowRankMetric } from './low-rank-metric.js';

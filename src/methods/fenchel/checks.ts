@@ -1,27 +1,4 @@
-/** The value of a per-layer field at one layer. */
-export function layerValue(value: number | readonly number[], layer: number): number {
-  return typeof value === 'number' ? value : value[layer];
-}
-
-/** Finds per-layer lists whose length does not fit the network. */
-export function checkPerLayer<Key extends string>(
-  config: Readonly<Record<Key, number | readonly number[]>>,
-  keys: readonly Key[],
-  layers: number,
-  noun: string,
-): { path: string[]; message: string }[] {
-  return keys.flatMap((key) => {
-    const value = config[key];
-    if (typeof value === 'number' || value.length === layers) return [];
-    const plural = layers === 1 ? '' : 's';
-    return [
-      {
-        path: [key],
-        message: `has ${value.length} values, but the network has ${layers} ${noun}${plural}`,
-      },
-    ];
-  });
-}
+import { layerValue } from '../per-layer.js';
 
 /** A network without hidden layers has nothing to lift. */
 export function checkHiddenLayer(
