@@ -9,7 +9,7 @@ export const backends: Readonly<Record<BackendName, BackendDefinition>> = {
     name: 'tensorflow',
     summary: "TensorFlow's native kernels, where its Node binding is installed",
     rank: 2,
-    start: async () => (await import('./tensorflow.js')).startTensorflow(),
+    start: async () => (await import('./tensorflow/tensorflow.js')).startTensorflow(),
   },
   wasm: {
     name: 'wasm',

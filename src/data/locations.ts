@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DataError } from '../errors.js';
+import { defaultCacheDir } from '../files/cache.js';
 import type { LoadOptions } from './dataset.js';
 import type { DatasetPlaces, Origin } from './definition.js';
 
@@ -31,21 +31,6 @@ export async function resolveLocations(options: LoadOptions): Promise<Locations>
     );
   }
   return { dataDir, cacheDir };
-}
-
-/**
- * FLN_CACHE_DIR, else XDG_CACHE_HOME/fln, else the system's place for caches: ~/.cache/fln,
- * ~/Library/Caches/fln on macOS, %LOCALAPPDATA%\fln\cache on Windows.
- */
-export function defaultCacheDir(
-  env: NodeJS.ProcessEnv = process.env,
-  platform: NodeJS.Platform = process.platform,
-): string {
-  if (env.FLN_CACHE_DIR) return env.FLN_CACHE_DIR;
-  if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, 'fln');
-  if (platform === 'win32' && env.LOCALAPPDATA) return join(env.LOCALAPPDATA, 'fln', 'cache');
-  if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'fln');
-  return join(homedir(), '.cache', 'fln');
 }
 
 /** The folder of one data set's verified downloads. */

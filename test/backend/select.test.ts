@@ -33,7 +33,7 @@ describe('starting a backend', () => {
     skip(native, 'the native binding is installed');
     await expect(startBackend('tensorflow')).rejects.toThrow(EnvironmentError);
     await expect(startBackend('tensorflow')).rejects.toThrow(
-      '@tensorflow/tfjs-node is not installed',
+      'neither @tensorflow/tfjs-node-gpu nor @tensorflow/tfjs-node is installed',
     );
   });
 

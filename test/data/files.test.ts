@@ -4,8 +4,9 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { checkDefinition, locateDefinition } from '../../src/data/inspect.js';
 import { loadDefinition } from '../../src/data/load.js';
-import { candidates, defaultCacheDir, mirrorsOf } from '../../src/data/locations.js';
+import { candidates, mirrorsOf } from '../../src/data/locations.js';
 import { DataError } from '../../src/errors.js';
+import { defaultCacheDir } from '../../src/files/cache.js';
 import { mirrorFiles, names, plainFiles, temporaryFolder, tinyDataset } from './tiny-dataset.js';
 
 const request = { name: 'tiny', preprocessing: 'scale' } as const;

@@ -1,0 +1,27 @@
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { defaultCacheDir } from '../files/cache.js';
+
+/** Where `fln backend install` puts the packages of an installation, each a folder with node_modules. */
+export const installationFolder = (installation: string): string =>
+  resolve(defaultCacheDir(), 'backends', installation);
+
+/** The folder of this program, whose node_modules (or those above it) hold its own packages. */
+const programFolder = fileURLToPath(new URL('../..', import.meta.url));
+
+/**
+ * Folders whose node_modules may hold the packages of a backend, in the order they are tried: the one
+ * that the environment names, and only that; else the program's own, then private installations.
+ * @param variable name of the environment variable
+ * @param installations as for {@link installationFolder}
+ */
+export function packageFolders(variable: string, installations: readonly string[]): string[] {
+  const named = process.env[variable];
+  if (named) return [resolve(named)];
+  return [programFolder, ...installations.map(installationFolder)];
+}
+
+/** `require` as a module in `folder` would have it. */
+export const requireFrom = (folder: string): NodeJS.Require =>
+  createRequire(join(folder, 'package.json'));

@@ -1,0 +1,81 @@
+import { createRequire } from 'node:module';
+import { EnvironmentError } from '../../errors.js';
+import { packageFolders, requireFrom } from '../packages.js';
+
+/** The native bindings, the one for NVIDIA GPUs first. */
+export const bindings = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
+
+/** Private installations that may hold one, the one for NVIDIA GPUs first. */
+export const installations = ['tensorflow-cuda', 'tensorflow'] as const;
+
+/** Names a folder whose node_modules holds a binding, in place of every other. */
+export const folderVariable = 'FLN_TENSORFLOW_DIR';
+
+/** A binding that has loaded: it registers the backend `tensorflow` with the tensor library. */
+export interface Binding {
+  readonly name: string;
+  /** Whose node_modules it was found in. */
+  readonly folder: string;
+}
+
+let loaded: Binding | undefined;
+
+/**
+ * Loads the first binding that loads here: beside this program, in a private installation, or in the
+ * folder that {@link folderVariable} names.
+ * @throws EnvironmentError with the reason of each that was tried
+ */
+export function loadBinding(): Binding {
+  if (loaded !== undefined) return loaded;
+  // Read by the library when it loads: no banner, and GPU memory that grows with the need.
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
+  restoreRemovedHelpers();
+  const reasons: string[] = [];
+  for (const folder of packageFolders(folderVariable, installations)) {
+    const load = requireFrom(folder);
+    for (const name of bindings) {
+      if (!resolves(load, name)) continue;
+      try {
+        quietly(() => load(name));
+        loaded = { name, folder };
+        return loaded;
+      } catch (error) {
+        reasons.push(`${name} in ${folder}: ${(error as Error).message.split('\n')[0]}`);
+      }
+    }
+  }
+  const why =
+    reasons.length > 0 ? reasons.join('; ') : `neither ${bindings.join(' nor ')} is installed`;
+  throw new EnvironmentError(
+    `the backend "tensorflow" does not start: ${why}. Install it with \`fln backend install tensorflow\`, ` +
+      `name the folder whose node_modules holds a binding with ${folderVariable}, or use --backend wasm`,
+  );
+}
+
+function resolves(load: NodeJS.Require, name: string): boolean {
+  try {
+    load.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The binding brings a second copy of the tensor library, which says of every kernel that it is known. */
+function quietly(work: () => void): void {
+  const { warn } = console;
+  console.warn = () => {};
+  try {
+    work();
+  } finally {
+    console.warn = warn;
+  }
+}
+
+/** The binding was written for helpers that Node 23 has removed. */
+function restoreRemovedHelpers(): void {
+  const util = createRequire(import.meta.url)('node:util');
+  util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+  util.isArray ??= Array.isArray;
+}
