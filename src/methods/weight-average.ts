@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { type Compiled, compile } from '../backend/compile.js';
 import { disposeParameters, type Parameters } from '../network/network.js';
 
 /**
@@ -12,6 +13,7 @@ import { disposeParameters, type Parameters } from '../network/network.js';
 export class WeightAverage {
   #t = 0;
   #average: Parameters | undefined;
+  readonly #blend: Compiled<Blend, Parameters> = compile(blend);
 
   /** @param limit largest factor f, in [0, 1) (config field `weightAverage`) */
   constructor(readonly limit: number) {}
@@ -20,12 +22,10 @@ export class WeightAverage {
   update(current: Parameters): void {
     if (this.limit === 0) return;
     this.#t++;
-    const factor = Math.min(this.limit, this.#t / (this.#t + 10));
-    const previous = this.#average ?? current;
-    const next = previous.map((layer, l) => ({
-      weights: blend(layer.weights, current[l].weights, factor),
-      bias: blend(layer.bias, current[l].bias, factor),
-    }));
+    const f = Math.min(this.limit, this.#t / (this.#t + 10));
+    const factors = { old: tf.scalar(f), new: tf.scalar(1 - f) };
+    const next = this.#blend.run({ average: this.#average ?? current, current, factors });
+    tf.dispose(factors);
     if (this.#average) disposeParameters(this.#average);
     this.#average = next;
   }
@@ -38,10 +38,21 @@ export class WeightAverage {
   dispose(): void {
     if (this.#average) disposeParameters(this.#average);
     this.#average = undefined;
+    this.#blend.dispose();
   }
 }
 
-/** factor a + (1 - factor) b, kept beyond any enclosing tidy. */
-function blend<T extends tf.Tensor>(a: T, b: T, factor: number): T {
-  return tf.tidy(() => tf.keep(tf.add(tf.mul(a, factor), tf.mul(b, 1 - factor)))) as T;
+type Blend = {
+  readonly average: Parameters;
+  readonly current: Parameters;
+  readonly factors: { readonly old: tf.Scalar; readonly new: tf.Scalar };
+};
+
+function blend({ average, current, factors }: Blend): Parameters {
+  const sum = <T extends tf.Tensor>(a: T, b: T) =>
+    tf.add(tf.mul(a, factors.old), tf.mul(b, factors.new)) as T;
+  return average.map(({ weights, bias }, l) => ({
+    weights: sum(weights, current[l].weights),
+    bias: sum(bias, current[l].bias),
+  }));
 }

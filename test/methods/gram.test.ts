@@ -5,7 +5,7 @@ import { FenchelGramConfig } from '../../src/methods/fenchel/gram/config.js';
 import { exactInputMetric } from '../../src/methods/fenchel/gram/exact-input-metric.js';
 import { fenchelGram } from '../../src/methods/fenchel/gram/gram.js';
 import { lowRankMetric } from '../../src/methods/fenchel/gram/low-rank-metric.js';
-import { RunningMetric } from '../../src/methods/fenchel/gram/running-metric.js';
+import { runningMetric } from '../../src/methods/fenchel/gram/running-metric.js';
 import type { TrainingData } from '../../src/methods/method.js';
 import {
   type ActivationName,
@@ -56,7 +56,7 @@ describe('metrics', () => {
     const gradient = matrix(normal(new Random(1, 'gradient'), 41, 7));
     const apply = async (rank: number) => {
       const metric = await lowRankMetric(data, { damping, rank }, new Random(1, 'basis'));
-      return difference(metric.apply(gradient), exact.apply(gradient));
+      return difference(metric.apply(metric.state, gradient), exact.apply(exact.state, gradient));
     };
     expect(await apply(41)).toBeLessThan(1e-4);
     expect(await apply(1000)).toBeLessThan(1e-4);
@@ -75,12 +75,12 @@ describe('metrics', () => {
       row.map((value, j) => value / 200 + (i === j ? damping : 0)),
     );
     const gradient = normal(new Random(1, 'gradient'), 41, 3);
-    const back = tf.matMul(matrix(gram), metric.apply(matrix(gradient)));
+    const back = tf.matMul(matrix(gram), metric.apply(metric.state, matrix(gradient)));
     expect(await difference(back, matrix(gradient))).toBeLessThan(1e-4);
   });
 
   it('the running metric averages per batch, whatever its refresh', async () => {
-    const metric = new RunningMetric({ damping, average: 0.5, refresh: 2 });
+    const metric = runningMetric({ damping, average: 0.5, refresh: 2 });
     const batches = [1, 2, 3, 4].map((k) => matrix(normal(new Random(k, 'batch'), 30, 6)));
     for (const batch of batches) await metric.observe(batch);
     // Refreshed at batches 1 and 3: the second counts 1 - 0.5^2.
@@ -94,7 +94,7 @@ describe('metrics', () => {
       (a, b) => 0.25 * a + 0.75 * b,
     ).map((row, i) => row.map((value, j) => value + (i === j ? damping : 0)));
     const gradient = matrix(normal(new Random(9, 'gradient'), 7, 3));
-    const back = tf.matMul(matrix(expected), metric.apply(gradient));
+    const back = tf.matMul(matrix(expected), metric.apply(metric.state, gradient));
     expect(await difference(back, gradient)).toBeLessThan(1e-4);
     metric.dispose();
   });

@@ -1,20 +1,23 @@
-import * as tf from '@tensorflow/tfjs';
 import type { BackendReport } from '../backend.js';
+import { registerCompiler } from '../compile.js';
+import { requireFrom } from '../packages.js';
 import { activate } from '../start.js';
 import { loadBinding } from './binding.js';
+import { graphCompiler } from './capture/capture.js';
+import { installKernels } from './kernels/install.js';
+import { nativeBackend } from './native.js';
 
 /** TensorFlow's own kernels through its Node binding, on whatever device the binding finds. */
 export async function startTensorflow(): Promise<BackendReport> {
   const { name, folder } = loadBinding();
   await activate('tensorflow', `Reinstall ${name} in ${folder}, or use --backend wasm.`);
-  const backend = tf.backend() as unknown as NodeBackend;
-  const device = backend.isUsingGpuDevice ? 'GPU' : 'CPU';
-  const { TF_Version: version } = backend.binding;
-  return { name: 'tensorflow', version, detail: `${name}, ${device}` };
-}
-
-/** What the binding's backend says of itself. */
-interface NodeBackend {
-  readonly isUsingGpuDevice: boolean;
-  readonly binding: { readonly TF_Version: string };
+  const { isUsingGpuDevice, binding } = nativeBackend();
+  installKernels();
+  // The binding hands a graph its tensors by way of the host: on a GPU that costs more than it saves.
+  if (!isUsingGpuDevice) {
+    const messages = requireFrom(folder)(`${name}/dist/proto/api_pb.js`);
+    registerCompiler('tensorflow', graphCompiler(messages));
+  }
+  const device = isUsingGpuDevice ? 'GPU' : 'CPU';
+  return { name: 'tensorflow', version: binding.TF_Version, detail: `${name}, ${device}` };
 }

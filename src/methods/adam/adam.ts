@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { BackPropagation, type GradientOptimizer } from '../back-propagation.js';
+import { BackPropagation, type UpdateRule } from '../back-propagation.js';
 import type { Method } from '../method.js';
 import type { AdamConfig } from './config.js';
 
@@ -12,15 +12,22 @@ import type { AdamConfig } from './config.js';
  * m^ = m / (1 - beta1^t) and v^ = v / (1 - beta2^t).
  */
 export const adam: Method<AdamConfig> = {
-  init(context) {
-    const { learningRate, beta1, beta2, epsilon } = context.config;
-    return new BackPropagation(context, new Adam(learningRate, beta1, beta2, epsilon));
-  },
+  init: (context) => new BackPropagation(context, adamRule(context.config)),
 };
 
-/** The tensor library keeps Adam's learning rate protected; a schedule has to set it. */
-class Adam extends tf.AdamOptimizer implements GradientOptimizer {
-  setLearningRate(rate: number): void {
-    this.learningRate = rate;
-  }
+function adamRule({ beta1, beta2, epsilon }: AdamConfig): UpdateRule {
+  return {
+    averages: 2,
+    // With both corrections taken out of the tensors: rate sqrt(c2) / c1 and epsilon sqrt(c2).
+    coefficients: (t, rate) => {
+      const root = Math.sqrt(1 - beta2 ** t);
+      return [(rate * root) / (1 - beta1 ** t), epsilon * root];
+    },
+    step: (gradient, [oldM, oldV], [rate, floor]) => {
+      const m = tf.add(tf.mul(oldM, beta1), tf.mul(gradient, 1 - beta1));
+      const v = tf.add(tf.mul(oldV, beta2), tf.mul(tf.square(gradient), 1 - beta2));
+      const step = tf.mul(rate, tf.div(m, tf.add(tf.sqrt(v), floor)));
+      return { step, averages: [m, v] };
+    },
+  };
 }

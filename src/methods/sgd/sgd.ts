@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { BackPropagation, type GradientOptimizer } from '../back-propagation.js';
+import { BackPropagation, type UpdateRule } from '../back-propagation.js';
 import type { Method } from '../method.js';
 import type { SgdConfig } from './config.js';
 
@@ -9,18 +9,24 @@ import type { SgdConfig } from './config.js';
  *     a <- momentum a + g,   P <- P - learningRate schedule(t) a.
  */
 export const sgd: Method<SgdConfig> = {
-  init(context) {
-    const { learningRate, momentum } = context.config;
-    const optimizer: GradientOptimizer =
-      momentum === 0 ? tf.train.sgd(learningRate) : new Momentum(learningRate, momentum);
-    return new BackPropagation(context, optimizer);
-  },
+  init: (context) => new BackPropagation(context, sgdRule(context.config)),
 };
 
-/** The tensor library's momentum optimizer, which forgets to free its learning-rate scalar. */
-class Momentum extends tf.MomentumOptimizer {
-  override dispose(): void {
-    super.dispose();
-    this.c.dispose();
+function sgdRule({ momentum }: SgdConfig): UpdateRule {
+  const coefficients = (_: number, rate: number) => [rate];
+  if (momentum === 0) {
+    return {
+      averages: 0,
+      coefficients,
+      step: (gradient, _, [rate]) => ({ step: tf.mul(rate, gradient), averages: [] }),
+    };
   }
+  return {
+    averages: 1,
+    coefficients,
+    step: (gradient, [old], [rate]) => {
+      const a = tf.add(tf.mul(old, momentum), gradient);
+      return { step: tf.mul(rate, a), averages: [a] };
+    },
+  };
 }

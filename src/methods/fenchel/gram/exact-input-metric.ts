@@ -8,14 +8,18 @@ import type { Metric } from './metric.js';
  * Metric of the input layer, whose Gram matrix C never changes: (C + delta I)^-1 is formed once, in
  * float64, and costs a [p+1, p+1] x [p+1, q] product a step. The reference for the low-rank metric.
  */
-export async function exactInputMetric(train: TrainingData, damping: number): Promise<Metric> {
+export async function exactInputMetric(
+  train: TrainingData,
+  damping: number,
+): Promise<Metric<tf.Tensor2D>> {
   const gram = trainingGram(train);
   const values = await gram.data();
   gram.dispose();
   const inverse = dampedInverse(values, gram.shape[0], () => damping);
   return {
     observe: async () => {},
-    apply: (gradient) => tf.matMul(inverse, gradient),
+    state: inverse,
+    apply: (matrix, gradient) => tf.matMul(matrix, gradient),
     dispose: () => inverse.dispose(),
   };
 }

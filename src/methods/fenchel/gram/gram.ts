@@ -1,20 +1,17 @@
 import * as tf from '@tensorflow/tfjs';
+import { type Compiled, compile } from '../../../backend/compile.js';
+import { disposeTree, type Tree } from '../../../backend/tree.js';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../../../network/loss.js';
-import {
-  disposeParameters,
-  forwardLayers,
-  type LayerParameters,
-  type Layers,
-  type Parameters,
-} from '../../../network/network.js';
+import { forwardLayers, type LayerParameters, type Parameters } from '../../../network/network.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
+import { scalars } from '../../scalars.js';
 import { scheduleFactor } from '../../schedule.js';
 import { WeightAverage } from '../../weight-average.js';
 import type { FenchelConvolutionConfig, FenchelGramConfig } from './config.js';
-import { normalisedStep } from './normalised.js';
-import { trustRegionStep } from './trust-region.js';
-import type { WeightStep } from './weight-step.js';
+import type { LayerStep } from './layer-step.js';
+import { normalisedSteps } from './normalised.js';
+import { trustRegionSteps } from './trust-region.js';
 
 /**
  * Fast Fenchel training: Algorithm 2 with every block replaced by one linearised proximal step, the
@@ -32,7 +29,7 @@ import type { WeightStep } from './weight-step.js';
 export const fenchelGram: Method<FenchelGramConfig> = {
   init: async (context) => {
     const parameters = initializeParameters(context.network, context.config, context.random);
-    return new GramTrainer(context, parameters, await trustRegionStep(context));
+    return new GramTrainer(context, parameters, await trustRegionSteps(context));
   },
 };
 
@@ -40,7 +37,7 @@ export const fenchelGram: Method<FenchelGramConfig> = {
 export const fenchelConvolution: Method<FenchelConvolutionConfig> = {
   init: (context) => {
     const parameters = initializeParameters(context.network, context.config, context.random);
-    return new GramTrainer(context, parameters, normalisedStep(context));
+    return new GramTrainer(context, parameters, normalisedSteps(context));
   },
 };
 
@@ -49,62 +46,105 @@ type GramConfig = Pick<
   'activationStep' | 'schedule' | 'warmup' | 'labelSmoothing' | 'weightAverage'
 >;
 
+/** What one batch changes. */
+type State = {
+  readonly parameters: readonly LayerParameters[];
+  /** Of each layer's steps. */
+  readonly averages: readonly Tree[];
+};
+
+type ForwardInput = {
+  readonly parameters: Parameters;
+  readonly x: tf.Tensor2D;
+  readonly y: tf.Tensor2D;
+};
+
 /** What the forward pass leaves for the two steps. */
-interface Forward extends Layers {
+type Forward = {
+  /** F_l of the layers above the first, whose input is the batch. */
+  readonly hidden: readonly tf.Tensor2D[];
+  readonly preActivations: readonly tf.Tensor2D[];
   /** Loss and accuracy, [2]. */
   readonly scores: tf.Tensor;
-}
+};
+
+type UpdateInput = State &
+  Omit<Forward, 'scores'> & {
+    readonly x: tf.Tensor2D;
+    readonly y: tf.Tensor2D;
+    readonly metrics: readonly Tree[];
+    readonly coefficients: readonly (readonly tf.Scalar[])[];
+  };
 
 class GramTrainer implements Trainer {
   readonly columns = [];
   readonly #average: WeightAverage;
+  readonly #forward: Compiled<ForwardInput, Forward>;
+  readonly #update: Compiled<UpdateInput, State>;
+  #state: State;
   #batches = 0;
 
   constructor(
     private readonly context: MethodContext<GramConfig>,
-    private current: Parameters,
-    private readonly weightStep: WeightStep,
+    parameters: readonly LayerParameters[],
+    private readonly steps: readonly LayerStep[],
   ) {
+    this.#state = { parameters, averages: steps.map((step) => step.initialAverages()) };
     this.#average = new WeightAverage(context.config.weightAverage);
+    this.#forward = compile((input: ForwardInput) => this.#layers(input));
+    this.#update = compile((input: UpdateInput) => this.#updated(input));
   }
 
-  async step(batch: Batch): Promise<StepMetrics> {
-    const forward = this.#forward(batch);
+  async step({ x, y }: Batch): Promise<StepMetrics> {
+    const { config, totalBatches } = this.context;
+    const rate = scheduleFactor(config.schedule, this.#batches++, totalBatches, config.warmup);
+    const coefficients = this.steps.map((step) => scalars(step.coefficients(this.#batches, rate)));
+    const forward = this.#forward.run({ parameters: this.#state.parameters, x, y });
     try {
-      for (const [l, inputs] of forward.inputs.entries()) await this.weightStep.observe(l, inputs);
-      const next = tf.tidy(() => this.#update(batch, forward));
-      disposeParameters(this.current);
-      this.current = next;
-      this.#average.update(next);
-      this.#batches++;
-      const [loss, accuracy] = await forward.scores.data();
+      const { hidden, preActivations, scores } = forward;
+      for (const [l, step] of this.steps.entries()) await step.observe(l === 0 ? x : hidden[l - 1]);
+      const metrics = this.steps.map((step) => step.metric);
+      const layers = { x, y, hidden, preActivations };
+      const next = this.#update.run({ ...this.#state, ...layers, metrics, coefficients });
+      disposeTree(this.#state);
+      this.#state = next;
+      this.#average.update(next.parameters);
+      const [loss, accuracy] = await scores.data();
       return { loss, accuracy };
     } finally {
-      // inputs[0] is the batch, which belongs to the caller.
-      tf.dispose([forward.inputs.slice(1), forward.preActivations, forward.scores]);
+      disposeTree([forward, coefficients]);
     }
   }
 
-  #forward({ x, y }: Batch): Forward {
+  #layers({ parameters, x, y }: ForwardInput): Forward {
     const { network, loss } = this.context;
-    return tf.tidy(() => {
-      const { inputs, preActivations } = forwardLayers(network, this.current, x);
-      const output = preActivations[preActivations.length - 1];
-      const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
-      return { inputs, preActivations, scores };
-    });
+    const { inputs, preActivations } = forwardLayers(network, parameters, x);
+    const output = preActivations[preActivations.length - 1];
+    const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
+    return { hidden: inputs.slice(1), preActivations, scores };
   }
 
-  #update({ y }: Batch, { inputs, preActivations }: Forward): LayerParameters[] {
-    const { config, network, totalBatches } = this.context;
-    const rate = scheduleFactor(config.schedule, this.#batches, totalBatches, config.warmup);
+  #updated(input: UpdateInput): State {
+    const { config, network } = this.context;
+    const { y, parameters, preActivations } = input;
+    const inputs = [input.x, ...input.hidden];
     const head = network.activations.length;
-    const next: LayerParameters[] = new Array(this.current.length);
+    const next: LayerParameters[] = new Array(parameters.length);
+    const averages: Tree[] = new Array(parameters.length);
     let residual = this.#headResidual(y, preActivations[head]);
     for (let l = head; l >= 0; l--) {
-      const layer = this.current[l];
-      const state = { layer, inputs: inputs[l], preActivations: preActivations[l], residual };
-      next[l] = this.weightStep.advance(l, state, rate);
+      const layer = parameters[l];
+      const advanced = this.steps[l].advance({
+        layer,
+        inputs: inputs[l],
+        preActivations: preActivations[l],
+        residual,
+        metric: input.metrics[l],
+        averages: input.averages[l],
+        coefficients: input.coefficients[l],
+      });
+      next[l] = advanced.layer;
+      averages[l] = advanced.averages;
       if (l === 0) break;
       // X-step: the activations that the layer above asks for, and how far they are from today's.
       const { phi } = network.activations[l - 1];
@@ -112,7 +152,7 @@ class GramTrainer implements Trainer {
       const pull = l === head ? tf.mul(upper, config.activationStep) : upper;
       residual = tf.sub(inputs[l], phi(tf.sub(preActivations[l - 1], pull)));
     }
-    return next;
+    return { parameters: next, averages };
   }
 
   /** Loss gradient, scaled so that every loss has the cross-entropy's curvature bound of 1/2. */
@@ -124,12 +164,14 @@ class GramTrainer implements Trainer {
   }
 
   parameters(): Parameters {
-    return this.#average.parameters(this.current);
+    return this.#average.parameters(this.#state.parameters);
   }
 
   dispose(): void {
-    disposeParameters(this.current);
+    disposeTree(this.#state);
     this.#average.dispose();
-    this.weightStep.dispose();
+    this.#forward.dispose();
+    this.#update.dispose();
+    for (const step of this.steps) step.dispose();
   }
 }

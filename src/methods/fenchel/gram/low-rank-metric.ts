@@ -6,6 +6,9 @@ import type { TrainingData } from '../../method.js';
 import { trainingGram } from './gram-matrix.js';
 import type { Metric } from './metric.js';
 
+/** Y [p + 1, rank] and S [rank, p + 1] */
+type LowRankState = { readonly y: tf.Tensor2D; readonly s: tf.Tensor2D };
+
 /** Passes of subspace iteration: enough for the leading eigenvectors of images. */
 const passes = 2;
 
@@ -28,7 +31,7 @@ export async function lowRankMetric(
   train: TrainingData,
   options: { readonly damping: number; readonly rank: number },
   random: Random,
-): Promise<Metric> {
+): Promise<Metric<LowRankState>> {
   const gram = trainingGram(train);
   const size = gram.shape[0];
   const rank = Math.min(options.rank, size);
@@ -42,14 +45,18 @@ export async function lowRankMetric(
   const image = await rowsTimes(basis, gram);
   gram.dispose();
 
-  const y = tf.tidy(() => tf.transpose(tf.tensor2d(Float32Array.from(image), [rank, size])));
+  const y: tf.Tensor2D = tf.tidy(() =>
+    tf.transpose(tf.tensor2d(Float32Array.from(image), [rank, size])),
+  );
   const s = tf.tensor2d(
     Float32Array.from(factor(innerMatrix(basis, image, rank, damping), rank).solve(image, size)),
     [rank, size],
   );
   return {
     observe: async () => {},
-    apply: (gradient) => tf.div(tf.sub(gradient, tf.matMul(y, tf.matMul(s, gradient))), damping),
+    state: { y, s },
+    apply: ({ y, s }, gradient) =>
+      tf.div(tf.sub(gradient, tf.matMul(y, tf.matMul(s, gradient))), damping),
     dispose: () => {
       y.dispose();
       s.dispose();

@@ -1,14 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { losses } from '../../../network/loss.js';
 import type { LinearMap } from '../../../network/maps/linear-map.js';
-import type { LayerParameters } from '../../../network/network.js';
 import { splitBias } from '../../../network/stacked.js';
-import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
 import type { MethodContext } from '../../method.js';
 import type { FenchelConvolutionConfig } from './config.js';
 import { gramMatrix } from './gram-matrix.js';
-import { RunningGram } from './running-gram.js';
-import type { LayerState, WeightStep } from './weight-step.js';
+import type { LayerState, LayerStep } from './layer-step.js';
+import { type InverseState, type RunningInverse, runningInverse } from './running-inverse.js';
 
 /**
  * Steps of a normalised length, for networks with convolutions. Layers whose weights are shared by
@@ -23,100 +21,91 @@ import type { LayerState, WeightStep } from './weight-step.js';
  *     M <- momentum M + (1 - momentum) D             (both corrected for their start at 0)
  *     P_l -= rate change (M / sqrt(v) + weightDecay W_l)
  */
-export function normalisedStep(context: MethodContext<FenchelConvolutionConfig>): WeightStep {
+export function normalisedSteps(
+  context: MethodContext<FenchelConvolutionConfig>,
+): readonly LayerStep[] {
   const { config, network, loss } = context;
   const head = network.activations.length;
   const headCurvature = Math.min(0.5, losses[loss].curvature);
-  const layers = network.maps.map((map, l) => {
+  return network.maps.map((map, l) => {
     const curvature = l === head ? headCurvature : network.activations[l].maxSlope;
-    return new NormalisedLayer(map, curvature, config);
+    return new NormalisedStep(map, curvature, config);
   });
-  return {
-    observe: (l, inputs) => layers[l].observe(inputs),
-    advance: (l, state, rate) => layers[l].advance(state, rate),
-    dispose: () => {
-      for (const layer of layers) layer.dispose();
-    },
-  };
 }
 
 /** Factor of the average of squared changes, per batch. */
 const changeAverage = 0.99;
 
-class NormalisedLayer {
-  readonly #gram: RunningGram;
-  #inverse: tf.Tensor2D | undefined;
-  /** delta */
-  #damping = 0;
-  #steps = 0;
-  /** v and M before their correction. */
-  #change: tf.Scalar | undefined;
-  #momentum: tf.Tensor2D | undefined;
+/** v and M before their correction. */
+type Averages = { readonly change: tf.Scalar; readonly direction: tf.Tensor2D };
+
+class NormalisedStep implements LayerStep {
+  readonly #inverse: RunningInverse;
 
   constructor(
     private readonly map: LinearMap,
     private readonly curvature: number,
     private readonly config: FenchelConvolutionConfig,
   ) {
-    const { gramAverage: average, gramRefresh: refresh } = config;
-    this.#gram = new RunningGram({ average, refresh, ramp: true });
+    const { gramAverage: average, gramRefresh: refresh, damping } = config;
+    this.#inverse = runningInverse({ average, refresh, ramp: true, damping, relative: true });
   }
 
   async observe(inputs: tf.Tensor2D): Promise<void> {
-    if (!this.#gram.isDue()) return;
+    if (!this.#inverse.isDue()) return;
     const { positions } = this.map;
-    const current = tf.tidy(() => {
+    const gram = tf.tidy(() => {
       const rows = Math.min(inputs.shape[0], positions > 1 ? this.config.gramImages : Infinity);
       const seen = tf.slice(inputs, [0, 0], [rows, inputs.shape[1]]);
       return tf.mul(gramMatrix(this.map.patches(seen)), positions * this.curvature);
-    });
-    const values = await current.data();
-    current.dispose();
-    const size = this.map.weightShape[0] + 1;
-    const metric = this.#gram.update(values);
-    this.#damping = this.config.damping * meanDiagonal(metric, size);
-    const inverse = dampedInverse(metric, size, () => this.#damping);
-    this.#inverse?.dispose();
-    this.#inverse = inverse;
+    }) as tf.Tensor2D;
+    await this.#inverse.update(gram);
   }
 
-  advance({ layer, inputs, residual }: LayerState, rate: number): LayerParameters {
+  get metric(): InverseState {
+    return this.#inverse.state;
+  }
+
+  initialAverages(): Averages {
+    const [patch, channels] = this.map.weightShape;
+    return { change: tf.scalar(0), direction: tf.zeros([patch + 1, channels]) };
+  }
+
+  /** The length of a step, what v is short of, and what is left of the weights. */
+  coefficients(t: number, rate: number): readonly number[] {
     const { momentum, change, weightDecay } = this.config;
-    if (!this.#inverse) throw new Error('a step was taken before a batch was observed');
-    this.#steps++;
+    const length = (rate * change) / (1 - momentum ** t);
+    return [length, 1 - changeAverage ** t, 1 - rate * change * weightDecay];
+  }
+
+  advance({ layer, inputs, residual, coefficients, ...state }: LayerState) {
+    const [length, correction, kept] = coefficients;
+    const metric = state.metric as InverseState;
+    const previous = state.averages as Averages;
     const gradient = tf.div(this.map.gradient(inputs, residual), inputs.shape[0]) as tf.Tensor2D;
-    const direction: tf.Tensor2D = tf.matMul(this.#inverse, gradient);
+    const direction = this.#inverse.apply(metric, gradient);
     // tr(D^T H D) = <G, D> - delta ||D||^2
     const energy = tf.sub(
       tf.sum(tf.mul(gradient, direction)),
-      tf.mul(tf.sum(tf.square(direction)), this.#damping),
+      tf.mul(tf.sum(tf.square(direction)), metric.delta),
     );
     const squared = tf.relu(tf.div(energy, this.curvature * this.map.outputs)) as tf.Scalar;
-    const mean = average(this.#change, squared, changeAverage);
-    const smoothed = average(this.#momentum, direction, momentum);
-    this.#change = mean;
-    this.#momentum = smoothed;
-    const size = tf.sqrt(tf.div(mean, 1 - changeAverage ** this.#steps));
-    const scale = tf.div(
-      (rate * change) / (1 - momentum ** this.#steps),
-      tf.add(size, 1e-12),
-    ) as tf.Scalar;
-    const step = splitBias(tf.mul(smoothed, scale));
-    return {
-      weights: tf.sub(tf.mul(layer.weights, 1 - rate * change * weightDecay), step.weights),
-      bias: tf.sub(layer.bias, step.bias),
+    const averages = {
+      change: average(previous.change, squared, changeAverage),
+      direction: average(previous.direction, direction, this.config.momentum),
     };
+    const size = tf.sqrt(tf.div(averages.change, correction));
+    const scale = tf.div(length, tf.add(size, 1e-12)) as tf.Scalar;
+    const step = splitBias(tf.mul(averages.direction, scale));
+    const weights: tf.Tensor2D = tf.sub(tf.mul(layer.weights, kept), step.weights);
+    return { layer: { weights, bias: tf.sub(layer.bias, step.bias) as tf.Tensor1D }, averages };
   }
 
   dispose(): void {
-    for (const tensor of [this.#inverse, this.#change, this.#momentum]) tensor?.dispose();
+    this.#inverse.dispose();
   }
 }
 
-/** factor previous + (1 - factor) current, kept beyond the enclosing tidy in place of `previous`. */
-function average<T extends tf.Tensor>(previous: T | undefined, current: T, factor: number): T {
-  const share = tf.mul(current, 1 - factor);
-  const next = tf.keep(previous ? tf.add(tf.mul(previous, factor), share) : share) as T;
-  previous?.dispose();
-  return next;
-}
+/** factor previous + (1 - factor) current */
+const average = <T extends tf.Tensor>(previous: T, current: T, factor: number): T =>
+  tf.add(tf.mul(previous, factor), tf.mul(current, 1 - factor));

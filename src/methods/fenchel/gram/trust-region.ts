@@ -5,10 +5,10 @@ import type { MethodContext } from '../../method.js';
 import { layerValue } from '../../per-layer.js';
 import type { FenchelGramConfig } from './config.js';
 import { exactInputMetric } from './exact-input-metric.js';
+import type { LayerStep } from './layer-step.js';
 import { lowRankMetric } from './low-rank-metric.js';
 import type { Metric } from './metric.js';
-import { RunningMetric } from './running-metric.js';
-import type { LayerState, WeightStep } from './weight-step.js';
+import { runningMetric } from './running-metric.js';
 
 /**
  * Steps of a given length within a trust region, for fully connected networks:
@@ -16,49 +16,49 @@ import type { LayerState, WeightStep } from './weight-step.js';
  *     P_l -= t_l D_l,   D_l = (C_l + delta_l I)^-1 G_l,   G_l = [F_l, 1]^T g_l
  *     t_l = min(rate eta_l / (m sup phi'), radius ||U_l|| / (sqrt(m) <G_l, D_l>^(1/2)))
  */
-export async function trustRegionStep(
+export function trustRegionSteps(
   context: MethodContext<FenchelGramConfig>,
-): Promise<WeightStep> {
-  const { config, network } = context;
-  const metrics = await buildMetrics(context);
-  const head = network.activations.length;
-  const stepSize = (l: number, rows: number, rate: number) =>
-    l === head
-      ? (rate * config.headStepSize) / rows
-      : (rate * layerValue(config.stepSize, l)) / (rows * network.activations[l].maxSlope);
+): Promise<readonly LayerStep[]> {
+  return Promise.all(context.network.maps.map((_, l) => trustRegionStep(context, l)));
+}
+
+async function trustRegionStep(
+  context: MethodContext<FenchelGramConfig>,
+  l: number,
+): Promise<LayerStep> {
+  const { config, network, batchSize } = context;
+  const isHead = l === network.activations.length;
+  const metric = (await metricOf(context, l)) as Metric;
+  const stepSize = isHead
+    ? config.headStepSize / batchSize
+    : layerValue(config.stepSize, l) / (batchSize * network.activations[l].maxSlope);
   return {
-    observe: (l, inputs) => metrics[l].observe(inputs),
-    advance: (l, { layer, inputs, preActivations, residual }: LayerState, rate) => {
+    observe: (inputs) => metric.observe(inputs),
+    get metric() {
+      return metric.state;
+    },
+    initialAverages: () => [],
+    coefficients: (_, rate) => [rate * stepSize],
+    advance: ({ layer, inputs, preActivations, residual, coefficients, ...state }) => {
       const gradient = network.maps[l].gradient(inputs, residual);
-      const direction = metrics[l].apply(gradient);
+      const direction = metric.apply(state.metric, gradient);
       const step = tf.minimum(
-        stepSize(l, inputs.shape[0], rate),
+        coefficients[0],
         trustedStep(gradient, direction, preActivations, config.trustRegion),
       );
-      return moved(layer, splitBias(tf.mul(direction, step)));
+      return { layer: moved(layer, splitBias(tf.mul(direction, step))), averages: [] };
     },
-    dispose: () => {
-      for (const metric of metrics) metric.dispose();
-    },
+    dispose: () => metric.dispose(),
   };
 }
 
-function buildMetrics(context: MethodContext<FenchelGramConfig>): Promise<Metric[]> {
-  const { config, network } = context;
-  const hidden = network.activations.length;
-  const running = { average: config.gramAverage, refresh: config.gramRefresh };
-  return Promise.all(
-    network.maps.map((_, l): Metric | Promise<Metric> => {
-      const damping = l === hidden ? config.headDamping : layerValue(config.damping, l);
-      return l === 0 ? inputMetric(context, damping) : new RunningMetric({ ...running, damping });
-    }),
-  );
-}
-
-function inputMetric(
-  { config, train, random }: MethodContext<FenchelGramConfig>,
-  damping: number,
-): Promise<Metric> {
+function metricOf(context: MethodContext<FenchelGramConfig>, l: number) {
+  const { config, network, train, random } = context;
+  const isHead = l === network.activations.length;
+  const damping = isHead ? config.headDamping : layerValue(config.damping, l);
+  if (l > 0) {
+    return runningMetric({ average: config.gramAverage, refresh: config.gramRefresh, damping });
+  }
   switch (config.inputMetric) {
     case 'low-rank':
       return lowRankMetric(train, { damping, rank: config.inputRank }, random);
