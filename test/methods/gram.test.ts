@@ -80,7 +80,7 @@ describe('metrics', () => {
   });
 
   it('the running metric averages per batch, whatever its refresh', async () => {
-    const metric = runningMetric({ damping, average: 0.5, refresh: 2 });
+    const metric = runningMetric({ damping, average: 0.5, refresh: 2, size: 7 });
     const batches = [1, 2, 3, 4].map((k) => matrix(normal(new Random(k, 'batch'), 30, 6)));
     for (const batch of batches) await metric.observe(batch);
     // Refreshed at batches 1 and 3: the second counts 1 - 0.5^2.

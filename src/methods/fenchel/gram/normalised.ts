@@ -47,19 +47,20 @@ class NormalisedStep implements LayerStep {
     private readonly curvature: number,
     private readonly config: FenchelConvolutionConfig,
   ) {
-    const { gramAverage: average, gramRefresh: refresh, damping } = config;
-    this.#inverse = runningInverse({ average, refresh, ramp: true, damping, relative: true });
+    const { gramAverage: average, gramRefresh: refresh, gramImages, damping } = config;
+    const { positions, weightShape } = map;
+    const size = weightShape[0] + 1;
+    const gram = (inputs: tf.Tensor2D): tf.Tensor2D => {
+      const rows = Math.min(inputs.shape[0], positions > 1 ? gramImages : Infinity);
+      const seen = tf.slice(inputs, [0, 0], [rows, inputs.shape[1]]);
+      return tf.mul(gramMatrix(map.patches(seen)), positions * curvature);
+    };
+    const averaged = { average, refresh, ramp: true };
+    this.#inverse = runningInverse({ ...averaged, damping, relative: true, size, gram });
   }
 
-  async observe(inputs: tf.Tensor2D): Promise<void> {
-    if (!this.#inverse.isDue()) return;
-    const { positions } = this.map;
-    const gram = tf.tidy(() => {
-      const rows = Math.min(inputs.shape[0], positions > 1 ? this.config.gramImages : Infinity);
-      const seen = tf.slice(inputs, [0, 0], [rows, inputs.shape[1]]);
-      return tf.mul(gramMatrix(this.map.patches(seen)), positions * this.curvature);
-    }) as tf.Tensor2D;
-    await this.#inverse.update(gram);
+  observe(inputs: tf.Tensor2D): Promise<void> {
+    return this.#inverse.observe(inputs);
   }
 
   get metric(): InverseState {

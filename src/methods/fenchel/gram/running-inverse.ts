@@ -14,6 +14,10 @@ export interface RunningInverseOptions extends RunningAverageOptions {
   readonly damping: number;
   /** Whether `damping` counts in units of the mean diagonal entry of C. */
   readonly relative?: boolean;
+  /** Rows and columns of C. */
+  readonly size: number;
+  /** The Gram matrix of a layer's inputs; a compiled function. */
+  readonly gram: (inputs: tf.Tensor2D) => tf.Tensor2D;
 }
 
 /**
@@ -28,14 +32,12 @@ export type InverseState = {
 
 /** (C + delta I)^-1 for an exponential average C of Gram matrices over batches. */
 export interface RunningInverse {
-  /** Counts a batch. @returns whether its Gram matrix is wanted */
-  isDue(): boolean;
   /**
-   * Takes in the Gram matrix of a batch, and disposes of it.
-   * @throws NotPositiveDefiniteError when C + delta I cannot be factored
+   * Takes in the inputs of a batch, where it is its turn.
+   * @throws RunError when C + delta I cannot be factored
    */
-  update(gram: tf.Tensor2D): Promise<void>;
-  /** As of the last update; owned by this object. */
+  observe(inputs: tf.Tensor2D): Promise<void>;
+  /** As of the last batch taken in; owned by this object. */
   readonly state: InverseState;
   /** (C + delta I)^-1 G, [n, q], inside a compiled function. */
   apply(state: InverseState, gradient: tf.Tensor2D): tf.Tensor2D;
@@ -54,9 +56,12 @@ abstract class InverseHolder {
     this.average = new RunningAverage(options);
   }
 
-  isDue(): boolean {
-    return this.average.isDue();
+  async observe(inputs: tf.Tensor2D): Promise<void> {
+    if (this.average.isDue()) await this.update(inputs, this.average.nextFactor());
   }
+
+  /** @param f factor of the average before this batch */
+  protected abstract update(inputs: tf.Tensor2D, f: number): Promise<void>;
 
   get state(): InverseState {
     if (!this.#state) throw new Error('the metric was asked for before it observed a batch');
@@ -76,16 +81,15 @@ abstract class InverseHolder {
 class HostInverse extends InverseHolder implements RunningInverse {
   #gram: Float64Array | undefined;
 
-  async update(gram: tf.Tensor2D): Promise<void> {
+  protected async update(inputs: tf.Tensor2D, f: number): Promise<void> {
+    const gram = tf.tidy(() => this.options.gram(inputs));
     const current = await gram.data();
-    const size = gram.shape[0];
     gram.dispose();
-    const f = this.average.nextFactor();
+    const { damping, relative, size } = this.options;
     this.#gram ??= new Float64Array(current.length);
     const c = this.#gram;
     for (let i = 0; i < c.length; i++) c[i] = f * c[i] + (1 - f) * current[i];
 
-    const { damping, relative } = this.options;
     const delta = relative ? damping * meanDiagonal(c, size) : damping;
     const matrix = dampedInverse(c, size, () => delta);
     this.replace({ matrix, delta: tf.scalar(delta) });
@@ -97,8 +101,9 @@ class HostInverse extends InverseHolder implements RunningInverse {
 }
 
 type Update = {
+  /** C before this batch */
   readonly old: tf.Tensor2D;
-  readonly current: tf.Tensor2D;
+  readonly inputs: tf.Tensor2D;
   /** f and 1 - f */
   readonly shares: readonly tf.Scalar[];
 };
@@ -109,27 +114,27 @@ class DeviceInverse extends InverseHolder implements RunningInverse {
   #gram: tf.Tensor2D | undefined;
   readonly #update: Compiled<Update, Updated> = compile((input: Update) => this.#updated(input));
 
-  async update(current: tf.Tensor2D): Promise<void> {
-    const f = this.average.nextFactor();
-    const old = this.#gram ?? tf.zerosLike(current);
+  protected async update(inputs: tf.Tensor2D, f: number): Promise<void> {
+    const { size } = this.options;
+    const old = this.#gram ?? tf.zeros<tf.Rank.R2>([size, size]);
     const shares = scalars([f, 1 - f]);
     try {
-      const { gram, state } = this.#update.run({ old, current, shares });
+      const { gram, state } = this.#update.run({ old, inputs, shares });
       this.#gram = gram;
       this.replace(state);
     } catch (error) {
       this.#gram = undefined;
       throw notFactored(error);
     } finally {
-      tf.dispose([old, current, ...shares]);
+      tf.dispose([old, ...shares]);
     }
   }
 
-  #updated({ old, current, shares: [f, rest] }: Update): Updated {
-    const { damping, relative } = this.options;
-    const gram: tf.Tensor2D = tf.add(tf.mul(old, f), tf.mul(current, rest));
-    const identity = tf.eye(gram.shape[0]);
-    const unit = relative ? tf.div(tf.sum(tf.mul(gram, identity)), gram.shape[0]) : tf.scalar(1);
+  #updated({ old, inputs, shares: [f, rest] }: Update): Updated {
+    const { damping, relative, size } = this.options;
+    const gram: tf.Tensor2D = tf.add(tf.mul(old, f), tf.mul(this.options.gram(inputs), rest));
+    const identity = tf.eye(size);
+    const unit = relative ? tf.div(tf.sum(tf.mul(gram, identity)), size) : tf.scalar(1);
     const delta = tf.mul(unit, damping) as tf.Scalar;
     const matrix = deviceCholesky(tf.add(gram, tf.mul(identity, delta)));
     return { gram, state: { matrix, delta } };

@@ -1,4 +1,3 @@
-import type { Tensor2D } from '@tensorflow/tfjs';
 import { gramMatrix } from './gram-matrix.js';
 import type { Metric } from './metric.js';
 import {
@@ -11,12 +10,10 @@ import {
  * Metric of a layer above the first: C is an exponential average over batches, because the layer's
  * inputs change as the layers below learn.
  */
-export function runningMetric(options: RunningInverseOptions): Metric<InverseState> {
-  const inverse = runningInverse(options);
+export function runningMetric(options: Omit<RunningInverseOptions, 'gram'>): Metric<InverseState> {
+  const inverse = runningInverse({ ...options, gram: gramMatrix });
   return {
-    observe: async (inputs: Tensor2D) => {
-      if (inverse.isDue()) await inverse.update(gramMatrix(inputs));
-    },
+    observe: (inputs) => inverse.observe(inputs),
     get state() {
       return inverse.state;
     },

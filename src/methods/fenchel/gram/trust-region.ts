@@ -57,7 +57,9 @@ function metricOf(context: MethodContext<FenchelGramConfig>, l: number) {
   const isHead = l === network.activations.length;
   const damping = isHead ? config.headDamping : layerValue(config.damping, l);
   if (l > 0) {
-    return runningMetric({ average: config.gramAverage, refresh: config.gramRefresh, damping });
+    const { gramAverage: average, gramRefresh: refresh } = config;
+    const size = network.maps[l].weightShape[0] + 1;
+    return runningMetric({ average, refresh, damping, size });
   }
   switch (config.inputMetric) {
     case 'low-rank':

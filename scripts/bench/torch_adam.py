@@ -1,0 +1,179 @@
+"""PyTorch's Adam on the networks of the benchmarks, driven by JSON lines on stdin.
+
+{"do": "start", "network": "MLP", "batch": 500, "threads": 2}
+    a network and its optimizer, on random images; answers with versions
+{"do": "steps", "count": 8}
+    that many training steps; answers with the milliseconds of each
+{"do": "train", "network": "MLP", "data": FOLDER, "train": 50000, "validation": 10000, "batch": 128,
+ "learningRate": 0.002, "schedule": "linear", "epochs": 2, "seed": 1, "every": 5, "target": 0.97}
+    trains on MNIST until the accuracy is reached, and answers with the seconds that took: the making of
+    network and optimizer, gathering of batches and steps; evaluations and reading of files are left
+    out. Accuracy is on the last `validation` training images, or on the test images where that is 0.
+
+`python torch_adam.py tune NETWORK TARGET FOLDER THREADS` prints a table of settings on a validation
+split, the fastest first.
+"""
+
+import gzip
+import json
+import statistics
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 10))
+
+
+def lenet5():
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 28, 28)),
+        nn.Conv2d(1, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    )
+
+
+NETWORKS = {"MLP": mlp, "LeNet-5": lenet5}
+
+
+def make(network, learning_rate=0.001):
+    """The faster of the optimizer's two forms on a CPU, measured: foreach for the MLP and LeNet-5."""
+    model = NETWORKS[network]()
+    return model, torch.optim.Adam(model.parameters(), lr=learning_rate, foreach=True)
+
+
+def step(model, optimizer, x, y):
+    optimizer.zero_grad(set_to_none=True)
+    loss = F.cross_entropy(model(x), y)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def read(folder, name, offset):
+    with gzip.open(f"{folder}/{name}.gz") as file:
+        return np.frombuffer(file.read(), np.uint8, offset=offset).copy()
+
+
+class Mnist:
+    def __init__(self, folder):
+        def images(name):
+            pixels = read(folder, name, 16).reshape(-1, 784)
+            return torch.from_numpy(pixels).float().div_(255)
+
+        def labels(name):
+            return torch.from_numpy(read(folder, name, 8)).long()
+
+        self.train = images("train-images-idx3-ubyte"), labels("train-labels-idx1-ubyte")
+        self.test = images("t10k-images-idx3-ubyte"), labels("t10k-labels-idx1-ubyte")
+
+
+def train(data, network, *, batch, learningRate, schedule, epochs, seed, every, target,
+          validation=0, limit_seconds=60, **_):
+    x, y = data.train
+    count = len(x) - validation
+    held = (x[count:], y[count:]) if validation else data.test
+    torch.manual_seed(seed)
+    warm = make(network)
+    for _ in range(2):
+        step(*warm, x[:batch], y[:batch])
+
+    started = time.perf_counter()
+    model, optimizer = make(network, learningRate)
+    total = epochs * (count // batch)
+    seconds = time.perf_counter() - started
+    accuracy = 0.0
+    for t in range(total):
+        started = time.perf_counter()
+        if t % (count // batch) == 0:
+            order = torch.randperm(count)
+        start = t % (count // batch) * batch
+        rows = order[start : start + batch]
+        if schedule == "linear":
+            optimizer.param_groups[0]["lr"] = learningRate * (1 - t / total)
+        step(model, optimizer, x[rows], y[rows])
+        seconds += time.perf_counter() - started
+        if (t + 1) % every == 0:
+            with torch.no_grad():
+                accuracy = (model(held[0]).argmax(1) == held[1]).float().mean().item()
+            if accuracy >= target:
+                return {"seconds": seconds, "batches": t + 1, "accuracy": accuracy}
+            if seconds > limit_seconds:
+                break
+    return {"seconds": None, "batches": total, "accuracy": accuracy}
+
+
+def serve():
+    data = None
+    current = None
+
+    def answer(value):
+        print(json.dumps(value), flush=True)
+
+    answer({"torch": torch.__version__})
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "threads" in message:
+            torch.set_num_threads(message["threads"])
+        if message["do"] == "start":
+            torch.manual_seed(1)
+            x = torch.rand(message["batch"], 784)
+            y = torch.randint(0, 10, (message["batch"],))
+            current = (*make(message["network"]), x, y)
+            answer({"threads": torch.get_num_threads()})
+        elif message["do"] == "steps":
+            times = []
+            for _ in range(message["count"]):
+                started = time.perf_counter()
+                step(*current)
+                times.append((time.perf_counter() - started) * 1e3)
+            answer({"ms": times})
+        elif message["do"] == "train":
+            data = data or Mnist(message["data"])
+            answer(train(data, **message))
+
+
+def tune(network, target, folder, threads):
+    torch.set_num_threads(int(threads))
+    data = Mnist(folder)
+    rows = []
+    limit = 1e9
+    for batch in (64, 128, 256, 500):
+        for rate in (0.001, 0.002, 0.004, 0.008):
+            for schedule, epochs in (("constant", 4), ("linear", 1), ("linear", 2), ("linear", 4)):
+                setting = dict(batch=batch, learningRate=rate, schedule=schedule, epochs=epochs)
+                times = []
+                for seed in (1, 2, 3):
+                    result = train(data, network, **setting, seed=seed, every=10, target=float(target),
+                                   validation=10000, limit_seconds=limit)
+                    if result["seconds"] is None:
+                        break
+                    times.append(result["seconds"])
+                if len(times) == 3:
+                    rows.append((statistics.mean(times), setting))
+                    # Slower settings are given up early.
+                    limit = min(limit, 2 * rows[-1][0])
+    for seconds, setting in sorted(rows, key=lambda row: row[0]):
+        print(f"{seconds:.3f} s  {json.dumps(setting)}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["tune"]:
+        tune(*sys.argv[2:])
+    else:
+        serve()
