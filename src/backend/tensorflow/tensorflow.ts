@@ -7,6 +7,8 @@ import { graphCompiler } from './capture/capture.js';
 import { installKernels } from './kernels/install.js';
 import { nativeBackend } from './native.js';
 
+let compiling = false;
+
 /** TensorFlow's own kernels through its Node binding, on whatever device the binding finds. */
 export async function startTensorflow(): Promise<BackendReport> {
   const { name, folder } = loadBinding();
@@ -14,7 +16,8 @@ export async function startTensorflow(): Promise<BackendReport> {
   const { isUsingGpuDevice, binding } = nativeBackend();
   installKernels();
   // The binding hands a graph its tensors by way of the host: on a GPU that costs more than it saves.
-  if (!isUsingGpuDevice) {
+  if (!isUsingGpuDevice && !compiling) {
+    compiling = true;
     const messages = requireFrom(folder)(`${name}/dist/proto/api_pb.js`);
     registerCompiler('tensorflow', graphCompiler(messages));
   }
