@@ -12,6 +12,8 @@ export interface BackendDefinition {
   readonly summary: string;
   /** Larger is faster; `auto` takes the fastest that loads. */
   readonly rank: number;
+  /** `auto` never takes it. */
+  readonly onlyByName?: boolean;
   /**
    * Loads and initialises the backend and makes it the tensor library's current one.
    * @throws EnvironmentError when it cannot run here: never falls back to another backend

@@ -19,7 +19,8 @@ export async function startBackend(name: string): Promise<BackendReport> {
     return backends[name].start();
   }
   const reasons: string[] = [];
-  for (const candidate of Object.values(backends).sort((a, b) => b.rank - a.rank)) {
+  const candidates = Object.values(backends).filter(({ onlyByName }) => !onlyByName);
+  for (const candidate of candidates.sort((a, b) => b.rank - a.rank)) {
     try {
       return await candidate.start();
     } catch (error) {

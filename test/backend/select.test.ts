@@ -40,7 +40,7 @@ describe('starting a backend', () => {
   it('refuses a name that is none, and says which there are', async () => {
     await expect(startBackend('gpu')).rejects.toThrow(UsageError);
     await expect(startBackend('gpu')).rejects.toThrow(
-      'there is no backend "gpu"; the backends are auto, tensorflow, wasm, cpu',
+      'there is no backend "gpu"; the backends are auto, tensorflow, wasm, webgpu, cpu',
     );
   });
 
