@@ -11,6 +11,7 @@ import {
   convolutional,
   defaultConfig,
   dense,
+  learningSteps,
   rows,
   runSteps,
   type Setting,
@@ -58,8 +59,7 @@ describe.each(methods.map((definition) => ({ definition, ...definition })))(
     for (const activation of activationNames) {
       for (const loss of lossNames) {
         for (const [network, layers] of Object.entries(networks)) {
-          // Saturating activations and shared weights take longer to leave their start.
-          const steps = layers === convolutional ? 30 : 15;
+          const steps = learningSteps(layers);
           const setting: Setting = { layers, activation, loss, batchSize: 60, steps };
           if (!trains(definition, setting)) continue;
 
