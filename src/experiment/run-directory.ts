@@ -5,8 +5,9 @@ import { resolvedYaml } from '../config/print.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk, makeFolder } from '../files/disk.js';
+import type { FileLock } from '../files/lock.js';
 import type { RunId } from './events.js';
-import { type DirectoryLock, lockDirectory } from './lock.js';
+import { lockDirectory } from './lock.js';
 import type { ExperimentPlan } from './plan.js';
 import { type RunEntry, type RunRecord, sameRun, writeRecord } from './run-record.js';
 
@@ -16,7 +17,7 @@ export class RunDirectory {
 
   private constructor(
     readonly path: string,
-    readonly lock: DirectoryLock,
+    readonly lock: FileLock,
     record: RunRecord,
   ) {
     this.#record = record;
