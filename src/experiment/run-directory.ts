@@ -117,7 +117,7 @@ function queue({ previous, runs }: ExperimentPlan): RunEntry[] {
   return [...planned, ...others];
 }
 
-/** Numbers of one directory must be comparable: same backend, same data. */
+/** Numbers of one directory must be comparable: same backend and device, same data. */
 function checkContinuity(
   path: string,
   previous: RunRecord,
@@ -132,6 +132,13 @@ function checkContinuity(
     throw new UsageError(
       `the results in ${path} were computed on the backend "${previous.backend.name}", not "${fresh.backend.name}". ` +
         `Go on with --backend ${previous.backend.name}, or write elsewhere with --out DIR`,
+    );
+  }
+  const { device } = fresh.backend;
+  if ((previous.backend.device ?? device) !== device) {
+    throw new UsageError(
+      `the results in ${path} were computed on the device "${previous.backend.device}", not "${device}". ` +
+        `Go on with --device ${previous.backend.device}, or write elsewhere with --out DIR`,
     );
   }
   if (JSON.stringify(previous.dataset) !== JSON.stringify(fresh.dataset)) {
