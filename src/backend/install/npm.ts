@@ -11,11 +11,18 @@ export async function npmInstall(packages: readonly string[], work: Workshop): P
   work.say(`npm: ${packages.join(', ')}`);
   writeFileSync(join(work.folder, 'package.json'), '{ "private": true }\n');
   const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  await npm(['install', '--prefix', work.folder, ...options, ...packages], {
-    cwd: work.folder,
-    signal: work.signal,
-    limitSeconds: 900,
-  });
+  try {
+    await npm(['install', '--prefix', work.folder, ...options, ...packages], {
+      cwd: work.folder,
+      signal: work.signal,
+      limitSeconds: 900,
+    });
+  } catch (error) {
+    if (!(error instanceof WayError) || !isUnreachable(error.message)) throw error;
+    throw new WayError(
+      `${error.message}\n  The registry cannot be reached. Behind a proxy set HTTPS_PROXY; for a mirror set npm_config_registry`,
+    );
+  }
 }
 
 /** Runs npm. */
@@ -30,7 +37,7 @@ export async function npm(args: readonly string[], options: ToolOptions): Promis
     });
   } catch (error) {
     if (!(error instanceof WayError)) throw error;
-    throw new WayError(`npm ${args[0]} failed, ${error.message}${networkAdvice(error.message)}`);
+    throw new WayError(`npm ${args[0]} failed, ${error.message}`);
   }
 }
 
@@ -44,10 +51,8 @@ function npmCommand(): [string, ...string[]] {
   throw new WayError('npm is not on the PATH. It comes with Node: see https://nodejs.org');
 }
 
-function networkAdvice(said: string): string {
-  const unreachable =
-    /ENOTFOUND|ETIMEDOUT|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ERR_SOCKET_TIMEOUT|E403|E407|network request/;
-  return unreachable.test(said)
-    ? '\n  The registry cannot be reached. Behind a proxy set HTTPS_PROXY; for a mirror set npm_config_registry'
-    : '';
-}
+/** As far as the messages of Node and npm tell. */
+export const isUnreachable = (said: string): boolean =>
+  /ENOTFOUND|ETIMEDOUT|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ERR_SOCKET_TIMEOUT|E403|E407|network request/.test(
+    said,
+  );

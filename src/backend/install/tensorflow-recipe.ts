@@ -58,11 +58,18 @@ async function runOwnInstaller(
   work.say(
     `its installer, which downloads TensorFlow's C library (for at most ${limitSeconds / 60} minutes)`,
   );
-  await npm(['run', 'install', '--foreground-scripts', '--loglevel=error'], {
-    cwd: packageFolder(work.folder, packageName),
-    signal: work.signal,
-    limitSeconds,
-  });
+  try {
+    await npm(['run', 'install', '--loglevel=error'], {
+      cwd: packageFolder(work.folder, packageName),
+      signal: work.signal,
+      limitSeconds,
+    });
+  } catch (error) {
+    if (!(error instanceof WayError)) throw error;
+    throw new WayError(
+      `${error.message}\n  It downloads from storage.googleapis.com; TFJS_NODE_CDN_STORAGE names another host`,
+    );
+  }
   return { npm: npmPackages };
 }
 

@@ -116,12 +116,12 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** The end of what a program said, indented, without its blank lines and the frames of its stack. */
+/** The end of what a program said, indented, without blank lines, single brackets and frames of a stack. */
 export function lastLines(output: string, count = 8): string {
   return output
     .split(/[\r\n]+/)
     .map((line) => line.trimEnd())
-    .filter((line) => line !== '' && !/^\s+at .*:\d+:\d+\)?$/.test(line))
+    .filter((line) => !/^[\s{}^]*$|^\s+at .*:\d+:\d+\)?( {)?$/.test(line))
     .slice(-count)
     .map((line) => `    ${line.slice(0, 300)}`)
     .join('\n');
