@@ -17,7 +17,7 @@ export interface Recipe {
 
 /** One way to make an installation. */
 export interface Way {
-  /** What it does, after "Trying": e.g. `the package's own installer`. */
+  /** After "Trying" and "by": e.g. `the package's own installer`. */
   readonly title: string;
   /** Disk space that it takes while it works. */
   readonly bytes: number;
