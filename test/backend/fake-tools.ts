@@ -8,7 +8,7 @@ import { join } from 'node:path';
  *
  * FAKE_NPM       ok, network, enospc
  * FAKE_OWN       what the binding's own installer does: fail, ok
- * FAKE_PIP       ok, absent, network, hash, enospc, hang
+ * FAKE_PIP       ok, absent, network, hash, enospc, hang (and writes its number to FAKE_PID_FILE)
  * FAKE_COMPILER  ok, fail
  * FAKE_BINDING   what the built package does: ok, throws, wrong, crash
  */
@@ -81,7 +81,7 @@ if (args[1] === 'pip' && args[2] === '--version') {
     case 'network': fail("WARNING: Retrying: Failed to establish a new connection\\nERROR: No matching distribution found");
     case 'hash': fail('ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.');
     case 'enospc': fail("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device");
-    case 'hang': console.log('downloading'); setInterval(() => {}, 1000); break;
+    case 'hang': fs.writeFileSync(told('FAKE_PID_FILE'), String(process.pid)); setInterval(() => {}, 1000); break;
     default: fs.writeFileSync(path.join(folder, 'fake.whl'), '');
   }
 } else {
@@ -93,6 +93,16 @@ if (args[1] === 'pip' && args[2] === '--version') {
   }
 }
 `;
+
+/** Puts a binding that works into a folder's node_modules, as its user would. */
+export function installFakeBinding(folder: string, name: string): void {
+  const target = join(folder, 'node_modules', name);
+  mkdirSync(join(target, 'dist', 'proto'), { recursive: true });
+  writeFileSync(join(target, 'package.json'), JSON.stringify({ name, main: 'index.js' }));
+  writeFileSync(join(target, 'dist', 'proto', 'api_pb.js'), '');
+  writeFileSync(join(target, 'built'), '');
+  writeFileSync(join(target, 'index.js'), `const behaviour = 'ok';\n${fakeBinding()}`);
+}
 
 /** A package that registers the tensor library's JavaScript kernels as TensorFlow's. */
 function fakeBinding(): string {

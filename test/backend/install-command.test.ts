@@ -3,6 +3,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeFileAtomic } from '../../src/files/atomic.js';
+import { isAlive } from '../../src/files/lock.js';
 import { fln, type Outcome, type RunOptions, workplace } from '../cli/fln.js';
 import { fakeTools, type Tool } from './fake-tools.js';
 
@@ -111,9 +112,19 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
       'keeps the old one when %s arrives half-way, and nothing else',
       async (name) => {
         const before = content(installed);
-        const { code, stderr } = await replace({ FAKE_PIP: 'hang' }, (text, signal) => {
-          if (text.endsWith('pip: tensorflow-cpu 2.21.0\n')) signal(name);
-        });
+        const pidFile = join(folder, `${name}.pid`);
+        const { code, stderr } = await replace(
+          { FAKE_PIP: 'hang', FAKE_PID_FILE: pidFile },
+          (text, signal) => {
+            if (!/pip: tensorflow\S* [\d.]+\n$/.test(text)) return;
+            const wait = setInterval(() => {
+              if (!existsSync(pidFile)) return;
+              clearInterval(wait);
+              signal(name);
+            }, 20);
+          },
+        );
+        expect(isAlive(Number(readFileSync(pidFile, 'utf8')))).toBe(false);
         expect(stderr).toContain('Interrupted; nothing was changed.');
         expect(code).toBe(130);
         expect(content(installed)).toEqual(before);
