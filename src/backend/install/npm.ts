@@ -28,18 +28,31 @@ export async function npmInstall(packages: readonly string[], work: Workshop): P
 /** Runs npm. */
 export async function npm(args: readonly string[], options: ToolOptions): Promise<string> {
   const [command, ...before] = npmCommand();
-  const forgotten = { npm_config_global: 'false', npm_config_dry_run: 'false' };
   try {
     return await runTool(command, [...before, ...args], {
       ...options,
-      // Set by an npm that started this program, and meant for that one.
-      env: { ...forgotten, ...options.env },
+      env: { ...meantForOthers, ...options.env },
     });
   } catch (error) {
     if (!(error instanceof WayError)) throw error;
     throw new WayError(`npm ${args[0]} failed, ${error.message}`);
   }
 }
+
+/** Options of the `npx` or `npm` that this program may have been started with: ours would take them too. */
+const meantForOthers = Object.fromEntries(
+  [
+    'package',
+    'call',
+    'yes',
+    'global',
+    'dry_run',
+    'prefix',
+    'local_prefix',
+    'workspace',
+    'workspaces',
+  ].map((option) => [`npm_config_${option}`, undefined]),
+);
 
 /** On Windows npm is a script of the shell: its JavaScript is run instead. */
 function npmCommand(): [string, ...string[]] {

@@ -7,8 +7,8 @@ import { diskFull } from './space.js';
 export interface ToolOptions {
   readonly cwd: string;
   readonly signal: AbortSignal;
-  /** Added to this process's own variables. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** Added to this process's own variables, or with undefined taken from them. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly limitSeconds?: number;
 }
 
