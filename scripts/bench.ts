@@ -1,166 +1,122 @@
 /**
- * `npm run bench`: what the program promises about its own speed, as ratios measured in one process
- * or in paired runs, warm-up excluded. Exits 1 when a promise is broken.
+ * `npm run bench`: the project's measuring stick. Speeds as ratios measured in one process or in paired
+ * runs, warm-up excluded: what the program promises, what a step costs, and time to an accuracy against
+ * PyTorch's Adam. Prints tables, writes CSVs and a figure, exits 1 when a requirement is missed.
+ *
+ *     npm run bench -- [--only promises,steps,accuracy] [--out DIR]
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { BackendReport } from '../src/backend/backend.js';
+import type { BackendName } from '../src/backend/registry.js';
 import { startBackend } from '../src/backend/select.js';
-import { installKernels } from '../src/backend/wasm/kernels/install.js';
-import { restoreStockKernels } from '../src/backend/wasm/kernels/kernel.js';
-import { median, timeNode } from './bench/commands.js';
-import {
-  loadWorkload,
-  type networks,
-  tensorsLeaked,
-  timePaired,
-  timeStep,
-  type Workload,
-} from './bench/steps.js';
-import { timeStreaming } from './bench/streaming.js';
+import { EnvironmentError } from '../src/errors.js';
+import { measurePromises } from './bench/promises.js';
+import { columns, printRows, type Row } from './bench/report.js';
+import { type StepCost, timeSteps } from './bench/step-table.js';
+import { type Contest, timeToAccuracy } from './bench/time-to-accuracy.js';
+import { Torch } from './bench/torch.js';
+import { contestVerdicts, stepVerdicts } from './bench/verdicts.js';
+import { writeMeasured } from './bench/write.js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+const parts = ['promises', 'steps', 'accuracy'] as const;
 
-interface Row {
-  readonly what: string;
-  readonly measured: string;
-  readonly required: string;
-  readonly ok: boolean;
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, out: { type: 'string', default: 'results/bench' } },
+});
+const wanted = values.only?.split(',') ?? parts;
+const unknown = wanted.find((name) => !parts.some((part) => part === name));
+if (unknown !== undefined) {
+  process.stderr.write(`There is no part "${unknown}"; the parts are ${parts.join(', ')}.\n`);
+  process.exit(2);
 }
 
-const tuned = { labelSmoothing: 0.1, weightAverage: 0.98, schedule: 'linear' };
+const say = (text: string) => process.stdout.write(`${text}\n`);
+const backends = await startEach(['tensorflow', 'wasm']);
+for (const { name, version, detail } of backends) say(`${name} ${version}, ${detail}`);
+const found = await Torch.start();
+const torch = 'torch' in found ? found.torch : undefined;
+const torchVersion = 'torch' in found ? `PyTorch ${found.version}` : `no PyTorch: ${found.reason}`;
+say(`${torchVersion}; Node ${process.version}\n`);
 
-/** Mean cost of a gram Fenchel step over an Adam step with the same smoothing and averaging. */
-async function fenchelAgainstAdam(
-  network: keyof typeof networks,
-  steps: number,
-  bound: number,
-): Promise<Row> {
-  const workload = await loadWorkload(network);
-  const trainers = [await workload.start('fenchel'), await workload.start('adam', tuned)] as const;
-  const [fenchel, adam] = await timePaired(workload, trainers, steps, 8);
-  for (const trainer of trainers) trainer.dispose();
-  const ratio = fenchel / adam;
-  return {
-    what: `Fenchel gram step (${fenchel.toFixed(1)} ms) / Adam step (${adam.toFixed(1)} ms), ${network}`,
-    measured: ratio.toFixed(2),
-    required: `<= ${bound.toFixed(2)}`,
-    ok: ratio <= bound,
-  };
-}
-
-/** An Adam step with the backend's stock kernels over one with ours, in turn. */
-async function adamAgainstStock(workload: Workload): Promise<Row> {
-  const trainer = await workload.start('adam');
-  const ours: number[] = [];
-  const stock: number[] = [];
-  for (let t = 0; t < 10; t++) {
-    const batch = workload.batch(t);
-    installKernels();
-    ours.push(await timeStep(trainer, batch));
-    restoreStockKernels();
-    stock.push(await timeStep(trainer, batch));
-    batch.x.dispose();
-    batch.y.dispose();
-  }
-  installKernels();
-  trainer.dispose();
-  const ratio = median(stock.slice(2)) / median(ours.slice(2));
-  return {
-    what: 'Adam step on stock wasm kernels / on ours',
-    measured: ratio.toFixed(1),
-    required: '>= 5.0',
-    ok: ratio >= 5,
-  };
-}
-
-/** Speed of a full-batch iteration's large products over that of the backend's own. */
-async function streamingAgainstWhole(): Promise<Row> {
-  const { streamed, own } = await timeStreaming(5);
-  const ratio = own / streamed;
-  return {
-    what: `full-batch products streamed (${streamed.toFixed(2)} s) against whole (${own.toFixed(2)} s), speed`,
-    measured: ratio.toFixed(2),
-    required: '>= 0.50',
-    ok: ratio >= 0.5,
-  };
-}
-
-async function leaks(workload: Workload, name: string): Promise<Row> {
-  const trainer = await workload.start(name);
-  const gained = await tensorsLeaked(workload, trainer, 500);
-  trainer.dispose();
-  return {
-    what: `tensors gained by ${name} over 500 steps`,
-    measured: String(gained),
-    required: '0',
-    ok: gained === 0,
-  };
-}
-
-/** Whole processes in turn: the help text must not wait for the tensor library. */
-function helpAgainstTensorLibrary(): Row {
-  const load = ['--input-type=module', '--eval', "await import('@tensorflow/tfjs')"];
-  const ratios: number[] = [];
-  for (let i = 0; i < 7; i++) {
-    const help = timeNode(['bin/fln.js', '--help'], root);
-    ratios.push(help / timeNode(load, root));
-  }
-  const ratio = median(ratios.slice(1));
-  return {
-    what: 'fln --help / loading the tensor library',
-    measured: ratio.toFixed(2),
-    required: '< 0.30',
-    ok: ratio < 0.3,
-  };
-}
-
-function quickstart(): Row {
-  const folder = mkdtempSync(join(tmpdir(), 'fln-bench-'));
-  try {
-    const out = join(folder, 'run');
-    const seconds = timeNode(['bin/fln.js', 'run', 'configs/quickstart.yaml', '--out', out], root);
-    return {
-      what: 'quickstart, seconds',
-      measured: seconds.toFixed(1),
-      required: '< 60',
-      ok: seconds < 60,
-    };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-function print(rows: readonly Row[]): void {
-  const widest = (pick: (row: Row) => string) => Math.max(...rows.map((row) => pick(row).length));
-  const [what, measured, required] = [
-    widest((row) => row.what),
-    widest((row) => row.measured),
-    widest((row) => row.required),
-  ];
-  for (const row of rows) {
-    process.stdout.write(
-      `${row.what.padEnd(what)}  ${row.measured.padStart(measured)}  ${row.required.padEnd(required)}  ${row.ok ? 'ok' : 'MISSED'}\n`,
+const rows: Row[] = [];
+let costs: StepCost[] = [];
+let contests: Contest[] = [];
+try {
+  if (wanted.includes('promises')) rows.push(...(await measurePromises()));
+  if (wanted.includes('steps')) {
+    const names = backends.map(({ name }) => name as BackendName);
+    costs = await timeSteps(names, torch, ({ backend, network, method, ms }) =>
+      process.stderr.write(`${network}, ${backend}: ${method} ${ms.toFixed(2)} ms\n`),
     );
+    say(`${costTable(costs)}\n`);
+    rows.push(...stepVerdicts(costs));
   }
+  if (wanted.includes('accuracy')) {
+    const outcome = await race();
+    if ('reason' in outcome) say(`time to accuracy: SKIPPED, ${outcome.reason}\n`);
+    else {
+      contests = outcome;
+      rows.push(...contestVerdicts(contests));
+    }
+  }
+} finally {
+  torch?.stop();
+}
+printRows(rows);
+const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
+await writeMeasured(values.out, {
+  command,
+  backends,
+  torch: torchVersion,
+  costs,
+  contests,
+  verdicts: rows,
+});
+say(`\nWritten to ${values.out}`);
+if (rows.some(({ ok }) => ok === false)) process.exitCode = 1;
+
+/** Those that start here, the others with the reason why not. */
+async function startEach(names: readonly BackendName[]): Promise<BackendReport[]> {
+  const reports: BackendReport[] = [];
+  for (const name of names) {
+    try {
+      reports.push(await startBackend(name));
+    } catch (error) {
+      if (!(error instanceof EnvironmentError)) throw error;
+      say(`${name}: SKIPPED, ${error.message}`);
+    }
+  }
+  return reports;
 }
 
-const backend = await startBackend('wasm');
-process.stdout.write(
-  `${backend.name} ${backend.version}, ${backend.detail}; Node ${process.version}\n`,
-);
-const workload = await loadWorkload('MLP');
-const rows = [
-  await fenchelAgainstAdam('MLP', 96, 1.5),
-  await fenchelAgainstAdam('LeNet-5', 24, 1.75),
-  await adamAgainstStock(workload),
-  await streamingAgainstWhole(),
-  await leaks(workload, 'fenchel'),
-  await leaks(workload, 'adam'),
-  await leaks(workload, 'sgd'),
-  helpAgainstTensorLibrary(),
-  quickstart(),
-];
-print(rows);
-if (rows.some(({ ok }) => !ok)) process.exitCode = 1;
+async function race(): Promise<Contest[] | { reason: string }> {
+  if (!torch) return { reason: torchVersion };
+  if (!backends.some(({ name }) => name === 'tensorflow'))
+    return { reason: 'no backend tensorflow' };
+  return timeToAccuracy(torch);
+}
+
+function costTable(costs: readonly StepCost[]): string {
+  const head = [
+    'network',
+    'backend',
+    'method',
+    'ms/step',
+    'mean',
+    '/ Adam',
+    '/ PyTorch Adam',
+    'product share',
+  ];
+  const number = (value: number | undefined, digits: number) => value?.toFixed(digits) ?? '–';
+  const lines = costs.map((cost) => [
+    cost.network,
+    cost.backend,
+    cost.method,
+    number(cost.ms, 2),
+    number(cost.meanMs, 2),
+    number(cost.overAdam, 2),
+    number(cost.overTorch, 2),
+    cost.productShare === undefined ? '–' : `${(100 * cost.productShare).toFixed(0)} %`,
+  ]);
+  return columns([head, ...lines]);
+}

@@ -33,6 +33,7 @@ export const networks = {
 const batchSize = 500;
 
 export interface Workload {
+  /** @param name of a method, or of a method and its solver: `fenchel/exact` */
   start(name: string, fields?: Readonly<Record<string, unknown>>): Promise<Trainer>;
   batch(t: number): Batch;
 }
@@ -56,12 +57,26 @@ export async function loadWorkload(network: keyof typeof networks): Promise<Work
       return { indices, x: rows(indices), y: tf.tensor2d(y, [indices.length, 10]) };
     },
     start: async (name, fields = {}) => {
+      const [methodName, solver] = name.split('/');
       const definition = methods.find(
-        (entry) => entry.name === name && (entry.networks?.include(shape) ?? true),
+        (entry) =>
+          entry.name === methodName &&
+          (solver === undefined || entry.solver === solver) &&
+          (entry.networks?.include(shape) ?? true),
       )!;
       const method = await definition.load();
+      const { preset = [], ...own } = fields;
+      const named = definition.presets?.[preset as string] ?? {};
+      const values = typeof named === 'function' ? named(shape) : named;
+      const identity = solver === undefined ? {} : { solver };
       return method.init({
-        config: definition.schema.parse({ ...definition.defaults?.(shape), name, ...fields }),
+        config: definition.schema.parse({
+          ...definition.defaults?.(shape),
+          ...values,
+          name: methodName,
+          ...identity,
+          ...own,
+        }),
         network: buildNetwork(shape),
         loss: shape.loss,
         train: { split: dataset.train, rows },
@@ -85,28 +100,33 @@ export async function timeStep(trainer: Trainer, batch: Batch): Promise<number> 
 }
 
 /**
- * Steps of two trainers in turn, on the same batches, after `warmup` uncounted ones. A method may do
- * more work on some steps than on others, so what is compared is the mean over `steps`.
+ * Steps of several trainers in turn, on the same batches, after `warmup` uncounted ones.
  *
- * @returns mean milliseconds of each
+ * @param between is called after the trainers of each batch, for what is timed elsewhere
+ * @returns milliseconds of each trainer's steps
  */
-export async function timePaired(
+export async function timeInTurn(
   workload: Workload,
-  [a, b]: readonly [Trainer, Trainer],
-  steps: number,
-  warmup: number,
-): Promise<[number, number]> {
-  const total: [number, number] = [0, 0];
+  trainers: readonly Trainer[],
+  { steps, warmup, between = async () => {} }: TurnOptions,
+): Promise<number[][]> {
+  const times = trainers.map((): number[] => []);
   for (let t = 0; t < warmup + steps; t++) {
     const batch = workload.batch(t);
-    const times = [await timeStep(a, batch), await timeStep(b, batch)];
-    if (t >= warmup) {
-      total[0] += times[0];
-      total[1] += times[1];
+    for (const [i, trainer] of trainers.entries()) {
+      const ms = await timeStep(trainer, batch);
+      if (t >= warmup) times[i].push(ms);
     }
     tf.dispose([batch.x, batch.y]);
+    await between(t >= warmup);
   }
-  return [total[0] / steps, total[1] / steps];
+  return times;
+}
+
+export interface TurnOptions {
+  readonly steps: number;
+  readonly warmup: number;
+  readonly between?: (counted: boolean) => Promise<void>;
 }
 
 /** Tensors gained over `steps` steps, after two in which averages and metrics come into being. */

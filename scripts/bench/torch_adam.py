@@ -153,9 +153,9 @@ def tune(network, target, folder, threads):
     data = Mnist(folder)
     rows = []
     limit = 1e9
-    for batch in (64, 128, 256, 500):
-        for rate in (0.001, 0.002, 0.004, 0.008):
-            for schedule, epochs in (("constant", 4), ("linear", 1), ("linear", 2), ("linear", 4)):
+    for batch in (256, 128, 64, 500):
+        for rate in (0.008, 0.004, 0.002, 0.001, 0.016):
+            for schedule, epochs in (("linear", 2), ("linear", 1), ("constant", 4), ("linear", 4)):
                 setting = dict(batch=batch, learningRate=rate, schedule=schedule, epochs=epochs)
                 times = []
                 for seed in (1, 2, 3):
@@ -166,8 +166,9 @@ def tune(network, target, folder, threads):
                     times.append(result["seconds"])
                 if len(times) == 3:
                     rows.append((statistics.mean(times), setting))
+                    print(f"{rows[-1][0]:.3f} s  {json.dumps(setting)}", file=sys.stderr, flush=True)
                     # Slower settings are given up early.
-                    limit = min(limit, 2 * rows[-1][0])
+                    limit = min(limit, 1.5 * rows[-1][0])
     for seconds, setting in sorted(rows, key=lambda row: row[0]):
         print(f"{seconds:.3f} s  {json.dumps(setting)}")
 

@@ -16,8 +16,10 @@ export interface BackendReport {
 export interface BackendDefinition {
   readonly name: string;
   readonly summary: string;
-  /** Larger is faster; `auto` takes the fastest that loads, and never one below 0. */
+  /** Larger is faster; `auto` takes the fastest that loads. */
   readonly rank: number;
+  /** `auto` never takes it. */
+  readonly onlyByName?: boolean;
   /** What {@link devices} it computes on; none when absent. */
   readonly devices?: readonly Device[];
   /**

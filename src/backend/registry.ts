@@ -1,6 +1,6 @@
 import type { BackendDefinition, Device } from './backend.js';
 
-export const backendNames = ['tensorflow', 'tensorflow-gpu', 'wasm', 'cpu'] as const;
+export const backendNames = ['tensorflow', 'tensorflow-gpu', 'wasm', 'webgpu', 'cpu'] as const;
 export type BackendName = (typeof backendNames)[number];
 
 /** Every backend. Adding one is one file and one entry here. */
@@ -15,8 +15,9 @@ export const backends: Readonly<Record<BackendName, BackendDefinition>> = {
   'tensorflow-gpu': {
     name: 'tensorflow-gpu',
     summary: 'TensorFlow on an NVIDIA GPU, and nowhere else',
-    // What `auto` finds under the name tensorflow.
-    rank: -1,
+    rank: 2,
+    // `auto` finds it under the name tensorflow.
+    onlyByName: true,
     devices: ['cuda'],
     start: async () => (await import('./tensorflow/tensorflow.js')).startTensorflowGpu(),
   },
@@ -26,6 +27,14 @@ export const backends: Readonly<Record<BackendName, BackendDefinition>> = {
     rank: 1,
     devices: ['cpu'],
     start: async () => (await import('./wasm/wasm.js')).startWasm(),
+  },
+  webgpu: {
+    name: 'webgpu',
+    summary: "any vendor's GPU through WebGPU, where Dawn's Node packages are installed",
+    rank: 0,
+    // It may stand for a driver in software, far slower than wasm.
+    onlyByName: true,
+    start: async () => (await import('./webgpu/webgpu.js')).startWebgpu(),
   },
   cpu: {
     name: 'cpu',

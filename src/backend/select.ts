@@ -35,7 +35,7 @@ async function startFastest(device: Device | undefined): Promise<BackendReport> 
   const reasons: string[] = [];
   const definitions: readonly BackendDefinition[] = Object.values(backends);
   const candidates = definitions
-    .filter(({ rank, devices }) => rank >= 0 && (!device || devices?.includes(device)))
+    .filter(({ onlyByName, devices }) => !onlyByName && (!device || devices?.includes(device)))
     .sort((a, b) => b.rank - a.rank);
   for (const candidate of candidates) {
     try {

@@ -14,18 +14,21 @@ export const hasDeviceCholesky = (): boolean =>
   Boolean(tf.getKernel(deviceKernels.cholesky, tf.getBackend()));
 
 /**
- * L with A = L L^T, in single precision on the device; nothing is read back.
- * @throws what the backend throws when A is not positive definite; NaN gives NaN
+ * L with A = L L^T, in single precision on the device; nothing is read back. Where A is not positive
+ * definite L is not a number, as {@link checkFactor} finds.
  */
 export const deviceCholesky = (a: tf.Tensor2D): tf.Tensor2D =>
   tf.engine().runKernel(deviceKernels.cholesky, { a });
 
-/** The program's own words for what a backend throws when it cannot factor a matrix. */
-export function notFactored(error: unknown): unknown {
-  if (!(error instanceof Error) || !error.message.includes('Cholesky')) return error;
-  return new RunError(
-    'Cholesky factorisation failed: the matrix is not positive definite. Try a larger damping',
-    { cause: error },
+/**
+ * @param sum of the entries of a factor, read back
+ * @throws RunError when the factorisation broke down
+ */
+export function checkFactor(sum: number): void {
+  if (Number.isFinite(sum)) return;
+  throw new RunError(
+    'Cholesky factorisation failed: the matrix is not positive definite or not finite. ' +
+      'Try a larger ridge, damping or proximal weight, or a smaller step size',
   );
 }
 

@@ -62,7 +62,7 @@ describe('one mistake in a key', () => {
     [
       'no guess for short words',
       { backend: 'gpu' },
-      'backend — must be one of auto, tensorflow, tensorflow-gpu, wasm, cpu, not the text "gpu"',
+      'backend — must be one of auto, tensorflow, tensorflow-gpu, wasm, webgpu, cpu, not the text "gpu"',
     ],
     [
       'a misspelt alternative',

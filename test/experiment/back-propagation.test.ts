@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { adam } from '../../src/methods/adam/adam.js';
 import { AdamConfig } from '../../src/methods/adam/config.js';
 import type { Batch, MethodContext, Trainer } from '../../src/methods/method.js';
@@ -10,8 +9,9 @@ import { WeightAverage } from '../../src/methods/weight-average.js';
 import { buildNetwork, type Parameters } from '../../src/network/network.js';
 import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
+import { startTestBackend } from '../backends.js';
 
-beforeAll(() => startBackend('wasm'));
+beforeAll(startTestBackend);
 
 const rows = 6;
 const widths = [4, 5, 3];

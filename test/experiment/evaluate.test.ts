@@ -1,16 +1,16 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { loadDataset } from '../../src/data/load.js';
 import { Evaluator, sumOf } from '../../src/experiment/evaluate.js';
 import { predictionRule } from '../../src/experiment/prediction.js';
 import { initializeParameters } from '../../src/network/initialize.js';
 import { buildNetwork } from '../../src/network/network.js';
 import { Random } from '../../src/random.js';
+import { startTestBackend } from '../backends.js';
 import { tinyExperiment } from './tiny.js';
 
 describe('the sum of the weights', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
   const layer = (weight: number, bias: number) => ({
     weights: tf.tensor2d([1, 2, weight, 4], [2, 2]),
     bias: tf.tensor1d([0.5, bias]),
@@ -56,7 +56,7 @@ describe('the prediction rule', () => {
 });
 
 describe('an evaluator', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
   const convolutional =
     'network.layers=[{ conv: 2, kernel: 5, activation: relu }, { averagePool: 2 }, { dense: 10 }]';
 

@@ -1,16 +1,16 @@
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import type { ResolvedMethod } from '../../src/config/experiment.js';
 import { loadDataset } from '../../src/data/load.js';
 import { train } from '../../src/experiment/train.js';
 import type { FullBatchTrainer, Method, MethodContext } from '../../src/methods/method.js';
 import { buildNetwork } from '../../src/network/network.js';
 import { readMetrics } from '../../src/report/metrics-file.js';
+import { startTestBackend } from '../backends.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 
-beforeAll(() => startBackend('wasm'));
+beforeAll(startTestBackend);
 
 it('the loop gives a full-batch method no batches, and counts its iterations', async () => {
   const experiment = tinyExperiment('epochs=2', 'methods.sgd.epochs=5');

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { RunError } from '../../src/errors.js';
 import type { MethodDefinition, StepMetrics, Trainer } from '../../src/methods/method.js';
 import { methods } from '../../src/methods/registry.js';
 import { activationNames, lossNames } from '../../src/network/names.js';
 import type { LayerShape } from '../../src/network/shape.js';
+import { startTestBackend } from '../backends.js';
 import {
   batchAt,
   convolutional,
@@ -53,7 +53,7 @@ async function firstStep(starting: Promise<Trainer>, batchRows = rows): Promise<
 describe.each(methods.map((definition) => ({ definition, ...definition })))(
   '$name $solver $networks.name',
   ({ definition }) => {
-    beforeAll(() => startBackend('wasm'));
+    beforeAll(startTestBackend);
 
     for (const activation of activationNames) {
       for (const loss of lossNames) {

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import {
   updateActivationBlock,
   updateWeightBlock,
@@ -12,6 +11,7 @@ import { activationNames, lossNames } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers, type LayerShape, unitsIn } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
+import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';
 
@@ -50,7 +50,7 @@ function setUp(layers: LayerShape[], activation: (typeof activationNames)[number
 }
 
 describe('block-coordinate descent on one lifted objective', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   for (const [kind, layers] of Object.entries(networks)) {
     for (const activation of activationNames) {

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { FenchelFullBatchConfig } from '../../src/methods/fenchel/full-batch/config.js';
 import { fenchelFullBatch } from '../../src/methods/fenchel/full-batch/full-batch.js';
 import { chunkRows } from '../../src/methods/full-batch/training-set.js';
@@ -8,6 +7,7 @@ import type { FullBatchTrainer, TrainingData } from '../../src/methods/method.js
 import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
+import { startTestBackend } from '../backends.js';
 import {
   type Matrix,
   map,
@@ -117,7 +117,7 @@ function referenceIterations(first: Matrix, config: FenchelFullBatchConfig, iter
 }
 
 describe('full-batch Fenchel, accelerated', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   it('does what its equations say, iteration after iteration', async () => {
     const fields = { lambda: 1.5, rho: [0.01, 0.002], damping: 0.2, stepSize: 1.5 };
@@ -157,7 +157,7 @@ describe('full-batch Fenchel, accelerated', () => {
 });
 
 describe('full-batch Fenchel, plain', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   it.each([
     ['preset paper', { variant: 'plain', lambda: 0.05, rho: [1e-6, 1e-2], damping: 1e-3 }],

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { FenchelGramConfig } from '../../src/methods/fenchel/gram/config.js';
 import { exactInputMetric } from '../../src/methods/fenchel/gram/exact-input-metric.js';
 import { fenchelGram } from '../../src/methods/fenchel/gram/gram.js';
@@ -17,6 +16,7 @@ import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 import { orthonormaliseRows } from '../../src/solvers/orthonormalise.js';
+import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { dot, type Matrix, map, multiply, transpose, zip } from '../reference/matrix.js';
 import { softmax } from '../reference/terms.js';
@@ -47,7 +47,7 @@ function correlatedData(rows: number, features: number): TrainingData {
 }
 
 describe('metrics', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
   const damping = 0.3;
   const data = correlatedData(200, 40);
 
@@ -113,7 +113,7 @@ describe('metrics', () => {
 });
 
 describe('one gram step', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   for (const activation of activationNames) {
     for (const loss of lossNames) {

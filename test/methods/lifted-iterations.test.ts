@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import type { Random } from '../../src/random.js';
+import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { headActivationUpdate } from '../reference/head-activation-update.js';
 import { lauPreActivationUpdate, lauWeightUpdate } from '../reference/lau.js';
@@ -38,7 +38,7 @@ function expectClose(actual: number | undefined, expected: number): void {
 
 /** Whole iterations against the same algorithm in float64, made of the reference solvers. */
 describe('iterations in float64', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   it('lau-bcd, two hidden layers', async () => {
     const [gamma, rho, alpha] = [0.7, 1.3, 0.05];

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { methods } from '../../src/methods/registry.js';
+import { startTestBackend } from '../backends.js';
 import { defaultConfig, dense, runSteps, type Setting, startTrainer } from './training.js';
 
 /** The methods that descend one objective, on images, with settings at both ends. */
@@ -16,7 +16,7 @@ const settings: [string, readonly number[], Record<string, unknown>][] = [
 ];
 
 describe('the lifted objective never rises', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   it.each(settings)('%s %j %j', async (name, hidden, fields) => {
     const definition = methods.find((entry) => entry.name === name)!;

@@ -1,11 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { FenchelConvolutionConfig } from '../../src/methods/fenchel/gram/config.js';
 import { fenchelConvolution } from '../../src/methods/fenchel/gram/gram.js';
 import { activationNames } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
 import type { LayerShape } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
+import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import {
   type Matrix,
@@ -119,7 +119,7 @@ function referenceStep(
 }
 
 describe('normalised gram steps', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   it.each(activationNames)('do what their equations say, batch after batch: %s', async (name) => {
     const random = new Random(6, `normalised/${name}`);

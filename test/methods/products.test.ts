@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { crossProduct, gram, sumScalars } from '../../src/methods/full-batch/products.js';
 import { chunkRows, TrainingSet } from '../../src/methods/full-batch/training-set.js';
 import { Random } from '../../src/random.js';
+import { startTestBackend } from '../backends.js';
 import { distance, type Matrix, multiply, transpose, withOnes } from '../reference/matrix.js';
 import { matrix, normal } from '../solvers/tensors.js';
 
@@ -14,7 +14,7 @@ const b = a.map((rows) => normal(random, rows.length, 3));
 const asRows = (values: readonly Matrix[]) => values.map(matrix);
 
 describe('products over chunks', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   it('A^T B is that of the whole matrices', async () => {
     const product = await crossProduct(asRows(a), asRows(b)).array();
@@ -51,7 +51,7 @@ describe('products over chunks', () => {
 });
 
 describe('training set', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   const count = chunkRows + 30;
   const split = {

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { buildMap } from '../../src/network/maps/build.js';
 import { type ImageShape, type LayerShape, pooledShape, unitsIn } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
+import { startTestBackend } from '../backends.js';
 import type { Matrix } from '../reference/matrix.js';
 import { matrix, normal, vector } from '../solvers/tensors.js';
 
@@ -79,7 +79,7 @@ function apply(
 }
 
 describe.each(Object.entries(cases))('%s', (name, shape) => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
   const map = buildMap(shape);
   const random = new Random(3, name);
   const [patch, channels] = map.weightShape;

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { activations } from '../../src/network/activations/registry.js';
 import { denseMap } from '../../src/network/maps/dense.js';
 import { activationNames, type LossName } from '../../src/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/network/smooth-term.js';
 import { Random } from '../../src/random.js';
 import { updateActivations } from '../../src/solvers/activation-update.js';
+import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { fenchelActivationUpdate } from '../reference/fenchel-activation-update.js';
 import { headActivationUpdate } from '../reference/head-activation-update.js';
@@ -17,7 +17,7 @@ const options = { tolerance: 1e-6, maxIterations: 3000 };
 
 /** The tensor X-updates against the float64 reference, in float32 on the embedded backend. */
 describe('X-updates', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   for (const name of activationNames) {
     for (const above of activationNames) {

@@ -1,12 +1,12 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { gram } from '../../src/methods/full-batch/products.js';
 import { nonNegativeActivations } from '../../src/solvers/nonnegative-activations.js';
 import { NormalEquations } from '../../src/solvers/normal-equations.js';
 import { quadraticActivations } from '../../src/solvers/quadratic-activations.js';
 import { reluProx } from '../../src/solvers/relu-prox.js';
+import { startTestBackend } from '../backends.js';
 import { familyNamed } from '../reference/golden/families.js';
 import { type Named, readInput, toMatrix } from '../reference/golden/family.js';
 import { type Matrix, maxAbs } from '../reference/matrix.js';
@@ -78,7 +78,7 @@ function expectSolution(actual: Matrix, expected: Matrix, tie: Matrix | undefine
 }
 
 describe('golden instances, tensor solvers of the lifted baselines', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   for (const [familyName, solve] of Object.entries(solvers)) {
     it.each(

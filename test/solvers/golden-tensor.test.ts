@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { activations } from '../../src/network/activations/registry.js';
 import { denseMap } from '../../src/network/maps/dense.js';
 import { lossTerm, penaltyTerm, type SmoothTerm } from '../../src/network/smooth-term.js';
 import { updateActivations } from '../../src/solvers/activation-update.js';
 import { updateWeights } from '../../src/solvers/weight-update.js';
+import { startTestBackend } from '../backends.js';
 import { familyNamed } from '../reference/golden/families.js';
 import { type Named, readInput, toMatrix } from '../reference/golden/family.js';
 import { distance, type Matrix } from '../reference/matrix.js';
@@ -81,7 +81,7 @@ const solvers: Record<string, (input: Values) => Promise<Named>> = {
 };
 
 describe('golden instances, tensor solvers', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   for (const [familyName, solve] of Object.entries(solvers)) {
     it.each(

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { activations } from '../../src/network/activations/registry.js';
 import { denseMap } from '../../src/network/maps/dense.js';
 import { type ActivationName, activationNames } from '../../src/network/names.js';
 import { Random } from '../../src/random.js';
 import { candidates, liftedValues } from '../../src/solvers/lifted-prediction.js';
+import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { toMatrix } from '../reference/golden/family.js';
 import { distance, type Matrix, maxAbs, type Vector } from '../reference/matrix.js';
@@ -61,7 +61,7 @@ const margin = (row: readonly number[]) => {
 };
 
 describe('lifted prediction, tensor solver', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   it.each(
     golden.cases.predict_eq12_ce.map((instance) => [`${instance.name} ${instance.edge}`, instance]),

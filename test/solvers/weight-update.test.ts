@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
 import { activations } from '../../src/network/activations/registry.js';
 import { activationNames, type LossName } from '../../src/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/network/smooth-term.js';
 import { Random } from '../../src/random.js';
 import { stepWeights } from '../../src/solvers/weight-gradient-step.js';
 import { updateWeights, type WeightProblem } from '../../src/solvers/weight-update.js';
+import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { headWeightUpdate } from '../reference/head-weight-update.js';
 import { distance, map, multiply, transpose } from '../reference/matrix.js';
@@ -41,7 +41,7 @@ async function solve(problem: Omit<WeightProblem, 'start'>, start = problem.cent
 }
 
 describe('W-updates', () => {
-  beforeAll(() => startBackend('wasm'));
+  beforeAll(startTestBackend);
 
   for (const { rows, inputs } of sizes) {
     for (const name of activationNames) {

@@ -138,7 +138,7 @@ async function attempt(
   try {
     mkdirSync(folder);
     const ingredients: Ingredients = await way.build(work);
-    work.say('checking what was built, in a process of its own');
+    work.say('checking it in a process of its own');
     const verdict: Verdict = await way.check(work);
     writeInstallationRecord(folder, name, way.title, ingredients, verdict);
     if (signal.aborted) throw new Interrupted();

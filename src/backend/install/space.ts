@@ -29,7 +29,7 @@ export const anotherDisk =
 
 /** Bytes as `1.5 GB`. */
 export const gigabytes = (bytes: number): string =>
-  bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+  bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 
 /** Disk space that a folder takes, as far as it can be read. */
 export async function folderBytes(folder: string): Promise<number> {

@@ -83,4 +83,5 @@ function describeBinding(version: string, device: string | undefined): TriedBind
 }
 
 const trial = await attempt(process.argv[2]);
-process.stdout.write(`\n${resultMark}${JSON.stringify(trial)}\n`);
+// A native library may keep the process alive.
+process.stdout.write(`\n${resultMark}${JSON.stringify(trial)}\n`, () => process.exit());

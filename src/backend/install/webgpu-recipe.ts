@@ -1,4 +1,5 @@
-import { requireFrom } from '../packages.js';
+import { packageFolders, requireFrom } from '../packages.js';
+import { folderVariable } from '../webgpu/packages.js';
 import { npmInstall } from './npm.js';
 import { tensorLibraryVersion, webgpuVersion } from './pinned.js';
 import { type Recipe, WayError } from './recipe.js';
@@ -12,7 +13,12 @@ const packages = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;
 export const webgpuRecipe: Recipe = {
   name: 'webgpu',
   summary: "WebGPU on any vendor's graphics card, by Dawn",
-  present: async () => undefined,
+  present: async () => {
+    const folder = packageFolders(folderVariable, ['webgpu']).find((candidate) =>
+      packages.every((name) => resolves(candidate, name)),
+    );
+    return folder && `${packages.join(' and ')} in ${folder}`;
+  },
   ways: [
     {
       title: 'the packages of npm, which hold prebuilt libraries',
@@ -23,15 +29,20 @@ export const webgpuRecipe: Recipe = {
         return { npm };
       },
       check: async ({ folder }) => {
-        for (const name of packages) {
-          try {
-            requireFrom(folder).resolve(name);
-          } catch (error) {
-            throw new WayError(`${name} is not there after its installation`, { cause: error });
-          }
-        }
+        const missing = packages.find((name) => !resolves(folder, name));
+        if (missing) throw new WayError(`${missing} is not there after its installation`);
+        // Whether they find a GPU is for the machine that computes to say.
         return { text: `webgpu ${webgpuVersion}, ${packages[1]} ${tensorLibraryVersion}` };
       },
     },
   ],
 };
+
+function resolves(folder: string, name: string): boolean {
+  try {
+    requireFrom(folder).resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}

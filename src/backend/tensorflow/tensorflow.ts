@@ -11,6 +11,8 @@ import { gpuName } from './gpu-name.js';
 import { installKernels } from './kernels/install.js';
 import { nativeBackend } from './native.js';
 
+let compiling = false;
+
 /**
  * TensorFlow's own kernels through its Node binding.
  * @param device absent: a GPU when TensorFlow sees one
@@ -30,7 +32,8 @@ export async function startTensorflow(device?: Device): Promise<BackendReport> {
   }
   installKernels();
   // The binding hands a graph its tensors by way of the host: on a GPU that costs more than it saves.
-  if (!isUsingGpuDevice) {
+  if (!isUsingGpuDevice && !compiling) {
+    compiling = true;
     const messages = requireFrom(folder)(`${name}/dist/proto/api_pb.js`);
     registerCompiler('tensorflow', graphCompiler(messages));
   }

@@ -1,6 +1,7 @@
 import type { CommandModule } from 'yargs';
 import type { ListedBackend, ListedInstallation } from '../../backend/install/list.js';
-import type { Recipe } from '../../backend/install/recipe.js';
+import { Interrupted, type Recipe } from '../../backend/install/recipe.js';
+import { gigabytes } from '../../backend/install/space.js';
 import { didYouMean } from '../../config/suggest.js';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import { interruptible } from '../interrupt.js';
@@ -67,7 +68,6 @@ async function list({ name, json }: BackendArguments): Promise<void> {
 async function install(args: BackendArguments): Promise<void> {
   const recipe = await recipeOf(args, 'install');
   const engine = await import('../../backend/install/install.js');
-  const { gigabytes } = await import('../../backend/install/space.js');
   const say = args.json ? () => {} : (text: string) => process.stderr.write(`${text}\n`);
   const result = await untilInterrupted((signal) =>
     engine.install(recipe, { force: args.force, signal, say }),
@@ -86,7 +86,6 @@ async function install(args: BackendArguments): Promise<void> {
 async function remove(args: BackendArguments): Promise<void> {
   const { name } = await recipeOf(args, 'remove');
   const engine = await import('../../backend/install/install.js');
-  const { gigabytes } = await import('../../backend/install/space.js');
   const bytes = await engine.remove(name);
   if (args.json) printJson({ name, removed: bytes !== undefined, bytes });
   else if (bytes === undefined) print(`There is no private installation of ${name}.`);
@@ -110,7 +109,6 @@ async function recipeOf({ name, cuda }: BackendArguments, action: string): Promi
 /** Ctrl-C ends what runs and leaves nothing half-done. */
 async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const note = () => process.stderr.write('Stopping; what was there stays as it was.\n');
-  const { Interrupted } = await import('../../backend/install/recipe.js');
   try {
     return await interruptible(note, work);
   } catch (error) {
@@ -128,9 +126,8 @@ function backendText({ name, summary, trial }: ListedBackend): string {
 }
 
 function installationText({ name, folder, bytes, made }: ListedInstallation): string {
-  const size = bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
   return [
-    `\nprivate installation ${name}: ${size}`,
+    `\nprivate installation ${name}: ${gigabytes(bytes)}`,
     `  ${folder}`,
     ...(made ? [`  ${made}`] : []),
   ].join('\n');

@@ -4,6 +4,7 @@ import { leavesOf, type Tree, withLeaves } from '../../tree.js';
 import { nativeBackend } from '../native.js';
 import { Graph } from './graph.js';
 import { type Messages, SavedModelWriter } from './saved-model.js';
+import { Sessions } from './sessions.js';
 
 /**
  * Compiles functions to TensorFlow graphs: one call a step in place of a hundred, independent
@@ -16,14 +17,16 @@ import { type Messages, SavedModelWriter } from './saved-model.js';
  * @param messages the binding's generated protocol buffer module
  */
 export function graphCompiler(messages: Messages): Compiler {
+  const backend = nativeBackend();
+  const writer = new SavedModelWriter(messages, backend.binding);
+  const tools = { backend, writer, sessions: new Sessions(backend.binding) };
+
   return <Input extends Tree, Output extends Tree>(fn: (input: Input) => Output) => {
     const graphs = new Map<string, { readonly graph: Graph; readonly form: Output }>();
-    const backend = nativeBackend();
-    const writer = new SavedModelWriter(messages, backend.binding);
 
     const record = (input: Input, leaves: readonly tf.Tensor[]) => {
       let form: Output | undefined;
-      const graph = new Graph(backend, writer, leaves, (copies) =>
+      const graph = new Graph(tools, leaves, (copies) =>
         tf.tidy(() => {
           form = fn(withLeaves(input, copies));
           return leavesOf(form).map((leaf) => tf.keep(leaf));

@@ -2,10 +2,10 @@ import * as tf from '@tensorflow/tfjs';
 import { type Compiled, compile } from '../../../backend/compile.js';
 import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
 import {
+  checkFactor,
   deviceCholesky,
   deviceSolve,
   hasDeviceCholesky,
-  notFactored,
 } from '../../../solvers/device-cholesky.js';
 import { scalars } from '../../scalars.js';
 import { RunningAverage, type RunningAverageOptions } from './running-average.js';
@@ -108,7 +108,12 @@ type Update = {
   readonly shares: readonly tf.Scalar[];
 };
 
-type Updated = { readonly gram: tf.Tensor2D; readonly state: InverseState };
+type Updated = {
+  readonly gram: tf.Tensor2D;
+  readonly state: InverseState;
+  /** Of the factor's entries. */
+  readonly sum: tf.Scalar;
+};
 
 class DeviceInverse extends InverseHolder implements RunningInverse {
   #gram: tf.Tensor2D | undefined;
@@ -118,16 +123,13 @@ class DeviceInverse extends InverseHolder implements RunningInverse {
     const { size } = this.options;
     const old = this.#gram ?? tf.zeros<tf.Rank.R2>([size, size]);
     const shares = scalars([f, 1 - f]);
-    try {
-      const { gram, state } = this.#update.run({ old, inputs, shares });
-      this.#gram = gram;
-      this.replace(state);
-    } catch (error) {
-      this.#gram = undefined;
-      throw notFactored(error);
-    } finally {
-      tf.dispose([old, ...shares]);
-    }
+    const { gram, state, sum } = this.#update.run({ old, inputs, shares });
+    tf.dispose([old, ...shares]);
+    this.#gram = gram;
+    this.replace(state);
+    const [value] = await sum.data();
+    sum.dispose();
+    checkFactor(value);
   }
 
   #updated({ old, inputs, shares: [f, rest] }: Update): Updated {
@@ -137,7 +139,7 @@ class DeviceInverse extends InverseHolder implements RunningInverse {
     const unit = relative ? tf.div(tf.sum(tf.mul(gram, identity)), size) : tf.scalar(1);
     const delta = tf.mul(unit, damping) as tf.Scalar;
     const matrix = deviceCholesky(tf.add(gram, tf.mul(identity, delta)));
-    return { gram, state: { matrix, delta } };
+    return { gram, state: { matrix, delta }, sum: tf.sum(matrix) };
   }
 
   apply({ matrix }: InverseState, gradient: tf.Tensor2D): tf.Tensor2D {

@@ -1,0 +1,104 @@
+import type { BackendName } from '../../src/backend/registry.js';
+import { startBackend } from '../../src/backend/select.js';
+import { median } from './commands.js';
+import { ProductTimer, stepFlops } from './flops.js';
+import { loadWorkload, type networks, timeInTurn } from './steps.js';
+import type { Torch } from './torch.js';
+
+type NetworkName = keyof typeof networks;
+
+/** What a step costs: one method on one network and backend. Milliseconds are medians. */
+export interface StepCost {
+  readonly backend: string;
+  readonly network: NetworkName;
+  readonly method: string;
+  readonly ms: number;
+  /** Mean: a method may do more on some steps than on others. */
+  readonly meanMs: number;
+  /** Over Adam's in the same backend. */
+  readonly overAdam: number;
+  /** Over PyTorch's Adam with as many threads as it likes to take, where PyTorch is there. */
+  readonly overTorch?: number;
+  /** Flops of the step's products against what the backend's own matrix product does in that time. */
+  readonly productShare?: number;
+}
+
+/** Adam first: the others are set against it. */
+const quick = ['adam', 'sgd', 'fenchel'];
+const exact = 'fenchel/exact';
+const plan: Readonly<Record<NetworkName, { steps: number; exactSteps: number }>> = {
+  MLP: { steps: 96, exactSteps: 3 },
+  'LeNet-5': { steps: 24, exactSteps: 1 },
+};
+
+/**
+ * Steps of all methods in turn on the same batches, PyTorch's Adam between them.
+ * @param torch PyTorch, where it is there
+ * @param onCost hears of each result
+ */
+export async function timeSteps(
+  backends: readonly BackendName[],
+  torch: Torch | undefined,
+  onCost: (cost: StepCost) => void,
+): Promise<StepCost[]> {
+  const costs: StepCost[] = [];
+  for (const network of Object.keys(plan) as NetworkName[]) {
+    const flops = await countFlops(network);
+    for (const backend of backends) {
+      await startBackend(backend);
+      for (const cost of await timeNetwork(network, flops, torch)) {
+        costs.push({ backend, ...cost });
+        onCost(costs[costs.length - 1]);
+      }
+    }
+  }
+  return costs;
+}
+
+/** Of the methods whose steps are all of one kind, by method. */
+async function countFlops(network: NetworkName): Promise<Map<string, number>> {
+  await startBackend('wasm');
+  const workload = await loadWorkload(network);
+  const flops = new Map<string, number>();
+  for (const method of quick) {
+    const trainer = await workload.start(method);
+    flops.set(method, await stepFlops(workload, trainer, 8));
+    trainer.dispose();
+  }
+  return flops;
+}
+
+async function timeNetwork(
+  network: NetworkName,
+  flops: ReadonlyMap<string, number>,
+  torch: Torch | undefined,
+): Promise<Omit<StepCost, 'backend'>[]> {
+  const { steps, exactSteps } = plan[network];
+  const workload = await loadWorkload(network);
+  const trainers = await Promise.all(quick.map((method) => workload.start(method)));
+  const theirs: number[] = [];
+  await torch?.ask({ do: 'start', network, batch: 500 });
+  const product = new ProductTimer();
+  const between = async (counted: boolean) => {
+    await product.time();
+    const answer = await torch?.ask<{ ms: number[] }>({ do: 'steps', count: 1 });
+    if (answer && counted) theirs.push(...answer.ms);
+  };
+  const times = await timeInTurn(workload, trainers, { steps, warmup: 8, between });
+  for (const trainer of trainers) trainer.dispose();
+
+  const solver = await workload.start(exact, { preset: 'paper' });
+  times.push(...(await timeInTurn(workload, [solver], { steps: exactSteps, warmup: 1 })));
+  solver.dispose();
+
+  product.dispose();
+  const adam = median(times[0]);
+  return [...quick, exact].map((method, i) => {
+    const ms = median(times[i]);
+    const meanMs = times[i].reduce((sum, value) => sum + value, 0) / times[i].length;
+    const overTorch = theirs.length > 0 ? ms / median(theirs) : undefined;
+    const flop = flops.get(method);
+    const productShare = flop && flop / (ms / 1000) / product.rate;
+    return { network, method, ms, meanMs, overAdam: ms / adam, overTorch, productShare };
+  });
+}

@@ -1,0 +1,54 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const script = fileURLToPath(new URL('torch_adam.py', import.meta.url));
+
+/** PyTorch in a process of its own (torch_adam.py), asked one thing at a time. */
+export class Torch {
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(
+    private readonly child: ChildProcess,
+    lines: AsyncIterable<string>,
+  ) {
+    this.#lines = lines[Symbol.asyncIterator]();
+  }
+
+  /**
+   * Starts FLN_BENCH_PYTHON, else python3.
+   * @returns the process and PyTorch's version, or why there is none
+   */
+  static async start(): Promise<{ torch: Torch; version: string } | { reason: string }> {
+    const python = process.env.FLN_BENCH_PYTHON || 'python3';
+    const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'pipe'] });
+    let errors = '';
+    child.stderr.on('data', (text) => {
+      errors += text;
+    });
+    const failed = once(child, 'error').then(([error]) => error as Error);
+    const torch = new Torch(child, createInterface({ input: child.stdout }));
+    const first = await Promise.race([torch.#answer<{ torch: string }>(), failed]);
+    if (first instanceof Error) return { reason: `${python}: ${first.message}` };
+    if (first === undefined) return { reason: `${python}: ${errors.trim().split('\n').at(-1)}` };
+    return { torch, version: first.torch };
+  }
+
+  async ask<Answer>(message: Readonly<Record<string, unknown>>): Promise<Answer> {
+    this.child.stdin?.write(`${JSON.stringify(message)}\n`);
+    const answer = await this.#answer<Answer>();
+    if (answer === undefined)
+      throw new Error('PyTorch stopped; run torch_adam.py by hand to see why');
+    return answer;
+  }
+
+  stop(): void {
+    this.child.stdin?.end();
+  }
+
+  async #answer<Answer>(): Promise<Answer | undefined> {
+    const { value, done } = await this.#lines.next();
+    return done ? undefined : (JSON.parse(value) as Answer);
+  }
+}

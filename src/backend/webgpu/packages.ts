@@ -1,0 +1,103 @@
+import { pathToFileURL } from 'node:url';
+import { EnvironmentError } from '../../errors.js';
+import { packageFolders, requireFrom } from '../packages.js';
+
+/** Names a folder whose node_modules holds the packages, in place of every other. */
+export const folderVariable = 'FLN_WEBGPU_DIR';
+
+/** Dawn for Node, and the tensor library's backend on top of it. */
+const dawn = 'webgpu';
+const kernels = '@tensorflow/tfjs-backend-webgpu';
+
+/** What the Dawn package exports. */
+export interface Dawn {
+  /** @param flags Dawn's own, as in `adapter=NAME` */
+  create(flags: string[]): Gpu;
+  readonly globals: Readonly<Record<string, unknown>>;
+}
+
+/** The parts of WebGPU that this program touches itself. */
+export interface Gpu {
+  requestAdapter(options?: object): Promise<GpuAdapter | null>;
+}
+
+export interface GpuAdapter {
+  readonly info: {
+    readonly vendor: string;
+    readonly architecture: string;
+    readonly device: string;
+    readonly description: string;
+    readonly isFallbackAdapter?: boolean;
+  };
+  readonly features: ReadonlySet<string>;
+  readonly limits: GpuLimits;
+  requestDevice(descriptor: { requiredFeatures?: unknown }): Promise<GpuDevice>;
+}
+
+export interface GpuLimits {
+  readonly maxStorageBufferBindingSize: number;
+  readonly maxBufferSize: number;
+  readonly maxComputeWorkgroupsPerDimension: number;
+}
+
+export interface GpuDevice extends EventTarget {
+  readonly limits: GpuLimits;
+  readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
+}
+
+export interface WebgpuPackages {
+  readonly dawn: Dawn;
+  readonly version: string;
+  /** Registers the backend with the tensor library; `navigator.gpu` must be there. */
+  registerKernels(): void;
+}
+
+/**
+ * Finds the two packages beside this program, in a private installation, or in the folder that
+ * {@link folderVariable} names.
+ * @throws EnvironmentError when they are nowhere, or do not load
+ */
+export async function loadPackages(): Promise<WebgpuPackages> {
+  for (const folder of packageFolders(folderVariable, ['webgpu'])) {
+    const require = requireFrom(folder);
+    const path = resolved(require, dawn);
+    if (path === undefined || resolved(require, kernels) === undefined) continue;
+    try {
+      return {
+        dawn: await import(pathToFileURL(path).href),
+        version: require(`${kernels}/package.json`).version,
+        registerKernels: () => quietly(() => require(kernels)),
+      };
+    } catch (error) {
+      const reason = (error as Error).message.split('\n')[0];
+      throw new EnvironmentError(
+        `the backend "webgpu" does not start: ${dawn} in ${folder} does not load: ${reason}. ` +
+          'Reinstall it with `fln backend install webgpu --force`, or use --backend wasm',
+      );
+    }
+  }
+  throw new EnvironmentError(
+    `the backend "webgpu" does not start: ${dawn} and ${kernels} are not installed. Install them with ` +
+      `\`fln backend install webgpu\`, name the folder whose node_modules holds them with ${folderVariable}, ` +
+      'or use --backend wasm',
+  );
+}
+
+function resolved(require: NodeJS.Require, name: string): string | undefined {
+  try {
+    return require.resolve(name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The backend's own copy of the tensor library says of every kernel that it is known. */
+function quietly(work: () => void): void {
+  const { warn } = console;
+  console.warn = () => {};
+  try {
+    work();
+  } finally {
+    console.warn = warn;
+  }
+}

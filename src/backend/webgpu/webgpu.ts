@@ -1,0 +1,79 @@
+import * as tf from '@tensorflow/tfjs';
+import { EnvironmentError } from '../../errors.js';
+import type { BackendReport } from '../backend.js';
+import { activate } from '../start.js';
+import { type GpuBackend, guardBackend } from './guard.js';
+import { type Gpu, type GpuAdapter, type GpuDevice, loadPackages } from './packages.js';
+
+/** Dawn's instance: its devices break down when it is collected. */
+let instance: Gpu | undefined;
+let started: Promise<BackendReport> | undefined;
+
+/**
+ * The tensor library's WebGPU backend on Dawn: any vendor's GPU, through Vulkan, Metal or Direct3D 12.
+ * @throws EnvironmentError when the packages or an adapter are missing
+ */
+export async function startWebgpu(): Promise<BackendReport> {
+  started ??= start();
+  try {
+    const report = await started;
+    await activate('webgpu', advice);
+    return report;
+  } catch (error) {
+    started = undefined;
+    throw error;
+  }
+}
+
+const advice = 'Update the graphics driver, or use --backend wasm.';
+
+async function start(): Promise<BackendReport> {
+  const { dawn, version, registerKernels } = await loadPackages();
+  Object.assign(globalThis, dawn.globals);
+  instance = dawn.create([]);
+  const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
+  if (adapter === null) {
+    throw new EnvironmentError(
+      'the backend "webgpu" does not start: no GPU was found. It takes a driver for Vulkan (Linux: ' +
+        'libvulkan1 and the driver of the GPU, listed by `vulkaninfo`), Metal or Direct3D 12. ' +
+        'Use --backend wasm without one',
+    );
+  }
+  let device: GpuDevice | undefined;
+  offer(adapter, (made) => {
+    device = made;
+  });
+  registerKernels();
+  await activate('webgpu', advice);
+  if (device) guardBackend(tf.backend() as unknown as GpuBackend, device);
+  return { name: 'webgpu', version, detail: describeAdapter(adapter) };
+}
+
+/** Puts the adapter where the tensor library's backend asks for one. */
+function offer(adapter: GpuAdapter, onDevice: (device: GpuDevice) => void): void {
+  const offered = {
+    features: adapter.features,
+    limits: adapter.limits,
+    info: adapter.info,
+    requestDevice: async (descriptor: { requiredFeatures?: unknown }) => {
+      // The library nests one list of features in another, which Dawn refuses.
+      const requiredFeatures = ((descriptor.requiredFeatures ?? []) as unknown[]).flat();
+      const device = await adapter.requestDevice({ ...descriptor, requiredFeatures });
+      onDevice(device);
+      return device;
+    },
+  };
+  const scope = globalThis as { navigator?: object };
+  // Node has a navigator of its own from 21 on.
+  if (scope.navigator === undefined) {
+    Object.defineProperty(scope, 'navigator', { value: {}, configurable: true });
+  }
+  const gpu = { requestAdapter: async () => offered };
+  Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true });
+}
+
+function describeAdapter({ info }: GpuAdapter): string {
+  const name = info.device.trim() || info.architecture || info.vendor || 'unknown GPU';
+  const software = info.isFallbackAdapter ? ', software' : '';
+  return `Dawn, ${name}${info.description ? `, ${info.description.trim()}` : ''}${software}`;
+}

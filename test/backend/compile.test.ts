@@ -1,0 +1,146 @@
+import * as tf from '@tensorflow/tfjs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Compiled, compile, eager } from '../../src/backend/compile.js';
+import { disposeTree, leavesOf, type Tree } from '../../src/backend/tree.js';
+import { startTestBackend, testBackend } from '../backends.js';
+
+type Input = {
+  readonly x: tf.Tensor2D;
+  readonly layers: readonly { readonly w: tf.Tensor2D; readonly b: tf.Tensor1D }[];
+  readonly rate: tf.Scalar;
+};
+
+/** A little of everything that steps are made of. */
+function layers({ x, layers, rate }: Input) {
+  const outputs: tf.Tensor2D[] = [];
+  let value = x;
+  for (const { w, b } of layers) {
+    value = tf.relu(tf.add(tf.matMul(value, w), b));
+    outputs.push(value);
+  }
+  const gradient = tf.matMul(tf.concat([x, tf.ones([x.shape[0], 1])], 1), value, true, false);
+  const scores = tf.stack([
+    tf.mean(tf.logSoftmax(value)),
+    tf.sum(tf.cast(tf.argMax(value, 1), 'float32')),
+  ]);
+  return { outputs, step: tf.mul(tf.slice(gradient, [0, 0], [2, 3]), rate), scores };
+}
+
+const normal = (shape: number[], seed: number) => tf.randomNormal(shape, 0, 1, 'float32', seed);
+
+const input = (rows: number, seed = 1): Input => ({
+  x: normal([rows, 5], seed) as tf.Tensor2D,
+  layers: [
+    { w: normal([5, 4], seed + 1) as tf.Tensor2D, b: normal([4], seed + 2) as tf.Tensor1D },
+    { w: normal([4, 3], seed + 3) as tf.Tensor2D, b: normal([3], seed + 4) as tf.Tensor1D },
+  ],
+  rate: tf.scalar(0.5 * seed),
+});
+
+const values = async (tree: Tree) =>
+  (await Promise.all(leavesOf(tree).map((leaf) => leaf.data()))).flatMap((part) => [...part]);
+
+async function expectSame(tree: Tree, wanted: Tree) {
+  const [actual, expected] = [await values(tree), await values(wanted)];
+  expect(actual.length).toBe(expected.length);
+  for (const [i, value] of actual.entries()) expect(value).toBeCloseTo(expected[i], 4);
+}
+
+const compiled: { dispose(): void }[] = [];
+const compileHere = <I extends Tree, O extends Tree>(fn: (input: I) => O): Compiled<I, O> => {
+  const made = compile(fn);
+  compiled.push(made);
+  return made;
+};
+
+describe(`compiled functions on ${testBackend}`, () => {
+  beforeAll(startTestBackend);
+  afterAll(() => {
+    for (const made of compiled) made.dispose();
+  });
+
+  it('give what the operations one by one give, call after call, for every shape', async () => {
+    const fast = compileHere(layers);
+    const plain = eager(layers);
+    for (const [rows, seed] of [
+      [7, 1],
+      [7, 2],
+      [3, 3],
+      [7, 4],
+    ]) {
+      const given = input(rows, seed);
+      const [actual, expected] = [fast.run(given), plain.run(given)];
+      expect(actual.outputs.map(({ shape }) => shape)).toEqual([
+        [rows, 4],
+        [rows, 3],
+      ]);
+      await expectSame(actual, expected);
+      disposeTree([actual, expected, given]);
+    }
+  });
+
+  it('give the same bits at the first call as later', async () => {
+    const fast = compileHere(layers);
+    const given = input(9);
+    const results = [fast.run(given), fast.run(given), compileHere(layers).run(given)];
+    const [first, second, other] = await Promise.all(results.map(values));
+    expect(second).toEqual(first);
+    expect(other).toEqual(first);
+    disposeTree([results, given]);
+  });
+
+  it('tell inputs apart that were the same tensor at the first call', async () => {
+    const fast = compileHere(({ a, b }: { a: tf.Tensor; b: tf.Tensor }) => [
+      tf.sub(a, tf.mul(2, b)),
+    ]);
+    const [one, three] = [tf.scalar(1), tf.scalar(3)];
+    const results = [fast.run({ a: one, b: one }), fast.run({ a: three, b: one })];
+    expect(await values(results)).toEqual([-1, 1]);
+    disposeTree([results, one, three]);
+  });
+
+  it('give new tensors, beyond any tidy, and keep none', async () => {
+    const fast = compileHere(layers);
+    const given = input(4);
+    disposeTree(fast.run(given));
+    const before = tf.memory().numTensors;
+    const outcome = tf.tidy(() => [fast.run(given)])[0];
+    expect(leavesOf(outcome).every(({ isDisposed }) => !isDisposed)).toBe(true);
+    expect(tf.memory().numTensors).toBe(before + leavesOf(outcome).length);
+    disposeTree(outcome);
+    disposeTree(given);
+  });
+
+  it('pass on what the function throws, and leave nothing behind', () => {
+    const before = tf.memory().numTensors;
+    const given = input(4);
+    const failing = compileHere((tree: Input): Tree => {
+      tf.add(tree.x, 1);
+      throw new Error('no such step');
+    });
+    expect(() => failing.run(given)).toThrow('no such step');
+    disposeTree(given);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('can differentiate', async () => {
+    const loss = ({ x, w }: { x: tf.Tensor2D; w: tf.Tensor2D }) => {
+      const { value, grads } = tf.valueAndGrads((p: tf.Tensor) =>
+        tf.mean(tf.square(tf.relu(tf.matMul(x, p as tf.Tensor2D)))),
+      )([w]);
+      return { value, gradient: grads[0] };
+    };
+    const given = { x: normal([6, 4], 1) as tf.Tensor2D, w: normal([4, 2], 2) as tf.Tensor2D };
+    const [actual, expected] = [compileHere(loss).run(given), eager(loss).run(given)];
+    await expectSame(actual, expected);
+    disposeTree([actual, expected, given]);
+  });
+
+  it('may not read values, which would stay the same for ever', ({ skip }) => {
+    skip(testBackend !== 'tensorflow', 'only graphs are recorded');
+    const given = [tf.scalar(2)];
+    const reading = compileHere(([a]: readonly tf.Tensor[]) => [tf.mul(a, a.dataSync()[0])]);
+    expect(() => reading.run(given)).toThrow('read the values of a tensor');
+    disposeTree(given);
+  });
+});
