@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { install, remove } from '../../src/backend/install/install.js';
 import { Interrupted, type Recipe, type Way, WayError } from '../../src/backend/install/recipe.js';
 import { clearLeftovers, putInPlace } from '../../src/backend/install/staging.js';
+import { runToEnd } from '../../src/backend/install/tool.js';
 import { EnvironmentError } from '../../src/errors.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 
@@ -171,5 +172,31 @@ describe('what a killed installer leaves', () => {
     expect(builtBy()).toBe('old');
     expect(existsSync(dirname(target()))).toBe(true);
     expect(readdirSync(backends)).toEqual(['thing']);
+  });
+});
+
+describe('a tool', () => {
+  const options = () => ({ cwd: backends, signal: new AbortController().signal });
+  const node = (script: string, more: object) => {
+    mkdirSync(backends, { recursive: true });
+    return runToEnd(process.execPath, ['-e', script], { ...options(), ...more });
+  };
+  const silent = 'setInterval(() => {}, 1000)';
+
+  it('is ended, with all that it started, when it outruns its limit', async () => {
+    const child = `require('node:child_process').spawn(process.execPath, ['-e', '${silent}'], { stdio: 'inherit' })`;
+    const start = Date.now();
+    await expect(node(child, { limitSeconds: 1 })).rejects.toThrow(
+      'it did not end within 1 seconds',
+    );
+    expect(Date.now() - start).toBeLessThan(10_000);
+  });
+
+  it('is ended when nothing comes any more, as from a network that swallows everything', async () => {
+    const stall = { seconds: 1, folder: backends };
+    await expect(node(silent, { stall })).rejects.toThrow('nothing came for 1 seconds');
+    const busy =
+      'let n = 0; setInterval(() => { console.log(n); if (++n === 8) process.exit() }, 300)';
+    expect((await node(busy, { stall })).code).toBe(0);
   });
 });

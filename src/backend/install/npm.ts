@@ -15,7 +15,8 @@ export async function npmInstall(packages: readonly string[], work: Workshop): P
     await npm(['install', '--prefix', work.folder, ...options, ...packages], {
       cwd: work.folder,
       signal: work.signal,
-      limitSeconds: 900,
+      limitSeconds: 1800,
+      stall: { seconds: 300, folder: work.folder },
     });
   } catch (error) {
     if (!(error instanceof WayError) || !isUnreachable(error.message)) throw error;

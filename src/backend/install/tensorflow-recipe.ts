@@ -41,7 +41,7 @@ async function lookAround(
   device: 'cpu' | 'cuda',
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const trial = await tryBackend('tensorflow', signal);
+  const trial = await tryBackend('tensorflow', signal, { prefer: device });
   if (!trial.works || trial.binding === undefined) return undefined;
   if (device === 'cuda' && faultsForCuda(trial) !== undefined) return undefined;
   return `${describe(trial)}, from ${trial.binding.folder}`;
@@ -55,15 +55,17 @@ async function runOwnInstaller(
 ): Promise<Ingredients> {
   const npmPackages = [`${packageName}@${tensorLibraryVersion}`];
   await npmInstall(npmPackages, work);
-  const limitSeconds = cuda ? 1200 : 300;
+  const limitSeconds = cuda ? 1800 : 900;
   work.say(
     `its installer, which downloads TensorFlow's C library (for at most ${limitSeconds / 60} minutes)`,
   );
   try {
+    const cwd = packageFolder(work.folder, packageName);
     await npm(['run', 'install', '--loglevel=error'], {
-      cwd: packageFolder(work.folder, packageName),
+      cwd,
       signal: work.signal,
       limitSeconds,
+      stall: { seconds: 90, folder: cwd },
     });
   } catch (error) {
     if (!(error instanceof WayError)) throw error;
@@ -76,7 +78,9 @@ async function runOwnInstaller(
 
 /** Loads it exactly as a run will. */
 async function checkBuilt(device: 'cpu' | 'cuda', work: Workshop): Promise<Verdict> {
-  const trial = await tryBackend('tensorflow', work.signal, { [folderVariable]: work.folder });
+  const trial = await tryBackend('tensorflow', work.signal, {
+    env: { [folderVariable]: work.folder },
+  });
   if (!trial.works) throw new WayError(trial.reason);
   if (device === 'cuda') {
     const fault = faultsForCuda(trial);

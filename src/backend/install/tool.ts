@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { Interrupted, WayError } from './recipe.js';
-import { diskFull } from './space.js';
+import { diskFull, folderBytes } from './space.js';
 
 export interface ToolOptions {
   readonly cwd: string;
@@ -10,6 +10,8 @@ export interface ToolOptions {
   /** Added to this process's own variables, or with undefined taken from them. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly limitSeconds?: number;
+  /** Ends the program when nothing more is printed, or written below `folder`, for so long. */
+  readonly stall?: { readonly seconds: number; readonly folder: string };
 }
 
 /** How a program ended that ran to its end. */
@@ -29,7 +31,7 @@ export interface ToolOutcome {
 export function runToEnd(
   command: string,
   args: readonly string[],
-  { cwd, signal, env, limitSeconds }: ToolOptions,
+  { cwd, signal, env, limitSeconds, stall }: ToolOptions,
 ): Promise<ToolOutcome> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new Interrupted());
@@ -56,6 +58,7 @@ export function runToEnd(
             () => stop(new WayError(`it did not end within ${limitText(limitSeconds)}`)),
             1000 * limitSeconds,
           );
+    const watch = stall && watchProgress(stall, () => output.length, stop);
     child.stdout.setEncoding('utf8').on('data', (text) => {
       output += text;
       stdout += text;
@@ -66,6 +69,7 @@ export function runToEnd(
     const finish = (then: () => void) => {
       running.delete(child);
       clearTimeout(limit);
+      clearInterval(watch);
       signal.removeEventListener('abort', onAbort);
       then();
     };
@@ -133,6 +137,24 @@ const running = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of running) kill(child, 'SIGKILL');
 });
+
+/** Downloads that hang are seen by files that do not grow. */
+function watchProgress(
+  { seconds, folder }: NonNullable<ToolOptions['stall']>,
+  printed: () => number,
+  stop: (reason: Error) => void,
+): NodeJS.Timeout {
+  let last = -1;
+  let since = Date.now();
+  const look = async () => {
+    const now = printed() + (await folderBytes(folder));
+    if (now !== last) [last, since] = [now, Date.now()];
+    else if (Date.now() - since >= 1000 * seconds) {
+      stop(new WayError(`nothing came for ${limitText(seconds)}`));
+    }
+  };
+  return setInterval(() => void look(), 250 * seconds);
+}
 
 /** Asks a program and all that it started to end, then makes them. */
 async function endGroup(child: ChildProcess): Promise<void> {

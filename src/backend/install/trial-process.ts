@@ -7,12 +7,14 @@ import { nativeBackend } from '../tensorflow/native.js';
 import { resultMark, type Trial, type TriedBinding } from './trial.js';
 
 /*
- * The process of ./trial.ts: starts the backend that its argument names, checks a few results
- * whose values are known, and prints a Trial.
+ * The process of ./trial.ts: starts the backend that its first argument names, checks a few results
+ * whose values are known, and prints a Trial. With `cuda` for the second, a TensorFlow that was built
+ * for GPUs is taken before others; whether it computes on one is another question.
  */
 
-async function attempt(name: string): Promise<Trial> {
+async function attempt(name: string, prefer: string | undefined): Promise<Trial> {
   try {
+    if (prefer === 'cuda') loadBinding('cuda');
     const report = await startBackend(name);
     await checkProduct();
     await checkConvolution();
@@ -79,9 +81,9 @@ function describeBinding(version: string, device: string | undefined): TriedBind
   const binding = loadBinding();
   const cudaBuild = isCudaBuild(binding);
   const closed = cudaBuild && device !== 'cuda' ? closedLibraries(binding, version) : [];
-  return { ...binding, cudaBuild, closed };
+  return { name: binding.name, folder: binding.folder, cudaBuild, closed };
 }
 
-const trial = await attempt(process.argv[2]);
+const trial = await attempt(process.argv[2], process.argv[3]);
 // A native library may keep the process alive.
 process.stdout.write(`\n${resultMark}${JSON.stringify(trial)}\n`, () => process.exit());

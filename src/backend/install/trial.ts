@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { BackendReport } from '../backend.js';
+import type { BackendReport, Device } from '../backend.js';
 import type { ClosedLibrary } from '../tensorflow/cuda.js';
 import { WayError } from './recipe.js';
 import { lastLines, runToEnd } from './tool.js';
@@ -31,14 +31,15 @@ export const resultMark = 'fln-trial-result:';
  * that crashes, or a fault that shows only at the first kernel, is an answer and not an accident.
  *
  * @param env added to this process's own variables
+ * @param prefer which TensorFlow is taken where there are several
  * @throws Interrupted
  */
 export async function tryBackend(
   name: string,
   signal: AbortSignal,
-  env: Readonly<Record<string, string>> = {},
+  { env, prefer }: { env?: Readonly<Record<string, string>>; prefer?: Device } = {},
 ): Promise<Trial> {
-  const { command, args } = childCommand(name);
+  const { command, args } = childCommand(name, prefer);
   try {
     const { code, killedBy, output, stdout } = await runToEnd(command, args, {
       cwd: process.cwd(),
@@ -64,9 +65,15 @@ function crash(code: number | null, signal: NodeJS.Signals | null, output: strin
 }
 
 /** Runs beside this file: built, or as the source that it is with the loader of the tests. */
-function childCommand(backend: string): { command: string; args: string[] } {
+function childCommand(
+  backend: string,
+  prefer: Device | undefined,
+): { command: string; args: string[] } {
   const here = import.meta.url;
   const child = fileURLToPath(new URL(`./trial-process${extname(here)}`, here));
   const loader = extname(here) === '.ts' ? ['--import', import.meta.resolve('tsx')] : [];
-  return { command: process.execPath, args: [...loader, child, backend] };
+  return {
+    command: process.execPath,
+    args: [...loader, child, backend, ...(prefer ? [prefer] : [])],
+  };
 }

@@ -17,6 +17,8 @@ export interface Binding {
   readonly name: string;
   /** Whose node_modules it was found in. */
   readonly folder: string;
+  /** Others that were tried first and do not load, with the reasons. */
+  readonly failed: readonly string[];
 }
 
 let loaded: Binding | undefined;
@@ -35,7 +37,7 @@ export function loadBinding(device?: Device): Binding {
   for (const { name, folder } of candidates(device)) {
     try {
       quietly(() => requireFrom(folder)(name));
-      loaded = { name, folder };
+      loaded = { name, folder, failed: reasons };
       return loaded;
     } catch (error) {
       reasons.push(`${name} in ${folder}: ${(error as Error).message.split('\n')[0]}`);
@@ -50,7 +52,7 @@ export function loadBinding(device?: Device): Binding {
   );
 }
 
-function candidates(device: Device | undefined): Binding[] {
+function candidates(device: Device | undefined): Omit<Binding, 'failed'>[] {
   const found = packageFolders(folderVariable, installations).flatMap((folder) =>
     bindings.filter((name) => resolves(folder, name)).map((name) => ({ name, folder })),
   );

@@ -12,13 +12,16 @@ export interface ClosedLibrary {
 /** The library of NVIDIA's driver: no package brings it. */
 export const driverLibrary = 'libcuda.so.1';
 
+type Location = Pick<Binding, 'name' | 'folder'>;
+
 /** Why a binding that has loaded computes on no GPU, and what to do. */
 export function whyNoGpu(binding: Binding, version: string): string {
   const what = `TensorFlow ${version} (${binding.name} in ${binding.folder})`;
   const onCpu = 'or compute on the CPU with --device cpu';
   if (!isCudaBuild(binding)) {
+    const others = binding.failed.map((reason) => `${reason}; `).join('');
     return (
-      `no GPU can be used: ${what} is a build for CPUs alone. ` +
+      `no GPU can be used: ${others}${what} is a build for CPUs alone. ` +
       `Get the other with \`fln backend install tensorflow --cuda\`, ${onCpu}`
     );
   }
@@ -41,14 +44,14 @@ export function whyNoGpu(binding: Binding, version: string): string {
 }
 
 /** Whether a binding's TensorFlow was built for GPUs. */
-export function isCudaBuild(binding: Binding): boolean {
+export function isCudaBuild(binding: Location): boolean {
   if (binding.name.endsWith('-gpu')) return true;
   const framework = join(dependencies(binding), 'lib', 'libtensorflow_framework.so.2');
   return existsSync(framework) && readFileSync(framework).includes(driverLibrary);
 }
 
 /** The CUDA libraries that a TensorFlow opens when it first looks for GPUs, as far as they do not open. */
-export function closedLibraries(binding: Binding, version: string): ClosedLibrary[] {
+export function closedLibraries(binding: Location, version: string): ClosedLibrary[] {
   const own = ownLibraries(dependencies(binding));
   return cudaLibraries(version).flatMap((name) => {
     const reason = open(own.get(name) ?? name);
@@ -99,5 +102,5 @@ function open(path: string): ClosedLibrary | undefined {
   return undefined;
 }
 
-const dependencies = ({ name, folder }: Binding): string =>
+const dependencies = ({ name, folder }: Location): string =>
   join(dirname(requireFrom(folder).resolve(`${name}/package.json`)), 'deps');

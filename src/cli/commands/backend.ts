@@ -36,7 +36,7 @@ export const backendCommand: CommandModule<object, BackendArguments> = {
         force: { type: 'boolean', describe: 'install although it is there' },
         json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
       })
-      .example('$0 backend install tensorflow', 'native kernels, 2 to 10 times as fast')
+      .example('$0 backend install tensorflow', 'native kernels, faster than the embedded ones')
       .example('$0 backend install tensorflow --cuda', 'the same with CUDA, for NVIDIA GPUs')
       .example('$0 backend remove tensorflow --cuda', 'free its disk space')
       .epilogue(
