@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -31,6 +31,21 @@ function machine(tools?: readonly Tool[], cwd = workplace('')) {
     leftovers: () =>
       existsSync(backends) ? readdirSync(backends).filter((name) => /^\.|lock$/.test(name)) : [],
   };
+}
+
+function freeBytes(): number {
+  const { bavail, bsize } = statfsSync(tmpdir());
+  return bavail * bsize;
+}
+
+/** Whether this machine has a library. */
+function opens(library: string): boolean {
+  try {
+    process.dlopen({ exports: {} }, library);
+    return true;
+  } catch (error) {
+    return (error as Error).message.includes('did not self-register');
+  }
 }
 
 const content = (folder: string) =>
@@ -193,6 +208,18 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
     expect(stdout).toContain('Installed tensorflow');
     expect(code).toBe(0);
   });
+
+  it.skipIf(opens('libcudart.so.12') || freeBytes() < 8e9)(
+    '--cuda wants CUDA libraries that open',
+    async () => {
+      const { run, backends } = machine();
+      const { code, stderr } = await run(['install', 'tensorflow', '--cuda'], { FAKE_OWN: 'ok' });
+      expect(stderr.match(/needs libcudart\.so\.12, which cannot be opened/g)).toHaveLength(4);
+      expect(stderr).toContain('pip: nvidia-cudnn-cu12');
+      expect(code).toBe(4);
+      expect(readdirSync(backends)).toEqual([]);
+    },
+  );
 
   it('says where it cannot write', async () => {
     const { install } = machine();
