@@ -1,9 +1,15 @@
+/** What `device` of a config may ask for; without it, a backend takes what it finds. */
+export const devices = ['cpu', 'cuda'] as const;
+export type Device = (typeof devices)[number];
+
 /** What a backend is and what it runs on, for run.json and `--backend auto`. */
 export interface BackendReport {
   readonly name: string;
   readonly version: string;
   /** e.g. `WebAssembly SIMD, 1 thread` */
   readonly detail: string;
+  /** What it computes on, where it is one of {@link devices}. */
+  readonly device?: Device;
 }
 
 /** One line of the backend registry. */
@@ -14,9 +20,12 @@ export interface BackendDefinition {
   readonly rank: number;
   /** `auto` never takes it. */
   readonly onlyByName?: boolean;
+  /** What {@link devices} it computes on; none when absent. */
+  readonly devices?: readonly Device[];
   /**
    * Loads and initialises the backend and makes it the tensor library's current one.
-   * @throws EnvironmentError when it cannot run here: never falls back to another backend
+   * @param device one of `devices`, and no other is used; absent: what the backend finds
+   * @throws EnvironmentError when it cannot run here: never falls back to another backend or device
    */
-  readonly start: () => Promise<BackendReport>;
+  readonly start: (device?: Device) => Promise<BackendReport>;
 }

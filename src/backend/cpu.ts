@@ -5,5 +5,10 @@ import { activate } from './start.js';
 /** The tensor library's plain JavaScript backend: the reference that other kernels are tested against. */
 export async function startCpu(): Promise<BackendReport> {
   await activate('cpu', 'This backend needs nothing but Node; reinstall with `npm ci`.');
-  return { name: 'cpu', version: version_core, detail: 'plain JavaScript, 1 thread' };
+  return {
+    name: 'cpu',
+    version: version_core,
+    detail: 'plain JavaScript, 1 thread',
+    device: 'cpu',
+  };
 }

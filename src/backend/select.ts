@@ -1,30 +1,47 @@
 import { ExitCode, FlnError, UsageError } from '../errors.js';
-import type { BackendReport } from './backend.js';
-import { type BackendName, backendNames, backends } from './registry.js';
+import type { BackendDefinition, BackendReport, Device } from './backend.js';
+import { type BackendName, backendNames, backends, backendsOn } from './registry.js';
 
 /**
  * Starts a backend and makes it the tensor library's current one.
  *
  * @param name a registered backend, or `auto`: the fastest that loads here
- * @throws UsageError for an unknown name, EnvironmentError for a backend that cannot run here; a
- *   backend that was asked for by name is never replaced by another
+ * @param device what it has to compute on; absent: what the backend finds
+ * @throws UsageError for an unknown name, or a device that the backend does not compute on;
+ *   EnvironmentError for a backend that cannot run here. A backend that was asked for by name is never
+ *   replaced by another, nor a device
  */
-export async function startBackend(name: string): Promise<BackendReport> {
-  if (name !== 'auto') {
-    if (!isBackendName(name)) {
-      throw new UsageError(
-        `there is no backend "${name}"; the backends are auto, ${backendNames.join(', ')}`,
-      );
-    }
-    return backends[name].start();
+export async function startBackend(name: string, device?: Device): Promise<BackendReport> {
+  if (name === 'auto') return startFastest(device);
+  if (!isBackendName(name)) {
+    throw new UsageError(
+      `there is no backend "${name}"; the backends are auto, ${backendNames.join(', ')}`,
+    );
   }
+  const backend: BackendDefinition = backends[name];
+  if (device !== undefined && !backend.devices?.includes(device)) {
+    throw new UsageError(wrongDevice(name, device));
+  }
+  return backend.start(device);
+}
+
+/** Why a backend and a device do not go together. */
+export function wrongDevice(backend: string, device: Device): string {
+  const others = backendsOn(device).map(({ name }) => name);
+  return `the backend "${backend}" does not compute on the device "${device}"; backends that do: ${others.join(', ')}`;
+}
+
+async function startFastest(device: Device | undefined): Promise<BackendReport> {
   const reasons: string[] = [];
-  const candidates = Object.values(backends).filter(({ onlyByName }) => !onlyByName);
-  for (const candidate of candidates.sort((a, b) => b.rank - a.rank)) {
+  const definitions: readonly BackendDefinition[] = Object.values(backends);
+  const candidates = definitions
+    .filter(({ onlyByName, devices }) => !onlyByName && (!device || devices?.includes(device)))
+    .sort((a, b) => b.rank - a.rank);
+  for (const candidate of candidates) {
     try {
-      return await candidate.start();
+      return await candidate.start(device);
     } catch (error) {
-      if (!(error instanceof FlnError)) throw error;
+      if (!(error instanceof FlnError) || candidates.length === 1) throw error;
       reasons.push(`  ${candidate.name}: ${error.message}`);
     }
   }

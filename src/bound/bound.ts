@@ -39,7 +39,7 @@ export async function computeBound(
       `a network without a hidden layer is bounded as the one-layer regression Y ~ relu(X W): it needs loss mse, not ${experiment.loss}. Add loss=mse, or a hidden layer`,
     );
   }
-  const backend = await startBackend(experiment.backend);
+  const backend = await startBackend(experiment.backend, experiment.device);
   const dataset = await loadDataset(experiment.dataset, options);
   const network = buildNetwork(experiment.network);
   const { activations } = experiment.network;

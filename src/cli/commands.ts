@@ -48,6 +48,12 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/data.js')).dataCommand),
   },
   {
+    name: 'backend',
+    usage: 'backend list|install|remove [NAME]',
+    summary: 'what computes: which start here; native TensorFlow, CUDA and WebGPU',
+    load: async () => erased((await import('./commands/backend.js')).backendCommand),
+  },
+  {
     name: 'schema',
     usage: 'schema',
     summary: 'print the JSON Schema of the config file, for completion in editors',

@@ -20,7 +20,7 @@ Examples:
 
 Environment:
   FLN_DATA_DIR    folder with data files, searched before the cache
-  FLN_CACHE_DIR   folder for downloads
+  FLN_CACHE_DIR   folder for downloads and installed backends
 
 Exit codes: 0 ok, 1 a run failed, 2 usage or config, 3 regression, 4 backend, 5 data,
 130 interrupted

@@ -1,3 +1,6 @@
+import type { Device } from '../backend/backend.js';
+import { backendsOn } from '../backend/registry.js';
+import { wrongDevice } from '../backend/select.js';
 import type { DatasetInfo } from '../data/dataset.js';
 import { datasets } from '../data/registry.js';
 import type { NetworkShape } from '../methods/method.js';
@@ -31,6 +34,7 @@ export function checkTogether(get: Lookup, extent: Extent): Finding[] {
     ...checkSeeds(get, extent),
     ...checkLabels(get, extent),
     ...checkPrediction(get),
+    ...checkDevice(get),
   ];
 }
 
@@ -91,6 +95,14 @@ function checkPrediction(get: Lookup): Finding[] {
   if (isLifted || get('evaluate', 'lambda') === undefined) return [];
   const message = 'belongs to lifted prediction; add predict: lifted, or remove it';
   return [{ path: ['evaluate', 'lambda'], message, at: 'key' }];
+}
+
+function checkDevice(get: Lookup): Finding[] {
+  const device = get<Device>('device');
+  const backend = get<string>('backend') ?? 'auto';
+  if (device === undefined || backend === 'auto') return [];
+  if (backendsOn(device).some(({ name }) => name === backend)) return [];
+  return [{ path: ['device'], message: wrongDevice(backend, device), at: 'value' }];
 }
 
 function checkSeeds(get: Lookup, { seeds: count }: Extent): Finding[] {

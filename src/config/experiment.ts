@@ -1,3 +1,4 @@
+import type { Device } from '../backend/backend.js';
 import type { DatasetRequest } from '../data/dataset.js';
 import type { MethodDefinition, NetworkShape } from '../methods/method.js';
 import type { LossName } from '../network/names.js';
@@ -44,6 +45,8 @@ export interface Experiment {
     readonly lambda?: number;
   };
   readonly backend: string;
+  /** What the backend has to compute on; absent: what it finds. */
+  readonly device?: Device;
   readonly methods: readonly ResolvedMethod[];
   readonly expect: Readonly<Record<string, Expectation>>;
   /** The resolved config as plain data, in the order of the schema: config.yaml and the hash are made of it. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { devices } from '../backend/backend.js';
 import { backendNames } from '../backend/registry.js';
 import type { Preprocessing } from '../data/dataset.js';
 import { datasets } from '../data/registry.js';
@@ -47,6 +48,12 @@ function experimentSchema<Method extends z.ZodType>(method: Method) {
       .enum(['auto', ...backendNames])
       .default('auto')
       .describe('what computes; auto takes the fastest that loads'),
+    device: z
+      .enum(devices)
+      .optional()
+      .describe(
+        'what it has to compute on: cuda is an NVIDIA GPU or an error; when absent, what the backend finds',
+      ),
     methods: z.array(method).min(1).describe('training methods, each run once for every seed'),
     expect: z
       .record(z.string(), ExpectationSchema)

@@ -5,8 +5,9 @@ import { resolvedYaml } from '../config/print.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk, makeFolder } from '../files/disk.js';
+import type { FileLock } from '../files/lock.js';
 import type { RunId } from './events.js';
-import { type DirectoryLock, lockDirectory } from './lock.js';
+import { lockDirectory } from './lock.js';
 import type { ExperimentPlan } from './plan.js';
 import { type RunEntry, type RunRecord, sameRun, writeRecord } from './run-record.js';
 
@@ -16,7 +17,7 @@ export class RunDirectory {
 
   private constructor(
     readonly path: string,
-    readonly lock: DirectoryLock,
+    readonly lock: FileLock,
     record: RunRecord,
   ) {
     this.#record = record;
@@ -116,7 +117,7 @@ function queue({ previous, runs }: ExperimentPlan): RunEntry[] {
   return [...planned, ...others];
 }
 
-/** Numbers of one directory must be comparable: same backend, same data. */
+/** Numbers of one directory must be comparable: same backend and device, same data. */
 function checkContinuity(
   path: string,
   previous: RunRecord,
@@ -131,6 +132,13 @@ function checkContinuity(
     throw new UsageError(
       `the results in ${path} were computed on the backend "${previous.backend.name}", not "${fresh.backend.name}". ` +
         `Go on with --backend ${previous.backend.name}, or write elsewhere with --out DIR`,
+    );
+  }
+  const { device } = fresh.backend;
+  if ((previous.backend.device ?? device) !== device) {
+    throw new UsageError(
+      `the results in ${path} were computed on the device "${previous.backend.device}", not "${device}". ` +
+        `Go on with --device ${previous.backend.device}, or write elsewhere with --out DIR`,
     );
   }
   if (JSON.stringify(previous.dataset) !== JSON.stringify(fresh.dataset)) {

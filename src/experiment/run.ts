@@ -54,7 +54,7 @@ export async function runExperiment(
     return finish(plan, plan.previous?.runs ?? [], emit);
   }
 
-  const backend = await startBackend(options.backend ?? experiment.backend);
+  const backend = await startBackend(options.backend ?? experiment.backend, experiment.device);
   emit({ type: 'backend', ...backend });
   const dataset = await load(experiment, options, emit);
   if (dataset === undefined) {

@@ -28,8 +28,8 @@ export function writeFileAtomic(path: string, data: string | Uint8Array): void {
   syncFolder(dirname(path));
 }
 
-/** Makes the rename itself durable, where the platform can (Windows cannot open a folder). */
-function syncFolder(folder: string): void {
+/** Makes a rename in a folder durable, where the platform can (Windows cannot open a folder). */
+export function syncFolder(folder: string): void {
   let file: number | undefined;
   try {
     file = openSync(folder, 'r');

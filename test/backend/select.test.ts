@@ -6,19 +6,24 @@ import { activate } from '../../src/backend/start.js';
 import { EnvironmentError, UsageError } from '../../src/errors.js';
 
 const native = await startBackend('tensorflow').then(
-  () => true,
-  () => false,
+  ({ device }) => device,
+  () => undefined,
 );
+
+/** They need nothing but the program itself. */
+const embedded = ['wasm', 'cpu'];
 
 describe('starting a backend', () => {
   it.for(Object.keys(backends))(
     'starts %s by name and reports what it is',
     async (name, { skip }) => {
-      skip(name === 'tensorflow' && !native, 'the native binding is not installed');
-      const report = await startBackend(name);
+      const report = await startBackend(name).catch((error: Error) => {
+        skip(error instanceof EnvironmentError && !embedded.includes(name), error.message);
+        throw error;
+      });
       expect(report.name).toBe(name);
       expect(report.version).toMatch(/^\d+\.\d+\.\d+/);
-      expect(getBackend()).toBe(name);
+      expect(getBackend()).toBe(name.replace('-gpu', ''));
     },
   );
 
@@ -30,7 +35,7 @@ describe('starting a backend', () => {
   it('says what is missing where the native binding is not installed, and what to do', async ({
     skip,
   }) => {
-    skip(native, 'the native binding is installed');
+    skip(native !== undefined, 'the native binding is installed');
     await expect(startBackend('tensorflow')).rejects.toThrow(EnvironmentError);
     await expect(startBackend('tensorflow')).rejects.toThrow(
       'neither @tensorflow/tfjs-node-gpu nor @tensorflow/tfjs-node is installed',
@@ -40,8 +45,20 @@ describe('starting a backend', () => {
   it('refuses a name that is none, and says which there are', async () => {
     await expect(startBackend('gpu')).rejects.toThrow(UsageError);
     await expect(startBackend('gpu')).rejects.toThrow(
-      'there is no backend "gpu"; the backends are auto, tensorflow, wasm, webgpu, cpu',
+      `there is no backend "gpu"; the backends are auto, ${Object.keys(backends).join(', ')}`,
     );
+  });
+
+  it('refuses a device that the backend does not compute on', async () => {
+    await expect(startBackend('wasm', 'cuda')).rejects.toThrow(UsageError);
+    await expect(startBackend('wasm', 'cuda')).rejects.toThrow(
+      'the backend "wasm" does not compute on the device "cuda"; backends that do: tensorflow, tensorflow-gpu',
+    );
+  });
+
+  it('auto on a GPU is TensorFlow or an error, never the CPU', async ({ skip }) => {
+    skip(native === 'cuda', 'there is a GPU that can be used');
+    await expect(startBackend('auto', 'cuda')).rejects.toThrow(EnvironmentError);
   });
 
   it('never falls back to another backend when one does not initialise', async () => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { backendNames } from '../../src/backend/registry.js';
 import { tinyConfig } from '../experiment/tiny.js';
 import { fln, workplace } from './fln.js';
 
@@ -22,7 +23,11 @@ const table: [args: string[], message: string][] = [
   ],
   [
     ['run', 'tiny.yaml', '--backend', 'wasn'],
-    '--backend: there is no backend "wasn"; choose one of auto, tensorflow, wasm, cpu',
+    `--backend: there is no backend "wasn"; choose one of auto, ${backendNames.join(', ')}`,
+  ],
+  [
+    ['run', 'tiny.yaml', '--device', 'gpu'],
+    '--device: "gpu" is none of cpu, cuda. See fln run --help',
   ],
   [
     ['run', 'tiny.yaml', '--seeds', '1,x'],

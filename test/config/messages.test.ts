@@ -32,7 +32,7 @@ describe('one mistake in a key', () => {
     [
       'a key that resembles none',
       { zebra: '1' },
-      'zebra — unknown key; known here: name, dataset, network, loss, epochs, batchSize, seeds, evaluate, backend, methods, expect',
+      'zebra — unknown key; known here: name, dataset, network, loss, epochs, batchSize, seeds, evaluate, backend, device, methods, expect',
     ],
     [
       '__proto__',
@@ -62,7 +62,7 @@ describe('one mistake in a key', () => {
     [
       'no guess for short words',
       { backend: 'gpu' },
-      'backend — must be one of auto, tensorflow, wasm, cpu, not the text "gpu"',
+      'backend — must be one of auto, tensorflow, tensorflow-gpu, wasm, webgpu, cpu, not the text "gpu"',
     ],
     [
       'a misspelt alternative',
@@ -83,6 +83,11 @@ describe('one mistake in a key', () => {
       'a penalty weight without lifted prediction',
       { evaluate: '{ lambda: 2 }' },
       'evaluate.lambda — belongs to lifted prediction; add predict: lifted, or remove it',
+    ],
+    [
+      'a device that the backend does not compute on',
+      { backend: 'wasm', device: 'cuda' },
+      'device — the backend "wasm" does not compute on the device "cuda"; backends that do: tensorflow, tensorflow-gpu',
     ],
     ['a number for a list', { seeds: '1' }, 'seeds — must be a list, not 1; write [1]'],
     ['a number for text', { name: '7' }, 'name — must be text, not 7; write "7", in quotes'],

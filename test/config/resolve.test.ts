@@ -181,6 +181,7 @@ describe('the hash', () => {
       'evaluate.test=last',
       'evaluate.predict=lifted',
       'backend=cpu',
+      'device=cpu',
       'methods.0.label=other',
       'methods.adam.learningRate=0.1',
       'methods.1.name=fenchel',

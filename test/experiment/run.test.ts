@@ -207,7 +207,7 @@ describe('runExperiment', () => {
     expect(readFileSync(join(outDir, 'sgd-s1', 'metrics.csv'), 'utf8')).toBe(kept);
   });
 
-  it('refuses to mix backends in one directory', async () => {
+  it('refuses to mix backends or devices in one directory', async () => {
     const outDir = temporaryFolder();
     const experiment = tinyExperiment();
     await run(experiment, { outDir, only: ['adam'] });
@@ -217,6 +217,13 @@ describe('runExperiment', () => {
       'computed on the backend "other", not "wasm"',
     );
     expect(existsSync(join(outDir, 'lock'))).toBe(false);
+
+    const onGpu = JSON.parse(readFileSync(file, 'utf8').replace('"other"', '"wasm"'));
+    onGpu.backend.device = 'cuda';
+    writeFileSync(file, JSON.stringify(onGpu));
+    await expect(run(experiment, { outDir, only: ['sgd'] })).rejects.toThrow(
+      'computed on the device "cuda", not "cpu"',
+    );
   });
 
   it('refuses a directory that another process holds', async () => {

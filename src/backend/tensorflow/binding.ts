@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { EnvironmentError } from '../../errors.js';
+import type { Device } from '../backend.js';
 import { packageFolders, requireFrom } from '../packages.js';
 
 /** The native bindings, the one for NVIDIA GPUs first. */
@@ -16,6 +17,8 @@ export interface Binding {
   readonly name: string;
   /** Whose node_modules it was found in. */
   readonly folder: string;
+  /** Others that were tried first and do not load, with the reasons. */
+  readonly failed: readonly string[];
 }
 
 let loaded: Binding | undefined;
@@ -23,39 +26,52 @@ let loaded: Binding | undefined;
 /**
  * Loads the first binding that loads here: beside this program, in a private installation, or in the
  * folder that {@link folderVariable} names.
+ * @param device with `cuda`, bindings for GPUs are tried before every other; `cpu` hides the GPUs
  * @throws EnvironmentError with the reason of each that was tried
  */
-export function loadBinding(): Binding {
+export function loadBinding(device?: Device): Binding {
   if (loaded !== undefined) return loaded;
-  // Read by the library when it loads: no banner, and GPU memory that grows with the need.
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
-  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
+  setEnvironment(device);
   restoreRemovedHelpers();
   const reasons: string[] = [];
-  for (const folder of packageFolders(folderVariable, installations)) {
-    const load = requireFrom(folder);
-    for (const name of bindings) {
-      if (!resolves(load, name)) continue;
-      try {
-        quietly(() => load(name));
-        loaded = { name, folder };
-        return loaded;
-      } catch (error) {
-        reasons.push(`${name} in ${folder}: ${(error as Error).message.split('\n')[0]}`);
-      }
+  for (const { name, folder } of candidates(device)) {
+    try {
+      quietly(() => requireFrom(folder)(name));
+      loaded = { name, folder, failed: reasons };
+      return loaded;
+    } catch (error) {
+      reasons.push(`${name} in ${folder}: ${(error as Error).message.split('\n')[0]}`);
     }
   }
   const why =
     reasons.length > 0 ? reasons.join('; ') : `neither ${bindings.join(' nor ')} is installed`;
+  const options = device === 'cuda' ? ' --cuda' : '';
   throw new EnvironmentError(
-    `the backend "tensorflow" does not start: ${why}. Install it with \`fln backend install tensorflow\`, ` +
+    `the backend "tensorflow" does not start: ${why}. Install it with \`fln backend install tensorflow${options}\`, ` +
       `name the folder whose node_modules holds a binding with ${folderVariable}, or use --backend wasm`,
   );
 }
 
-function resolves(load: NodeJS.Require, name: string): boolean {
+function candidates(device: Device | undefined): Omit<Binding, 'failed'>[] {
+  const found = packageFolders(folderVariable, installations).flatMap((folder) =>
+    bindings.filter((name) => resolves(folder, name)).map((name) => ({ name, folder })),
+  );
+  if (device !== 'cuda') return found;
+  return found.toSorted((a, b) => bindings.indexOf(a.name) - bindings.indexOf(b.name));
+}
+
+/** Variables that the library reads when it loads. */
+function setEnvironment(device: Device | undefined): void {
+  // No banner; GPU memory that grows with the need; GPUs numbered as nvidia-smi numbers them.
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+  process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
+  process.env.CUDA_DEVICE_ORDER ??= 'PCI_BUS_ID';
+  if (device === 'cpu') process.env.CUDA_VISIBLE_DEVICES = '-1';
+}
+
+function resolves(folder: string, name: string): boolean {
   try {
-    load.resolve(name);
+    requireFrom(folder).resolve(name);
     return true;
   } catch {
     return false;

@@ -1,19 +1,35 @@
-import type { BackendReport } from '../backend.js';
+import { availableParallelism } from 'node:os';
+import { EnvironmentError } from '../../errors.js';
+import type { BackendReport, Device } from '../backend.js';
 import { registerCompiler } from '../compile.js';
 import { requireFrom } from '../packages.js';
 import { activate } from '../start.js';
 import { loadBinding } from './binding.js';
 import { graphCompiler } from './capture/capture.js';
+import { whyNoGpu } from './cuda.js';
+import { gpuName } from './gpu-name.js';
 import { installKernels } from './kernels/install.js';
 import { nativeBackend } from './native.js';
 
 let compiling = false;
 
-/** TensorFlow's own kernels through its Node binding, on whatever device the binding finds. */
-export async function startTensorflow(): Promise<BackendReport> {
-  const { name, folder } = loadBinding();
+/**
+ * TensorFlow's own kernels through its Node binding.
+ * @param device absent: a GPU when TensorFlow sees one
+ * @throws EnvironmentError when no binding loads, or when TensorFlow does not compute on `device`
+ */
+export async function startTensorflow(device?: Device): Promise<BackendReport> {
+  const loaded = loadBinding(device);
+  const { name, folder } = loaded;
   await activate('tensorflow', `Reinstall ${name} in ${folder}, or use --backend wasm.`);
   const { isUsingGpuDevice, binding } = nativeBackend();
+  const version = binding.TF_Version;
+  if (device === 'cuda' && !isUsingGpuDevice) {
+    throw new EnvironmentError(whyNoGpu(loaded, version));
+  }
+  if (device === 'cpu' && isUsingGpuDevice) {
+    throw new EnvironmentError('TensorFlow was loaded with its GPU earlier in this process');
+  }
   installKernels();
   // The binding hands a graph its tensors by way of the host: on a GPU that costs more than it saves.
   if (!isUsingGpuDevice && !compiling) {
@@ -21,6 +37,21 @@ export async function startTensorflow(): Promise<BackendReport> {
     const messages = requireFrom(folder)(`${name}/dist/proto/api_pb.js`);
     registerCompiler('tensorflow', graphCompiler(messages));
   }
-  const device = isUsingGpuDevice ? 'GPU' : 'CPU';
-  return { name: 'tensorflow', version: binding.TF_Version, detail: `${name}, ${device}` };
+  return {
+    name: 'tensorflow',
+    version,
+    detail: `${name}, ${isUsingGpuDevice ? gpuName() : `CPU, up to ${threads()}`}`,
+    device: isUsingGpuDevice ? 'cuda' : 'cpu',
+  };
+}
+
+/** TensorFlow on a GPU, whatever the config says of devices. */
+export const startTensorflowGpu = async (): Promise<BackendReport> => ({
+  ...(await startTensorflow('cuda')),
+  name: 'tensorflow-gpu',
+});
+
+function threads(): string {
+  const count = availableParallelism();
+  return `${count} thread${count === 1 ? '' : 's'}`;
 }

@@ -16,5 +16,6 @@ export async function startWasm(): Promise<BackendReport> {
     name: 'wasm',
     version: version_wasm,
     detail: `WebAssembly ${simd ? 'with' : 'without'} SIMD, 1 thread`,
+    device: 'cpu',
   };
 }

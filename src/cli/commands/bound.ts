@@ -105,8 +105,8 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
 
 /** One folder for each problem, so that none is written over by another. */
 function defaultDirectory({ name, resolved }: Experiment, settings: BoundSettings): string {
-  const { dataset, network, loss, backend } = resolved;
-  const problem = JSON.stringify({ dataset, network, loss, backend, settings });
+  const { dataset, network, loss, backend, device } = resolved;
+  const problem = JSON.stringify({ dataset, network, loss, backend, device, settings });
   const hash = createHash('sha256').update(problem).digest('hex').slice(0, 12);
   return join('results', name, `bound-${hash}`);
 }

@@ -1,4 +1,5 @@
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
+import { devices } from '../../backend/backend.js';
 import { UsageError } from '../../errors.js';
 import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
@@ -15,8 +16,13 @@ const options = {
   'data-dir': dataDir,
   backend: {
     type: 'string',
-    describe: 'auto, tensorflow, wasm or cpu; replaces the one in the config',
+    describe: 'auto, tensorflow, wasm, ...; replaces the one in the config (fln backend list)',
     coerce: once('backend'),
+  },
+  device: {
+    type: 'string',
+    describe: 'cpu or cuda; replaces the one in the config. cuda without a usable GPU is an error',
+    coerce: oneOf('device', devices),
   },
   only: { type: 'string', describe: 'train these methods only: LABEL,...', coerce: listOf('only') },
   seeds: {
@@ -71,7 +77,8 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
   const { loadExperiment } = await import('../../config/load.js');
   const { printConfig } = await import('../../config/print.js');
   const backend = args.backend === undefined ? [] : [await backendOverride(args.backend)];
-  const loaded = loadExperiment(args.config, [...args.overrides, ...backend]);
+  const device = args.device === undefined ? [] : [`device=${args.device}`];
+  const loaded = loadExperiment(args.config, [...args.overrides, ...backend, ...device]);
   if (args.printConfig) {
     const { resolved } = loaded.experiment;
     write(args.json ? `${JSON.stringify(resolved, null, 2)}\n` : printConfig(loaded));

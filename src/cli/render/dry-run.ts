@@ -14,6 +14,7 @@ export interface ExperimentCheck {
   readonly hash: string;
   readonly directory: string;
   readonly backend: string;
+  readonly device?: string;
   readonly dataset: {
     readonly name: string;
     readonly state: 'generated' | 'present' | 'absent';
@@ -53,6 +54,7 @@ export async function checkExperiment(
     hash: experiment.hash,
     directory: plan.directory,
     backend: experiment.backend,
+    device: experiment.device,
     dataset: {
       name: data.name,
       state: data.state,
@@ -74,7 +76,7 @@ export function formatCheck(check: ExperimentCheck): string {
   return [
     `${check.name}: the config is valid (hash ${check.hash}). Nothing was written.`,
     `Data: ${dataset.name}, ${state}`,
-    `Backend: ${check.backend}`,
+    `Backend: ${check.backend}${check.device ? `, on the device ${check.device}` : ''}`,
     `Results: ${shortPath(check.directory)}`,
     ...kept,
     ...plannedRuns(train),

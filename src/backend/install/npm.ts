@@ -1,0 +1,72 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { WayError, type Workshop } from './recipe.js';
+import { findProgram, runTool, type ToolOptions } from './tool.js';
+
+/**
+ * Installs exact versions into the folder of `work`, without running anything of theirs.
+ * @throws WayError, with what npm said last
+ */
+export async function npmInstall(packages: readonly string[], work: Workshop): Promise<void> {
+  work.say(`npm: ${packages.join(', ')}`);
+  writeFileSync(join(work.folder, 'package.json'), '{ "private": true }\n');
+  const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  try {
+    await npm(['install', '--prefix', work.folder, ...options, ...packages], {
+      cwd: work.folder,
+      signal: work.signal,
+      limitSeconds: 1800,
+      stall: { seconds: 300, folder: work.folder },
+    });
+  } catch (error) {
+    if (!(error instanceof WayError) || !isUnreachable(error.message)) throw error;
+    throw new WayError(
+      `${error.message}\n  The registry cannot be reached. Behind a proxy set HTTPS_PROXY; for a mirror set npm_config_registry`,
+    );
+  }
+}
+
+/** Runs npm. */
+export async function npm(args: readonly string[], options: ToolOptions): Promise<string> {
+  const [command, ...before] = npmCommand();
+  try {
+    return await runTool(command, [...before, ...args], {
+      ...options,
+      env: { ...meantForOthers, ...options.env },
+    });
+  } catch (error) {
+    if (!(error instanceof WayError)) throw error;
+    throw new WayError(`npm ${args[0]} failed, ${error.message}`);
+  }
+}
+
+/** Options of the `npx` or `npm` that this program may have been started with: ours would take them too. */
+const meantForOthers = Object.fromEntries(
+  [
+    'package',
+    'call',
+    'yes',
+    'global',
+    'dry_run',
+    'prefix',
+    'local_prefix',
+    'workspace',
+    'workspaces',
+  ].map((option) => [`npm_config_${option}`, undefined]),
+);
+
+/** On Windows npm is a script of the shell: its JavaScript is run instead. */
+function npmCommand(): [string, ...string[]] {
+  const folder = dirname(process.execPath);
+  const script = join(folder, 'node_modules', 'npm', 'bin', 'npm-cli.js');
+  if (process.platform === 'win32' && existsSync(script)) return [process.execPath, script];
+  const found = findProgram('npm');
+  if (found !== undefined) return [found];
+  throw new WayError('npm is not on the PATH. It comes with Node: see https://nodejs.org');
+}
+
+/** As far as the messages of Node and npm tell. */
+export const isUnreachable = (said: string): boolean =>
+  /ENOTFOUND|ETIMEDOUT|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ERR_SOCKET_TIMEOUT|E403|E407|network request/.test(
+    said,
+  );

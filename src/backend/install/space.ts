@@ -1,0 +1,47 @@
+import { statfsSync } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EnvironmentError } from '../../errors.js';
+import { WayError } from './recipe.js';
+
+/**
+ * Makes sure that there is room before anything is downloaded.
+ * @throws WayError
+ */
+export function requireSpace(folder: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  if (free >= bytes) return;
+  throw new WayError(
+    `it takes ${gigabytes(bytes)} of disk space, and ${folder} has ${gigabytes(free)} left. ${anotherDisk}`,
+  );
+}
+
+/** The disk filled up half-way. */
+export const diskFull = (folder: string): EnvironmentError =>
+  new EnvironmentError(
+    `the disk of ${folder} is full, or your quota on it. Nothing was changed. ${anotherDisk}`,
+  );
+
+/** The way on when a folder is full or refuses writing. */
+export const anotherDisk =
+  'Free some space, or name a folder on another disk with FLN_CACHE_DIR (for good: every command looks there)';
+
+/** Bytes as `1.5 GB`. */
+export const gigabytes = (bytes: number): string =>
+  bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+
+/** Disk space that a folder takes, as far as it can be read. */
+export async function folderBytes(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true }).catch(() => []);
+  const seen = new Set<number>();
+  let bytes = 0;
+  for (const entry of entries) {
+    const info = await lstat(join(folder, entry)).catch(() => undefined);
+    // Hard links count once.
+    if (info === undefined || seen.has(info.ino)) continue;
+    seen.add(info.ino);
+    bytes += info.blocks === undefined ? info.size : 512 * info.blocks;
+  }
+  return bytes;
+}

@@ -1,0 +1,137 @@
+import type { CommandModule } from 'yargs';
+import type { ListedBackend, ListedInstallation } from '../../backend/install/list.js';
+import { Interrupted, type Recipe } from '../../backend/install/recipe.js';
+import { gigabytes } from '../../backend/install/space.js';
+import { didYouMean } from '../../config/suggest.js';
+import { ExitCode, FlnError, UsageError } from '../../errors.js';
+import { interruptible } from '../interrupt.js';
+
+interface BackendArguments {
+  action?: string;
+  name?: string;
+  cuda?: boolean;
+  force?: boolean;
+  json?: boolean;
+}
+
+const actions = { list, install, remove };
+
+/** `fln backend list|install|remove [NAME]` */
+export const backendCommand: CommandModule<object, BackendArguments> = {
+  command: 'backend [action] [name]',
+  describe: 'list, install or remove what computes',
+  builder: (yargs) =>
+    yargs
+      .usage(
+        'fln backend list|install|remove [NAME]\n\n' +
+          'list     try every backend: version and device, or why it does not start\n' +
+          'install  tensorflow or webgpu, into a private folder; what is there stays untouched\n' +
+          '         unless the new one works\n' +
+          'remove   delete a private installation',
+      )
+      .positional('action', { type: 'string', describe: 'list, install or remove' })
+      .positional('name', { type: 'string', describe: 'tensorflow, tensorflow-cuda or webgpu' })
+      .options({
+        cuda: { type: 'boolean', describe: 'tensorflow with CUDA 12, for NVIDIA GPUs' },
+        force: { type: 'boolean', describe: 'install although it is there' },
+        json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
+      })
+      .example('$0 backend install tensorflow', 'native kernels, faster than the embedded ones')
+      .example('$0 backend install tensorflow --cuda', 'the same with CUDA, for NVIDIA GPUs')
+      .example('$0 backend remove tensorflow --cuda', 'free its disk space')
+      .epilogue(
+        'Installations are kept in FLN_CACHE_DIR/backends, else in the cache folder of the system. ' +
+          'FLN_TENSORFLOW_DIR names a folder whose node_modules holds a binding of your own.',
+      ) as never,
+  handler: async (args) => {
+    const action = Object.entries(actions).find(([name]) => name === args.action)?.[1];
+    if (action === undefined) {
+      const guess = didYouMean(args.action ?? '', Object.keys(actions));
+      const given = args.action ? `There is no "fln backend ${args.action}"${guess || '.'} ` : '';
+      throw new UsageError(
+        `${given}Say fln backend list, fln backend install or fln backend remove.`,
+      );
+    }
+    await action(args);
+  },
+};
+
+async function list({ name, json }: BackendArguments): Promise<void> {
+  if (name !== undefined) throw new UsageError('fln backend list takes no name');
+  const { listBackends, listInstallations } = await import('../../backend/install/list.js');
+  const backends = await untilInterrupted(listBackends);
+  const installations = await listInstallations();
+  if (json) printJson({ backends, installations });
+  else print([...backends.map(backendText), ...installations.map(installationText)].join('\n'));
+}
+
+async function install(args: BackendArguments): Promise<void> {
+  const recipe = await recipeOf(args, 'install');
+  const engine = await import('../../backend/install/install.js');
+  const say = args.json ? () => {} : (text: string) => process.stderr.write(`${text}\n`);
+  const result = await untilInterrupted((signal) =>
+    engine.install(recipe, { force: args.force, signal, say }),
+  );
+  if (args.json) return printJson(result);
+  if (result.status === 'present') {
+    return print(
+      `${result.name} is there already: ${result.detail}. --force installs it all the same.`,
+    );
+  }
+  print(
+    `Installed ${result.name}: ${result.detail}\n  ${result.folder}, ${gigabytes(result.bytes ?? 0)}`,
+  );
+}
+
+async function remove(args: BackendArguments): Promise<void> {
+  const { name } = await recipeOf(args, 'remove');
+  const engine = await import('../../backend/install/install.js');
+  const bytes = await engine.remove(name);
+  if (args.json) printJson({ name, removed: bytes !== undefined, bytes });
+  else if (bytes === undefined) print(`There is no private installation of ${name}.`);
+  else print(`Removed ${name}: ${gigabytes(bytes)} are free again.`);
+}
+
+async function recipeOf({ name, cuda }: BackendArguments, action: string): Promise<Recipe> {
+  const { findRecipe, recipes } = await import('../../backend/install/recipes.js');
+  if (name === undefined) {
+    const list = recipes.map((recipe) => `  ${recipe.name.padEnd(16)}${recipe.summary}`);
+    throw new UsageError(`fln backend ${action} needs a name:\n${list.join('\n')}`);
+  }
+  if (!cuda) return findRecipe(name === 'tensorflow-gpu' ? 'tensorflow-cuda' : name);
+  if (!name.startsWith('tensorflow')) {
+    const { name: known } = findRecipe(name);
+    throw new UsageError(`--cuda belongs to tensorflow, not to ${known}`);
+  }
+  return findRecipe('tensorflow-cuda');
+}
+
+/** Ctrl-C ends what runs and leaves nothing half-done. */
+async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const note = () => process.stderr.write('Stopping; what was there stays as it was.\n');
+  try {
+    return await interruptible(note, work);
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    throw new FlnError('Interrupted; nothing was changed.', ExitCode.interrupted);
+  }
+}
+
+function backendText({ name, summary, trial }: ListedBackend): string {
+  const lines = trial.works
+    ? [`  works: ${trial.report.version} (${trial.report.detail})`]
+    : [`  not here: ${trial.reason}`];
+  if (trial.works && trial.binding) lines.push(`  from ${trial.binding.folder}`);
+  return [`${name}: ${summary}`, ...lines].join('\n');
+}
+
+function installationText({ name, folder, bytes, made }: ListedInstallation): string {
+  return [
+    `\nprivate installation ${name}: ${gigabytes(bytes)}`,
+    `  ${folder}`,
+    ...(made ? [`  ${made}`] : []),
+  ].join('\n');
+}
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
+const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));

@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+
+/** A lock file that this process holds until it is released. */
+export interface FileLock {
+  release(): void;
+}
+
+/** Who holds a lock; `unreadable` for a file that no process of this program wrote. */
+export interface Holder {
+  readonly pid: number;
+  readonly host: string;
+  readonly startedAt: string;
+  readonly token: string;
+}
+
+/**
+ * Takes the lock file at `path`. One left by a process of this machine that has died is taken over.
+ * @param refuse makes the error for when another process holds it
+ * @throws what `refuse` makes, or what the system reports
+ */
+export function takeLock(path: string, refuse: (holder: Holder | 'unreadable') => Error): FileLock {
+  const holder: Holder = {
+    pid: process.pid,
+    host: hostname(),
+    startedAt: new Date().toISOString(),
+    token: randomUUID(),
+  };
+  // A few rounds, because another process may take or drop the lock between two of our looks at it.
+  for (let round = 0; round < 5; round++) {
+    if (create(path, holder)) {
+      heldTokens.add(holder.token);
+      return { release: () => release(path, holder) };
+    }
+    const other = read(path);
+    if (other === 'gone') continue;
+    if (other === 'unreadable' || !isStale(other)) throw refuse(other);
+    removeStale(path, other);
+  }
+  throw refuse('unreadable');
+}
+
+/** The living process, other than this one, that holds a lock; undefined when there is none. */
+export function otherHolder(path: string): Holder | undefined {
+  const holder = read(path);
+  if (typeof holder !== 'object' || isStale(holder)) return undefined;
+  return holder.host === hostname() && holder.pid === process.pid ? undefined : holder;
+}
+
+/** `process 123 on host (since 2026-01-01T00:00:00Z)` */
+export const describeHolder = (holder: Holder | 'unreadable'): string =>
+  holder === 'unreadable'
+    ? 'another process'
+    : `process ${holder.pid} on ${holder.host} (since ${holder.startedAt})`;
+
+/** Whether a process of this machine runs; one that belongs to somebody else does. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+/** Locks of this very process: a lock with our pid and another token is a dead namesake's. */
+const heldTokens = new Set<string>();
+
+function create(path: string, holder: Holder): boolean {
+  let file: number;
+  try {
+    file = openSync(path, 'wx');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+  try {
+    writeFileSync(file, `${JSON.stringify(holder)}\n`);
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+  return true;
+}
+
+function read(path: string): Holder | 'gone' | 'unreadable' {
+  try {
+    const holder: Partial<Holder> = JSON.parse(readFileSync(path, 'utf8'));
+    const { pid, host, token } = holder;
+    const complete = Number.isInteger(pid) && typeof host === 'string' && typeof token === 'string';
+    return complete ? (holder as Holder) : 'unreadable';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'gone' : 'unreadable';
+  }
+}
+
+function isStale({ pid, host, token }: Holder): boolean {
+  if (host !== hostname()) return false;
+  if (pid === process.pid) return !heldTokens.has(token);
+  return !isAlive(pid);
+}
+
+/** Renames before deleting: of two processes that see the same stale lock, one gets it. */
+function removeStale(path: string, stale: Holder): void {
+  const aside = `${path}.${randomUUID()}.tmp`;
+  try {
+    renameSync(path, aside);
+  } catch {
+    return;
+  }
+  const moved = read(aside);
+  // Somebody else replaced the stale lock between our look and our rename: give theirs back.
+  if (typeof moved === 'object' && moved.token !== stale.token) renameSync(aside, path);
+  else rmSync(aside, { force: true });
+}
+
+function release(path: string, holder: Holder): void {
+  const current = read(path);
+  if (typeof current === 'object' && current.token === holder.token) rmSync(path, { force: true });
+  heldTokens.delete(holder.token);
+}
