@@ -14,7 +14,7 @@ const [top, bottom] = [104, 56];
 export function drawStepCosts(costs: readonly StepCost[], machine: string): Promise<Figure> {
   const values = costs.map((cost) => ({
     name: `${cost.network}, ${cost.backend}: ${cost.method}`,
-    method: cost.method,
+    method: cost.method.split(',')[0],
     ms: cost.ms,
     label: `${significant(cost.ms)} ms`,
   }));

@@ -1,3 +1,5 @@
+import * as tf from '@tensorflow/tfjs';
+import { compilerOf, eager, registerCompiler } from '../../src/backend/compile.js';
 import type { BackendName } from '../../src/backend/registry.js';
 import { startBackend } from '../../src/backend/select.js';
 import { median } from './commands.js';
@@ -25,6 +27,8 @@ export interface StepCost {
 
 /** Adam first: the others are set against it. */
 const quick = ['adam', 'sgd', 'fenchel'];
+/** Where a backend compiles steps: what they cost with their operations one by one. */
+const uncompiled = ['adam', 'fenchel'];
 const exact = 'fenchel/exact';
 const plan: Readonly<Record<NetworkName, { steps: number; exactSteps: number }>> = {
   MLP: { steps: 96, exactSteps: 3 },
@@ -76,6 +80,11 @@ async function timeNetwork(
   const { steps, exactSteps } = plan[network];
   const workload = await loadWorkload(network);
   const trainers = await Promise.all(quick.map((method) => workload.start(method)));
+  const compiler = compilerOf(tf.getBackend());
+  const plain = compiler === eager ? [] : uncompiled;
+  registerCompiler(tf.getBackend(), eager);
+  trainers.push(...(await Promise.all(plain.map((method) => workload.start(method)))));
+  registerCompiler(tf.getBackend(), compiler);
   const theirs: number[] = [];
   await torch?.ask({ do: 'start', network, batch: 500 });
   const product = new ProductTimer();
@@ -93,7 +102,8 @@ async function timeNetwork(
 
   product.dispose();
   const adam = median(times[0]);
-  return [...quick, exact].map((method, i) => {
+  const names = [...quick, ...plain.map((method) => `${method}, one by one`), exact];
+  return names.map((method, i) => {
     const ms = median(times[i]);
     const meanMs = times[i].reduce((sum, value) => sum + value, 0) / times[i].length;
     const overTorch = theirs.length > 0 ? ms / median(theirs) : undefined;

@@ -26,8 +26,11 @@ export function registerCompiler(backend: string, compiler: Compiler): void {
   compilers.set(backend, compiler);
 }
 
+/** The form in which a backend runs functions. */
+export const compilerOf = (backend: string): Compiler => compilers.get(backend) ?? eager;
+
 /** Prepares a function that will run many times for the current backend. */
-export const compile: Compiler = (fn) => (compilers.get(tf.getBackend()) ?? eager)(fn);
+export const compile: Compiler = (fn) => compilerOf(tf.getBackend())(fn);
 
 /** Runs the operations one after the other as they stand. */
 export const eager: Compiler = (fn) => ({
