@@ -25,3 +25,24 @@ export function packageFolders(variable: string, installations: readonly string[
 /** `require` as a module in `folder` would have it. */
 export const requireFrom = (folder: string): NodeJS.Require =>
   createRequire(join(folder, 'package.json'));
+
+/** Whether a package is to be found from `folder`. */
+export function resolves(folder: string, name: string): boolean {
+  try {
+    requireFrom(folder).resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Loads a package that brings a second copy of the tensor library, which says of every kernel that it is known. */
+export function loadQuietly(folder: string, name: string): void {
+  const { warn } = console;
+  console.warn = () => {};
+  try {
+    requireFrom(folder)(name);
+  } finally {
+    console.warn = warn;
+  }
+}

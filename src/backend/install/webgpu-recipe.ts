@@ -1,10 +1,8 @@
-import { packageFolders, requireFrom } from '../packages.js';
-import { folderVariable } from '../webgpu/packages.js';
+import { packageFolders, resolves } from '../packages.js';
+import { folderVariable, packages } from '../webgpu/packages.js';
 import { npmInstall } from './npm.js';
 import { tensorLibraryVersion, webgpuVersion } from './pinned.js';
 import { type Recipe, WayError } from './recipe.js';
-
-const packages = ['webgpu', '@tensorflow/tfjs-backend-webgpu'] as const;
 
 /**
  * Dawn and the tensor library's WebGPU backend. The second copy of the tensor library that npm brings
@@ -37,12 +35,3 @@ export const webgpuRecipe: Recipe = {
     },
   ],
 };
-
-function resolves(folder: string, name: string): boolean {
-  try {
-    requireFrom(folder).resolve(name);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { EnvironmentError } from '../../errors.js';
 import type { Device } from '../backend.js';
-import { packageFolders, requireFrom } from '../packages.js';
+import { loadQuietly, packageFolders, resolves } from '../packages.js';
 
 /** The native bindings, the one for NVIDIA GPUs first. */
 export const bindings = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
@@ -36,7 +36,7 @@ export function loadBinding(device?: Device): Binding {
   const reasons: string[] = [];
   for (const { name, folder } of candidates(device)) {
     try {
-      quietly(() => requireFrom(folder)(name));
+      loadQuietly(folder, name);
       loaded = { name, folder, failed: reasons };
       return loaded;
     } catch (error) {
@@ -67,26 +67,6 @@ function setEnvironment(device: Device | undefined): void {
   process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true';
   process.env.CUDA_DEVICE_ORDER ??= 'PCI_BUS_ID';
   if (device === 'cpu') process.env.CUDA_VISIBLE_DEVICES = '-1';
-}
-
-function resolves(folder: string, name: string): boolean {
-  try {
-    requireFrom(folder).resolve(name);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** The binding brings a second copy of the tensor library, which says of every kernel that it is known. */
-function quietly(work: () => void): void {
-  const { warn } = console;
-  console.warn = () => {};
-  try {
-    work();
-  } finally {
-    console.warn = warn;
-  }
 }
 
 /** The binding was written for helpers that Node 23 has removed. */

@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import { EnvironmentError } from '../../errors.js';
-import { packageFolders, requireFrom } from '../packages.js';
+import { loadQuietly, packageFolders, requireFrom, resolves } from '../packages.js';
 
 /** Names a folder whose node_modules holds the packages, in place of every other. */
 export const folderVariable = 'FLN_WEBGPU_DIR';
@@ -8,6 +8,7 @@ export const folderVariable = 'FLN_WEBGPU_DIR';
 /** Dawn for Node, and the tensor library's backend on top of it. */
 const dawn = 'webgpu';
 const kernels = '@tensorflow/tfjs-backend-webgpu';
+export const packages = [dawn, kernels] as const;
 
 /** What the Dawn package exports. */
 export interface Dawn {
@@ -59,14 +60,13 @@ export interface WebgpuPackages {
  */
 export async function loadPackages(): Promise<WebgpuPackages> {
   for (const folder of packageFolders(folderVariable, ['webgpu'])) {
+    if (!packages.every((name) => resolves(folder, name))) continue;
     const require = requireFrom(folder);
-    const path = resolved(require, dawn);
-    if (path === undefined || resolved(require, kernels) === undefined) continue;
     try {
       return {
-        dawn: await import(pathToFileURL(path).href),
+        dawn: await import(pathToFileURL(require.resolve(dawn)).href),
         version: require(`${kernels}/package.json`).version,
-        registerKernels: () => quietly(() => require(kernels)),
+        registerKernels: () => loadQuietly(folder, kernels),
       };
     } catch (error) {
       const reason = (error as Error).message.split('\n')[0];
@@ -81,23 +81,4 @@ export async function loadPackages(): Promise<WebgpuPackages> {
       `\`fln backend install webgpu\`, name the folder whose node_modules holds them with ${folderVariable}, ` +
       'or use --backend wasm',
   );
-}
-
-function resolved(require: NodeJS.Require, name: string): string | undefined {
-  try {
-    return require.resolve(name);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The backend's own copy of the tensor library says of every kernel that it is known. */
-function quietly(work: () => void): void {
-  const { warn } = console;
-  console.warn = () => {};
-  try {
-    work();
-  } finally {
-    console.warn = warn;
-  }
 }
