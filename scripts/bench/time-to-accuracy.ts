@@ -14,13 +14,13 @@ const contests = [
     config: 'configs/speed/mnist-mlp.yaml',
     network: 'MLP',
     target: 0.97,
-    adam: { batch: 256, learningRate: 0.008, schedule: 'linear', epochs: 2 },
+    adam: { batch: 128, learningRate: 0.016, schedule: 'linear', epochs: 1 },
   },
   {
     config: 'configs/speed/mnist-lenet5.yaml',
     network: 'LeNet-5',
     target: 0.98,
-    adam: { batch: 128, learningRate: 0.004, schedule: 'linear', epochs: 1 },
+    adam: { batch: 256, learningRate: 0.016, schedule: 'constant', epochs: 4 },
   },
 ] as const;
 
