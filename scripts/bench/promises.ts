@@ -24,8 +24,8 @@ export async function measurePromises(): Promise<Row[]> {
   await startBackend('wasm');
   const workload = await loadWorkload('MLP');
   return [
-    await fenchelAgainstAdam('MLP', 96, 1.5),
-    await fenchelAgainstAdam('LeNet-5', 24, 1.75),
+    await fenchelAgainstAdam('MLP', 20, 1.5),
+    await fenchelAgainstAdam('LeNet-5', 6, 1.75),
     await adamAgainstStock(workload),
     await streamingAgainstWhole(),
     await leaks(workload, 'fenchel'),
@@ -41,12 +41,12 @@ const tuned = { labelSmoothing: 0.1, weightAverage: 0.98, schedule: 'linear' };
 /** Mean cost of a gram Fenchel step over an Adam step with the same smoothing and averaging. */
 async function fenchelAgainstAdam(
   network: keyof typeof networks,
-  steps: number,
+  turns: number,
   bound: number,
 ): Promise<Row> {
   const workload = await loadWorkload(network);
   const trainers = [await workload.start('fenchel'), await workload.start('adam', tuned)];
-  const times = await timeInTurn(workload, trainers, { steps, warmup: 8 });
+  const times = await timeInTurn(workload, trainers, turns);
   for (const trainer of trainers) trainer.dispose();
   const [fenchel, adam] = times.map((own) => own.reduce((sum, ms) => sum + ms, 0) / own.length);
   const what = `Fenchel gram step (${fenchel.toFixed(1)} ms) / Adam step (${adam.toFixed(1)} ms), ${network}, wasm`;

@@ -1,10 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { compilerOf, eager, registerCompiler } from '../../src/backend/compile.js';
 import type { BackendName } from '../../src/backend/registry.js';
 import { startBackend } from '../../src/backend/select.js';
 import { median } from './commands.js';
 import { ProductTimer, stepFlops } from './flops.js';
-import { loadWorkload, type networks, timeInTurn } from './steps.js';
+import { loadWorkload, type networks, timeInTurn, turn } from './steps.js';
 import type { Torch } from './torch.js';
 
 type NetworkName = keyof typeof networks;
@@ -25,14 +26,16 @@ export interface StepCost {
   readonly productShare?: number;
 }
 
+const restMs = 20;
+
 /** Adam first: the others are set against it. */
 const quick = ['adam', 'sgd', 'fenchel'];
 /** Where a backend compiles steps: what they cost with their operations one by one. */
 const uncompiled = ['adam', 'fenchel'];
 const exact = 'fenchel/exact';
-const plan: Readonly<Record<NetworkName, { steps: number; exactSteps: number }>> = {
-  MLP: { steps: 96, exactSteps: 3 },
-  'LeNet-5': { steps: 24, exactSteps: 1 },
+const plan: Readonly<Record<NetworkName, { turns: number; exactTurns: number }>> = {
+  MLP: { turns: 30, exactTurns: 2 },
+  'LeNet-5': { turns: 8, exactTurns: 1 },
 };
 
 /**
@@ -77,7 +80,7 @@ async function timeNetwork(
   flops: ReadonlyMap<string, number>,
   torch: Torch | undefined,
 ): Promise<Omit<StepCost, 'backend'>[]> {
-  const { steps, exactSteps } = plan[network];
+  const { turns, exactTurns } = plan[network];
   const workload = await loadWorkload(network);
   const trainers = await Promise.all(quick.map((method) => workload.start(method)));
   const compiler = compilerOf(tf.getBackend());
@@ -90,14 +93,18 @@ async function timeNetwork(
   const product = new ProductTimer();
   const between = async (counted: boolean) => {
     await product.time();
-    const answer = await torch?.ask<{ ms: number[] }>({ do: 'steps', count: 1 });
-    if (answer && counted) theirs.push(...answer.ms);
+    if (torch === undefined) return;
+    // Threads of either side spin for a while after their work: each is left to come to rest.
+    await sleep(restMs);
+    const { ms } = await torch.ask<{ ms: number[] }>({ do: 'steps', count: turn });
+    if (counted) theirs.push(...ms.slice(1));
+    await sleep(restMs);
   };
-  const times = await timeInTurn(workload, trainers, { steps, warmup: 8, between });
+  const times = await timeInTurn(workload, trainers, turns, between);
   for (const trainer of trainers) trainer.dispose();
 
   const solver = await workload.start(exact, { preset: 'paper' });
-  times.push(...(await timeInTurn(workload, [solver], { steps: exactSteps, warmup: 1 })));
+  times.push(...(await timeInTurn(workload, [solver], exactTurns)));
   solver.dispose();
 
   product.dispose();

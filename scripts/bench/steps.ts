@@ -99,34 +99,36 @@ export async function timeStep(trainer: Trainer, batch: Batch): Promise<number> 
   return performance.now() - started;
 }
 
+/** Steps of one trainer before it is the next one's turn; 5, so that every kind of step comes first in time. */
+export const turn = 5;
+
 /**
- * Steps of several trainers in turn, on the same batches, after `warmup` uncounted ones.
+ * Several trainers in turn on the same batches, {@link turn} steps each. The first step of a turn is
+ * not counted: it finds the caches full of another trainer's numbers.
  *
- * @param between is called after the trainers of each batch, for what is timed elsewhere
+ * @param turns of each trainer, after an uncounted one
+ * @param between is called before the first trainer's turn, for what is timed elsewhere
  * @returns milliseconds of each trainer's steps
  */
 export async function timeInTurn(
   workload: Workload,
   trainers: readonly Trainer[],
-  { steps, warmup, between = async () => {} }: TurnOptions,
+  turns: number,
+  between: (counted: boolean) => Promise<void> = async () => {},
 ): Promise<number[][]> {
   const times = trainers.map((): number[] => []);
-  for (let t = 0; t < warmup + steps; t++) {
-    const batch = workload.batch(t);
+  for (let round = 0; round <= turns; round++) {
+    const batches = Array.from({ length: turn }, (_, i) => workload.batch(round * turn + i));
+    await between(round > 0);
     for (const [i, trainer] of trainers.entries()) {
-      const ms = await timeStep(trainer, batch);
-      if (t >= warmup) times[i].push(ms);
+      for (const [step, batch] of batches.entries()) {
+        const ms = await timeStep(trainer, batch);
+        if (round > 0 && step > 0) times[i].push(ms);
+      }
     }
-    tf.dispose([batch.x, batch.y]);
-    await between(t >= warmup);
+    for (const { x, y } of batches) tf.dispose([x, y]);
   }
   return times;
-}
-
-export interface TurnOptions {
-  readonly steps: number;
-  readonly warmup: number;
-  readonly between?: (counted: boolean) => Promise<void>;
 }
 
 /** Tensors gained over `steps` steps, after two in which averages and metrics come into being. */

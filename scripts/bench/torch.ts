@@ -12,6 +12,7 @@ export class Torch {
   private constructor(
     private readonly child: ChildProcess,
     lines: AsyncIterable<string>,
+    private readonly errors: () => string,
   ) {
     this.#lines = lines[Symbol.asyncIterator]();
   }
@@ -28,18 +29,18 @@ export class Torch {
       errors += text;
     });
     const failed = once(child, 'error').then(([error]) => error as Error);
-    const torch = new Torch(child, createInterface({ input: child.stdout }));
+    const lastError = () => errors.trim().split('\n').at(-1) ?? '';
+    const torch = new Torch(child, createInterface({ input: child.stdout }), lastError);
     const first = await Promise.race([torch.#answer<{ torch: string }>(), failed]);
     if (first instanceof Error) return { reason: `${python}: ${first.message}` };
-    if (first === undefined) return { reason: `${python}: ${errors.trim().split('\n').at(-1)}` };
+    if (first === undefined) return { reason: `${python}: ${lastError()}` };
     return { torch, version: first.torch };
   }
 
   async ask<Answer>(message: Readonly<Record<string, unknown>>): Promise<Answer> {
     this.child.stdin?.write(`${JSON.stringify(message)}\n`);
     const answer = await this.#answer<Answer>();
-    if (answer === undefined)
-      throw new Error('PyTorch stopped; run torch_adam.py by hand to see why');
+    if (answer === undefined) throw new Error(`PyTorch stopped: ${this.errors()}`);
     return answer;
   }
 

@@ -144,7 +144,8 @@ def serve():
                 times.append((time.perf_counter() - started) * 1e3)
             answer({"ms": times})
         elif message["do"] == "train":
-            data = data or Mnist(message["data"])
+            data = data or Mnist(message.pop("data"))
+            message.pop("data", None)
             answer(train(data, **message))
 
 
