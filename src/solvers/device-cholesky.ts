@@ -1,13 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
+import { deviceKernels } from '../backend/device-kernels.js';
 import { RunError } from '../errors.js';
-
-/** Names under which a backend may register factorisations of its own. */
-export const deviceKernels = {
-  /** a [n, n] -> its lower Cholesky factor, zero above the diagonal */
-  cholesky: 'FlnCholesky',
-  /** l [n, n], rhs [n, q]; `adjoint` -> L^-1 rhs or L^-T rhs */
-  triangularSolve: 'FlnTriangularSolve',
-} as const;
 
 /** Whether the current backend factors matrices where they are. */
 export const hasDeviceCholesky = (): boolean =>

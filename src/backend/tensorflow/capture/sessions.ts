@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { guardDisk } from '../../../files/disk.js';
+import { EnvironmentError } from '../../../errors.js';
 import type { NativeBackend } from '../native.js';
 import { tag } from './saved-model.js';
 
@@ -46,13 +46,25 @@ export class Sessions {
   }
 
   #load(model: Uint8Array): number {
-    const folder = mkdtempSync(join(tmpdir(), 'fln-graph-'));
+    const folder = inTemporaryFolder(() => mkdtempSync(join(tmpdir(), 'fln-graph-')));
     try {
-      const path = join(folder, 'saved_model.pb');
-      guardDisk(path, () => writeFileSync(path, model));
+      inTemporaryFolder(() => writeFileSync(join(folder, 'saved_model.pb'), model));
       return this.binding.loadSavedModel(folder, tag);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  }
+}
+
+/** The binding loads models from the disk alone. */
+function inTemporaryFolder<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new EnvironmentError(
+      `TensorFlow's graphs pass through ${tmpdir()}, which cannot be written to: ` +
+        `${(error as Error).message}. Name another folder with TMPDIR`,
+      { cause: error },
+    );
   }
 }

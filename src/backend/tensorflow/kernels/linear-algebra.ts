@@ -1,5 +1,5 @@
 import type { KernelConfig, TensorInfo } from '@tensorflow/tfjs';
-import { deviceKernels } from '../../../solvers/device-cholesky.js';
+import { deviceKernels } from '../../device-kernels.js';
 import type { Attribute, NativeBackend } from '../native.js';
 
 /** Factorisations that the tensor library has no names for, and TensorFlow has kernels. */
