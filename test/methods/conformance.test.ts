@@ -59,7 +59,7 @@ describe.each(methods.map((definition) => ({ definition, ...definition })))(
     for (const activation of activationNames) {
       for (const loss of lossNames) {
         for (const [network, layers] of Object.entries(networks)) {
-          const steps = learningSteps(layers);
+          const steps = learningSteps(layers, 'tolerance' in definition.schema.shape);
           const setting: Setting = { layers, activation, loss, batchSize: 60, steps };
           if (!trains(definition, setting)) continue;
 

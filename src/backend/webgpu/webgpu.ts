@@ -5,6 +5,9 @@ import { activate } from '../start.js';
 import { type GpuBackend, guardBackend } from './guard.js';
 import { type Gpu, type GpuAdapter, type GpuDevice, loadPackages } from './packages.js';
 
+/** The library's number of its tiled matrix product. */
+const packedProducts = 3;
+
 /** Dawn's instance: its devices break down when it is collected. */
 let instance: Gpu | undefined;
 let started: Promise<BackendReport> | undefined;
@@ -44,6 +47,8 @@ async function start(): Promise<BackendReport> {
     device = made;
   });
   registerKernels();
+  // The others of the library's matrix products add up with atomics, in an order that changes from run to run.
+  tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', packedProducts);
   await activate('webgpu', advice);
   if (device) guardBackend(tf.backend() as unknown as GpuBackend, device);
   return { name: 'webgpu', version, detail: describeAdapter(adapter) };
