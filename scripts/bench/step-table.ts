@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { compilerOf, eager, registerCompiler } from '../../src/backend/compile.js';
@@ -20,7 +21,7 @@ export interface StepCost {
   readonly meanMs: number;
   /** Over Adam's in the same backend. */
   readonly overAdam: number;
-  /** Over PyTorch's Adam with as many threads as it likes to take, where PyTorch is there. */
+  /** Over PyTorch's Adam with as many threads, where PyTorch is there. */
   readonly overTorch?: number;
   /** Flops of the step's products against what the backend's own matrix product does in that time. */
   readonly productShare?: number;
@@ -89,7 +90,7 @@ async function timeNetwork(
   trainers.push(...(await Promise.all(plain.map((method) => workload.start(method)))));
   registerCompiler(tf.getBackend(), compiler);
   const theirs: number[] = [];
-  await torch?.ask({ do: 'start', network, batch: 500 });
+  await torch?.ask({ do: 'start', network, batch: 500, threads: availableParallelism() });
   const product = new ProductTimer();
   const between = async (counted: boolean) => {
     await product.time();

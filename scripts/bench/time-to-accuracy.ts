@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadExperiment } from '../../src/config/load.js';
@@ -55,7 +55,9 @@ export async function timeToAccuracy(torch: Torch): Promise<Contest[] | { reason
     const [ours, theirs]: [Reached[], Reached[]] = [[], []];
     for (const seed of [1, 2, 3]) {
       ours.push(await trainOurs(config, seed, target));
-      const message = { do: 'train', network, data: folder, ...adam, seed, target, every: 5 };
+      const threads = availableParallelism();
+      const run = { network, data: folder, ...adam, seed, target, every: 5, threads };
+      const message = { do: 'train', ...run };
       const { seconds, batches } = await torch.ask<Reached>(message);
       theirs.push({ seed, seconds: seconds ?? Infinity, batches });
     }
