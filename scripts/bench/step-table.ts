@@ -104,7 +104,7 @@ async function timeNetwork(
   const times = await timeInTurn(workload, trainers, turns, between);
   for (const trainer of trainers) trainer.dispose();
 
-  const solver = await workload.start(exact, { preset: 'paper' });
+  const solver = await workload.start('fenchel', { solver: 'exact', preset: 'paper' });
   times.push(...(await timeInTurn(workload, [solver], exactTurns)));
   solver.dispose();
 

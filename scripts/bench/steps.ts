@@ -1,85 +1,55 @@
 import * as tf from '@tensorflow/tfjs';
+import { parseExperiment } from '../../src/config/load.js';
 import { BatchSource, gatherRows, oneHot } from '../../src/data/batches.js';
-import type { Dataset } from '../../src/data/dataset.js';
 import { loadDataset } from '../../src/data/load.js';
 import type { Batch, Trainer } from '../../src/methods/method.js';
-import { methods } from '../../src/methods/registry.js';
 import { buildNetwork } from '../../src/network/network.js';
-import { denseLayers, type LayerShape, widthsOf } from '../../src/network/shape.js';
 import { Random } from '../../src/random.js';
 
-/** The networks of Figures 2 and 3, on generated data: what a step costs does not depend on the digits. */
+/** The networks of Figures 2 and 3, as configs have them. */
 export const networks = {
-  MLP: denseLayers([784, 300, 10]),
+  MLP: [{ dense: 300, activation: 'relu' }, { dense: 10 }],
   'LeNet-5': [
-    {
-      input: [28, 28, 1],
-      output: [28, 28, 6],
-      pool: 1,
-      window: { kernel: 5, stride: 1, padding: 2 },
-    },
-    {
-      input: [28, 28, 6],
-      output: [10, 10, 16],
-      pool: 2,
-      window: { kernel: 5, stride: 1, padding: 0 },
-    },
-    { input: [10, 10, 16], output: [1, 1, 120], pool: 2 },
-    { input: [1, 1, 120], output: [1, 1, 84], pool: 1 },
-    { input: [1, 1, 84], output: [1, 1, 10], pool: 1 },
+    { conv: 6, kernel: 5, padding: 2, activation: 'relu' },
+    { averagePool: 2 },
+    { conv: 16, kernel: 5, activation: 'relu' },
+    { averagePool: 2 },
+    { dense: 120, activation: 'relu' },
+    { dense: 84, activation: 'relu' },
+    { dense: 10 },
   ],
-} as const satisfies Record<string, readonly LayerShape[]>;
+} as const;
 
 const batchSize = 500;
 
 export interface Workload {
-  /** @param name of a method, or of a method and its solver: `fenchel/exact` */
+  /** @param fields of an entry of `methods` */
   start(name: string, fields?: Readonly<Record<string, unknown>>): Promise<Trainer>;
   batch(t: number): Batch;
 }
 
+/** On generated data: what a step costs does not depend on the digits. */
 export async function loadWorkload(network: keyof typeof networks): Promise<Workload> {
-  const layers = networks[network];
-  const activations = layers.slice(1).map(() => 'relu' as const);
-  const shape = { layers, widths: widthsOf(layers), activations, loss: 'cross-entropy' as const };
-  const dataset = await loadDataset({
-    name: 'synthetic-digits',
-    limit: 5000,
-    testLimit: 10,
-    preprocessing: 'scale',
-  });
-  const source = new BatchSource(dataset.train, batchSize, 1);
-  const rows = (indices: ArrayLike<number>) => tensorRows(dataset, indices);
+  const experiment = (method: object) => resolved(network, method);
+  const dataset = await loadDataset(experiment({ name: 'adam' }).dataset);
+  const { train, levels, classes } = dataset;
+  const source = new BatchSource(train, batchSize, 1);
+  const rows = (indices: ArrayLike<number>): tf.Tensor2D =>
+    tf.tensor2d(gatherRows(train, indices, levels), [indices.length, 784]);
   return {
     batch: (t) => {
       const indices = source.indices(t);
-      const y = oneHot(dataset.train.labels, indices, 10);
-      return { indices, x: rows(indices), y: tf.tensor2d(y, [indices.length, 10]) };
+      const y = oneHot(train.labels, indices, classes);
+      return { indices, x: rows(indices), y: tf.tensor2d(y, [indices.length, classes]) };
     },
     start: async (name, fields = {}) => {
-      const [methodName, solver] = name.split('/');
-      const definition = methods.find(
-        (entry) =>
-          entry.name === methodName &&
-          (solver === undefined || entry.solver === solver) &&
-          (entry.networks?.include(shape) ?? true),
-      )!;
-      const method = await definition.load();
-      const { preset = [], ...own } = fields;
-      const named = definition.presets?.[preset as string] ?? {};
-      const values = typeof named === 'function' ? named(shape) : named;
-      const identity = solver === undefined ? {} : { solver };
+      const { network: shape, loss, methods } = experiment({ name, ...fields });
+      const method = await methods[0].definition.load();
       return method.init({
-        config: definition.schema.parse({
-          ...definition.defaults?.(shape),
-          ...values,
-          name: methodName,
-          ...identity,
-          ...own,
-        }),
+        config: methods[0].config as never,
         network: buildNetwork(shape),
-        loss: shape.loss,
-        train: { split: dataset.train, rows },
+        loss,
+        train: { split: train, rows },
         batchSize,
         totalBatches: 1200,
         random: new Random(1, 'init'),
@@ -88,8 +58,18 @@ export async function loadWorkload(network: keyof typeof networks): Promise<Work
   };
 }
 
-function tensorRows({ train, levels }: Dataset, indices: ArrayLike<number>): tf.Tensor2D {
-  return tf.tensor2d(gatherRows(train, indices, levels), [indices.length, 784]);
+/** An experiment of one method, with what the config loader fills in. */
+function resolved(network: keyof typeof networks, method: object) {
+  const config = {
+    name: 'bench',
+    dataset: { name: 'synthetic-digits', limit: 5000, testLimit: 10 },
+    network: { layers: networks[network] },
+    epochs: 1,
+    batchSize,
+    seeds: [1],
+    methods: [method],
+  };
+  return parseExperiment(JSON.stringify(config), 'bench').experiment;
 }
 
 /** Milliseconds of one step, its batch made beforehand. */

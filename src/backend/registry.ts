@@ -45,8 +45,8 @@ export const backends: Readonly<Record<BackendName, BackendDefinition>> = {
   },
 };
 
-/** The backends that compute on a device, fastest first. */
-export const backendsOn = (device: Device): BackendDefinition[] =>
-  Object.values(backends)
-    .filter(({ devices }) => devices?.includes(device))
+/** The backends that compute on a device, or all of them, fastest first. */
+export const backendsOn = (device?: Device): BackendDefinition[] =>
+  Object.values<BackendDefinition>(backends)
+    .filter(({ devices }) => device === undefined || devices?.includes(device))
     .sort((a, b) => b.rank - a.rank);

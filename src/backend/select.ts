@@ -33,10 +33,7 @@ export function wrongDevice(backend: string, device: Device): string {
 
 async function startFastest(device: Device | undefined): Promise<BackendReport> {
   const reasons: string[] = [];
-  const definitions: readonly BackendDefinition[] = Object.values(backends);
-  const candidates = definitions
-    .filter(({ onlyByName, devices }) => !onlyByName && (!device || devices?.includes(device)))
-    .sort((a, b) => b.rank - a.rank);
+  const candidates = backendsOn(device).filter(({ onlyByName }) => !onlyByName);
   for (const candidate of candidates) {
     try {
       return await candidate.start(device);

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { type Compiled, compile } from '../backend/compile.js';
 import { disposeParameters, type Parameters } from '../network/network.js';
+import { blend } from '../solvers/blend.js';
+import { scalars } from './scalars.js';
 
 /**
  * Exponential moving average of a network's parameters, to test with:
@@ -13,7 +15,7 @@ import { disposeParameters, type Parameters } from '../network/network.js';
 export class WeightAverage {
   #t = 0;
   #average: Parameters | undefined;
-  readonly #blend: Compiled<Blend, Parameters> = compile(blend);
+  readonly #blend: Compiled<Averaging, Parameters> = compile(averaged);
 
   /** @param limit largest factor f, in [0, 1) (config field `weightAverage`) */
   constructor(readonly limit: number) {}
@@ -23,9 +25,9 @@ export class WeightAverage {
     if (this.limit === 0) return;
     this.#t++;
     const f = Math.min(this.limit, this.#t / (this.#t + 10));
-    const factors = { old: tf.scalar(f), new: tf.scalar(1 - f) };
-    const next = this.#blend.run({ average: this.#average ?? current, current, factors });
-    tf.dispose(factors);
+    const shares = scalars([f, 1 - f]);
+    const next = this.#blend.run({ average: this.#average ?? current, current, shares });
+    tf.dispose(shares);
     if (this.#average) disposeParameters(this.#average);
     this.#average = next;
   }
@@ -42,17 +44,16 @@ export class WeightAverage {
   }
 }
 
-type Blend = {
+type Averaging = {
   readonly average: Parameters;
   readonly current: Parameters;
-  readonly factors: { readonly old: tf.Scalar; readonly new: tf.Scalar };
+  /** f and 1 - f */
+  readonly shares: readonly tf.Scalar[];
 };
 
-function blend({ average, current, factors }: Blend): Parameters {
-  const sum = <T extends tf.Tensor>(a: T, b: T) =>
-    tf.add(tf.mul(a, factors.old), tf.mul(b, factors.new)) as T;
+function averaged({ average, current, shares }: Averaging): Parameters {
   return average.map(({ weights, bias }, l) => ({
-    weights: sum(weights, current[l].weights),
-    bias: sum(bias, current[l].bias),
+    weights: blend(weights, current[l].weights, shares),
+    bias: blend(bias, current[l].bias, shares),
   }));
 }

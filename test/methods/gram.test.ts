@@ -3,8 +3,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { FenchelGramConfig } from '../../src/methods/fenchel/gram/config.js';
 import { exactInputMetric } from '../../src/methods/fenchel/gram/exact-input-metric.js';
 import { fenchelGram } from '../../src/methods/fenchel/gram/gram.js';
+import { gramMatrix } from '../../src/methods/fenchel/gram/gram-matrix.js';
 import { lowRankMetric } from '../../src/methods/fenchel/gram/low-rank-metric.js';
-import { runningMetric } from '../../src/methods/fenchel/gram/running-metric.js';
+import { runningInverse } from '../../src/methods/fenchel/gram/running-inverse.js';
 import type { TrainingData } from '../../src/methods/method.js';
 import {
   type ActivationName,
@@ -80,7 +81,13 @@ describe('metrics', () => {
   });
 
   it('the running metric averages per batch, whatever its refresh', async () => {
-    const metric = runningMetric({ damping, average: 0.5, refresh: 2, size: 7 });
+    const metric = runningInverse({
+      damping,
+      average: 0.5,
+      refresh: 2,
+      size: 7,
+      gram: gramMatrix,
+    });
     const batches = [1, 2, 3, 4].map((k) => matrix(normal(new Random(k, 'batch'), 30, 6)));
     for (const batch of batches) await metric.observe(batch);
     // Refreshed at batches 1 and 3: the second counts 1 - 0.5^2.

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { WayError, type Workshop } from './recipe.js';
+import { rewording, WayError, type Workshop } from './recipe.js';
 import { findProgram, runTool, type ToolOptions } from './tool.js';
 
 /**
@@ -11,33 +11,29 @@ export async function npmInstall(packages: readonly string[], work: Workshop): P
   work.say(`npm: ${packages.join(', ')}`);
   writeFileSync(join(work.folder, 'package.json'), '{ "private": true }\n');
   const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  try {
-    await npm(['install', '--prefix', work.folder, ...options, ...packages], {
-      cwd: work.folder,
-      signal: work.signal,
-      limitSeconds: 1800,
-      stall: { seconds: 300, folder: work.folder },
-    });
-  } catch (error) {
-    if (!(error instanceof WayError) || !isUnreachable(error.message)) throw error;
-    throw new WayError(
-      `${error.message}\n  The registry cannot be reached. Behind a proxy set HTTPS_PROXY; for a mirror set npm_config_registry`,
-    );
-  }
+  await rewording(
+    () =>
+      npm(['install', '--prefix', work.folder, ...options, ...packages], {
+        cwd: work.folder,
+        signal: work.signal,
+        limitSeconds: 1800,
+        stall: { seconds: 300, folder: work.folder },
+      }),
+    (reason) =>
+      isUnreachable(reason)
+        ? `${reason}\n  The registry cannot be reached. Behind a proxy set HTTPS_PROXY; for a mirror set npm_config_registry`
+        : reason,
+  );
 }
 
 /** Runs npm. */
 export async function npm(args: readonly string[], options: ToolOptions): Promise<string> {
   const [command, ...before] = npmCommand();
-  try {
-    return await runTool(command, [...before, ...args], {
-      ...options,
-      env: { ...meantForOthers, ...options.env },
-    });
-  } catch (error) {
-    if (!(error instanceof WayError)) throw error;
-    throw new WayError(`npm ${args[0]} failed, ${error.message}`);
-  }
+  const env = { ...meantForOthers, ...options.env };
+  return rewording(
+    () => runTool(command, [...before, ...args], { ...options, env }),
+    (reason) => `npm ${args[0]} failed, ${reason}`,
+  );
 }
 
 /** Options of the `npx` or `npm` that this program may have been started with: ours would take them too. */
@@ -66,7 +62,7 @@ function npmCommand(): [string, ...string[]] {
 }
 
 /** As far as the messages of Node and npm tell. */
-export const isUnreachable = (said: string): boolean =>
+const isUnreachable = (said: string): boolean =>
   /ENOTFOUND|ETIMEDOUT|ECONNREFUSED|ECONNRESET|EAI_AGAIN|ERR_SOCKET_TIMEOUT|E403|E407|network request/.test(
     said,
   );

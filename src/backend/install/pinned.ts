@@ -1,3 +1,5 @@
+import type { Device } from '../backend.js';
+
 /**
  * Everything that `fln backend install` downloads, exactly: one place to look before a version is
  * changed. All were seen to work together on Linux x64 with Node 20, 22 and 24.
@@ -109,8 +111,7 @@ const cudaX64: readonly Wheel[] = [
 ];
 
 /** Wheels by what they compute on and by Node's name of the processor. */
-export const wheels: Readonly<Record<'cpu' | 'cuda', Readonly<Record<string, readonly Wheel[]>>>> =
-  {
-    cpu: { x64: [cpuX64], arm64: [cpuArm64] },
-    cuda: { x64: cudaX64 },
-  };
+export const wheels: Readonly<Record<Device, Readonly<Record<string, readonly Wheel[]>>>> = {
+  cpu: { x64: [cpuX64], arm64: [cpuArm64] },
+  cuda: { x64: cudaX64 },
+};

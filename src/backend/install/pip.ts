@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Wheel, wheelPython } from './pinned.js';
-import { WayError, type Workshop } from './recipe.js';
+import { rewording, WayError, type Workshop } from './recipe.js';
 import { findProgram, runToEnd, runTool } from './tool.js';
 
 /**
@@ -43,23 +43,17 @@ export async function fetchWheel(
   // Its own temporary folder: the system's is often a small disk in memory.
   const env = { TMPDIR: folder, PIP_DISABLE_PIP_VERSION_CHECK: '1' };
   const options = { cwd: folder, signal: work.signal, env };
-  try {
-    await runTool(python, [...download, '-r', requirements, '-d', folder], options);
-  } catch (error) {
-    if (!(error instanceof WayError)) throw error;
-    throw new WayError(
-      `pip could not fetch ${name} ${version}, ${error.message}${advice(error.message)}`,
-    );
-  }
+  await rewording(
+    () => runTool(python, [...download, '-r', requirements, '-d', folder], options),
+    (reason) => `pip could not fetch ${name} ${version}, ${reason}${advice(reason)}`,
+  );
   const file = readdirSync(folder).find((entry) => entry.endsWith('.whl'));
   if (file === undefined) throw new WayError(`pip ended well and left no wheel of ${name}`);
   const rules = Object.entries(unpack).map(([from, to]) => `${from}=${to}`);
-  try {
-    await runTool(python, ['-c', unpacker, join(folder, file), target, ...rules], options);
-  } catch (error) {
-    if (!(error instanceof WayError)) throw error;
-    throw new WayError(`${file} cannot be unpacked, ${error.message}`);
-  }
+  await rewording(
+    () => runTool(python, ['-c', unpacker, join(folder, file), target, ...rules], options),
+    (reason) => `${file} cannot be unpacked, ${reason}`,
+  );
   rmSync(folder, { recursive: true });
 }
 

@@ -66,6 +66,21 @@ export class WayError extends Error {
   override name = 'WayError';
 }
 
+/**
+ * Does a part of a way's work.
+ * @param words the reason as it is to be said, made of the one that the part gives when it fails
+ */
+export async function rewording<T>(
+  work: () => Promise<T>,
+  words: (reason: string) => string,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof WayError ? new WayError(words(error.message)) : error;
+  }
+}
+
 /** The user has interrupted the installation. */
 export class Interrupted extends Error {
   override name = 'Interrupted';

@@ -1,13 +1,21 @@
+import type { Device } from '../backend.js';
 import { bindings, folderVariable } from '../tensorflow/binding.js';
 import { driverLibrary } from '../tensorflow/cuda.js';
 import { npm, npmInstall } from './npm.js';
 import { tensorLibraryVersion } from './pinned.js';
-import { type Ingredients, type Recipe, type Verdict, WayError, type Workshop } from './recipe.js';
+import {
+  type Ingredients,
+  type Recipe,
+  rewording,
+  type Verdict,
+  WayError,
+  type Workshop,
+} from './recipe.js';
 import { type Trial, tryBackend } from './trial.js';
 import { buildAgainstWheel, packageFolder } from './wheel-build.js';
 
 /** TensorFlow for CPUs, or with everything that it needs for NVIDIA GPUs but the driver. */
-export function tensorflowRecipe(device: 'cpu' | 'cuda'): Recipe {
+export function tensorflowRecipe(device: Device): Recipe {
   const cuda = device === 'cuda';
   const name = cuda ? 'tensorflow-cuda' : 'tensorflow';
   const packageName = cuda ? bindings[0] : bindings[1];
@@ -37,10 +45,7 @@ export function tensorflowRecipe(device: 'cpu' | 'cuda'): Recipe {
 }
 
 /** Any binding that loads will do, but for CUDA one that is built for it. */
-async function lookAround(
-  device: 'cpu' | 'cuda',
-  signal: AbortSignal,
-): Promise<string | undefined> {
+async function lookAround(device: Device, signal: AbortSignal): Promise<string | undefined> {
   const trial = await tryBackend('tensorflow', signal, { prefer: device });
   if (!trial.works || trial.binding === undefined) return undefined;
   if (device === 'cuda' && faultsForCuda(trial) !== undefined) return undefined;
@@ -59,25 +64,24 @@ async function runOwnInstaller(
   work.say(
     `its installer, which downloads TensorFlow's C library (for at most ${limitSeconds / 60} minutes)`,
   );
-  try {
-    const cwd = packageFolder(work.folder, packageName);
-    await npm(['run', 'install', '--loglevel=error'], {
-      cwd,
-      signal: work.signal,
-      limitSeconds,
-      stall: { seconds: 90, folder: cwd },
-    });
-  } catch (error) {
-    if (!(error instanceof WayError)) throw error;
-    throw new WayError(
-      `${error.message}\n  It downloads from storage.googleapis.com; TFJS_NODE_CDN_STORAGE names another host`,
-    );
-  }
+  const cwd = packageFolder(work.folder, packageName);
+  const stall = { seconds: 90, folder: cwd };
+  await rewording(
+    () =>
+      npm(['run', 'install', '--loglevel=error'], {
+        cwd,
+        signal: work.signal,
+        limitSeconds,
+        stall,
+      }),
+    (reason) =>
+      `${reason}\n  It downloads from storage.googleapis.com; TFJS_NODE_CDN_STORAGE names another host`,
+  );
   return { npm: npmPackages };
 }
 
 /** Loads it exactly as a run will. */
-async function checkBuilt(device: 'cpu' | 'cuda', work: Workshop): Promise<Verdict> {
+async function checkBuilt(device: Device, work: Workshop): Promise<Verdict> {
   const trial = await tryBackend('tensorflow', work.signal, {
     env: { [folderVariable]: work.folder },
   });

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { FlnError } from '../../errors.js';
+import { deviceCholesky } from '../../solvers/device-cholesky.js';
 import { startBackend } from '../select.js';
 import { loadBinding } from '../tensorflow/binding.js';
 import { closedLibraries, isCudaBuild } from '../tensorflow/cuda.js';
-import { nativeBackend } from '../tensorflow/native.js';
 import { resultMark, type Trial, type TriedBinding } from './trial.js';
 
 /*
@@ -56,10 +56,7 @@ async function checkCholesky(): Promise<void> {
     return column > row ? 0 : column === row ? row + 1 : (row + column) % 3;
   });
   const l = tf.tensor2d(lower, [n, n]);
-  const native = nativeBackend();
-  const { TF_ATTR_TYPE: type, TF_FLOAT: value } = native.binding;
-  const a = tf.matMul(l, l, false, true);
-  const factor = native.executeSingleOutput('Cholesky', [{ name: 'T', type, value }], [a]);
+  const factor = deviceCholesky(tf.matMul(l, l, false, true));
   expectValues('Cholesky factor', await factor.data(), lower, 1e-4);
 }
 

@@ -1,9 +1,10 @@
 import { existsSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Device } from '../backend.js';
 import { npm, npmInstall } from './npm.js';
 import { tensorLibraryVersion, type Wheel, wheelGlibc, wheels } from './pinned.js';
 import { fetchWheel, findPython } from './pip.js';
-import { type Ingredients, WayError, type Workshop } from './recipe.js';
+import { type Ingredients, rewording, WayError, type Workshop } from './recipe.js';
 import { findProgram } from './tool.js';
 
 /** Where npm puts a package. */
@@ -21,7 +22,7 @@ export const packageFolder = (folder: string, name: string): string =>
  */
 export async function buildAgainstWheel(
   packageName: string,
-  device: 'cpu' | 'cuda',
+  device: Device,
   work: Workshop,
 ): Promise<Ingredients> {
   const wanted = wheelsForThisMachine(device);
@@ -43,7 +44,7 @@ export async function buildAgainstWheel(
   };
 }
 
-function wheelsForThisMachine(device: 'cpu' | 'cuda'): readonly Wheel[] {
+function wheelsForThisMachine(device: Device): readonly Wheel[] {
   const { platform, arch } = process;
   const found = platform === 'linux' ? wheels[device][arch] : undefined;
   if (found === undefined) {
@@ -112,17 +113,13 @@ async function compile(binding: string, work: Workshop): Promise<void> {
   );
   const headers = present ? [`--nodedir=${prefix}`] : [];
   const args = ['node-pre-gyp', 'install', '--build-from-source', ...headers];
-  try {
-    await npm(['exec', '--no', '--', ...args], {
-      cwd: binding,
-      signal: work.signal,
-      limitSeconds: 900,
-    });
-  } catch (error) {
-    if (!(error instanceof WayError) || known) throw error;
-    throw new WayError(
-      `${error.message}\n  Where nodejs.org cannot be reached, run this command with a Node that has its headers ` +
-        '(the archive from nodejs.org has, the npm package has not), or name their folder with npm_config_nodedir',
-    );
-  }
+  const options = { cwd: binding, signal: work.signal, limitSeconds: 900 };
+  await rewording(
+    () => npm(['exec', '--no', '--', ...args], options),
+    (reason) =>
+      known
+        ? reason
+        : `${reason}\n  Where nodejs.org cannot be reached, run this command with a Node that has its headers ` +
+          '(the archive from nodejs.org has, the npm package has not), or name their folder with npm_config_nodedir',
+  );
 }

@@ -51,5 +51,12 @@ export interface Attribute {
   readonly value: unknown;
 }
 
+/** What an operation computes in: its attribute T. */
+export const typeAttribute = ({ binding }: NativeBackend, dtype = binding.TF_FLOAT): Attribute => ({
+  name: 'T',
+  type: binding.TF_ATTR_TYPE,
+  value: dtype,
+});
+
 /** The current backend, when it is TensorFlow's. */
 export const nativeBackend = (): NativeBackend => tf.backend() as unknown as NativeBackend;

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { EnvironmentError } from '../../errors.js';
 import type { BackendReport, Device } from '../backend.js';
-import { registerCompiler } from '../compile.js';
+import { compilerOf, eager, registerCompiler } from '../compile.js';
 import { requireFrom } from '../packages.js';
 import { activate } from '../start.js';
 import { loadBinding } from './binding.js';
@@ -10,8 +10,6 @@ import { whyNoGpu } from './cuda.js';
 import { gpuName } from './gpu-name.js';
 import { installKernels } from './kernels/install.js';
 import { nativeBackend } from './native.js';
-
-let compiling = false;
 
 /**
  * TensorFlow's own kernels through its Node binding.
@@ -32,8 +30,7 @@ export async function startTensorflow(device?: Device): Promise<BackendReport> {
   }
   installKernels();
   // The binding hands a graph its tensors by way of the host: on a GPU that costs more than it saves.
-  if (!isUsingGpuDevice && !compiling) {
-    compiling = true;
+  if (!isUsingGpuDevice && compilerOf('tensorflow') === eager) {
     const messages = requireFrom(folder)(`${name}/dist/proto/api_pb.js`);
     registerCompiler('tensorflow', graphCompiler(messages));
   }

@@ -2,9 +2,10 @@ import type { CommandModule } from 'yargs';
 import type { ListedBackend, ListedInstallation } from '../../backend/install/list.js';
 import { Interrupted, type Recipe } from '../../backend/install/recipe.js';
 import { gigabytes } from '../../backend/install/space.js';
-import { didYouMean } from '../../config/suggest.js';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import { interruptible } from '../interrupt.js';
+import { print, printJson } from '../render/print.js';
+import { actionNamed } from './action.js';
 
 interface BackendArguments {
   action?: string;
@@ -44,15 +45,7 @@ export const backendCommand: CommandModule<object, BackendArguments> = {
           'FLN_TENSORFLOW_DIR names a folder whose node_modules holds a binding of your own.',
       ) as never,
   handler: async (args) => {
-    const action = Object.entries(actions).find(([name]) => name === args.action)?.[1];
-    if (action === undefined) {
-      const guess = didYouMean(args.action ?? '', Object.keys(actions));
-      const given = args.action ? `There is no "fln backend ${args.action}"${guess || '.'} ` : '';
-      throw new UsageError(
-        `${given}Say fln backend list, fln backend install or fln backend remove.`,
-      );
-    }
-    await action(args);
+    await actionNamed('backend', actions, args.action)(args);
   },
 };
 
@@ -132,6 +125,3 @@ function installationText({ name, folder, bytes, made }: ListedInstallation): st
     ...(made ? [`  ${made}`] : []),
   ].join('\n');
 }
-
-const print = (text: string): void => void process.stdout.write(`${text}\n`);
-const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));

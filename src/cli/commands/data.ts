@@ -1,12 +1,13 @@
 import type { CommandModule } from 'yargs';
-import { didYouMean } from '../../config/suggest.js';
 import type { LoadOptions } from '../../data/dataset.js';
 import type { DatasetLocation, FileCheck } from '../../data/inspect.js';
-import { DataError, ExitCode, FlnError, UsageError } from '../../errors.js';
+import { DataError, ExitCode, FlnError } from '../../errors.js';
 import { interruptible } from '../interrupt.js';
 import { downloadDisplay, fileSize } from '../render/download.js';
 import { grouped } from '../render/format.js';
 import { resolveMode } from '../render/mode.js';
+import { print, printJson } from '../render/print.js';
+import { actionNamed } from './action.js';
 import { dataDir, offline } from './options.js';
 
 interface DataArguments {
@@ -45,13 +46,7 @@ export const dataCommand: CommandModule<object, DataArguments> = {
           'separated by commas.',
       ),
   handler: async (args) => {
-    const action = Object.entries(actions).find(([name]) => name === args.action)?.[1];
-    if (action === undefined) {
-      const guess = didYouMean(args.action ?? '', Object.keys(actions));
-      const given = args.action ? `There is no "fln data ${args.action}"${guess || '.'} ` : '';
-      throw new UsageError(`${given}Say fln data list, fln data fetch or fln data check.`);
-    }
-    await action(args);
+    await actionNamed('data', actions, args.action)(args);
   },
 };
 
@@ -147,6 +142,3 @@ function describeChecks(name: string, checks: readonly FileCheck[]): string {
   });
   return [`${name}:`, ...lines].join('\n');
 }
-
-const print = (text: string) => process.stdout.write(`${text}\n`);
-const printJson = (value: unknown) => print(JSON.stringify(value, null, 2));

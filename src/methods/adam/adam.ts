@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { blend } from '../../solvers/blend.js';
 import { BackPropagation, type UpdateRule } from '../back-propagation.js';
 import type { Method } from '../method.js';
 import type { AdamConfig } from './config.js';
@@ -24,8 +25,8 @@ function adamRule({ beta1, beta2, epsilon }: AdamConfig): UpdateRule {
       return [(rate * root) / (1 - beta1 ** t), epsilon * root];
     },
     step: (gradient, [oldM, oldV], [rate, floor]) => {
-      const m = tf.add(tf.mul(oldM, beta1), tf.mul(gradient, 1 - beta1));
-      const v = tf.add(tf.mul(oldV, beta2), tf.mul(tf.square(gradient), 1 - beta2));
+      const m = blend(oldM, gradient, [beta1, 1 - beta1]);
+      const v = blend(oldV, tf.square(gradient), [beta2, 1 - beta2]);
       const step = tf.mul(rate, tf.div(m, tf.add(tf.sqrt(v), floor)));
       return { step, averages: [m, v] };
     },

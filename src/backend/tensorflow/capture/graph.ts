@@ -1,5 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs';
-import type { NativeBackend } from '../native.js';
+import { type NativeBackend, typeAttribute } from '../native.js';
 import { type Endpoint, Recording } from './recording.js';
 import { endpointName, type SavedModelWriter } from './saved-model.js';
 import type { Sessions } from './sessions.js';
@@ -60,6 +60,5 @@ export class Graph {
 function copy(backend: NativeBackend, tensor: Tensor): Tensor {
   backend.getInputTensorIds([tensor]);
   const { dtype } = backend.tensorMap.get(tensor.dataId);
-  const type = { name: 'T', type: backend.binding.TF_ATTR_TYPE, value: dtype };
-  return backend.executeSingleOutput('Identity', [type], [tensor]);
+  return backend.executeSingleOutput('Identity', [typeAttribute(backend, dtype)], [tensor]);
 }

@@ -1,15 +1,11 @@
-import * as tf from '@tensorflow/tfjs';
+import { replaceKernel } from '../../replace-kernel.js';
 import { linearAlgebraKernels } from './linear-algebra.js';
 import { stepKernel } from './step.js';
 
-let installed = false;
-
-/** Adds kernels to the binding's own, once. */
+/** Adds kernels to the binding's own. */
 export function installKernels(): void {
-  if (installed) return;
-  installed = true;
-  for (const kernel of linearAlgebraKernels) tf.registerKernel(kernel);
-  const step = tf.getKernel('Step', 'tensorflow');
-  tf.unregisterKernel('Step', 'tensorflow');
-  tf.registerKernel(stepKernel(step));
+  replaceKernel('tensorflow', 'Step', stepKernel);
+  for (const [name, kernel] of Object.entries(linearAlgebraKernels)) {
+    replaceKernel('tensorflow', name, () => kernel);
+  }
 }

@@ -1,13 +1,6 @@
-import {
-  getKernel,
-  type KernelConfig,
-  type KernelFunc,
-  type NamedAttrMap,
-  registerKernel,
-  type TensorInfo,
-  unregisterKernel,
-} from '@tensorflow/tfjs';
+import { getKernel, type KernelFunc, type NamedAttrMap, type TensorInfo } from '@tensorflow/tfjs';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import { replaceKernel, restoreKernels } from '../../replace-kernel.js';
 
 /** What a kernel is called with, on the wasm backend. */
 export interface KernelCall {
@@ -18,37 +11,20 @@ export interface KernelCall {
 
 export type Kernel = (call: KernelCall) => TensorInfo;
 
-const stock = new Map<string, KernelConfig | undefined>();
-
-/**
- * Registers `kernel` for an operation of the wasm backend, in place of the stock kernel if there is
- * one, whose set-up (loading of its wasm function) is kept. Doing it twice changes nothing.
- */
+/** Registers `kernel` with the wasm backend in place of the stock one, which it is given. */
 export function overrideKernel(
   name: string,
   kernel: (original: Kernel | undefined) => Kernel,
 ): void {
-  if (stock.has(name)) return;
-  const original = getKernel(name, 'wasm') as KernelConfig | undefined;
-  stock.set(name, original);
-  const func = kernel(original?.kernelFunc as unknown as Kernel | undefined);
-  if (original) unregisterKernel(name, 'wasm');
-  registerKernel({
-    ...original,
-    kernelName: name,
-    backendName: 'wasm',
-    kernelFunc: func as unknown as KernelFunc,
-  });
+  replaceKernel(
+    'wasm',
+    name,
+    (original) => kernel(original as unknown as Kernel | undefined) as unknown as KernelFunc,
+  );
 }
 
 /** Puts every stock kernel back: what the benchmark compares with. */
-export function restoreStockKernels(): void {
-  for (const [name, original] of stock) {
-    unregisterKernel(name, 'wasm');
-    if (original) registerKernel(original);
-  }
-  stock.clear();
-}
+export const restoreStockKernels = (): void => restoreKernels('wasm');
 
 /** Intermediate results of one composite kernel; all but the result are freed at the end. */
 export class Scratch {

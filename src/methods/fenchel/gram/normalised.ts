@@ -2,11 +2,13 @@ import * as tf from '@tensorflow/tfjs';
 import { losses } from '../../../network/loss.js';
 import type { LinearMap } from '../../../network/maps/linear-map.js';
 import { splitBias } from '../../../network/stacked.js';
+import { blend } from '../../../solvers/blend.js';
 import type { MethodContext } from '../../method.js';
 import type { FenchelConvolutionConfig } from './config.js';
 import { gramMatrix } from './gram-matrix.js';
 import type { LayerState, LayerStep } from './layer-step.js';
-import { type InverseState, type RunningInverse, runningInverse } from './running-inverse.js';
+import type { Metric } from './metric.js';
+import { type InverseState, runningInverse } from './running-inverse.js';
 
 /**
  * Steps of a normalised length, for networks with convolutions. Layers whose weights are shared by
@@ -40,7 +42,7 @@ const changeAverage = 0.99;
 type Averages = { readonly change: tf.Scalar; readonly direction: tf.Tensor2D };
 
 class NormalisedStep implements LayerStep {
-  readonly #inverse: RunningInverse;
+  readonly #inverse: Metric<InverseState>;
 
   constructor(
     private readonly map: LinearMap,
@@ -80,6 +82,7 @@ class NormalisedStep implements LayerStep {
   }
 
   advance({ layer, inputs, residual, coefficients, ...state }: LayerState) {
+    const { momentum } = this.config;
     const [length, correction, kept] = coefficients;
     const metric = state.metric as InverseState;
     const previous = state.averages as Averages;
@@ -92,8 +95,8 @@ class NormalisedStep implements LayerStep {
     );
     const squared = tf.relu(tf.div(energy, this.curvature * this.map.outputs)) as tf.Scalar;
     const averages = {
-      change: average(previous.change, squared, changeAverage),
-      direction: average(previous.direction, direction, this.config.momentum),
+      change: blend(previous.change, squared, [changeAverage, 1 - changeAverage]),
+      direction: blend(previous.direction, direction, [momentum, 1 - momentum]),
     };
     const size = tf.sqrt(tf.div(averages.change, correction));
     const scale = tf.div(length, tf.add(size, 1e-12)) as tf.Scalar;
@@ -106,7 +109,3 @@ class NormalisedStep implements LayerStep {
     this.#inverse.dispose();
   }
 }
-
-/** factor previous + (1 - factor) current */
-const average = <T extends tf.Tensor>(previous: T, current: T, factor: number): T =>
-  tf.add(tf.mul(previous, factor), tf.mul(current, 1 - factor));

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { type Compiled, compile } from '../../../backend/compile.js';
+import { blend } from '../../../solvers/blend.js';
 import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
 import {
   checkFactor,
@@ -8,6 +9,7 @@ import {
   hasDeviceCholesky,
 } from '../../../solvers/device-cholesky.js';
 import { scalars } from '../../scalars.js';
+import type { Metric } from './metric.js';
 import { RunningAverage, type RunningAverageOptions } from './running-average.js';
 
 export interface RunningInverseOptions extends RunningAverageOptions {
@@ -30,22 +32,11 @@ export type InverseState = {
   readonly delta: tf.Scalar;
 };
 
-/** (C + delta I)^-1 for an exponential average C of Gram matrices over batches. */
-export interface RunningInverse {
-  /**
-   * Takes in the inputs of a batch, where it is its turn.
-   * @throws RunError when C + delta I cannot be factored
-   */
-  observe(inputs: tf.Tensor2D): Promise<void>;
-  /** As of the last batch taken in; owned by this object. */
-  readonly state: InverseState;
-  /** (C + delta I)^-1 G, [n, q], inside a compiled function. */
-  apply(state: InverseState, gradient: tf.Tensor2D): tf.Tensor2D;
-  dispose(): void;
-}
-
-/** Averaged and factored on the device where the backend can, else on the host in float64. */
-export const runningInverse = (options: RunningInverseOptions): RunningInverse =>
+/**
+ * Metric of a layer whose inputs change as the layers below learn: C is an exponential average over
+ * batches. It is averaged and factored on the device where the backend can, else on the host in float64.
+ */
+export const runningInverse = (options: RunningInverseOptions): Metric<InverseState> =>
   hasDeviceCholesky() ? new DeviceInverse(options) : new HostInverse(options);
 
 abstract class InverseHolder {
@@ -78,15 +69,14 @@ abstract class InverseHolder {
   }
 }
 
-class HostInverse extends InverseHolder implements RunningInverse {
-  #gram: Float64Array | undefined;
+class HostInverse extends InverseHolder implements Metric<InverseState> {
+  readonly #gram = new Float64Array(this.options.size ** 2);
 
   protected async update(inputs: tf.Tensor2D, f: number): Promise<void> {
     const gram = tf.tidy(() => this.options.gram(inputs));
     const current = await gram.data();
     gram.dispose();
     const { damping, relative, size } = this.options;
-    this.#gram ??= new Float64Array(current.length);
     const c = this.#gram;
     for (let i = 0; i < c.length; i++) c[i] = f * c[i] + (1 - f) * current[i];
 
@@ -115,13 +105,12 @@ type Updated = {
   readonly sum: tf.Scalar;
 };
 
-class DeviceInverse extends InverseHolder implements RunningInverse {
-  #gram: tf.Tensor2D | undefined;
+class DeviceInverse extends InverseHolder implements Metric<InverseState> {
+  #gram: tf.Tensor2D = tf.zeros([this.options.size, this.options.size]);
   readonly #update: Compiled<Update, Updated> = compile((input: Update) => this.#updated(input));
 
   protected async update(inputs: tf.Tensor2D, f: number): Promise<void> {
-    const { size } = this.options;
-    const old = this.#gram ?? tf.zeros<tf.Rank.R2>([size, size]);
+    const old = this.#gram;
     const shares = scalars([f, 1 - f]);
     const { gram, state, sum } = this.#update.run({ old, inputs, shares });
     tf.dispose([old, ...shares]);
@@ -132,9 +121,9 @@ class DeviceInverse extends InverseHolder implements RunningInverse {
     checkFactor(value);
   }
 
-  #updated({ old, inputs, shares: [f, rest] }: Update): Updated {
+  #updated({ old, inputs, shares }: Update): Updated {
     const { damping, relative, size } = this.options;
-    const gram: tf.Tensor2D = tf.add(tf.mul(old, f), tf.mul(this.options.gram(inputs), rest));
+    const gram = blend(old, this.options.gram(inputs), shares);
     const identity = tf.eye(size);
     const unit = relative ? tf.div(tf.sum(tf.mul(gram, identity)), size) : tf.scalar(1);
     const delta = tf.mul(unit, damping) as tf.Scalar;
@@ -148,8 +137,7 @@ class DeviceInverse extends InverseHolder implements RunningInverse {
 
   override dispose(): void {
     super.dispose();
-    this.#gram?.dispose();
-    this.#gram = undefined;
+    this.#gram.dispose();
     this.#update.dispose();
   }
 }

@@ -5,10 +5,11 @@ import type { MethodContext } from '../../method.js';
 import { layerValue } from '../../per-layer.js';
 import type { FenchelGramConfig } from './config.js';
 import { exactInputMetric } from './exact-input-metric.js';
+import { gramMatrix } from './gram-matrix.js';
 import type { LayerStep } from './layer-step.js';
 import { lowRankMetric } from './low-rank-metric.js';
 import type { Metric } from './metric.js';
-import { runningMetric } from './running-metric.js';
+import { runningInverse } from './running-inverse.js';
 
 /**
  * Steps of a given length within a trust region, for fully connected networks:
@@ -59,7 +60,7 @@ function metricOf(context: MethodContext<FenchelGramConfig>, l: number) {
   if (l > 0) {
     const { gramAverage: average, gramRefresh: refresh } = config;
     const size = network.maps[l].weightShape[0] + 1;
-    return runningMetric({ average, refresh, damping, size });
+    return runningInverse({ average, refresh, damping, size, gram: gramMatrix });
   }
   switch (config.inputMetric) {
     case 'low-rank':
