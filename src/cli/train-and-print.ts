@@ -1,7 +1,7 @@
 import type { Experiment } from '../config/experiment.js';
 import { ExitCode } from '../errors.js';
 import { type ExperimentOptions, runExperiment } from '../experiment/run.js';
-import { interruptible } from './interrupt.js';
+import { type Interruption, interruptible } from './interrupt.js';
 import { type ProgressMode, resolveMode } from './render/mode.js';
 import { createProgress } from './render/progress.js';
 import { formatResult, notes, resultJson } from './render/result.js';
@@ -18,9 +18,15 @@ export async function trainAndPrint(
   const note = (text: string) => process.stderr.write(`${text}\n`);
   const labels = experiment.methods.map(({ label }) => label);
   const renderer = createProgress(resolveMode(progress, json, process.stderr), note, labels);
-  const onFirst = () => {
+  let interruption: Interruption | undefined;
+  const onFirst = (first: Interruption) => {
+    interruption = first;
     renderer.pause();
-    note('Stopping after this batch; press Ctrl-C again to stop at once.');
+    note(
+      first.by === 'SIGINT'
+        ? 'Stopping after this batch, with a checkpoint; press Ctrl-C again to stop at once.'
+        : `${first.by}: stopping after this batch, with a checkpoint.`,
+    );
   };
   try {
     const result = await interruptible(onFirst, (signal) =>
@@ -30,7 +36,7 @@ export async function trainAndPrint(
     const code = {
       completed: ExitCode.ok,
       failed: ExitCode.runFailed,
-      interrupted: ExitCode.interrupted,
+      interrupted: interruption?.exitCode ?? ExitCode.interrupted,
     }[result.status];
     process.stdout.write(json ? resultJson(result, code) : formatResult(result));
     for (const text of notes(result)) note(text);

@@ -18,9 +18,19 @@ export type ExperimentEvent =
   | { type: 'backend'; name: string; version: string; detail: string }
   | { type: 'directory'; path: string }
   | { type: 'run-skipped'; run: RunId; reason: string }
-  | { type: 'run-started'; run: RunId; index: number; runs: number; batches: number }
+  | {
+      type: 'run-started';
+      run: RunId;
+      index: number;
+      runs: number;
+      batches: number;
+      /** Batches done in an earlier session, that the run goes on after. */
+      done: number;
+    }
   | { type: 'batch'; run: RunId; batch: number; epoch: number; loss: number; accuracy: number }
   | { type: 'evaluation'; run: RunId; batch: number; test?: Evaluation; validation?: Evaluation }
+  /** `ms` is the time it took away from training. */
+  | { type: 'checkpoint'; run: RunId; batch: number; bytes: number; ms: number }
   | { type: 'run-finished'; run: RunId; summary: RunSummary }
   | { type: 'run-failed'; run: RunId; message: string }
   | { type: 'run-interrupted'; run: RunId; batch: number }

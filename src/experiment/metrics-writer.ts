@@ -1,33 +1,73 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
+import { createHash, type Hash } from 'node:crypto';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { stringify } from 'csv-stringify/sync';
 import { guardDisk } from '../files/disk.js';
+import { hashOfStart } from './metrics-start.js';
 
 /** How a column is written; the default is {@link formatNumber}. */
 type Value = number | string | undefined;
+
+/** The first bytes of a metrics.csv, whole lines, and their SHA-256. */
+export interface MetricsExtent {
+  readonly bytes: number;
+  readonly sha256: string;
+}
 
 /**
  * Appends rows to a metrics.csv. Rows are buffered and reach the file as whole lines; what is
  * written is never touched again, so a reader sees a valid table at any moment.
  */
 export class MetricsWriter {
-  readonly #file: number;
+  readonly #hash: Hash;
+  #size: number;
   #pending: string[] = [];
+
+  private constructor(
+    readonly path: string,
+    readonly columns: readonly string[],
+    readonly file: number,
+    start: { readonly hash: Hash; readonly size: number },
+  ) {
+    this.#hash = start.hash;
+    this.#size = start.size;
+  }
 
   /**
    * Starts the file anew, with its header.
    * @throws DiskError
    */
-  constructor(
-    readonly path: string,
-    readonly columns: readonly string[],
-  ) {
-    this.#file = guardDisk(path, () => {
+  static create(path: string, columns: readonly string[]): MetricsWriter {
+    const file = guardDisk(path, () => {
       // A new file rather than a truncated one: whoever still reads the old one keeps it whole.
       rmSync(path, { force: true });
       return openSync(path, 'ax');
     });
-    this.#pending.push(stringify([[...columns]]));
-    this.flush();
+    const writer = new MetricsWriter(path, columns, file, { hash: createHash('sha256'), size: 0 });
+    writer.#pending.push(headerOf(columns));
+    writer.flush();
+    return writer;
+  }
+
+  /**
+   * Goes on after the first rows of a file, and drops those behind them.
+   * @throws RunError when these are no longer what they were, or have other columns; DiskError
+   */
+  static resume(path: string, columns: readonly string[], extent: MetricsExtent): MetricsWriter {
+    const hash = hashOfStart(path, extent, headerOf(columns));
+    const file = guardDisk(path, () => {
+      const opened = openSync(path, 'a');
+      ftruncateSync(opened, extent.bytes);
+      return opened;
+    });
+    return new MetricsWriter(path, columns, file, { hash, size: extent.bytes });
   }
 
   /** @param row column name -> value; undefined or absent means "not measured" */
@@ -42,16 +82,25 @@ export class MetricsWriter {
     const bytes = Buffer.from(this.#pending.join(''));
     this.#pending = [];
     guardDisk(this.path, () => {
-      const start = fstatSync(this.#file).size;
+      const start = fstatSync(this.file).size;
       try {
         for (let written = 0; written < bytes.length; ) {
-          written += writeSync(this.#file, bytes, written);
+          written += writeSync(this.file, bytes, written);
         }
       } catch (error) {
-        ftruncateSync(this.#file, start);
+        ftruncateSync(this.file, start);
         throw error;
       }
     });
+    this.#hash.update(bytes);
+    this.#size += bytes.length;
+  }
+
+  /** Flushes, and waits until the disk has it. @returns what the file holds now */
+  sync(): MetricsExtent {
+    this.flush();
+    guardDisk(this.path, () => fsyncSync(this.file));
+    return { bytes: this.#size, sha256: this.#hash.copy().digest('hex') };
   }
 
   /** Flushes and closes; the file is closed even when the flush fails. */
@@ -59,10 +108,12 @@ export class MetricsWriter {
     try {
       this.flush();
     } finally {
-      closeSync(this.#file);
+      closeSync(this.file);
     }
   }
 }
+
+const headerOf = (columns: readonly string[]): string => stringify([[...columns]]);
 
 /** The shortest decimal that has up to 9 significant digits: enough to tell any two float32 apart. */
 export function formatNumber(value: number): string {

@@ -2,7 +2,9 @@ import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:f
 import { dirname, join, resolve } from 'node:path';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { UsageError } from '../errors.js';
+import { isLeftOver } from '../files/atomic.js';
 import { guardDisk } from '../files/disk.js';
+import { Checkpoints } from './checkpoint/checkpoints.js';
 import type { RunId } from './events.js';
 import { lockName, refuseIfLocked } from './lock.js';
 import { type RunRecord, readRecord, sameRun } from './run-record.js';
@@ -15,8 +17,10 @@ export interface PlanOptions {
   readonly only?: readonly string[];
   /** Seeds to train, of the config's own; all when absent. */
   readonly seeds?: readonly number[];
-  /** Go on in a directory that holds results: completed runs are kept, the others start anew. */
+  /** Go on in a directory that holds results: completed runs are kept, the others go on from their checkpoints. */
   readonly resume?: boolean;
+  /** Train anew what failed; without `resume`, that alone. */
+  readonly rerun?: 'failed';
   /** Train the selected runs anew, whatever the directory holds of them. */
   readonly overwrite?: boolean;
 }
@@ -25,6 +29,8 @@ export interface PlannedRun extends RunId {
   readonly method: ResolvedMethod;
   /** Completed earlier: will not be trained. */
   readonly done: boolean;
+  /** Goes on after this batch, where the last checkpoint is whole. */
+  readonly continues?: number;
 }
 
 export interface ExperimentPlan {
@@ -43,9 +49,10 @@ export interface ExperimentPlan {
  *   RunError when another process writes into it or it cannot be written to
  */
 export function planExperiment(experiment: Experiment, options: PlanOptions = {}): ExperimentPlan {
-  if (options.resume && options.overwrite) {
+  if (options.overwrite && (options.resume || options.rerun)) {
+    const other = options.resume ? '--resume' : '--rerun failed';
     throw new UsageError(
-      '--resume keeps completed runs and --overwrite trains them anew: give one of them',
+      `${other} keeps completed runs and --overwrite trains them anew: give one of them`,
     );
   }
   const directory = resolve(options.outDir ?? defaultDirectory(experiment));
@@ -54,23 +61,29 @@ export function planExperiment(experiment: Experiment, options: PlanOptions = {}
 
   const started = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
   const recorded = started.filter((entry) => selected.some((run) => sameRun(run, entry)));
-  if (recorded.length > 0 && !options.resume && !options.overwrite) {
+  if (recorded.length > 0 && !options.resume && !options.rerun && !options.overwrite) {
     const completed = recorded.filter(({ status }) => status === 'COMPLETED').length;
     throw new UsageError(
       `${directory} already holds results of this config (${completed} of ${selected.length} runs completed). ` +
-        'Add --resume to train what is missing, --overwrite to train everything anew, or --out DIR to write elsewhere',
+        'Add --resume to go on with what is missing, --rerun failed to train anew what failed, ' +
+        '--overwrite to train everything anew, or --out DIR to write elsewhere',
     );
   }
   const completed = options.overwrite
     ? []
     : recorded.filter(({ status }) => status === 'COMPLETED');
-  const runs = selected.map((run) => ({
-    ...run,
+  const hasFailed = (run: RunId) =>
+    recorded.some((entry) => sameRun(run, entry) && entry.status === 'FAILED');
+  const due = options.rerun && !options.resume ? selected.filter(hasFailed) : selected;
+  const runs = due.map((run) => {
+    const folder = join(directory, `${run.label}-s${run.seed}`);
     // Whoever deletes a run's numbers wants them made again.
-    done:
-      completed.some((entry) => sameRun(run, entry)) &&
-      existsSync(join(directory, `${run.label}-s${run.seed}`, 'metrics.csv')),
-  }));
+    const hasNumbers = existsSync(join(folder, 'metrics.csv'));
+    const done = hasNumbers && completed.some((entry) => sameRun(run, entry));
+    const anew = options.overwrite || !hasNumbers || (options.rerun && hasFailed(run));
+    const continues = done || anew ? undefined : new Checkpoints(folder).list()[0]?.batch;
+    return { ...run, done, continues };
+  });
   return { directory, runs, previous };
 }
 
@@ -79,7 +92,10 @@ export function defaultDirectory({ name, hash }: Pick<Experiment, 'name' | 'hash
   return join('results', name, hash);
 }
 
-function select(experiment: Experiment, { only, seeds }: PlanOptions): Omit<PlannedRun, 'done'>[] {
+function select(
+  experiment: Experiment,
+  { only, seeds }: PlanOptions,
+): Omit<PlannedRun, 'done' | 'continues'>[] {
   const labels = experiment.methods.map(({ label }) => label);
   for (const label of only ?? []) {
     if (labels.includes(label)) continue;
@@ -129,9 +145,7 @@ function inspect(directory: string, { hash }: Experiment): RunRecord | undefined
   const record = readRecord(directory);
   if (record === undefined) {
     // A process killed while it set up the directory leaves a lock and temporary files at most.
-    const foreign = readdirSync(directory).filter(
-      (file) => file !== lockName && !file.endsWith('.tmp'),
-    );
+    const foreign = readdirSync(directory).filter((file) => file !== lockName && !isLeftOver(file));
     if (foreign.length === 0) return undefined;
     throw new UsageError(
       `${directory} is not empty and is no run directory; choose a new or empty one with --out DIR`,

@@ -15,6 +15,8 @@ export interface RunEntry extends RunId {
   readonly status: RunStatus;
   readonly startedAt?: string;
   readonly endedAt?: string;
+  /** Each time the run went on from a checkpoint: when, and after which batch. */
+  readonly resumed?: readonly { readonly at: string; readonly batch: number }[];
   readonly error?: string;
   readonly summary?: RunSummary;
 }

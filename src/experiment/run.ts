@@ -4,13 +4,15 @@ import { stepsOf } from '../data/batches.js';
 import type { Dataset, LoadOptions } from '../data/dataset.js';
 import { loadDataset } from '../data/load.js';
 import { buildNetwork } from '../network/network.js';
+import type { Position } from './checkpoint/checkpoint.js';
+import { defaultInterval } from './checkpoint/schedule.js';
 import { Evaluator } from './evaluate.js';
-import type { ExperimentEvent } from './events.js';
+import type { ExperimentEvent, RunId } from './events.js';
 import { type ExperimentPlan, type PlannedRun, type PlanOptions, planExperiment } from './plan.js';
 import { predictionRule } from './prediction.js';
 import { collectProvenance } from './provenance.js';
 import { RunDirectory } from './run-directory.js';
-import { newRecord, type RunEntry, sameRun } from './run-record.js';
+import { newRecord, type RunEntry, type RunRecord, sameRun } from './run-record.js';
 import { superviseRun } from './supervise.js';
 
 export interface ExperimentOptions
@@ -20,7 +22,11 @@ export interface ExperimentOptions
   readonly backend?: string;
   /** Stop at the first run that fails, rather than train the others. */
   readonly failFast?: boolean;
-  /** Stops after the batch at work; runs are left INTERRUPTED or QUEUED. */
+  /** Seconds of training between checkpoints; 0 for none but at an interruption. Default 60. */
+  readonly checkpointEvery?: number;
+  /** Keep the checkpoints of completed runs, too. */
+  readonly keepCheckpoints?: boolean;
+  /** Stops after the batch at work and a checkpoint; runs are left INTERRUPTED or QUEUED. */
   readonly signal?: AbortSignal;
 }
 
@@ -63,7 +69,8 @@ export async function runExperiment(
 
   const fresh = newRecord(experiment, await collectProvenance(), backend, dataset);
   const replan = () => planExperiment(experiment, options);
-  const opened = RunDirectory.open(plan.directory, experiment, replan, fresh);
+  const warn = (message: string) => emit({ type: 'warning', message });
+  const opened = RunDirectory.open(plan.directory, experiment, replan, fresh, warn);
   const { directory } = opened;
   plan = opened.plan;
   try {
@@ -122,6 +129,7 @@ async function trainAll(
     validation: dataset.validation && evaluator(dataset.validation),
   };
   const warm = new Set<string>();
+  const madeBy = makerOf(directory.record);
   try {
     for (const [index, run] of plan.runs.entries()) {
       if (options.signal?.aborted) return;
@@ -130,12 +138,17 @@ async function trainAll(
         continue;
       }
       const batches = stepsOf(run.method, dataset.train.count);
-      emit({ type: 'run-started', run: id(run), index, runs: plan.runs.length, batches });
-      const { method } = run;
-      const job = { experiment, method, run: id(run), dataset, network, evaluators, emit };
+      const position = directory.resumePoint(run)?.position;
+      if (position) warnOfOther(position.madeBy, madeBy, id(run), emit);
+      const done = position?.batch ?? 0;
+      emit({ type: 'run-started', run: id(run), index, runs: plan.runs.length, batches, done });
       const warmUp = !warm.has(run.label);
       warm.add(run.label);
-      const status = await superviseRun({ ...job, warmUp, signal: options.signal }, directory);
+      const { method } = run;
+      const { signal, keepCheckpoints = false, checkpointEvery = defaultInterval } = options;
+      const checkpointing = { interval: 1000 * checkpointEvery, keep: keepCheckpoints, madeBy };
+      const job = { experiment, method, run: id(run), dataset, network, evaluators, checkpointing };
+      const status = await superviseRun({ ...job, warmUp, emit, signal }, directory);
       if (status === 'FAILED' && options.failFast) return;
     }
   } finally {
@@ -166,6 +179,35 @@ async function finish(
   return { directory, status: completed ? 'completed' : 'failed', runs, files };
 }
 
-function id({ label, seed }: PlannedRun): { label: string; seed: number } {
+/** What a checkpoint tells of who made it. */
+function makerOf({ program, backend, node }: RunRecord): Position['madeBy'] {
+  return {
+    program: `${program.name} ${program.version}`,
+    backend: `${backend.name} ${backend.version}, ${backend.detail}`,
+    node,
+  };
+}
+
+/** Numbers repeat on one program, backend and machine alone. */
+function warnOfOther(
+  before: Position['madeBy'],
+  now: Position['madeBy'],
+  run: RunId,
+  emit: Emit,
+): void {
+  const changed = (['program', 'backend', 'node'] as const).filter(
+    (key) => before[key] !== now[key],
+  );
+  if (changed.length === 0) return;
+  const changes = changed.map((key) => `${before[key]} (now ${now[key]})`);
+  emit({
+    type: 'warning',
+    message:
+      `${run.label}, seed ${run.seed} was begun by ${changes.join('; ')}: ` +
+      'its last digits may differ from those of an uninterrupted run',
+  });
+}
+
+function id({ label, seed }: PlannedRun): RunId {
   return { label, seed };
 }

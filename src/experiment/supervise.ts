@@ -20,24 +20,26 @@ export class BackendFailure extends RunError {
  * @throws DiskError and BackendFailure, which no later run would escape; other errors are bugs
  */
 export async function superviseRun(
-  job: Omit<TrainingJob, 'metricsPath'>,
+  job: Omit<TrainingJob, 'metricsPath' | 'checkpoints' | 'resumeFrom'>,
   directory: RunDirectory,
 ): Promise<RunStatus> {
   const { run, emit } = job;
   const metricsPath = directory.metricsPath(run);
-  const startedAt = new Date().toISOString();
-  directory.update({ ...run, status: 'RUNNING', startedAt });
+  const checkpoints = directory.checkpoints(run);
+  const resumeFrom = directory.resumePoint(run);
+  const { startedAt, resumed } = directory.begin(run);
   const end = (status: RunStatus, error?: string) => {
     const endedAt = new Date().toISOString();
     const summary = summaryOf(metricsPath, run, status, error);
-    directory.update({ ...run, status, startedAt, endedAt, error, summary });
+    directory.update({ ...run, status, startedAt, resumed, endedAt, error, summary });
     return summary;
   };
 
   const tensorsBefore = tf.memory().numTensors;
   try {
-    const status = await train({ ...job, metricsPath });
+    const status = await train({ ...job, metricsPath, checkpoints, resumeFrom });
     const summary = end(status);
+    if (status === 'COMPLETED' && !job.checkpointing.keep) checkpoints.remove();
     if (status === 'COMPLETED') emit({ type: 'run-finished', run, summary });
     else emit({ type: 'run-interrupted', run, batch: summary.batches });
     warnOfLeaks(job, tf.memory().numTensors - tensorsBefore);

@@ -3,20 +3,36 @@ import * as tf from '@tensorflow/tfjs';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { BatchSource, gatherRows, oneHot } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
+import { RunError } from '../errors.js';
 import type {
   Batch,
   FullBatchTrainer,
   MethodContext,
   StepMetrics,
+  Trainer,
   TrainingData,
 } from '../methods/method.js';
+import { restoreState } from '../methods/state.js';
 import type { Network, Parameters } from '../network/network.js';
 import { Random } from '../random.js';
+import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
+import type { Checkpoints } from './checkpoint/checkpoints.js';
+import { CheckpointSchedule } from './checkpoint/schedule.js';
 import { type Evaluation, type Evaluator, sumOf } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
 import { checkFinite, checkGrowth } from './finite.js';
 import { metricsColumns, metricsRow } from './metrics-row.js';
 import { MetricsWriter } from './metrics-writer.js';
+
+/** How checkpoints are made. */
+export interface Checkpointing {
+  /** ms between them; 0 for none but the one that an interruption makes. */
+  readonly interval: number;
+  /** Whether they stay when the run has completed, beside one of its end. */
+  readonly keep: boolean;
+  /** What they say of the program that made them. */
+  readonly madeBy: Position['madeBy'];
+}
 
 /** One (method, seed) to train. */
 export interface TrainingJob {
@@ -28,6 +44,10 @@ export interface TrainingJob {
   readonly evaluators: { readonly test?: Evaluator; readonly validation?: Evaluator };
   /** Where metrics.csv goes. */
   readonly metricsPath: string;
+  readonly checkpoints: Checkpoints;
+  readonly checkpointing: Checkpointing;
+  /** Where an earlier session left off. */
+  readonly resumeFrom?: Checkpoint;
   /** Whether to run the kernels once on throw-away weights first, so that start-up costs are not billed. */
   readonly warmUp: boolean;
   readonly emit: (event: ExperimentEvent) => void;
@@ -41,11 +61,14 @@ export interface TrainingJob {
  * evaluation and writing are left out. A full-batch method gathers its own data in its set-up, and
  * its batches are iterations.
  *
- * @returns INTERRUPTED when the signal was raised: the batch at work is finished first
- * @throws RunError when numbers stop being finite, and what the method throws
+ * A run that goes on from a checkpoint repeats what it would have done uninterrupted, bit for bit.
+ *
+ * @returns INTERRUPTED when the signal was raised: the batch at work is finished and a checkpoint
+ *   made first
+ * @throws RunError when numbers stop being finite, DiskError, and what the method throws
  */
 export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTED'> {
-  const { experiment, method, run, dataset, network, emit, signal } = job;
+  const { experiment, method, run, dataset, network, emit, signal, resumeFrom } = job;
   const source = new BatchSource(dataset.train, method.batchSize, run.seed);
   const totalBatches = method.epochs * source.batchesPerEpoch;
   const data = trainingData(dataset);
@@ -75,16 +98,18 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
 
   let started = performance.now();
   const trainer = await implementation.init(context('init') as never);
-  let wallMs = performance.now() - started;
+  let wallMs = resumeFrom?.position.wallMs ?? performance.now() - started;
   let writer: MetricsWriter | undefined;
   try {
-    writer = new MetricsWriter(
-      job.metricsPath,
-      metricsColumns(dataset.validation !== undefined, trainer.columns),
-    );
+    if (resumeFrom) restore(trainer, resumeFrom);
+    const columns = metricsColumns(dataset.validation !== undefined, trainer.columns);
+    writer = resumeFrom
+      ? MetricsWriter.resume(job.metricsPath, columns, resumeFrom.position.metrics)
+      : MetricsWriter.create(job.metricsPath, columns);
+    const schedule = new CheckpointSchedule(job.checkpointing.interval);
     let lastTurn = performance.now();
-    let firstLoss: number | undefined;
-    for (let batch = 1; batch <= totalBatches; batch++) {
+    let firstLoss = resumeFrom?.position.firstLoss;
+    for (let batch = (resumeFrom?.position.batch ?? 0) + 1; batch <= totalBatches; batch++) {
       started = performance.now();
       const step = fullBatch
         ? await (trainer as FullBatchTrainer).step()
@@ -118,13 +143,46 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
         await nextTurn();
         lastTurn = performance.now();
       }
-      if (signal?.aborted && batch < totalBatches) return 'INTERRUPTED';
+      const last = batch === totalBatches;
+      const interrupted = signal?.aborted === true && !last;
+      if (interrupted || (last ? job.checkpointing.keep : schedule.isDue())) {
+        const position = { batch, wallMs, firstLoss, metrics: writer.sync() };
+        schedule.made(await saveCheckpoint(job, position, trainer));
+      }
+      if (interrupted) return 'INTERRUPTED';
     }
     return 'COMPLETED';
   } finally {
     trainer.dispose();
     writer?.close();
   }
+}
+
+/** @throws RunError when the state is none of this trainer's */
+function restore(trainer: Trainer, { folder, state }: Checkpoint): void {
+  try {
+    restoreState(trainer, state());
+  } catch (error) {
+    throw new RunError(
+      `${folder} cannot be gone on from: ${(error as Error).message}. Train the run anew with --overwrite`,
+      { cause: error },
+    );
+  }
+}
+
+/** @returns the ms it took */
+async function saveCheckpoint(
+  { checkpoints, checkpointing, experiment, run, emit }: TrainingJob,
+  position: Pick<Position, 'batch' | 'wallMs' | 'firstLoss' | 'metrics'>,
+  trainer: Trainer,
+): Promise<number> {
+  const started = performance.now();
+  const { madeBy } = checkpointing;
+  const where = { experiment: experiment.hash, label: run.label, seed: run.seed, madeBy };
+  const bytes = await checkpoints.write({ ...where, ...position }, trainer.state);
+  const ms = performance.now() - started;
+  emit({ type: 'checkpoint', run, batch: position.batch, bytes, ms });
+  return ms;
 }
 
 function trainingData({ train, levels, shape }: Dataset): TrainingData {

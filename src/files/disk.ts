@@ -15,10 +15,15 @@ export function guardDisk<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    const reason = reasons[(error as NodeJS.ErrnoException).code ?? ''];
-    if (reason === undefined) throw error;
-    throw new DiskError(`cannot write ${path}: ${reason}`, { cause: error });
+    throw diskError(path, error);
   }
+}
+
+/** A DiskError for what a disk can do to an operation on `path`; anything else as it is. */
+export function diskError(path: string, error: unknown): unknown {
+  const reason = reasons[(error as NodeJS.ErrnoException).code ?? ''];
+  if (reason === undefined) return error;
+  return new DiskError(`cannot write ${path}: ${reason}`, { cause: error });
 }
 
 /**

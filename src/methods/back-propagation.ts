@@ -8,7 +8,7 @@ import { type LayerParameters, type Parameters, predict } from '../network/netwo
 import type { Batch, MethodContext, StepMetrics, Trainer } from './method.js';
 import { scalars } from './scalars.js';
 import { type ScheduleName, scheduleFactor } from './schedule.js';
-import { WeightAverage } from './weight-average.js';
+import { type AverageState, WeightAverage } from './weight-average.js';
 
 /** What every method that follows the gradient of the plain network is configured by. */
 export interface BackPropagationConfig {
@@ -50,6 +50,8 @@ type State = {
   /** Of each parameter tensor, weights and bias of each layer in turn. */
   readonly averages: readonly (readonly tf.Tensor[])[];
 };
+
+type Saved = { readonly t: number; readonly state: State; readonly average: AverageState };
 
 type Input = State & {
   readonly x: tf.Tensor2D;
@@ -126,6 +128,16 @@ export class BackPropagation implements Trainer {
     outputs.dispose();
     const state = { parameters: layersOf(next), averages: steps.map((step) => step.averages) };
     return { state, scores };
+  }
+
+  get state(): Saved {
+    return { t: this.#t, state: this.#state, average: this.#average.state };
+  }
+
+  set state({ t, state, average }: Saved) {
+    this.#t = t;
+    this.#state = state;
+    this.#average.state = average;
   }
 
   parameters(): Parameters {

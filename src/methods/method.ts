@@ -5,6 +5,7 @@ import type { ActivationName, LossName } from '../network/names.js';
 import type { Network, Parameters } from '../network/network.js';
 import type { LayerShape } from '../network/shape.js';
 import type { Random } from '../random.js';
+import type { TrainerState } from './state.js';
 
 /**
  * A training method: `init` -> `step(batch)` -> metrics. One loop (experiment/train.ts) drives all
@@ -46,6 +47,12 @@ export interface Batch {
 export interface Trainer {
   /** Columns this method adds to metrics.csv after the common ones. */
   readonly columns: readonly string[];
+  /**
+   * All that steps change, for checkpoints: another trainer of the same context that is given it goes
+   * on bit for bit as this one would. Owned by the trainer; who sets it disposes of the old one
+   * (`restoreState`).
+   */
+  state: TrainerState;
   /**
    * One mini-batch update. Must leave `tf.memory().numTensors` as it found it, and must await every
    * device read so that the loop times the whole step.

@@ -32,6 +32,15 @@ export class WeightAverage {
     this.#average = next;
   }
 
+  get state(): AverageState {
+    return { t: this.#t, average: this.#average };
+  }
+
+  set state({ t, average }: AverageState) {
+    this.#t = t;
+    this.#average = average;
+  }
+
   /** The average, or `current` where none is kept; owned by this object, or by the caller. */
   parameters(current: Parameters): Parameters {
     return this.#average ?? current;
@@ -43,6 +52,9 @@ export class WeightAverage {
     this.#blend.dispose();
   }
 }
+
+/** Of a {@link WeightAverage}. */
+export type AverageState = { readonly t: number; readonly average: Parameters | undefined };
 
 type Averaging = {
   readonly average: Parameters;

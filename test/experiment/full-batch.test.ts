@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, expect, it } from 'vitest';
 import type { ResolvedMethod } from '../../src/config/experiment.js';
 import { loadDataset } from '../../src/data/load.js';
+import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
 import { train } from '../../src/experiment/train.js';
 import type { FullBatchTrainer, Method, MethodContext } from '../../src/methods/method.js';
 import { buildNetwork } from '../../src/network/network.js';
@@ -22,6 +23,7 @@ it('the loop gives a full-batch method no batches, and counts its iterations', a
       contexts.push(context);
       const trainer: FullBatchTrainer = {
         columns: [],
+        state: [],
         step: async (...call: unknown[]) => {
           calls.push(call);
           return { loss: 1, accuracy: 0.5 };
@@ -35,7 +37,8 @@ it('the loop gives a full-batch method no batches, and counts its iterations', a
   const sgd = experiment.methods[1];
   const definition = { ...sgd.definition, fullBatch: true, load: async () => method };
   const resolved: ResolvedMethod = { ...sgd, definition, batchSize: 'full' };
-  const metricsPath = join(temporaryFolder(), 'metrics.csv');
+  const folder = temporaryFolder();
+  const metricsPath = join(folder, 'metrics.csv');
   const tensors = tf.memory().numTensors;
   await train({
     experiment,
@@ -45,6 +48,12 @@ it('the loop gives a full-batch method no batches, and counts its iterations', a
     network: buildNetwork(experiment.network),
     evaluators: {},
     metricsPath,
+    checkpoints: new Checkpoints(folder),
+    checkpointing: {
+      interval: 0,
+      keep: false,
+      madeBy: { program: 'test', backend: 'test', node: 'test' },
+    },
     warmUp: true,
     emit: () => {},
   });

@@ -7,7 +7,7 @@ import { temporaryFolder } from './tiny.js';
 describe('MetricsWriter', () => {
   it('writes whole lines, leaves unmeasured cells empty and quotes where it must', () => {
     const path = join(temporaryFolder(), 'metrics.csv');
-    const writer = new MetricsWriter(path, ['method', 'loss', 'own']);
+    const writer = MetricsWriter.create(path, ['method', 'loss', 'own']);
     expect(readFileSync(path, 'utf8')).toBe('method,loss,own\n');
     writer.append({ method: 'a,b', loss: 0.1 });
     writer.append({ method: 'c', loss: undefined, own: Number.NaN });
@@ -17,7 +17,7 @@ describe('MetricsWriter', () => {
 
   it('flushes by itself in long stretches without evaluation', () => {
     const path = join(temporaryFolder(), 'metrics.csv');
-    const writer = new MetricsWriter(path, ['batch']);
+    const writer = MetricsWriter.create(path, ['batch']);
     for (let batch = 1; batch <= 120; batch++) writer.append({ batch });
     const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
     expect(lines.length - 1).toBeGreaterThanOrEqual(100);
@@ -27,7 +27,7 @@ describe('MetricsWriter', () => {
 
   it('starts a new file where an old one was', () => {
     const path = join(temporaryFolder(), 'metrics.csv');
-    for (const name of ['old', 'new']) new MetricsWriter(path, [name]).close();
+    for (const name of ['old', 'new']) MetricsWriter.create(path, [name]).close();
     expect(readFileSync(path, 'utf8')).toBe('new\n');
   });
 });

@@ -13,6 +13,7 @@ import {
   dense,
   learningSteps,
   rows,
+  runInTwoSessions,
   runSteps,
   type Setting,
   shapeOf,
@@ -31,6 +32,14 @@ function trains({ networks: own, check, ...definition }: MethodDefinition, setti
   const shape = shapeOf(setting);
   if (own && !own.include(shape)) return false;
   return (check?.(defaultConfig(definition, setting), shape) ?? []).length === 0;
+}
+
+/** A setting that this method trains in. */
+function someSetting(definition: MethodDefinition, steps: number): Setting {
+  const settings = Object.values(networks).flatMap((layers) =>
+    lossNames.map((loss): Setting => ({ layers, activation: 'relu', loss, batchSize: 60, steps })),
+  );
+  return settings.find((candidate) => trains(definition, candidate))!;
 }
 
 /** What the first step says, or throws; the trainer is gone afterwards. */
@@ -63,7 +72,7 @@ describe.each(methods.map((definition) => ({ definition, ...definition })))(
           const setting: Setting = { layers, activation, loss, batchSize: 60, steps };
           if (!trains(definition, setting)) continue;
 
-          it(`learns with ${activation}, ${loss}, ${network}; leaks nothing; repeats itself`, async () => {
+          it(`learns with ${activation}, ${loss}, ${network}; leaks nothing; goes on from its state`, async () => {
             const method = await definition.load();
             const fields = definition.schema.shape.tolerance ? { tolerance: 0.01 } : {};
             const config = defaultConfig(definition, setting, fields);
@@ -88,23 +97,30 @@ describe.each(methods.map((definition) => ({ definition, ...definition })))(
             expect(new Set(tensors.slice(1)).size).toBe(1);
             expect(tf.memory().numTensors).toBe(baseline);
 
-            const again = await startTrainer(method, config, setting);
-            const repeated = await runSteps(again, setting);
-            expect(repeated.metrics).toEqual(metrics);
-            expect(await weightsOf(again)).toEqual(weights);
-            again.dispose();
+            const start = () => startTrainer(method, config, setting);
+            expect(await runInTwoSessions(start, setting)).toEqual({ metrics, weights });
+            expect(tf.memory().numTensors).toBe(baseline);
           });
         }
       }
     }
 
+    it('goes on from its state bit for bit with all that it can average', async () => {
+      const setting = someSetting(definition, 8);
+      const method = await definition.load();
+      const averaging = { momentum: 0.5, weightAverage: 0.9, gramRefresh: 3, variant: 'plain' };
+      const own = Object.entries(averaging).filter(([field]) => field in definition.schema.shape);
+      const config = defaultConfig(definition, setting, Object.fromEntries(own));
+      const start = () => startTrainer(method, config, setting);
+      const trainer = await start();
+      const { metrics } = await runSteps(trainer, setting);
+      const weights = await weightsOf(trainer);
+      trainer.dispose();
+      expect(await runInTwoSessions(start, setting)).toEqual({ metrics, weights });
+    });
+
     it('cannot be fooled by images that are not finite, and leaks nothing over them', async () => {
-      const settings = Object.values(networks).flatMap((layers) =>
-        lossNames.map(
-          (loss): Setting => ({ layers, activation: 'relu', loss, batchSize: 60, steps: 3 }),
-        ),
-      );
-      const setting = settings.find((candidate) => trains(definition, candidate))!;
+      const setting = someSetting(definition, 3);
       const method = await definition.load();
       const baseline = tf.memory().numTensors;
       const config = defaultConfig(definition, setting);

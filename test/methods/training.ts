@@ -1,7 +1,11 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { BatchSource, gatherRows, oneHot } from '../../src/data/batches.js';
 import type { Split } from '../../src/data/dataset.js';
 import { loadDataset } from '../../src/data/load.js';
+import { readState, writeState } from '../../src/experiment/checkpoint/state-file.js';
 import type {
   Batch,
   Method,
@@ -10,6 +14,7 @@ import type {
   StepMetrics,
   Trainer,
 } from '../../src/methods/method.js';
+import { restoreState } from '../../src/methods/state.js';
 import type { ActivationName, LossName } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers, type LayerShape, widthsOf } from '../../src/network/shape.js';
@@ -125,17 +130,42 @@ export function batchAt(t: number, batchSize: number): Batch & { dispose(): void
   return { x, y, indices, dispose: () => tf.dispose([x, y]) };
 }
 
-/** Runs all steps; returns what each reported and the tensor count after each. */
-export async function runSteps(trainer: Trainer, { batchSize, steps }: Setting) {
+/** Runs the steps from `first` on; returns what each reported and the tensor count after each. */
+export async function runSteps(trainer: Trainer, { batchSize, steps }: Setting, first = 0) {
   const metrics: StepMetrics[] = [];
   const tensors: number[] = [];
-  for (let t = 0; t < steps; t++) {
+  for (let t = first; t < steps; t++) {
     const batch = batchAt(t, batchSize);
     metrics.push(await trainer.step(batch));
     batch.dispose();
     tensors.push(tf.memory().numTensors);
   }
   return { metrics, tensors };
+}
+
+/**
+ * Runs all steps in two sessions: the second has a trainer of its own, and what the first wrote to a
+ * file. Returns what each step reported, and the weights.
+ */
+export async function runInTwoSessions(start: () => Promise<Trainer>, setting: Setting) {
+  const half = Math.ceil(setting.steps / 2);
+  const folder = mkdtempSync(join(tmpdir(), 'fln-state-'));
+  const file = join(folder, 'state.safetensors');
+  try {
+    const first = await start();
+    const { metrics } = await runSteps(first, { ...setting, steps: half });
+    const { form } = await writeState(file, first.state);
+    first.dispose();
+
+    const second = await start();
+    restoreState(second, readState(file, form));
+    const rest = await runSteps(second, setting, half);
+    const weights = await weightsOf(second);
+    second.dispose();
+    return { metrics: [...metrics, ...rest.metrics], weights };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** Every weight and bias, flattened. */

@@ -5,7 +5,7 @@ import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
 import { progressModes } from '../render/mode.js';
 import { dataDir, offline } from './options.js';
-import { listOf, numbersOf, once, oneOf } from './values.js';
+import { listOf, numbersOf, once, oneOf, secondsOf } from './values.js';
 
 const options = {
   out: {
@@ -32,9 +32,24 @@ const options = {
   },
   resume: {
     type: 'boolean',
-    describe: 'keep the completed runs of the run directory, train the others from their start',
+    describe:
+      'keep the completed runs of the run directory, go on with the others where they stopped',
+  },
+  rerun: {
+    type: 'string',
+    describe: 'failed: train anew the runs that failed, and with --resume the unfinished ones too',
+    coerce: oneOf('rerun', ['failed']),
   },
   overwrite: { type: 'boolean', describe: 'train anew what the run directory already holds' },
+  'checkpoint-every': {
+    type: 'string',
+    describe: 'seconds of training between checkpoints; 0: when interrupted only. Default 60',
+    coerce: secondsOf('checkpoint-every'),
+  },
+  'keep-checkpoints': {
+    type: 'boolean',
+    describe: 'keep the checkpoints of completed runs, and make a last one',
+  },
   'fail-fast': { type: 'boolean', describe: 'stop at the first run that fails' },
   offline,
   'dry-run': { type: 'boolean', describe: 'check everything, say what would run, write nothing' },
@@ -90,6 +105,7 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
     only: args.only,
     seeds: args.seeds,
     resume: args.resume,
+    rerun: args.rerun,
     overwrite: args.overwrite,
   };
   const data = { dataDir: args.dataDir, offline: args.offline };
@@ -99,7 +115,13 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
     write(args.json ? `${JSON.stringify(check, null, 2)}\n` : formatCheck(check));
     return;
   }
-  const all: ExperimentOptions = { ...plan, ...data, failFast: args.failFast };
+  const all: ExperimentOptions = {
+    ...plan,
+    ...data,
+    failFast: args.failFast,
+    checkpointEvery: args.checkpointEvery,
+    keepCheckpoints: args.keepCheckpoints,
+  };
   const { trainAndPrint } = await import('../train-and-print.js');
   process.exitCode = await trainAndPrint(loaded.experiment, all, args);
 }

@@ -43,6 +43,17 @@ export const decimalsOf =
       throw new UsageError(`--${name}: "${part}" is no number`);
     });
 
+/** A number of seconds, 0 or more, given at most once. */
+export const secondsOf =
+  (name: string) =>
+  (value: string | string[] | undefined): number | undefined => {
+    const given = once(name)(value);
+    if (given === undefined) return undefined;
+    const [seconds] = decimalsOf(name)(given) ?? [];
+    if (seconds !== undefined && seconds >= 0) return seconds;
+    throw new UsageError(`--${name}: "${given}" is no number of seconds`);
+  };
+
 /** One of a few words, given at most once. */
 export const oneOf =
   <Word extends string>(name: string, words: readonly Word[]) =>

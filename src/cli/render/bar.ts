@@ -8,7 +8,7 @@ export function createBar(labels: readonly string[]): RunDisplay {
   let bar: cliProgress.SingleBar | undefined;
   let accuracy = '  –    ';
   return {
-    start(_run, heading, batches) {
+    start(_run, heading, batches, done) {
       accuracy = '  –    ';
       const padded = heading.padEnd(width + '[10/10] , seed 10'.length);
       bar = new cliProgress.SingleBar({
@@ -25,7 +25,7 @@ export function createBar(labels: readonly string[]): RunDisplay {
         hideCursor: false,
         gracefulExit: false,
       });
-      bar.start(batches, 0, { heading: padded, loss: '–', accuracy });
+      bar.start(batches, done, { heading: padded, loss: '–', accuracy });
     },
     batch(batch, loss) {
       bar?.update(batch, { loss: loss.toPrecision(3).padEnd(7), accuracy });

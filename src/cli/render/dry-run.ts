@@ -20,7 +20,8 @@ export interface ExperimentCheck {
     readonly state: 'generated' | 'present' | 'absent';
     readonly downloadBytes: number;
   };
-  readonly train: readonly (RunId & { readonly batches: number })[];
+  /** `done`: batches of an earlier session, that the run goes on after. */
+  readonly train: readonly (RunId & { readonly batches: number; readonly done: number })[];
   /** Completed earlier. */
   readonly keep: readonly RunId[];
 }
@@ -44,8 +45,9 @@ export async function checkExperiment(
     );
   }
   const { train } = splitSizes(data, experiment.dataset);
-  const runs = plan.runs.map(({ label, seed, method, done }) => ({
+  const runs = plan.runs.map(({ label, seed, method, done, continues = 0 }) => ({
     done,
+    continues,
     id: { label, seed },
     batches: stepsOf(method, train),
   }));
@@ -60,7 +62,9 @@ export async function checkExperiment(
       state: data.state,
       downloadBytes: missing.reduce((sum, { downloadBytes = 0 }) => sum + downloadBytes, 0),
     },
-    train: runs.filter(({ done }) => !done).map(({ id, batches }) => ({ ...id, batches })),
+    train: runs
+      .filter(({ done }) => !done)
+      .map(({ id, batches, continues }) => ({ ...id, batches, done: continues })),
     keep: runs.filter(({ done }) => done).map(({ id }) => id),
   };
 }
@@ -88,13 +92,16 @@ function plannedRuns(runs: ExperimentCheck['train']): string[] {
   const [first, ...others] = new Set(runs.map(({ batches }) => batches));
   if (first !== undefined && others.length === 0) {
     const each = `${heading} of ${grouped(first)} batches each:`;
-    return [each, ...runs.map((run) => `  ${runName(run)}`)];
+    return [each, ...runs.map((run) => `  ${runName(run)}${from(run)}`)];
   }
   return [
     `${heading}:`,
     ...runs.map(
       (run) =>
-        `  ${runName(run)}: ${grouped(run.batches)} ${run.batches === 1 ? 'batch' : 'batches'}`,
+        `  ${runName(run)}: ${grouped(run.batches)} ${run.batches === 1 ? 'batch' : 'batches'}${from(run)}`,
     ),
   ];
 }
+
+const from = ({ done }: ExperimentCheck['train'][number]): string =>
+  done > 0 ? `, on from batch ${grouped(done)}` : '';

@@ -47,7 +47,8 @@ export function createProgress(
         return note(`${runName(event.run)}: ${event.reason}, kept`);
       case 'run-started':
         heading = `[${event.index + 1}/${event.runs}] ${runName(event.run)}`;
-        return display.start(event.run, heading, event.batches);
+        if (event.done > 0) note(`${heading}: goes on after batch ${event.done}`);
+        return display.start(event.run, heading, event.batches, event.done);
       case 'batch':
         return display.batch(event.batch, event.loss);
       case 'evaluation': {
@@ -69,9 +70,10 @@ export function createProgress(
         return note(`${heading}: FAILED, the reason is below`);
       case 'run-interrupted':
         display.stop();
-        return note(`${heading}: interrupted after batch ${event.batch}`);
+        return note(`${heading}: interrupted after batch ${event.batch}, checkpoint written`);
       case 'warning':
         return note(`warning: ${event.message}`);
+      case 'checkpoint':
       case 'figure':
         return undefined;
     }
@@ -95,10 +97,10 @@ function createLines(note: (text: string) => void): RunDisplay {
     );
   };
   return {
-    start(_run, title, total) {
+    start(_run, title, total, done) {
       heading = title;
       batches = total;
-      tenths = 0;
+      tenths = Math.floor((10 * done) / total);
       due = false;
     },
     batch(batch, loss) {

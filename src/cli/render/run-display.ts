@@ -2,7 +2,8 @@ import type { RunId } from '../../experiment/events.js';
 
 /** The moving part of progress: one run at a time. */
 export interface RunDisplay {
-  start(run: RunId, heading: string, batches: number): void;
+  /** @param done batches of an earlier session */
+  start(run: RunId, heading: string, batches: number, done: number): void;
   batch(batch: number, loss: number): void;
   accuracy(value: number): void;
   stop(): void;

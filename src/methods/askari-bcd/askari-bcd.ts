@@ -33,17 +33,23 @@ export const askariBcd: Method<AskariConfig> = {
   },
 };
 
+type Saved = {
+  readonly current: [LayerParameters, LayerParameters];
+  readonly predicted: tf.Tensor2D[];
+  readonly z: tf.Tensor2D[];
+};
+
 class AskariTrainer implements FullBatchTrainer {
   readonly columns = [positiveShare, 'z_residual', 'z_iterations'];
   /** X_0 W_1 + b_1 with the current weights, and Z: from a forward pass at first. */
-  readonly #predicted: tf.Tensor2D[];
-  readonly #z: tf.Tensor2D[];
+  #predicted: tf.Tensor2D[];
+  #z: tf.Tensor2D[];
 
   constructor(
     private readonly context: MethodContext<AskariConfig>,
     private readonly set: TrainingSet,
     private readonly input: NormalEquations,
-    private readonly current: [LayerParameters, LayerParameters],
+    private current: [LayerParameters, LayerParameters],
   ) {
     this.#predicted = affineRows(set.x, current[0]);
     this.#z = mapChunks(set.x, (chunk) => tf.relu(this.#predicted[chunk]));
@@ -100,6 +106,16 @@ class AskariTrainer implements FullBatchTrainer {
       tf.addN(this.current.map(({ weights }) => tf.sum(tf.square(weights)))),
     ]);
     return fit + lambda * penalty + rho * norms;
+  }
+
+  get state(): Saved {
+    return { current: this.current, predicted: this.#predicted, z: this.#z };
+  }
+
+  set state({ current, predicted, z }: Saved) {
+    this.current = current;
+    this.#predicted = predicted;
+    this.#z = z;
   }
 
   parameters(): Parameters {

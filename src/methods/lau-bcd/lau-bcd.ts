@@ -43,13 +43,20 @@ export const lauBcd: Method<LauConfig> = {
   },
 };
 
+type Saved = {
+  readonly current: LayerParameters[];
+  readonly u: tf.Tensor2D[][];
+  readonly v: tf.Tensor2D[][];
+  readonly first: tf.Tensor2D[];
+};
+
 class LauTrainer implements FullBatchTrainer {
   readonly columns = [positiveShare];
   /** Pre-activations and activations of each layer; from a forward pass at first. */
-  readonly #u: tf.Tensor2D[][] = [];
-  readonly #v: tf.Tensor2D[][] = [];
+  #u: tf.Tensor2D[][] = [];
+  #v: tf.Tensor2D[][] = [];
   /** X_0 W_0 + b_0 with the current weights: the one forward product that costs much. */
-  readonly #first: tf.Tensor2D[];
+  #first: tf.Tensor2D[];
 
   constructor(
     private readonly context: MethodContext<LauConfig>,
@@ -165,6 +172,17 @@ class LauTrainer implements FullBatchTrainer {
       ];
     });
     return (fit + gamma * activation + rho * layer) / 2;
+  }
+
+  get state(): Saved {
+    return { current: this.current, u: this.#u, v: this.#v, first: this.#first };
+  }
+
+  set state({ current, u, v, first }: Saved) {
+    this.current = current;
+    this.#u = u;
+    this.#v = v;
+    this.#first = first;
   }
 
   parameters(): Parameters {

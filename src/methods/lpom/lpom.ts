@@ -50,19 +50,25 @@ export const lpom: Method<LpomConfig> = {
   },
 };
 
+type Saved = {
+  readonly current: LayerParameters[];
+  readonly x: tf.Tensor2D[][];
+  readonly first: tf.Tensor2D[];
+};
+
 class LpomTrainer implements FullBatchTrainer {
   readonly columns = [positiveShare, 'x_residual'];
   /** U_1 with the current weights: the one forward product that costs much. */
   #first: tf.Tensor2D[];
   /** X_l above each layer: from a forward pass at first. */
-  readonly #x: tf.Tensor2D[][] = [];
+  #x: tf.Tensor2D[][] = [];
   readonly #last: number;
 
   constructor(
     private readonly context: MethodContext<LpomConfig>,
     private readonly set: TrainingSet,
     private readonly input: NormalEquations,
-    private readonly current: LayerParameters[],
+    private current: LayerParameters[],
   ) {
     this.#last = current.length - 1;
     this.#first = affineRows(set.x, current[0]);
@@ -192,6 +198,16 @@ class LpomTrainer implements FullBatchTrainer {
       tf.mul(tf.sum(tf.square(this.current[l].weights)), l < this.#last ? rho : headRho),
     ]);
     return value + norms[0];
+  }
+
+  get state(): Saved {
+    return { current: this.current, x: this.#x, first: this.#first };
+  }
+
+  set state({ current, x, first }: Saved) {
+    this.current = current;
+    this.#x = x;
+    this.#first = first;
   }
 
   parameters(): Parameters {

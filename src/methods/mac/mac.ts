@@ -36,17 +36,23 @@ export const mac: Method<MacConfig> = {
   },
 };
 
+type Saved = {
+  readonly current: [LayerParameters, LayerParameters];
+  readonly predicted: tf.Tensor2D[];
+  readonly z: tf.Tensor2D[];
+};
+
 class MacTrainer implements FullBatchTrainer {
   readonly columns = [positiveShare, 'step_length'];
   /** P = X_0 W_1 + b_1 with the current weights, and Z: from a forward pass at first. */
-  readonly #predicted: tf.Tensor2D[];
-  readonly #z: tf.Tensor2D[];
+  #predicted: tf.Tensor2D[];
+  #z: tf.Tensor2D[];
 
   constructor(
     private readonly context: MethodContext<MacConfig>,
     private readonly set: TrainingSet,
     private readonly metric: NormalEquations,
-    private readonly current: [LayerParameters, LayerParameters],
+    private current: [LayerParameters, LayerParameters],
   ) {
     this.#predicted = affineRows(set.x, current[0]);
     this.#z = mapChunks(set.x, (chunk) => tf.relu(this.#predicted[chunk]));
@@ -137,6 +143,16 @@ class MacTrainer implements FullBatchTrainer {
     const [ridge] = await norm.data();
     norm.dispose();
     return fit + (mu / 2) * penalty + rho * ridge;
+  }
+
+  get state(): Saved {
+    return { current: this.current, predicted: this.#predicted, z: this.#z };
+  }
+
+  set state({ current, predicted, z }: Saved) {
+    this.current = current;
+    this.#predicted = predicted;
+    this.#z = z;
   }
 
   parameters(): Parameters {

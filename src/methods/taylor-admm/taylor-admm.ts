@@ -38,16 +38,25 @@ export const taylorAdmm: Method<TaylorConfig> = {
   },
 };
 
+type Saved = {
+  readonly iteration: number;
+  readonly current: LayerParameters[];
+  readonly z: tf.Tensor2D[][];
+  readonly a: tf.Tensor2D[][];
+  readonly multiplier: tf.Tensor2D[];
+  readonly first: tf.Tensor2D[];
+};
+
 class TaylorTrainer implements FullBatchTrainer {
   readonly columns = [positiveShare];
   #iteration = 0;
-  readonly #current: LayerParameters[];
+  #current: LayerParameters[];
   /** Z_l of every layer, and A_l of the hidden ones. */
-  readonly #z: tf.Tensor2D[][];
-  readonly #a: tf.Tensor2D[][];
-  readonly #multiplier: tf.Tensor2D[];
+  #z: tf.Tensor2D[][];
+  #a: tf.Tensor2D[][];
+  #multiplier: tf.Tensor2D[];
   /** X_0 W_1 with the current weights: the one forward product that costs much. */
-  readonly #first: tf.Tensor2D[];
+  #first: tf.Tensor2D[];
 
   constructor(
     private readonly context: MethodContext<TaylorConfig>,
@@ -151,6 +160,26 @@ class TaylorTrainer implements FullBatchTrainer {
       ];
     });
     return fit / 2 + dual + (beta * layers + gamma * hidden) / 2;
+  }
+
+  get state(): Saved {
+    return {
+      iteration: this.#iteration,
+      current: this.#current,
+      z: this.#z,
+      a: this.#a,
+      multiplier: this.#multiplier,
+      first: this.#first,
+    };
+  }
+
+  set state({ iteration, current, z, a, multiplier, first }: Saved) {
+    this.#iteration = iteration;
+    this.#current = current;
+    this.#z = z;
+    this.#a = a;
+    this.#multiplier = multiplier;
+    this.#first = first;
   }
 
   parameters(): Parameters {

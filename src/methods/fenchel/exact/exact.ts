@@ -6,7 +6,7 @@ import { extrapolate } from '../../../solvers/extrapolate.js';
 import type { SolverReport } from '../../../solvers/solver.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import { scheduleFactor } from '../../schedule.js';
-import { WeightAverage } from '../../weight-average.js';
+import { type AverageState, WeightAverage } from '../../weight-average.js';
 import { updateActivationBlock, updateWeightBlock } from './block-updates.js';
 import type { FenchelExactConfig } from './config.js';
 import { type Blocks, LiftedObjective } from './objective.js';
@@ -31,6 +31,13 @@ export const fenchelExact: Method<FenchelExactConfig> = {
       context,
       initializeParameters(context.network, context.config, context.random),
     ),
+};
+
+type Saved = {
+  readonly batches: number;
+  readonly current: Parameters;
+  readonly previous: Parameters | undefined;
+  readonly average: AverageState;
 };
 
 class FenchelExactTrainer implements Trainer {
@@ -109,6 +116,22 @@ class FenchelExactTrainer implements Trainer {
     });
     const blocks = { inputs: kept.inputs, preimages: [undefined, ...kept.preimages], parameters };
     return { blocks, scores: kept.scores };
+  }
+
+  get state(): Saved {
+    return {
+      batches: this.#batches,
+      current: this.current,
+      previous: this.#previous,
+      average: this.#average.state,
+    };
+  }
+
+  set state({ batches, current, previous, average }: Saved) {
+    this.#batches = batches;
+    this.current = current;
+    this.#previous = previous;
+    this.#average.state = average;
   }
 
   parameters(): Parameters {

@@ -18,6 +18,18 @@ import type { FenchelFullBatchConfig } from './config.js';
 import type { HiddenMetric } from './hidden-metric.js';
 import { liftedObjective, ridges } from './objective.js';
 
+type Saved = {
+  readonly hidden: LayerParameters;
+  readonly previous: LayerParameters;
+  readonly u: tf.Tensor2D[];
+  readonly uPrevious: tf.Tensor2D[];
+  readonly tested: [LayerParameters, LayerParameters];
+  readonly age: number;
+  readonly restarts: number;
+  readonly loss: number;
+  readonly metric: number | undefined;
+};
+
 /**
  * Algorithm 1 made fast, for one hidden layer of ReLUs and squared error. With P = [W_0; b_0] and
  * U = [X_0, 1] P, an iteration is
@@ -154,6 +166,32 @@ export class AcceleratedTrainer implements FullBatchTrainer {
     this.#u = mapChunks(u, (chunk) => tf.add(u[chunk], affine(this.set.x[chunk], move)));
     disposeParameters([move]);
     return residual;
+  }
+
+  get state(): Saved {
+    return {
+      hidden: this.#hidden,
+      previous: this.#previous,
+      u: this.#u,
+      uPrevious: this.#uPrevious,
+      tested: this.#tested,
+      age: this.#age,
+      restarts: this.#restarts,
+      loss: this.#loss,
+      metric: this.metric.state,
+    };
+  }
+
+  set state({ hidden, previous, u, uPrevious, tested, age, restarts, loss, metric }: Saved) {
+    this.#hidden = hidden;
+    this.#previous = previous;
+    this.#u = u;
+    this.#uPrevious = uPrevious;
+    this.#tested = tested;
+    this.#age = age;
+    this.#restarts = restarts;
+    this.#loss = loss;
+    this.metric.state = metric;
   }
 
   parameters(): Parameters {

@@ -36,6 +36,15 @@ export class HiddenMetric {
     return new HiddenMetric(x, count, pull, inverse);
   }
 
+  /** Norm of the run's first gradient, for checkpoints. */
+  get state(): number | undefined {
+    return this.#firstNorm;
+  }
+
+  set state(firstNorm: number | undefined) {
+    this.#firstNorm = firstNorm;
+  }
+
   /**
    * The step (C + delta I)^-1 ([X_0, 1]^T D / N - pull [W; 0]): down the gradient of B where
    * D = Z - phi(U), and of the ridge.

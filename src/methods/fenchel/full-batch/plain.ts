@@ -17,6 +17,13 @@ import type { FenchelFullBatchConfig } from './config.js';
 import type { HiddenMetric } from './hidden-metric.js';
 import { liftedObjective } from './objective.js';
 
+type Saved = {
+  readonly current: [LayerParameters, LayerParameters];
+  readonly u: tf.Tensor2D[];
+  readonly z: tf.Tensor2D[];
+  readonly metric: number | undefined;
+};
+
 /**
  * Algorithm 1 for one hidden layer of ReLUs and squared error. An iteration is
  *
@@ -31,14 +38,14 @@ import { liftedObjective } from './objective.js';
 export class PlainTrainer implements FullBatchTrainer {
   readonly columns = [positiveShare, 'z_residual', 'z_iterations'];
   /** U with the current weights, and Z. */
-  readonly #u: tf.Tensor2D[];
-  readonly #z: tf.Tensor2D[];
+  #u: tf.Tensor2D[];
+  #z: tf.Tensor2D[];
 
   constructor(
     private readonly context: MethodContext<FenchelFullBatchConfig>,
     private readonly set: TrainingSet,
     private readonly metric: HiddenMetric,
-    private readonly current: [LayerParameters, LayerParameters],
+    private current: [LayerParameters, LayerParameters],
   ) {
     this.#u = affineRows(set.x, current[0]);
     this.#z = mapChunks(set.x, (chunk) => tf.relu(this.#u[chunk]));
@@ -89,6 +96,17 @@ export class PlainTrainer implements FullBatchTrainer {
   #replace(l: 0 | 1, layer: LayerParameters): void {
     disposeParameters([this.current[l]]);
     this.current[l] = layer;
+  }
+
+  get state(): Saved {
+    return { current: this.current, u: this.#u, z: this.#z, metric: this.metric.state };
+  }
+
+  set state({ current, u, z, metric }: Saved) {
+    this.current = current;
+    this.#u = u;
+    this.#z = z;
+    this.metric.state = metric;
   }
 
   parameters(): Parameters {

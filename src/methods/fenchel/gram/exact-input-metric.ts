@@ -18,7 +18,8 @@ export async function exactInputMetric(
   const inverse = dampedInverse(values, gram.shape[0], () => damping);
   return {
     observe: async () => {},
-    state: inverse,
+    applied: inverse,
+    state: undefined,
     apply: (matrix, gradient) => tf.matMul(matrix, gradient),
     dispose: () => inverse.dispose(),
   };

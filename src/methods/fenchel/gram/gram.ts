@@ -7,7 +7,8 @@ import { forwardLayers, type LayerParameters, type Parameters } from '../../../n
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import { scalars } from '../../scalars.js';
 import { scheduleFactor } from '../../schedule.js';
-import { WeightAverage } from '../../weight-average.js';
+import type { TrainerState } from '../../state.js';
+import { type AverageState, WeightAverage } from '../../weight-average.js';
 import type { FenchelConvolutionConfig, FenchelGramConfig } from './config.js';
 import type { LayerStep } from './layer-step.js';
 import { normalisedSteps } from './normalised.js';
@@ -51,6 +52,14 @@ type State = {
   readonly parameters: readonly LayerParameters[];
   /** Of each layer's steps. */
   readonly averages: readonly Tree[];
+};
+
+type Saved = {
+  readonly batches: number;
+  readonly state: State;
+  readonly average: AverageState;
+  /** Of the metric of each layer. */
+  readonly steps: readonly TrainerState[];
 };
 
 type ForwardInput = {
@@ -161,6 +170,22 @@ class GramTrainer implements Trainer {
     const { gradient, curvature } = losses[loss];
     const value = gradient(smoothLabels(y, config.labelSmoothing), output);
     return curvature === 0.5 ? value : tf.mul(value, 0.5 / curvature);
+  }
+
+  get state(): Saved {
+    return {
+      batches: this.#batches,
+      state: this.#state,
+      average: this.#average.state,
+      steps: this.steps.map((step) => step.state),
+    };
+  }
+
+  set state({ batches, state, average, steps }: Saved) {
+    this.#batches = batches;
+    this.#state = state;
+    this.#average.state = average;
+    for (const [l, saved] of steps.entries()) this.steps[l].state = saved;
   }
 
   parameters(): Parameters {

@@ -1,6 +1,7 @@
 import type { Scalar, Tensor2D } from '@tensorflow/tfjs';
 import type { Tree } from '../../../backend/tree.js';
 import type { LayerParameters } from '../../../network/network.js';
+import type { TrainerState } from '../../state.js';
 
 /** What a layer's W-step is taken from. */
 export interface LayerState {
@@ -29,6 +30,8 @@ export interface LayerStep {
   observe(inputs: Tensor2D): Promise<void>;
   /** Tensors that stand for the metric after the last batch observed; owned by this object. */
   readonly metric: Tree;
+  /** What `observe` changes, for checkpoints. */
+  state: TrainerState;
   /** What is averaged over steps, before the first; the caller's. */
   initialAverages(): Tree;
   /**

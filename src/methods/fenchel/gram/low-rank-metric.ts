@@ -7,7 +7,7 @@ import { trainingGram } from './gram-matrix.js';
 import type { Metric } from './metric.js';
 
 /** Y [p + 1, rank] and S [rank, p + 1] */
-type LowRankState = { readonly y: tf.Tensor2D; readonly s: tf.Tensor2D };
+type LowRank = { readonly y: tf.Tensor2D; readonly s: tf.Tensor2D };
 
 /** Passes of subspace iteration: enough for the leading eigenvectors of images. */
 const passes = 2;
@@ -31,7 +31,7 @@ export async function lowRankMetric(
   train: TrainingData,
   options: { readonly damping: number; readonly rank: number },
   random: Random,
-): Promise<Metric<LowRankState>> {
+): Promise<Metric<LowRank>> {
   const gram = trainingGram(train);
   const size = gram.shape[0];
   const rank = Math.min(options.rank, size);
@@ -54,7 +54,8 @@ export async function lowRankMetric(
   );
   return {
     observe: async () => {},
-    state: { y, s },
+    applied: { y, s },
+    state: undefined,
     apply: ({ y, s }, gradient) =>
       tf.div(tf.sub(gradient, tf.matMul(y, tf.matMul(s, gradient))), damping),
     dispose: () => {

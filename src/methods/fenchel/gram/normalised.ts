@@ -4,11 +4,12 @@ import type { LinearMap } from '../../../network/maps/linear-map.js';
 import { splitBias } from '../../../network/stacked.js';
 import { blend } from '../../../solvers/blend.js';
 import type { MethodContext } from '../../method.js';
+import type { TrainerState } from '../../state.js';
 import type { FenchelConvolutionConfig } from './config.js';
 import { gramMatrix } from './gram-matrix.js';
 import type { LayerState, LayerStep } from './layer-step.js';
 import type { Metric } from './metric.js';
-import { type InverseState, runningInverse } from './running-inverse.js';
+import { type AppliedInverse, runningInverse } from './running-inverse.js';
 
 /**
  * Steps of a normalised length, for networks with convolutions. Layers whose weights are shared by
@@ -42,7 +43,7 @@ const changeAverage = 0.99;
 type Averages = { readonly change: tf.Scalar; readonly direction: tf.Tensor2D };
 
 class NormalisedStep implements LayerStep {
-  readonly #inverse: Metric<InverseState>;
+  readonly #inverse: Metric<AppliedInverse>;
 
   constructor(
     private readonly map: LinearMap,
@@ -65,8 +66,16 @@ class NormalisedStep implements LayerStep {
     return this.#inverse.observe(inputs);
   }
 
-  get metric(): InverseState {
+  get metric(): AppliedInverse {
+    return this.#inverse.applied;
+  }
+
+  get state(): TrainerState {
     return this.#inverse.state;
+  }
+
+  set state(saved: TrainerState) {
+    this.#inverse.state = saved;
   }
 
   initialAverages(): Averages {
@@ -81,11 +90,11 @@ class NormalisedStep implements LayerStep {
     return [length, 1 - changeAverage ** t, 1 - rate * change * weightDecay];
   }
 
-  advance({ layer, inputs, residual, coefficients, ...state }: LayerState) {
+  advance({ layer, inputs, residual, coefficients, ...before }: LayerState) {
     const { momentum } = this.config;
     const [length, correction, kept] = coefficients;
-    const metric = state.metric as InverseState;
-    const previous = state.averages as Averages;
+    const metric = before.metric as AppliedInverse;
+    const previous = before.averages as Averages;
     const gradient = tf.div(this.map.gradient(inputs, residual), inputs.shape[0]) as tf.Tensor2D;
     const direction = this.#inverse.apply(metric, gradient);
     // tr(D^T H D) = <G, D> - delta ||D||^2

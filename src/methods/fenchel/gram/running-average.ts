@@ -8,6 +8,8 @@ export interface RunningAverageOptions {
   readonly ramp?: boolean;
 }
 
+export type RunningAverageState = { readonly batches: number; readonly updates: number };
+
 /**
  * The weights of an exponential average over batches that takes in every `refresh`-th of them:
  *
@@ -20,6 +22,15 @@ export class RunningAverage {
   #updates = 0;
 
   constructor(private readonly options: RunningAverageOptions) {}
+
+  get state(): RunningAverageState {
+    return { batches: this.#batches, updates: this.#updates };
+  }
+
+  set state({ batches, updates }: RunningAverageState) {
+    this.#batches = batches;
+    this.#updates = updates;
+  }
 
   /** Counts a batch. @returns whether it is to be taken in */
   isDue(): boolean {

@@ -10,7 +10,11 @@ import {
 } from '../../../solvers/device-cholesky.js';
 import { scalars } from '../../scalars.js';
 import type { Metric } from './metric.js';
-import { RunningAverage, type RunningAverageOptions } from './running-average.js';
+import {
+  RunningAverage,
+  type RunningAverageOptions,
+  type RunningAverageState,
+} from './running-average.js';
 
 export interface RunningInverseOptions extends RunningAverageOptions {
   readonly damping: number;
@@ -26,7 +30,7 @@ export interface RunningInverseOptions extends RunningAverageOptions {
  * (C + delta I)^-1: as a matrix, or as the Cholesky factor of C + delta I where the backend solves
  * with it.
  */
-export type InverseState = {
+export type AppliedInverse = {
   /** [n, n] */
   readonly matrix: tf.Tensor2D;
   readonly delta: tf.Scalar;
@@ -36,12 +40,20 @@ export type InverseState = {
  * Metric of a layer whose inputs change as the layers below learn: C is an exponential average over
  * batches. It is averaged and factored on the device where the backend can, else on the host in float64.
  */
-export const runningInverse = (options: RunningInverseOptions): Metric<InverseState> =>
+export const runningInverse = (options: RunningInverseOptions): Metric<AppliedInverse> =>
   hasDeviceCholesky() ? new DeviceInverse(options) : new HostInverse(options);
 
-abstract class InverseHolder {
-  #state: InverseState | undefined;
+type Saved<Gram> = {
+  readonly average: RunningAverageState;
+  /** C [n, n] */
+  readonly gram: Gram;
+  readonly applied: AppliedInverse | undefined;
+};
+
+abstract class InverseHolder<Gram extends Float64Array | tf.Tensor2D> {
+  #applied: AppliedInverse | undefined;
   protected readonly average: RunningAverage;
+  protected abstract gram: Gram;
 
   constructor(protected readonly options: RunningInverseOptions) {
     this.average = new RunningAverage(options);
@@ -54,14 +66,24 @@ abstract class InverseHolder {
   /** @param f factor of the average before this batch */
   protected abstract update(inputs: tf.Tensor2D, f: number): Promise<void>;
 
-  get state(): InverseState {
-    if (!this.#state) throw new Error('the metric was asked for before it observed a batch');
-    return this.#state;
+  get applied(): AppliedInverse {
+    if (!this.#applied) throw new Error('the metric was asked for before it observed a batch');
+    return this.#applied;
   }
 
-  protected replace(state: InverseState | undefined): void {
-    if (this.#state) tf.dispose(this.#state);
-    this.#state = state;
+  get state(): Saved<Gram> {
+    return { average: this.average.state, gram: this.gram, applied: this.#applied };
+  }
+
+  set state({ average, gram, applied }: Saved<Gram>) {
+    this.average.state = average;
+    this.gram = gram;
+    this.#applied = applied;
+  }
+
+  protected replace(applied: AppliedInverse | undefined): void {
+    if (this.#applied) tf.dispose(this.#applied);
+    this.#applied = applied;
   }
 
   dispose(): void {
@@ -69,15 +91,15 @@ abstract class InverseHolder {
   }
 }
 
-class HostInverse extends InverseHolder implements Metric<InverseState> {
-  readonly #gram = new Float64Array(this.options.size ** 2);
+class HostInverse extends InverseHolder<Float64Array> implements Metric<AppliedInverse> {
+  protected gram = new Float64Array(this.options.size ** 2);
 
   protected async update(inputs: tf.Tensor2D, f: number): Promise<void> {
-    const gram = tf.tidy(() => this.options.gram(inputs));
-    const current = await gram.data();
-    gram.dispose();
+    const batch = tf.tidy(() => this.options.gram(inputs));
+    const current = await batch.data();
+    batch.dispose();
     const { damping, relative, size } = this.options;
-    const c = this.#gram;
+    const c = this.gram;
     for (let i = 0; i < c.length; i++) c[i] = f * c[i] + (1 - f) * current[i];
 
     const delta = relative ? damping * meanDiagonal(c, size) : damping;
@@ -85,7 +107,7 @@ class HostInverse extends InverseHolder implements Metric<InverseState> {
     this.replace({ matrix, delta: tf.scalar(delta) });
   }
 
-  apply({ matrix }: InverseState, gradient: tf.Tensor2D): tf.Tensor2D {
+  apply({ matrix }: AppliedInverse, gradient: tf.Tensor2D): tf.Tensor2D {
     return tf.matMul(matrix, gradient);
   }
 }
@@ -100,22 +122,22 @@ type Update = {
 
 type Updated = {
   readonly gram: tf.Tensor2D;
-  readonly state: InverseState;
+  readonly applied: AppliedInverse;
   /** Of the factor's entries. */
   readonly sum: tf.Scalar;
 };
 
-class DeviceInverse extends InverseHolder implements Metric<InverseState> {
-  #gram: tf.Tensor2D = tf.zeros([this.options.size, this.options.size]);
+class DeviceInverse extends InverseHolder<tf.Tensor2D> implements Metric<AppliedInverse> {
+  protected gram: tf.Tensor2D = tf.zeros([this.options.size, this.options.size]);
   readonly #update: Compiled<Update, Updated> = compile((input: Update) => this.#updated(input));
 
   protected async update(inputs: tf.Tensor2D, f: number): Promise<void> {
-    const old = this.#gram;
+    const old = this.gram;
     const shares = scalars([f, 1 - f]);
-    const { gram, state, sum } = this.#update.run({ old, inputs, shares });
+    const { gram, applied, sum } = this.#update.run({ old, inputs, shares });
     tf.dispose([old, ...shares]);
-    this.#gram = gram;
-    this.replace(state);
+    this.gram = gram;
+    this.replace(applied);
     const [value] = await sum.data();
     sum.dispose();
     checkFactor(value);
@@ -128,16 +150,16 @@ class DeviceInverse extends InverseHolder implements Metric<InverseState> {
     const unit = relative ? tf.div(tf.sum(tf.mul(gram, identity)), size) : tf.scalar(1);
     const delta = tf.mul(unit, damping) as tf.Scalar;
     const matrix = deviceCholesky(tf.add(gram, tf.mul(identity, delta)));
-    return { gram, state: { matrix, delta }, sum: tf.sum(matrix) };
+    return { gram, applied: { matrix, delta }, sum: tf.sum(matrix) };
   }
 
-  apply({ matrix }: InverseState, gradient: tf.Tensor2D): tf.Tensor2D {
+  apply({ matrix }: AppliedInverse, gradient: tf.Tensor2D): tf.Tensor2D {
     return deviceSolve(matrix, gradient);
   }
 
   override dispose(): void {
     super.dispose();
-    this.#gram.dispose();
+    this.gram.dispose();
     this.#update.dispose();
   }
 }

@@ -36,13 +36,19 @@ async function trustRegionStep(
   return {
     observe: (inputs) => metric.observe(inputs),
     get metric() {
+      return metric.applied;
+    },
+    get state() {
       return metric.state;
+    },
+    set state(saved) {
+      metric.state = saved;
     },
     initialAverages: () => [],
     coefficients: (_, rate) => [rate * stepSize],
-    advance: ({ layer, inputs, preActivations, residual, coefficients, ...state }) => {
+    advance: ({ layer, inputs, preActivations, residual, coefficients, ...before }) => {
       const gradient = network.maps[l].gradient(inputs, residual);
-      const direction = metric.apply(state.metric, gradient);
+      const direction = metric.apply(before.metric, gradient);
       const step = tf.minimum(
         coefficients[0],
         trustedStep(gradient, direction, preActivations, config.trustRegion),

@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { writeFileSynced, writeFolderAtomic } from '../../files/atomic.js';
+import type { TrainerState } from '../../methods/state.js';
+import { readState, type StateForm, writeState } from './state-file.js';
+
+/** Where a run stood when a checkpoint was made. */
+const Position = z.object({
+  /** Hash of the experiment's config. */
+  experiment: z.string(),
+  label: z.string(),
+  seed: z.int(),
+  /** Batches done. */
+  batch: z.int().positive(),
+  /** Training time so far. */
+  wallMs: z.number().nonnegative(),
+  /** Training loss of the first batch. */
+  firstLoss: z.number(),
+  /** What metrics.csv holds of these batches: its first bytes, and their SHA-256. */
+  metrics: z.object({ bytes: z.int().positive(), sha256: z.string() }),
+  /** What computed the state: another may go on in other bits. */
+  madeBy: z.object({ program: z.string(), backend: z.string(), node: z.string() }),
+});
+
+export type Position = Readonly<z.infer<typeof Position>>;
+
+const Form: z.ZodType<StateForm> = z.lazy(() =>
+  z.union([z.string(), z.null(), z.array(Form), z.record(z.string(), Form)]),
+);
+const Content = Position.extend({ format: z.literal(1), writtenAt: z.string(), state: Form });
+
+const contentName = 'checkpoint.json';
+const stateName = 'state.safetensors';
+const sumsName = 'SHA256SUMS';
+
+/** One checkpoint: a folder with the position, the state of the trainer, and their checksums. */
+export interface Checkpoint {
+  readonly folder: string;
+  readonly position: Position;
+  /** Reads the state. @throws Error in plain words */
+  state(): TrainerState;
+}
+
+/**
+ * Writes a checkpoint as a whole or not at all, synced to the disk.
+ * @returns its size in bytes
+ * @throws DiskError
+ */
+export async function writeCheckpoint(
+  folder: string,
+  position: Position,
+  state: TrainerState,
+): Promise<number> {
+  let size = 0;
+  await writeFolderAtomic(folder, async (target) => {
+    const { form, sha256, bytes } = await writeState(join(target, stateName), state);
+    const writtenAt = new Date().toISOString();
+    const content = JSON.stringify({ format: 1, ...position, writtenAt, state: form }, null, 2);
+    writeFileSynced(join(target, contentName), content);
+    const sums = `${hashOf(content)}  ${contentName}\n${sha256}  ${stateName}\n`;
+    writeFileSynced(join(target, sumsName), sums);
+    size = bytes + content.length + sums.length;
+  });
+  return size;
+}
+
+/**
+ * Reads a checkpoint, once its checksums are found right.
+ * @throws Error in plain words, without the path, when it is damaged
+ */
+export function readCheckpoint(folder: string): Checkpoint {
+  const sums = readFileSync(join(folder, sumsName), 'utf8');
+  for (const name of [contentName, stateName]) {
+    const expected = new RegExp(`^([0-9a-f]{64}) {2}${name}$`, 'm').exec(sums)?.[1];
+    if (expected === undefined) throw new Error(`${sumsName} does not list ${name}`);
+    if (hashOf(readFileSync(join(folder, name))) !== expected) {
+      throw new Error(`${name} does not match its checksum`);
+    }
+  }
+  const content = Content.safeParse(JSON.parse(readFileSync(join(folder, contentName), 'utf8')));
+  if (!content.success) throw new Error(`${contentName} is of another version of the program`);
+  const { state: form, format: _, writtenAt: __, ...position } = content.data;
+  return { folder, position, state: () => readState(join(folder, stateName), form) };
+}
+
+/** `batch-00000120`: in the order of batches for every listing. */
+export const checkpointName = (batch: number): string => `batch-${String(batch).padStart(8, '0')}`;
+
+/** Batches done at the checkpoint of this folder; undefined for a folder that is none. */
+export function batchOf(folder: string): number | undefined {
+  const digits = /^batch-(\d{8,15})$/.exec(basename(folder))?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+const hashOf = (data: string | Uint8Array): string =>
+  createHash('sha256').update(data).digest('hex');

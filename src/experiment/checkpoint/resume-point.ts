@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { RunError } from '../../errors.js';
+import { hashOfStart } from '../metrics-start.js';
+import { type Checkpoint, readCheckpoint } from './checkpoint.js';
+import type { Checkpoints } from './checkpoints.js';
+
+/**
+ * The last checkpoint that a run can go on from: whole, and with the rows of metrics.csv that it
+ * speaks of still in their place.
+ * @param warn told of each later one that cannot be used
+ * @returns undefined when there is none; a run whose metrics.csv is gone starts anew as well
+ * @throws RunError when checkpoints are whole, but the metrics.csv was changed before each of them
+ */
+export function resumePoint(
+  checkpoints: Checkpoints,
+  metricsPath: string,
+  warn: (message: string) => void,
+): Checkpoint | undefined {
+  if (!existsSync(metricsPath)) return undefined;
+  let torn: RunError | undefined;
+  for (const { folder } of checkpoints.list()) {
+    const checkpoint = whole(folder, warn);
+    if (checkpoint === undefined) continue;
+    try {
+      hashOfStart(metricsPath, checkpoint.position.metrics);
+    } catch (error) {
+      if (!(error instanceof RunError)) throw error;
+      torn ??= error;
+      continue;
+    }
+    if (torn) warn(`${torn.message}. The run goes on from the checkpoint before that`);
+    return checkpoint;
+  }
+  if (torn) throw torn;
+  return undefined;
+}
+
+function whole(folder: string, warn: (message: string) => void): Checkpoint | undefined {
+  try {
+    return readCheckpoint(folder);
+  } catch (error) {
+    warn(`the checkpoint ${folder} is damaged and is left out: ${(error as Error).message}`);
+    return undefined;
+  }
+}
