@@ -29,6 +29,14 @@ export function refuseIfLocked(directory: string): void {
   if (holder !== undefined) throw refusal(directory, path, holder);
 }
 
+/** What to say when another process found this one dead, and writes where it did. */
+export function lostLock(directory: string): RunError {
+  return new RunError(
+    `another process took over ${directory}, because this one gave no sign of life for minutes. ` +
+      'It stops here and leaves the directory to the other; what it had written is kept',
+  );
+}
+
 function refusal(directory: string, path: string, other: Holder | 'unreadable'): RunError {
   return new RunError(
     `${describeHolder(other)} is writing into ${directory}. Wait for it, or write elsewhere with --out DIR. ` +

@@ -10,7 +10,7 @@ import type { Checkpoint } from './checkpoint/checkpoint.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { resumePoint } from './checkpoint/resume-point.js';
 import type { RunId } from './events.js';
-import { lockDirectory } from './lock.js';
+import { lockDirectory, lostLock } from './lock.js';
 import type { ExperimentPlan } from './plan.js';
 import { type RunEntry, type RunRecord, sameRun, writeRecord } from './run-record.js';
 
@@ -106,8 +106,12 @@ export class RunDirectory {
     return entry;
   }
 
-  /** Replaces the entry of one run in run.json. */
+  /**
+   * Replaces the entry of one run in run.json.
+   * @throws RunError when another process has taken the directory over, DiskError
+   */
   update(entry: RunEntry): void {
+    if (!this.lock.isHeld()) throw lostLock(this.path);
     const runs = this.#record.runs.map((old) => (sameRun(old, entry) ? entry : old));
     this.#record = { ...this.#record, runs };
     writeRecord(this.path, this.#record);

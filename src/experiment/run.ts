@@ -5,7 +5,7 @@ import type { Dataset, LoadOptions } from '../data/dataset.js';
 import { loadDataset } from '../data/load.js';
 import { buildNetwork } from '../network/network.js';
 import type { Position } from './checkpoint/checkpoint.js';
-import { defaultInterval } from './checkpoint/schedule.js';
+import { defaultInterval, everySeconds } from './checkpoint/schedule.js';
 import { Evaluator } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
 import { type ExperimentPlan, type PlannedRun, type PlanOptions, planExperiment } from './plan.js';
@@ -22,7 +22,10 @@ export interface ExperimentOptions
   readonly backend?: string;
   /** Stop at the first run that fails, rather than train the others. */
   readonly failFast?: boolean;
-  /** Seconds of training between checkpoints; 0 for none but at an interruption. Default 60. */
+  /**
+   * Seconds between checkpoints; 0 for none but at an interruption. When absent, 60 or as many more as
+   * keep them from taking over 2 % of the time.
+   */
   readonly checkpointEvery?: number;
   /** Keep the checkpoints of completed runs, too. */
   readonly keepCheckpoints?: boolean;
@@ -145,8 +148,10 @@ async function trainAll(
       const warmUp = !warm.has(run.label);
       warm.add(run.label);
       const { method } = run;
-      const { signal, keepCheckpoints = false, checkpointEvery = defaultInterval } = options;
-      const checkpointing = { interval: 1000 * checkpointEvery, keep: keepCheckpoints, madeBy };
+      const { signal, keepCheckpoints = false, checkpointEvery } = options;
+      const interval =
+        checkpointEvery === undefined ? defaultInterval : everySeconds(checkpointEvery);
+      const checkpointing = { interval, keep: keepCheckpoints, madeBy };
       const job = { experiment, method, run: id(run), dataset, network, evaluators, checkpointing };
       const status = await superviseRun({ ...job, warmUp, emit, signal }, directory);
       if (status === 'FAILED' && options.failFast) return;

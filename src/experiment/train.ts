@@ -17,7 +17,7 @@ import type { Network, Parameters } from '../network/network.js';
 import { Random } from '../random.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
-import { CheckpointSchedule } from './checkpoint/schedule.js';
+import { type CheckpointInterval, CheckpointSchedule } from './checkpoint/schedule.js';
 import { type Evaluation, type Evaluator, sumOf } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
 import { checkFinite, checkGrowth } from './finite.js';
@@ -26,8 +26,8 @@ import { MetricsWriter } from './metrics-writer.js';
 
 /** How checkpoints are made. */
 export interface Checkpointing {
-  /** ms between them; 0 for none but the one that an interruption makes. */
-  readonly interval: number;
+  /** Beside the one that an interruption makes. */
+  readonly interval: CheckpointInterval;
   /** Whether they stay when the run has completed, beside one of its end. */
   readonly keep: boolean;
   /** What they say of the program that made them. */

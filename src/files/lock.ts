@@ -1,9 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { processBirth } from './process-birth.js';
 
 /** A lock file that this process holds until it is released. */
 export interface FileLock {
+  /** False when another process took it over, as it does from one that was frozen for minutes. */
+  isHeld(): boolean;
   release(): void;
 }
 
@@ -13,10 +26,19 @@ export interface Holder {
   readonly host: string;
   readonly startedAt: string;
   readonly token: string;
+  /** As `processBirth` tells it. */
+  readonly birth?: string;
 }
 
+/** The holder of a lock touches it this often, so that other machines see that it lives. */
+const beat = 15_000;
+/** A lock of another machine that was not touched for so long is a dead process's. */
+const silence = 180_000;
+
 /**
- * Takes the lock file at `path`. One left by a process of this machine that has died is taken over.
+ * Takes the lock file at `path`. One left by a process that has died is taken over: a process of this
+ * machine whose number is free or belongs to another by now, or one of another machine that has not
+ * touched its lock for three minutes.
  * @param refuse makes the error for when another process holds it
  * @throws what `refuse` makes, or what the system reports
  */
@@ -26,16 +48,24 @@ export function takeLock(path: string, refuse: (holder: Holder | 'unreadable') =
     host: hostname(),
     startedAt: new Date().toISOString(),
     token: randomUUID(),
+    birth: processBirth(process.pid),
   };
   // A few rounds, because another process may take or drop the lock between two of our looks at it.
   for (let round = 0; round < 5; round++) {
     if (create(path, holder)) {
       heldTokens.add(holder.token);
-      return { release: () => release(path, holder) };
+      const timer = setInterval(() => touch(path, holder), beat).unref();
+      return {
+        isHeld: () => holds(path, holder),
+        release: () => {
+          clearInterval(timer);
+          release(path, holder);
+        },
+      };
     }
     const other = read(path);
     if (other === 'gone') continue;
-    if (other === 'unreadable' || !isStale(other)) throw refuse(other);
+    if (other === 'unreadable' || !isStale(other, path)) throw refuse(other);
     removeStale(path, other);
   }
   throw refuse('unreadable');
@@ -44,7 +74,7 @@ export function takeLock(path: string, refuse: (holder: Holder | 'unreadable') =
 /** The living process, other than this one, that holds a lock; undefined when there is none. */
 export function otherHolder(path: string): Holder | undefined {
   const holder = read(path);
-  if (typeof holder !== 'object' || isStale(holder)) return undefined;
+  if (typeof holder !== 'object' || isStale(holder, path)) return undefined;
   return holder.host === hostname() && holder.pid === process.pid ? undefined : holder;
 }
 
@@ -97,10 +127,42 @@ function read(path: string): Holder | 'gone' | 'unreadable' {
   }
 }
 
-function isStale({ pid, host, token }: Holder): boolean {
-  if (host !== hostname()) return false;
+function isStale({ pid, host, token, birth }: Holder, path: string): boolean {
+  if (host !== hostname()) return isSilent(path);
   if (pid === process.pid) return !heldTokens.has(token);
-  return !isAlive(pid);
+  if (!isAlive(pid)) return true;
+  const now = processBirth(pid);
+  return birth !== undefined && now !== undefined && now !== birth;
+}
+
+/** By the clock of the disk that holds the lock, which both machines see. */
+function isSilent(path: string): boolean {
+  const probe = join(dirname(path), `${randomUUID()}.tmp`);
+  try {
+    writeFileSync(probe, '');
+    return statSync(probe).mtimeMs - statSync(path).mtimeMs > silence;
+  } catch {
+    return false;
+  } finally {
+    rmSync(probe, { force: true });
+  }
+}
+
+/** By writing what is there: unlike `utimes`, that counts by the clock of the disk. */
+function touch(path: string, holder: Holder): void {
+  if (!holds(path, holder)) return;
+  try {
+    const file = openSync(path, 'r+');
+    writeSync(file, '{', 0);
+    closeSync(file);
+  } catch {
+    // A disk that refuses now may take the next one.
+  }
+}
+
+function holds(path: string, { token }: Holder): boolean {
+  const current = read(path);
+  return typeof current === 'object' && current.token === token;
 }
 
 /** Renames before deleting: of two processes that see the same stale lock, one gets it. */
@@ -118,7 +180,6 @@ function removeStale(path: string, stale: Holder): void {
 }
 
 function release(path: string, holder: Holder): void {
-  const current = read(path);
-  if (typeof current === 'object' && current.token === holder.token) rmSync(path, { force: true });
+  if (holds(path, holder)) rmSync(path, { force: true });
   heldTokens.delete(holder.token);
 }

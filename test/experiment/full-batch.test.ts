@@ -4,6 +4,7 @@ import { beforeAll, expect, it } from 'vitest';
 import type { ResolvedMethod } from '../../src/config/experiment.js';
 import { loadDataset } from '../../src/data/load.js';
 import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
+import { defaultInterval } from '../../src/experiment/checkpoint/schedule.js';
 import { train } from '../../src/experiment/train.js';
 import type { FullBatchTrainer, Method, MethodContext } from '../../src/methods/method.js';
 import { buildNetwork } from '../../src/network/network.js';
@@ -50,7 +51,7 @@ it('the loop gives a full-batch method no batches, and counts its iterations', a
     metricsPath,
     checkpoints: new Checkpoints(folder),
     checkpointing: {
-      interval: 0,
+      interval: defaultInterval,
       keep: false,
       madeBy: { program: 'test', backend: 'test', node: 'test' },
     },

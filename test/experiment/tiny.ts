@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -28,4 +28,19 @@ export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'fln-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** A metrics.csv without its time columns, which no two runs share. */
+export function untimed(path: string): string {
+  const lines = readFileSync(path, 'utf8').split('\n');
+  const names = lines[0].split(',');
+  const timed = ['wall_s', 'step_ms'].map((name) => names.indexOf(name));
+  return lines
+    .map((line) =>
+      line
+        .split(',')
+        .filter((_, column) => !timed.includes(column))
+        .join(','),
+    )
+    .join('\n');
 }

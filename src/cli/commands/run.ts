@@ -43,7 +43,8 @@ const options = {
   overwrite: { type: 'boolean', describe: 'train anew what the run directory already holds' },
   'checkpoint-every': {
     type: 'string',
-    describe: 'seconds of training between checkpoints; 0: when interrupted only. Default 60',
+    describe:
+      'seconds between checkpoints; 0: when interrupted only. Default 60, rarer where they are slow',
     coerce: secondsOf('checkpoint-every'),
   },
   'keep-checkpoints': {

@@ -1,28 +1,37 @@
-/** Seconds between checkpoints unless the user says otherwise. */
-export const defaultInterval = 60;
+/** How often checkpoints are made while a run trains. */
+export interface CheckpointInterval {
+  /** Seconds between them; 0 for none. */
+  readonly seconds: number;
+  /** The share of the time that they may take: where they are slow, they are rarer. */
+  readonly largestShare: number;
+}
 
-/** Checkpoints take at most one part in this many of the time, whatever the interval. */
-const share = 50;
+/** What applies unless the user says otherwise. */
+export const defaultInterval: CheckpointInterval = { seconds: 60, largestShare: 0.02 };
 
-/**
- * When a checkpoint is due: after the interval, or later where checkpoints take long, so that they
- * never cost more than 2 % of the time.
- */
+/** Who asks for an interval gets it, whatever it costs. */
+export const everySeconds = (seconds: number): CheckpointInterval => ({
+  seconds,
+  largestShare: Number.POSITIVE_INFINITY,
+});
+
+/** When the next checkpoint of a run is due. */
 export class CheckpointSchedule {
   #last: number;
   #cost = 0;
 
-  /** @param interval ms; 0 for never */
   constructor(
-    private readonly interval: number,
+    private readonly interval: CheckpointInterval,
+    /** ms */
     private readonly now: () => number = () => performance.now(),
   ) {
     this.#last = now();
   }
 
   isDue(): boolean {
-    if (this.interval === 0) return false;
-    return this.now() - this.#last >= Math.max(this.interval, share * this.#cost);
+    const { seconds, largestShare } = this.interval;
+    if (seconds === 0) return false;
+    return this.now() - this.#last >= Math.max(1000 * seconds, this.#cost / largestShare);
   }
 
   /** Takes note of a checkpoint that took `cost` ms and was just made. */
