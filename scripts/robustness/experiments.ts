@@ -1,0 +1,52 @@
+import { methods } from '../../src/methods/registry.js';
+
+/** An experiment of a second, on data that the program generates. */
+interface TinyExperiment {
+  readonly config: string;
+  /** Of its methods. */
+  readonly labels: readonly string[];
+}
+
+/** Every entry of the method registry, on the networks that it trains. */
+export function tinyExperiments(): readonly TinyExperiment[] {
+  const convolutional = methods.filter(
+    ({ networks }) => networks?.name === 'networks with convolutions',
+  );
+  const dense = methods.filter((method) => !convolutional.includes(method));
+  return [
+    experiment('dense', '[ { dense: 16, activation: relu }, { dense: 10 } ]', dense),
+    experiment(
+      'convolutional',
+      '[ { conv: 3, kernel: 5, stride: 2, activation: relu }, { averagePool: 2 }, { dense: 10 } ]',
+      convolutional,
+    ),
+  ];
+}
+
+function experiment(name: string, layers: string, entries: typeof methods): TinyExperiment {
+  const labels = entries.map((entry) => [entry.name, entry.solver].filter(Boolean).join('-'));
+  const lines = entries.map(({ name, solver, fullBatch }, i) => {
+    const fields = [
+      `name: ${name}`,
+      ...(solver ? [`solver: ${solver}`] : []),
+      `label: ${labels[i]}`,
+      ...(fullBatch ? ['batchSize: full', 'epochs: 60'] : []),
+    ];
+    return `  - { ${fields.join(', ')} }`;
+  });
+  const config = [
+    `name: ${name}`,
+    'dataset: { name: synthetic-digits, limit: 500, testLimit: 100 }',
+    `network: { layers: ${layers} }`,
+    'loss: mse',
+    'epochs: 30',
+    'batchSize: 50',
+    'seeds: [1]',
+    'evaluate: { every: 7 }',
+    'backend: wasm',
+    'methods:',
+    ...lines,
+    '',
+  ].join('\n');
+  return { config, labels };
+}
