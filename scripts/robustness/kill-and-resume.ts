@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Random } from '../../src/random.js';
-import { tinyExperiments } from './experiments.js';
 import { lastCheckpoint, unreadable, untimed } from './inspect.js';
 import { fln, type Kill } from './program.js';
+import { metricsOf, type Reference, trains, uninterrupted } from './references.js';
 
 /** What came of many runs that were killed and resumed. */
 export interface KillFigures {
@@ -59,42 +59,6 @@ export async function killAndResume(
   }
 }
 
-/** Printed when training begins. */
-const trains = 'Results:';
-
-interface Reference {
-  readonly label: string;
-  readonly command: readonly string[];
-  readonly metrics: string;
-  /** Of the whole process, and from the first line on that the training prints. */
-  readonly ms: number;
-  readonly trainingMs: number;
-}
-
-async function uninterrupted(folder: string): Promise<Reference[]> {
-  const references: Reference[] = [];
-  for (const [i, { config, labels }] of tinyExperiments().entries()) {
-    const path = join(folder, `${i}.yaml`);
-    writeFileSync(path, config);
-    for (const label of labels) {
-      const out = join(folder, `reference-${label}`);
-      const command = ['run', path, '--only', label, '--progress', 'text'];
-      const outcome = await fln([...command, '--out', out], folder, { watch: trains });
-      const { code, stderr, ms, seenMs } = outcome;
-      if (code !== 0) throw new Error(`the uninterrupted run of ${label} failed:\n${stderr}`);
-      references.push({
-        label,
-        command,
-        ms,
-        trainingMs: ms - seenMs,
-        metrics: untimed(join(out, `${label}-s1`, 'metrics.csv')),
-      });
-      rmSync(out, { recursive: true });
-    }
-  }
-  return references;
-}
-
 /** One run: killed at a random instant, now and then once more, then left to end. */
 async function killOnce(
   out: string,
@@ -131,7 +95,7 @@ async function killOnce(
   checkStart(stderr, expected, figures, fail);
   figures.resumed++;
   if (code !== 0) fail(`resuming exits ${code}: ${stderr}`);
-  else if (untimed(join(out, `${label}-s1`, 'metrics.csv')) !== metrics) fail('other numbers');
+  else if (untimed(metricsOf(out, label)) !== metrics) fail('other numbers');
   else figures.identical++;
   rmSync(out, { recursive: true });
 }
