@@ -6,6 +6,8 @@ export interface Command {
   /** As in the overview. */
   readonly usage: string;
   readonly summary: string;
+  /** For other commands to call: not in the overview. */
+  readonly isInternal?: boolean;
   readonly load: () => Promise<CommandModule>;
 }
 
@@ -16,6 +18,20 @@ export const commands: readonly Command[] = [
     usage: 'run CONFIG [path=value ...]',
     summary: 'train the methods of an experiment, write CSVs, draw the figure',
     load: async () => erased((await import('./commands/run.js')).runCommand),
+  },
+  {
+    name: 'sweep',
+    usage: 'sweep SWEEP [path=value ...]',
+    summary:
+      'run an experiment over a grid or random draws of settings, here or on a Slurm cluster',
+    load: async () => erased((await import('./commands/sweep.js')).sweepCommand),
+  },
+  {
+    name: 'sweep-trial',
+    usage: 'sweep-trial DIR ID',
+    summary: 'run one trial of a sweep, as launchers do',
+    isInternal: true,
+    load: async () => erased((await import('./commands/sweep-trial.js')).sweepTrialCommand),
   },
   {
     name: 'plot',

@@ -2,8 +2,9 @@ import { commands } from './commands.js';
 
 /** The text of `fln --help`. It needs no argument parser, so it answers at once. */
 export function overview(): string {
-  const width = Math.max(...commands.map(({ usage }) => usage.length));
-  const list = commands.map(({ usage, summary }) => `  fln ${usage.padEnd(width)}  ${summary}`);
+  const listed = commands.filter(({ isInternal }) => !isInternal);
+  const width = Math.max(...listed.map(({ usage }) => usage.length));
+  const list = listed.map(({ usage, summary }) => `  fln ${usage.padEnd(width)}  ${summary}`);
   return `fln trains Fenchel lifted networks beside their baselines, on the same data with the same
 network, and draws what it measured.
 
@@ -23,6 +24,6 @@ Environment:
   FLN_CACHE_DIR   folder for downloads and installed backends
 
 Exit codes: 0 ok, 1 a run failed, 2 usage or config, 3 regression, 4 backend, 5 data,
-130 interrupted
+75 checkpointed, to be run again, 130 interrupted
 `;
 }

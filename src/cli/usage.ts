@@ -10,7 +10,7 @@ export function unknownCommand(name: string): string {
   }
   const meant = suggestion(
     name,
-    commands.map((command) => command.name),
+    commands.filter(({ isInternal }) => !isInternal).map((command) => command.name),
   );
   return `there is no command "${name}"${meant}. See fln --help`;
 }
@@ -51,7 +51,7 @@ function describeUnknown(
   const flag = name.length === 1 ? `-${name}` : `--${name}`;
   const meant = suggestion(name, known, '--');
   const hint =
-    meant === '' && (command === 'run' || command === 'bound')
+    meant === '' && ['run', 'bound', 'sweep'].includes(command)
       ? ' (values of the config are changed without dashes, as in epochs=2)'
       : meant;
   return `there is no option ${flag}${hint}`;
@@ -66,6 +66,9 @@ function suggestion(name: string, known: readonly string[], prefix = ''): string
 function reworded(message: string, command: string): string {
   if (message.startsWith('Not enough non-option arguments') && command === 'run') {
     return 'run needs a config file, as in: fln run configs/quickstart.yaml';
+  }
+  if (message.startsWith('Not enough non-option arguments') && command === 'sweep') {
+    return 'sweep needs a sweep file, as in: fln sweep configs/sweeps/quickstart.yaml';
   }
   if (message.startsWith('Not enough non-option arguments') && command === 'plot') {
     return 'plot needs a run directory, as in: fln plot results/quickstart';

@@ -95,7 +95,7 @@ function lengthOf(value: unknown): number {
   return Array.isArray(value) ? value.length : 0;
 }
 
-function toIssue({ path, message, at }: Finding, tree: Block): ConfigIssue {
+export function toIssue({ path, message, at }: Finding, tree: Block): ConfigIssue {
   const key = at === 'key' ? find(tree, path)?.key : undefined;
   return { path, message, place: key ?? placeOf(tree, path) };
 }

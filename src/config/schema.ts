@@ -7,6 +7,14 @@ import { methods } from '../methods/registry.js';
 import { lossNames } from '../network/names.js';
 import { LayerSchema } from './layers.js';
 
+/** A name that is a folder's, too. */
+export const experimentName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,63}$/,
+    'must be 1 to 64 lower-case letters, digits, ".", "_" or "-", and start with a letter or a digit: it names the results folder',
+  );
+
 /**
  * The experiment file: the single source of its keys, types, defaults and descriptions. Everything
  * that involves several keys at once is in checks.ts.
@@ -19,13 +27,7 @@ function experimentSchema<Method extends z.ZodType>(method: Method) {
       .string()
       .optional()
       .describe('address of the JSON Schema, for editors; otherwise unused'),
-    name: z
-      .string()
-      .regex(
-        /^[a-z0-9][a-z0-9._-]{0,63}$/,
-        'must be 1 to 64 lower-case letters, digits, ".", "_" or "-", and start with a letter or a digit: it names the results folder',
-      )
-      .describe('name of the experiment and of its results folder'),
+    name: experimentName.describe('name of the experiment and of its results folder'),
     dataset: DatasetSchema.describe('what to train on'),
     network: z
       .strictObject({

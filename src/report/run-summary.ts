@@ -11,6 +11,7 @@ export interface RunSummary {
   readonly finalTestLoss?: number;
   readonly finalTrainLoss?: number;
   readonly finalValidationAccuracy?: number;
+  readonly finalValidationLoss?: number;
   /** Training time alone: evaluation and warm-up excluded, the method's set-up included. */
   readonly wallSeconds: number;
   readonly medianStepMs?: number;

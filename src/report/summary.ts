@@ -28,6 +28,7 @@ export function summarise(metrics: Metrics, status: RunStatus, error?: string): 
     finalTestLoss: last('test_loss'),
     finalTrainLoss: last('train_loss'),
     finalValidationAccuracy: last('validation_accuracy'),
+    finalValidationLoss: last('validation_loss'),
     wallSeconds: last('wall_s') ?? 0,
     medianStepMs: median(columns.step_ms ?? []),
     secondsToAccuracy,

@@ -1,4 +1,4 @@
-import { once } from './values.js';
+import { once, secondsOf } from './values.js';
 
 /** Options that several commands have, in the same words. */
 
@@ -9,3 +9,16 @@ export const dataDir = {
 } as const;
 
 export const offline = { type: 'boolean', describe: 'never download' } as const;
+
+export const checkpointing = {
+  'checkpoint-every': {
+    type: 'string',
+    describe:
+      'seconds between checkpoints; 0: when interrupted only. Default 60, rarer where they are slow',
+    coerce: secondsOf('checkpoint-every'),
+  },
+  'keep-checkpoints': {
+    type: 'boolean',
+    describe: 'keep the checkpoints of completed runs, and make a last one',
+  },
+} as const;

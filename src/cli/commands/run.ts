@@ -4,8 +4,8 @@ import { UsageError } from '../../errors.js';
 import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
 import { progressModes } from '../render/mode.js';
-import { dataDir, offline } from './options.js';
-import { listOf, numbersOf, once, oneOf, secondsOf } from './values.js';
+import { checkpointing, dataDir, offline } from './options.js';
+import { listOf, numbersOf, once, oneOf } from './values.js';
 
 const options = {
   out: {
@@ -41,16 +41,7 @@ const options = {
     coerce: oneOf('rerun', ['failed']),
   },
   overwrite: { type: 'boolean', describe: 'train anew what the run directory already holds' },
-  'checkpoint-every': {
-    type: 'string',
-    describe:
-      'seconds between checkpoints; 0: when interrupted only. Default 60, rarer where they are slow',
-    coerce: secondsOf('checkpoint-every'),
-  },
-  'keep-checkpoints': {
-    type: 'boolean',
-    describe: 'keep the checkpoints of completed runs, and make a last one',
-  },
+  ...checkpointing,
   'fail-fast': { type: 'boolean', describe: 'stop at the first run that fails' },
   offline,
   'dry-run': { type: 'boolean', describe: 'check everything, say what would run, write nothing' },

@@ -1,0 +1,80 @@
+import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
+import { ExitCode } from '../../errors.js';
+import type { ExperimentEvent } from '../../experiment/events.js';
+import type { TrialState } from '../../sweep/state.js';
+import { type Interruption, interruptible } from '../interrupt.js';
+import { createProgress } from '../render/progress.js';
+import { checkpointing, dataDir, offline } from './options.js';
+
+const options = { 'data-dir': dataDir, offline, ...checkpointing } as const;
+
+type TrialArguments = InferredOptionTypes<typeof options> & { dir: string; id: string };
+
+/** `fln sweep-trial DIR ID`: what launchers start. */
+export const sweepTrialCommand: CommandModule<object, TrialArguments> = {
+  command: 'sweep-trial <dir> <id>',
+  describe: 'run one trial of a sweep, as launchers do',
+  builder: (parser) =>
+    parser
+      .positional('dir', { type: 'string', demandOption: true, describe: 'sweep directory' })
+      .positional('id', { type: 'string', demandOption: true, describe: 'id of the trial' })
+      .options(options) as never,
+  handler: runHandler,
+};
+
+async function runHandler(args: ArgumentsCamelCase<TrialArguments>): Promise<void> {
+  const { runTrial } = await import('../../sweep/trial.js');
+  const note = (text: string) => process.stderr.write(`${text}\n`);
+  const progress = createProgress('text', note, []);
+  const listen = (event: ExperimentEvent) => {
+    progress.listen(event);
+    reportShare(event);
+  };
+  let interruption: Interruption | undefined;
+  const stop = (first: Interruption) => {
+    interruption = first;
+    note(`${first.by}: stopping after this batch, with a checkpoint.`);
+  };
+  // A launcher that died cannot end us: we end by ourselves, and the sweep can be resumed.
+  const orphaned = () => process.kill(process.pid, 'SIGTERM');
+  const status = await interruptible(stop, (signal) => {
+    if (process.channel) process.once('disconnect', orphaned);
+    const { dataDir, offline, checkpointEvery, keepCheckpoints } = args;
+    const flags = { dataDir, offline, checkpointEvery, keepCheckpoints };
+    const interruptedCode = () => interruption?.exitCode ?? ExitCode.interrupted;
+    return runTrial(
+      args.dir,
+      String(args.id),
+      { ...flags, signal, job: slurmJob(), interruptedCode },
+      listen,
+    );
+  }).finally(() => {
+    process.off('disconnect', orphaned);
+    if (process.connected) process.disconnect();
+  });
+  process.exitCode = {
+    completed: ExitCode.ok,
+    failed: ExitCode.runFailed,
+    interrupted: interruption?.exitCode ?? ExitCode.interrupted,
+  }[status];
+}
+
+/** Set by the script of an array job. */
+function slurmJob(): TrialState['job'] {
+  const [id, task] = process.env.FLN_SWEEP_JOB?.split('_') ?? [];
+  return id && task ? { id, task } : undefined;
+}
+
+let runs = { index: 0, count: 1, batches: 1 };
+let reported = 0;
+
+/** Tells the launcher, twice a second at most. */
+function reportShare(event: ExperimentEvent): void {
+  if (!process.connected) return;
+  if (event.type === 'run-started') {
+    runs = { index: event.index, count: event.runs, batches: event.batches };
+  }
+  if (event.type !== 'batch' || Date.now() - reported < 500) return;
+  reported = Date.now();
+  process.send?.({ share: (runs.index + event.batch / runs.batches) / runs.count });
+}

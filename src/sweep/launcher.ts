@@ -1,0 +1,49 @@
+import type { SweepEvent } from './events.js';
+import type { SweepPlan } from './plan.js';
+
+/** Options of `fln sweep-trial` that a launcher hands on to every trial. */
+export interface TrialFlags {
+  readonly dataDir?: string;
+  readonly offline?: boolean;
+  readonly checkpointEvery?: number;
+  readonly keepCheckpoints?: boolean;
+}
+
+export interface LaunchOptions {
+  /** Trials at a time. */
+  readonly jobs?: number;
+  /** Let no new trial start once one has failed, and interrupt the others. */
+  readonly failFast?: boolean;
+  /** Stop when this many trials failed for the same reason. */
+  readonly stopAfter?: number;
+  readonly flags: TrialFlags;
+  readonly signal?: AbortSignal;
+}
+
+export interface LaunchResult {
+  /** Why trials were left that are due; undefined when none were. */
+  readonly stopped?: 'interrupted' | 'failures' | 'submitted';
+}
+
+/** Starts the trials of a sweep that are due. */
+export type Launcher = (
+  plan: SweepPlan,
+  options: LaunchOptions,
+  emit: (event: SweepEvent) => void,
+) => Promise<LaunchResult>;
+
+/** The command that runs a trial in a process of its own, once the trial's id is added. */
+export function trialCommand(directory: string, flags: TrialFlags): string[] {
+  const { dataDir, offline, checkpointEvery, keepCheckpoints } = flags;
+  return [
+    process.execPath,
+    ...process.execArgv,
+    process.argv[1],
+    'sweep-trial',
+    ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
+    ...(offline ? ['--offline'] : []),
+    ...(checkpointEvery === undefined ? [] : ['--checkpoint-every', String(checkpointEvery)]),
+    ...(keepCheckpoints ? ['--keep-checkpoints'] : []),
+    directory,
+  ];
+}

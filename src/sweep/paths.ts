@@ -1,0 +1,18 @@
+import { join } from 'node:path';
+
+/** Where the files of a sweep are. */
+export const sweepPaths = (directory: string) => ({
+  manifest: join(directory, 'sweep.json'),
+  file: join(directory, 'sweep.yaml'),
+  lock: join(directory, 'lock'),
+  history: join(directory, 'history.ndjson'),
+  /** The resolved experiment of a trial. */
+  config: (id: string) => join(directory, 'configs', `${id}.yaml`),
+  /** Its run directory. */
+  trial: (id: string) => join(directory, 'trials', id),
+  state: (id: string) => join(directory, 'states', `${id}.json`),
+  trialLock: (id: string) => join(directory, 'states', `${id}.lock`),
+  /** What its processes printed. */
+  log: (id: string) => join(directory, 'logs', `${id}.log`),
+  slurm: join(directory, 'slurm'),
+});

@@ -1,0 +1,72 @@
+import { dirname, join } from 'node:path';
+import { resolvedYaml } from '../config/print.js';
+import { RunError } from '../errors.js';
+import { removeFolderAtomic, writeFileAtomic } from '../files/atomic.js';
+import { guardDisk, makeFolder } from '../files/disk.js';
+import { describeHolder, takeLock } from '../files/lock.js';
+import type { SweepEvent } from './events.js';
+import type { Launcher, LaunchOptions, LaunchResult } from './launcher.js';
+import type { Sweep } from './load.js';
+import { writeManifest } from './manifest.js';
+import { sweepPaths } from './paths.js';
+import { planSweep, type SweepPlan, type SweepPlanOptions } from './plan.js';
+import { readState, writeState } from './state.js';
+import { type SweepStatus, statusOf } from './status.js';
+
+export interface SweepResult extends LaunchResult {
+  readonly directory: string;
+  readonly status: SweepStatus;
+}
+
+/**
+ * Writes the sweep directory and has a launcher run the trials that are due.
+ * @throws UsageError as `planSweep`; RunError when another process runs this sweep; DiskError
+ */
+export async function runSweep(
+  sweep: Sweep,
+  options: SweepPlanOptions & LaunchOptions,
+  launch: Launcher,
+  emit: (event: SweepEvent) => void,
+): Promise<SweepResult> {
+  const { directory } = planSweep(sweep, options);
+  makeFolder(directory);
+  const path = sweepPaths(directory).lock;
+  const lock = guardDisk(path, () =>
+    takeLock(
+      path,
+      (holder) =>
+        new RunError(
+          `${describeHolder(holder)} runs the sweep in ${directory}. Wait for it, or look at it with --status. ` +
+            `If you are sure that it is no longer running, delete ${path}`,
+        ),
+    ),
+  );
+  try {
+    // Once more, now that nobody else changes it.
+    const plan = planSweep(sweep, options);
+    emit({ type: 'directory', path: directory });
+    prepare(sweep, plan, options);
+    const kept = plan.status.trials.filter(({ trial }) => !trial.retired).length - plan.due.length;
+    emit({ type: 'begun', due: plan.due.length, kept });
+    const result = plan.due.length > 0 ? await launch(plan, options, emit) : {};
+    return { ...result, directory, status: statusOf(directory, plan.manifest) };
+  } finally {
+    lock.release();
+  }
+}
+
+/** Everything that trials need, before the first of them starts. */
+function prepare(sweep: Sweep, plan: SweepPlan, { rerun }: SweepPlanOptions): void {
+  const { directory, due, manifest } = plan;
+  const paths = sweepPaths(directory);
+  for (const folder of ['configs', 'trials', 'states', 'logs']) makeFolder(join(directory, folder));
+  for (const { id, experiment } of due) {
+    writeFileAtomic(paths.config(id), resolvedYaml(experiment));
+    if (rerun !== 'all') continue;
+    makeFolder(dirname(paths.trial(id)));
+    removeFolderAtomic(paths.trial(id));
+    writeState(directory, { id, status: 'QUEUED', attempts: readState(directory, id).attempts });
+  }
+  writeFileAtomic(paths.file, sweep.text);
+  writeManifest(directory, manifest);
+}

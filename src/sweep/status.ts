@@ -1,0 +1,69 @@
+import { otherHolder } from '../files/lock.js';
+import { type Manifest, type ManifestTrial, type Metric, readManifest } from './manifest.js';
+import { sweepPaths } from './paths.js';
+import { readState, type TrialState, type TrialStatus, trialStatuses } from './state.js';
+
+/** A trial and what became of it. */
+export interface TrialReport {
+  readonly trial: ManifestTrial;
+  readonly state: TrialState;
+  /** What it is ranked by, once it has completed. */
+  readonly value?: number;
+}
+
+export interface SweepStatus {
+  readonly manifest: Manifest;
+  /** In the order of the manifest. */
+  readonly trials: readonly TrialReport[];
+  /** Of the trials that are not retired. */
+  readonly counts: Readonly<Record<TrialStatus, number>>;
+}
+
+/**
+ * Reads where a sweep stands, from its own files alone.
+ * @throws UsageError when the manifest is damaged
+ */
+export function sweepStatus(directory: string): SweepStatus | undefined {
+  const manifest = readManifest(directory);
+  return manifest && statusOf(directory, manifest);
+}
+
+export function statusOf(directory: string, manifest: Manifest): SweepStatus {
+  const trials = manifest.trials.map((trial) => {
+    const state = liveState(directory, trial.id);
+    return { trial, state, value: metricValue(manifest.metric, state) };
+  });
+  return { manifest, trials, counts: countsOf(trials) };
+}
+
+export function countsOf(trials: readonly TrialReport[]): Record<TrialStatus, number> {
+  const counts = Object.fromEntries(trialStatuses.map((status) => [status, 0]));
+  for (const { trial, state } of trials) if (!trial.retired) counts[state.status]++;
+  return counts as Record<TrialStatus, number>;
+}
+
+/** The state of a trial; one that is said to run, and whose process has died, was interrupted. */
+export function liveState(directory: string, id: string): TrialState {
+  const state = readState(directory, id);
+  if (state.status !== 'RUNNING' || state.job) return state;
+  const isHeld = state.pid === process.pid || otherHolder(sweepPaths(directory).trialLock(id));
+  return isHeld ? state : { ...state, status: 'INTERRUPTED' };
+}
+
+/** The value of a metric: that of its method, or the best of any. */
+function metricValue({ method, column, goal }: Metric, { status, results }: TrialState) {
+  if (status !== 'COMPLETED') return undefined;
+  const values = (results ?? [])
+    .filter((result) => method === undefined || result.method === method)
+    .flatMap((result) => result[column] ?? []);
+  if (values.length === 0) return undefined;
+  return goal === 'maximize' ? Math.max(...values) : Math.min(...values);
+}
+
+/** The trials that have a value, the best first. */
+export function ranked({ manifest, trials }: SweepStatus): (TrialReport & { value: number })[] {
+  const sign = manifest.metric.goal === 'maximize' ? -1 : 1;
+  return trials
+    .flatMap((report) => (report.value === undefined ? [] : [{ ...report, value: report.value }]))
+    .sort((a, b) => sign * (a.value - b.value));
+}

@@ -1,0 +1,126 @@
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { loadExperiment } from '../config/load.js';
+import { FlnError, RunError, UsageError } from '../errors.js';
+import type { ExperimentEvent } from '../experiment/events.js';
+import { type ExperimentOptions, type ExperimentResult, runExperiment } from '../experiment/run.js';
+import { makeFolder } from '../files/disk.js';
+import { describeHolder, takeLock } from '../files/lock.js';
+import type { RunSummary } from '../report/run-summary.js';
+import { sweepPaths } from './paths.js';
+import { type MethodResult, readState, type TrialState, writeState } from './state.js';
+
+export interface TrialOptions
+  extends Pick<
+    ExperimentOptions,
+    'dataDir' | 'offline' | 'checkpointEvery' | 'keepCheckpoints' | 'signal'
+  > {
+  /** The job that this process belongs to. */
+  readonly job?: TrialState['job'];
+  /** Told of an interruption: what the process will exit with. */
+  readonly interruptedCode: () => number;
+}
+
+/**
+ * Runs one trial of a sweep, or goes on with it, and keeps its state file. Every launcher runs trials
+ * through this, each in a process of its own.
+ * @returns how it ended
+ * @throws UsageError when the sweep has no such trial, RunError when another process runs it; what
+ *   `runExperiment` throws is thrown again once the state tells it
+ */
+export async function runTrial(
+  directory: string,
+  id: string,
+  options: TrialOptions,
+  emit: (event: ExperimentEvent) => void,
+): Promise<ExperimentResult['status']> {
+  const paths = sweepPaths(directory);
+  makeFolder(dirname(paths.state(id)));
+  const lock = takeLock(
+    paths.trialLock(id),
+    (holder) => new RunError(`trial ${id} is being run by ${describeHolder(holder)}`),
+  );
+  try {
+    const before = readState(directory, id);
+    if (before.status === 'COMPLETED') return 'completed';
+    const { experiment } = loadExperiment(paths.config(id));
+    if (experiment.hash !== id) {
+      throw new UsageError(
+        `${paths.config(id)} was changed: its hash is ${experiment.hash}. Start the sweep again, which writes it anew`,
+      );
+    }
+    const { job } = options;
+    const running: TrialState = {
+      id,
+      status: 'RUNNING',
+      attempts: before.attempts + 1,
+      pid: process.pid,
+      host: hostname(),
+      startedAt: new Date().toISOString(),
+      job,
+    };
+    writeState(directory, running);
+    const end = (rest: Partial<TrialState>) =>
+      writeState(directory, { ...running, endedAt: new Date().toISOString(), ...rest });
+    try {
+      const result = await runExperiment(
+        experiment,
+        { ...options, outDir: paths.trial(id), resume: true, rerun: 'failed' },
+        emit,
+      );
+      end(endOf(result, options.interruptedCode));
+      return result.status;
+    } catch (error) {
+      const [exitCode, text] =
+        error instanceof FlnError ? [error.exitCode, error.message] : [1, String(error)];
+      end({ status: 'FAILED', exitCode, error: text });
+      throw error;
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+function endOf(
+  { status, runs }: ExperimentResult,
+  interruptedCode: () => number,
+): Partial<TrialState> {
+  switch (status) {
+    case 'interrupted':
+      return { status: 'INTERRUPTED', exitCode: interruptedCode() };
+    case 'completed':
+      return { status: 'COMPLETED', exitCode: 0, results: resultsOf(runs) };
+    case 'failed': {
+      const failed = runs.find((run) => run.status === 'FAILED');
+      const error = failed?.error ?? 'a run failed';
+      return { status: 'FAILED', exitCode: 1, error, results: resultsOf(runs) };
+    }
+  }
+}
+
+/** Means over the seeds of each method that completed. */
+function resultsOf(runs: ExperimentResult['runs']): MethodResult[] {
+  const completed = runs.flatMap(({ status, summary }) =>
+    status === 'COMPLETED' && summary ? [summary] : [],
+  );
+  const methods = [...new Set(completed.map(({ method }) => method))];
+  return methods.map((method) => {
+    const own = completed.filter((summary) => summary.method === method);
+    const mean = (value: (summary: RunSummary) => number | undefined) => {
+      const values = own.map(value).filter((number) => number !== undefined);
+      return values.length < own.length
+        ? undefined
+        : values.reduce((sum, number) => sum + number, 0) / values.length;
+    };
+    return {
+      method,
+      seeds: own.length,
+      validation_accuracy: mean((summary) => summary.finalValidationAccuracy),
+      validation_loss: mean((summary) => summary.finalValidationLoss),
+      test_accuracy: mean((summary) => summary.finalTestAccuracy),
+      test_loss: mean((summary) => summary.finalTestLoss),
+      train_loss: mean((summary) => summary.finalTrainLoss),
+      wall_s: mean((summary) => summary.wallSeconds),
+    };
+  });
+}
