@@ -72,7 +72,7 @@ export const commands: readonly Command[] = [
   {
     name: 'schema',
     usage: 'schema',
-    summary: 'print the JSON Schema of the config file, for completion in editors',
+    summary: 'print the JSON Schema of config or sweep files, for completion in editors',
     load: async () => erased((await import('./commands/schema.js')).schemaCommand),
   },
 ];

@@ -146,7 +146,8 @@ function inSweep(issue: ConfigIssue, tree: Block, config: SweepConfig): ConfigIs
   const place = placeIn(path, config);
   if (place === undefined) return issue;
   // Of a block that is written as a whole, the part at fault.
-  const inner = issue.path.join('.').startsWith(path) ? '' : ` (${issue.path.join('.')})`;
+  const at = issue.path.join('.');
+  const inner = at === '' || at.startsWith(path) ? '' : ` (${at})`;
   const message = `${value}${inner}: ${issue.message}`;
   return { path: place, message, place: placeOf(tree, place) };
 }

@@ -3,23 +3,24 @@ import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 
 interface SchemaArguments {
+  sweep?: boolean;
   out?: string;
 }
 
-/** `fln schema [--out FILE]`: what editors need to complete and check a config. */
+/** `fln schema [--sweep] [--out FILE]`: what editors need to complete and check a config. */
 export const schemaCommand: CommandModule<object, SchemaArguments> = {
   command: 'schema',
-  describe: 'print the JSON Schema of the config file, for completion in editors',
+  describe: 'print the JSON Schema of config or sweep files, for completion in editors',
   builder: (yargs) =>
-    yargs.option('out', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'write it to this file instead',
+    yargs.options({
+      sweep: { type: 'boolean', describe: 'of sweep files, rather than experiments' },
+      out: { type: 'string', requiresArg: true, describe: 'write it to this file instead' },
     }),
-  handler: async ({ out }) => {
+  handler: async ({ sweep, out }) => {
     // Loaded here, so that `fln --help` does not wait for the schema library.
-    const { experimentSchemaText } = await import('../../config/schema.js');
-    const text = experimentSchemaText();
+    const text = sweep
+      ? (await import('../../sweep/schema.js')).sweepSchemaText()
+      : (await import('../../config/schema.js')).experimentSchemaText();
     if (out === undefined) process.stdout.write(text);
     else write(out, text);
   },

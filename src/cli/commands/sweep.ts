@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
 import { ExitCode, UsageError } from '../../errors.js';
 import type { Launcher, LaunchOptions } from '../../sweep/launcher.js';
@@ -149,7 +150,13 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
     note('Stopping: trials write checkpoints. Press Ctrl-C again to stop at once.');
   };
   const { dataDir, offline, checkpointEvery, keepCheckpoints } = args;
-  const flags = { dataDir, offline, checkpointEvery, keepCheckpoints };
+  const flags = {
+    // Trials may run elsewhere.
+    dataDir: dataDir === undefined ? undefined : resolve(dataDir),
+    offline,
+    checkpointEvery,
+    keepCheckpoints,
+  };
   const options: LaunchOptions = {
     jobs: args.jobs?.[0],
     failFast: args.failFast,

@@ -1,0 +1,190 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { UsageError } from '../../src/errors.js';
+import { SweepSchema } from '../../src/sweep/schema.js';
+import { parseQueue } from '../../src/sweep/slurm/jobs.js';
+import { checkSbatch, parseSbatch } from '../../src/sweep/slurm/options.js';
+import { arrayScript } from '../../src/sweep/slurm/script.js';
+import { readState } from '../../src/sweep/state.js';
+import { fln, workplace } from '../cli/fln.js';
+
+const settings = SweepSchema.shape.slurm.parse(undefined);
+
+describe('options of sbatch', () => {
+  it('are read as name=value, with or without dashes', () => {
+    expect(parseSbatch(['time=2:00:00', '--gres=gpu:1', 'exclusive'])).toEqual({
+      time: '2:00:00',
+      gres: 'gpu:1',
+      exclusive: true,
+    });
+    expect(() => parseSbatch(['=x'])).toThrow(UsageError);
+  });
+
+  it('are refused where the sweep sets them, and with line breaks', () => {
+    for (const name of ['array', 'signal', 'requeue', 'output']) {
+      expect(() => checkSbatch({ [name]: 'x' })).toThrow(`the option ${name} of sbatch is set by`);
+    }
+    expect(() => checkSbatch({ comment: 'a\n#SBATCH --uid=0' })).toThrow('line break');
+  });
+});
+
+describe('the script of an array job', () => {
+  const script = arrayScript({
+    name: 'lambda',
+    tasks: 12,
+    throttle: 3,
+    list: "/home/o'neil/list",
+    logs: '/logs',
+    output: '/slurm/%A_%a.out',
+    command: ['/usr/bin/node', 'fln.js', 'sweep-trial', '/the sweep'],
+    settings: { ...settings, warnSeconds: 90, setup: ['module load cuda'] },
+    options: { time: '1:00:00', comment: 'two words', exclusive: true },
+  });
+
+  it('says everything to sbatch in its head', () => {
+    const head = script.split('\n\n')[0].split('\n').slice(1);
+    expect(head).toEqual([
+      '#SBATCH --job-name=fln-lambda',
+      '#SBATCH --array=0-11%3',
+      '#SBATCH --output=/slurm/%A_%a.out',
+      '#SBATCH --open-mode=append',
+      '#SBATCH --requeue',
+      '#SBATCH --signal=B:USR2@90',
+      '#SBATCH --time=1:00:00',
+      '#SBATCH --comment="two words"',
+      '#SBATCH --exclusive',
+    ]);
+  });
+
+  it('is shell, with paths that hold what they hold', () => {
+    execFileSync('bash', ['-n'], { input: script });
+    expect(script).toContain(`'/home/o'\\''neil/list'`);
+    expect(script).toContain(
+      "module load cuda\n'/usr/bin/node' 'fln.js' 'sweep-trial' '/the sweep' ",
+    );
+  });
+});
+
+it('reads what squeue prints', () => {
+  const queue = parseQueue(
+    '12|3|RUNNING|None\n12|4|PENDING|JobArrayTaskLimit\nslurm_load: error\n',
+  );
+  expect([...queue]).toEqual([
+    ['12_3', { state: 'RUNNING', reason: 'None' }],
+    ['12_4', { state: 'PENDING', reason: 'JobArrayTaskLimit' }],
+  ]);
+});
+
+it('says what to do where there is no Slurm', async () => {
+  const cwd = sweepFolder();
+  const { code, stderr } = await fln(['sweep', 'sweep.yaml', '--launcher', 'slurm'], {
+    cwd,
+    env: { PATH: '/nowhere' },
+  });
+  expect(code).toBe(4);
+  expect(stderr).toContain('there is no squeue here: run this on a login node');
+});
+
+const hasSlurm = (() => {
+  try {
+    return (
+      execFileSync('sinfo', ['-h'], { encoding: 'utf8', stdio: 'pipe', timeout: 10_000 }) !== ''
+    );
+  } catch {
+    return false;
+  }
+})();
+
+describe('on a real Slurm', () => {
+  it.skipIf(!hasSlurm)(
+    'ends in the right states: successes, a failure, a kill, one that is queued again',
+    { timeout: 300_000 },
+    async () => {
+      const cwd = sweepFolder();
+      const out = join(cwd, 'out');
+      const sweep = (...args: string[]) =>
+        fln(['sweep', 'sweep.yaml', '--out', 'out', ...args], { cwd });
+      const submitted = await sweep('--launcher', 'slurm', '--sbatch', 'time=10', '--jobs', '2');
+      expect(submitted.stderr).toMatch(/Submitted 5 trials as Slurm job \d+/);
+      expect(submitted.code).toBe(0);
+      const { trials } = JSON.parse(readFileSync(join(out, 'sweep.json'), 'utf8'));
+      const [good, bad, killed, requeued, last]: string[] = trials.map(
+        ({ id }: { id: string }) => id,
+      );
+      const state = (id: string) => readState(out, id);
+      const csv = (id: string) => join(out, 'trials', id, 'adam-s1', 'metrics.csv');
+      const trains = (id: string) => state(id).status === 'RUNNING' && existsSync(csv(id));
+
+      await until(() => trains(killed));
+      process.kill(state(killed).pid as number, 'SIGKILL');
+      await until(() => trains(requeued));
+      // What Slurm sends before the time limit (--signal=B:USR2@...).
+      const { id: job, task } = state(requeued).job ?? { id: '', task: '' };
+      execFileSync('scancel', ['--signal=USR2', '--batch', `${job}_${task}`]);
+      // Slurm lets a job that is queued again wait for two minutes.
+      const pending = () =>
+        execFileSync('squeue', ['-h', '-r', '-t', 'PENDING', '-o', '%K'], { encoding: 'utf8' });
+      await until(() => pending().trim() === task);
+      expect(state(requeued)).toMatchObject({ status: 'INTERRUPTED', exitCode: 75 });
+      execFileSync('scontrol', ['update', `JobId=${job}_${task}`, 'StartTime=now']);
+      await until(() => execFileSync('squeue', ['-h', '-j', job], { encoding: 'utf8' }) === '');
+
+      const { stdout, code } = await sweep('--status', '--json');
+      expect(code).toBe(0);
+      const status = JSON.parse(stdout);
+      expect(status.counts).toMatchObject({ COMPLETED: 3, FAILED: 2, RUNNING: 0, QUEUED: 0 });
+      expect(state(good)).toMatchObject({ status: 'COMPLETED', attempts: 1, exitCode: 0 });
+      expect(state(last)).toMatchObject({ status: 'COMPLETED', attempts: 1 });
+      expect(state(bad).status).toBe('FAILED');
+      expect(state(bad).error).toContain('diverged');
+      expect(state(killed).status).toBe('FAILED');
+      expect(state(killed).error).toContain('ended without a word from the trial: killed');
+      expect(state(requeued)).toMatchObject({ status: 'COMPLETED', attempts: 2 });
+      // Header, and every batch once.
+      expect(readFileSync(csv(requeued), 'utf8').trimEnd().split('\n')).toHaveLength(1 + 12_000);
+
+      // Nothing is due but what failed; that goes on from its checkpoint.
+      const again = await sweep('--launcher', 'slurm', '--resume');
+      expect(again.stderr).not.toContain('Submitted');
+      const rerun = await sweep('--launcher', 'slurm', '--rerun', 'failed');
+      expect(rerun.stderr).toContain('Submitted 2 trials');
+      await until(() => trains(killed));
+      expect((await sweep('--cancel')).stderr).toMatch(/Cancelled: \d+/);
+      await until(() => state(killed).status === 'INTERRUPTED');
+    },
+  );
+});
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let waited = 0; !isSo(); waited += 100) {
+    if (waited > 120_000) throw new Error('waited for two minutes in vain');
+    await sleep(100);
+  }
+}
+
+/** Trials: a success, one that diverges, a long one, one of seconds, a success. */
+function sweepFolder(): string {
+  const folder = workplace(`name: tiny
+dataset: { name: synthetic-digits, limit: 200, testLimit: 100 }
+network: { layers: [ { dense: 8, activation: relu }, { dense: 10 } ] }
+epochs: 2
+batchSize: 50
+seeds: [1]
+evaluate: { every: 1000 }
+backend: wasm
+methods: [ { name: adam } ]
+`);
+  writeFileSync(
+    join(folder, 'sweep.yaml'),
+    `name: five
+config: tiny.yaml
+zip:
+  - epochs: [2, 3, 300000, 3000, 4]
+    methods.adam.learningRate: [0.01, 1.0e+29, 0.01, 0.01, 0.01]
+`,
+  );
+  return folder;
+}

@@ -1,0 +1,317 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { interruptSweep } from '../../scripts/robustness/sweep-interruptions.js';
+import { ConfigError } from '../../src/config/issues.js';
+import { UsageError } from '../../src/errors.js';
+import { loadSweep, type Sweep } from '../../src/sweep/load.js';
+import { FailureCounter } from '../../src/sweep/local/failures.js';
+import { MemoryGuard } from '../../src/sweep/local/memory.js';
+import { manifestOf, writeManifest } from '../../src/sweep/manifest.js';
+import { planSweep } from '../../src/sweep/plan.js';
+import { sweepSchemaText } from '../../src/sweep/schema.js';
+import { readState, type TrialStatus, writeState } from '../../src/sweep/state.js';
+import { ranked, sweepStatus } from '../../src/sweep/status.js';
+import { fln, workplace } from '../cli/fln.js';
+import { temporaryFolder, tinyConfig } from '../experiment/tiny.js';
+
+const grid = `
+name: grid
+config: tiny.yaml
+parameters:
+  methods.adam.learningRate: [0.01, 0.02]
+  batchSize: { range: [25, 100], count: 2, integer: true }
+`;
+
+function folderWith(sweep: string): string {
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, 'tiny.yaml'), tinyConfig);
+  writeFileSync(join(folder, 'sweep.yaml'), sweep);
+  return folder;
+}
+
+const load = (sweep: string, ...overrides: string[]) =>
+  loadSweep(join(folderWith(sweep), 'sweep.yaml'), overrides);
+const overridesOf = (sweep: string) => load(sweep).trials.map(({ overrides }) => overrides);
+
+describe('the trials of a sweep', () => {
+  it('are every combination of a grid', () => {
+    expect(overridesOf(grid)).toEqual([
+      { 'methods.adam.learningRate': 0.01, batchSize: 25 },
+      { 'methods.adam.learningRate': 0.01, batchSize: 100 },
+      { 'methods.adam.learningRate': 0.02, batchSize: 25 },
+      { 'methods.adam.learningRate': 0.02, batchSize: 100 },
+    ]);
+  });
+
+  it('take lists together, space by logarithms, and set what all have in common', () => {
+    const trials = load(`
+name: z
+config: tiny.yaml
+set: { loss: mse }
+zip: [ { epochs: [1, 2], batchSize: [50, 25] } ]
+parameters: { methods.adam.learningRate: { range: [0.001, 0.1], scale: log, count: 3 } }
+`).trials;
+    expect(trials.map(({ overrides }) => Object.values(overrides))).toEqual(
+      [0.001, 0.01, 0.1].flatMap((rate) => [
+        [rate, 1, 50],
+        [rate, 2, 25],
+      ]),
+    );
+    expect(trials.every(({ experiment }) => experiment.loss === 'mse')).toBe(true);
+    expect(trials[1].experiment).toMatchObject({ epochs: 2, batchSize: 25 });
+  });
+
+  const random = (trials: number, more = '') => `
+name: r
+config: tiny.yaml
+search: random
+trials: ${trials}
+seed: 3
+parameters:
+  methods.adam.learningRate: { range: [0.001, 0.1], scale: log }
+${more}`;
+
+  it('are drawn by the seed; more of them, and more parameters, leave the first as they were', () => {
+    const ten = overridesOf(random(10));
+    expect(ten).toHaveLength(10);
+    expect(overridesOf(random(4))).toEqual(ten.slice(0, 4));
+    const rates = ten.map((overrides) => overrides['methods.adam.learningRate'] as number);
+    expect(rates.every((rate) => rate >= 0.001 && rate <= 0.1)).toBe(true);
+    expect(new Set(rates).size).toBe(10);
+    const wider = overridesOf(random(4, '  epochs: [1, 2, 3]\n'));
+    expect(wider.map((o) => o['methods.adam.learningRate'])).toEqual(rates.slice(0, 4));
+    expect(overridesOf(random(10).replace('seed: 3', 'seed: 4'))).not.toEqual(ten);
+  });
+
+  it('are each there once', () => {
+    const sweep = load(grid.replace('[0.01, 0.02]', '[0.01, 0.01, 0.010]'));
+    expect(sweep.trials).toHaveLength(2);
+    expect(sweep.duplicates).toBe(4);
+  });
+
+  it('are checked all at once, with the line of the sweep file', () => {
+    const bad = grid.replace('[0.01, 0.02]', '[0.01, -1, fast]').replace('range: [25', 'range: [0');
+    const attempt = () => load(bad);
+    expect(attempt).toThrow(ConfigError);
+    expect(attempt).toThrow(
+      /sweep\.yaml:5:\d+ parameters\.methods\.adam\.learningRate — -1.*: must be greater than 0/,
+    );
+    expect(attempt).toThrow(/sweep\.yaml:5:.*"fast"/);
+    expect(attempt).toThrow(/sweep\.yaml:6:\d+ parameters\.batchSize — 0/);
+  });
+
+  it.each([
+    ['name: x\nconfig: tiny.yaml\n', 'nothing varies'],
+    [grid.replace('parameters', 'paramters'), 'did you mean "parameters"'],
+    [`${grid}search: random\n`, 'needs the number of its draws'],
+    [`${grid}trials: 5\n`, 'no meaning in a grid'],
+    [grid.replace('[25, 100]', '[100, 25]'), 'the least value comes first'],
+    [`${grid}set: { batchSize: 5 }\n`, 'is set for all trials and varied, too'],
+    [
+      `${grid}zip: [ { epochs: [1, 2], seeds: [[1]] } ]\n`,
+      'lists that go together have the same length',
+    ],
+    [
+      grid
+        .replace('count: 2', 'count: 10000')
+        .replace('[0.01, 0.02]', '{ range: [0.1, 1], count: 10000 }'),
+      'make a grid of',
+    ],
+    [grid.replace('tiny.yaml', 'missing.yaml'), 'there is no such file'],
+    [grid.replace('methods.adam', 'methods.__proto__'), 'unknown key "__proto__"'],
+    ['- 1', 'a sweep is a block of keys'],
+  ])('%j is refused', (sweep, message) => {
+    expect(() => load(sweep)).toThrow(UsageError);
+    expect(() => load(sweep)).toThrow(message);
+  });
+
+  it('have a schema, which is the one in schemas/', () => {
+    expect(readFileSync(new URL('../../schemas/sweep.json', import.meta.url), 'utf8')).toBe(
+      sweepSchemaText(),
+    );
+  });
+});
+
+describe('the plan of a sweep', () => {
+  let sweep: Sweep;
+  let ids: string[];
+  beforeEach(() => {
+    sweep = load(grid);
+    ids = sweep.trials.map(({ id }) => id);
+  });
+  const directoryWith = (...statuses: TrialStatus[]) => {
+    const directory = temporaryFolder();
+    writeManifest(directory, manifestOf(sweep));
+    for (const [i, status] of statuses.entries()) {
+      if (status !== 'QUEUED') writeState(directory, { id: ids[i], status, attempts: 1 });
+    }
+    return directory;
+  };
+  const due = (outDir: string, options: object) =>
+    planSweep(sweep, { outDir, ...options }).due.map(({ id }) => ids.indexOf(id));
+
+  it('takes what is asked for', () => {
+    const outDir = directoryWith('COMPLETED', 'FAILED', 'INTERRUPTED', 'QUEUED');
+    expect(() => due(outDir, {})).toThrow(
+      /already holds trials of this sweep \(1 queued, 1 completed, 1 failed, 1 interrupted\).*--resume.*--rerun failed/,
+    );
+    expect(due(outDir, { resume: true })).toEqual([2, 3]);
+    expect(due(outDir, { rerun: 'failed' })).toEqual([1]);
+    expect(due(outDir, { rerun: 'failed', resume: true })).toEqual([1, 2, 3]);
+    expect(due(outDir, { rerun: 'all' })).toEqual([0, 1, 2, 3]);
+  });
+
+  it('finds that a trial whose process died was interrupted', () => {
+    const outDir = directoryWith('RUNNING');
+    expect(due(outDir, { resume: true })).toEqual([0, 1, 2, 3]);
+    expect(sweepStatus(outDir)?.counts.INTERRUPTED).toBe(1);
+  });
+
+  it('keeps finished trials when values are added, and those that the file drops', () => {
+    const outDir = directoryWith('COMPLETED', 'COMPLETED', 'QUEUED', 'COMPLETED');
+    const wider = load(grid.replace('[0.01, 0.02]', '[0.01, 0.03]'));
+    const plan = planSweep(wider, { outDir, resume: true });
+    expect(plan.due.map(({ overrides }) => overrides['methods.adam.learningRate'])).toEqual([
+      0.03, 0.03,
+    ]);
+    expect(plan.manifest.trials.map(({ id, retired }) => [id, retired])).toEqual([
+      [ids[0], false],
+      [ids[1], false],
+      [plan.due[0].id, false],
+      [plan.due[1].id, false],
+      [ids[2], true],
+      [ids[3], true],
+    ]);
+  });
+
+  it('refuses a directory of something else', () => {
+    const outDir = directoryWith();
+    const renamed = load(grid.replace('name: grid', 'name: other'));
+    expect(() => planSweep(renamed, { outDir })).toThrow('holds the sweep "grid"');
+    writeFileSync(join(outDir, 'sweep.json'), '{"version":1');
+    expect(() => planSweep(sweep, { outDir })).toThrow('is damaged');
+    const experiment = temporaryFolder();
+    writeFileSync(join(experiment, 'run.json'), '{}');
+    expect(() => planSweep(sweep, { outDir: experiment })).toThrow(
+      'run directory of an experiment',
+    );
+  });
+
+  it('ranks by the metric, and takes a damaged state for a trial to run', () => {
+    const outDir = directoryWith('QUEUED', 'QUEUED', 'QUEUED', 'QUEUED');
+    for (const [i, accuracy] of [0.5, 0.9, undefined].entries()) {
+      const results = [
+        { method: 'adam', seeds: 1, test_accuracy: accuracy },
+        { method: 'sgd', seeds: 1, test_accuracy: accuracy && accuracy - 0.2 },
+      ];
+      writeState(outDir, { id: ids[i], status: 'COMPLETED', attempts: 1, results });
+    }
+    writeFileSync(join(outDir, 'states', `${ids[3]}.json`), '{"id":');
+    const status = sweepStatus(outDir)!;
+    expect(ranked(status).map(({ trial, value }) => [ids.indexOf(trial.id), value])).toEqual([
+      [1, 0.9],
+      [0, 0.5],
+    ]);
+    expect(readState(outDir, ids[3]).status).toBe('QUEUED');
+  });
+
+  it('reads a thousand states file by file', () => {
+    const directory = temporaryFolder();
+    mkdirSync(join(directory, 'states'));
+    const trials = Array.from({ length: 1000 }, (_, i) => ({
+      id: i.toString(16).padStart(12, '0'),
+      overrides: { epochs: i },
+      addedAt: '2026-01-01T00:00:00Z',
+      retired: false,
+    }));
+    writeManifest(directory, { ...manifestOf(sweep), trials });
+    for (const { id } of trials) {
+      const state = { id, status: 'COMPLETED', attempts: 1 };
+      writeFileSync(join(directory, 'states', `${id}.json`), JSON.stringify(state));
+    }
+    expect(sweepStatus(directory)?.counts.COMPLETED).toBe(1000);
+  });
+});
+
+describe('what keeps a sweep from harm', () => {
+  it('stops after so many failures for the same reason, whatever its numbers', () => {
+    const counter = new FailureCounter(3);
+    expect(counter.add('the loss became infinite at batch 12')).toBeUndefined();
+    expect(counter.add('cannot write /a/b.csv: the disk is full')).toBeUndefined();
+    expect(counter.add('the loss became infinite at batch 7')).toBeUndefined();
+    expect(counter.add('the loss became infinite at batch 1e3')).toMatch(
+      /^3 trials failed for the same/,
+    );
+  });
+
+  it('holds trials back while memory is short, but never the only one', () => {
+    let free = 1e9;
+    const guard = new MemoryGuard(() => free);
+    expect(guard.allows(0)).toBe(true);
+    expect(guard.allows(1)).toBe(false);
+    guard.observe([1, 2], (pid) => pid * 2e8);
+    expect(guard.allows(1)).toBe(true);
+    free = 4e8;
+    expect(guard.allows(1)).toBe(false);
+  });
+});
+
+describe('fln sweep', () => {
+  const place = (sweep: string) => {
+    const cwd = workplace(tinyConfig);
+    writeFileSync(join(cwd, 'sweep.yaml'), sweep);
+    return cwd;
+  };
+
+  it('runs trials side by side; a failure is one failed trial, and can be run again', async () => {
+    const cwd = place(grid.replace('[0.01, 0.02]', '[0.01, 1.0e+29]'));
+    const args = ['sweep', 'sweep.yaml', '--out', 'out', '--jobs', '2'];
+    const first = await fln(args, { cwd });
+    expect(first.code).toBe(1);
+    expect(first.stdout).toMatch(/^grid: 4 trials: 2 completed, 2 failed\n/);
+    expect(first.stdout).toMatch(/learningRate=1e\+29 batchSize=\d+: .*diverged/);
+    expect(first.stderr).toContain('[4/4]');
+    expect(first.stderr).toContain('--rerun failed');
+    const again = await fln(args, { cwd });
+    expect(again.code).toBe(2);
+    const rerun = await fln(
+      [...args.slice(0, 4), '--rerun', 'failed', '--json', '--stop-after', '1'],
+      { cwd },
+    );
+    expect(rerun.code).toBe(1);
+    const { counts, trials } = JSON.parse(rerun.stdout);
+    expect(counts).toMatchObject({ COMPLETED: 2, FAILED: 2 });
+    expect(trials.map(({ attempts }: { attempts: number }) => attempts).sort()).toEqual([
+      1, 1, 1, 2,
+    ]);
+    const status = await fln(['sweep', 'out', '--status'], { cwd });
+    expect(status).toMatchObject({ code: 0, stderr: '' });
+    expect(status.stdout).toContain('4 trials: 2 completed, 2 failed');
+  });
+
+  it('gives each trial a GPU of its own', async () => {
+    const cwd = place(grid);
+    const seen = join(cwd, 'seen');
+    // Every process of the program writes down what it may see.
+    writeFileSync(
+      join(cwd, 'spy.cjs'),
+      `require('fs').appendFileSync(${JSON.stringify(seen)}, (process.env.CUDA_VISIBLE_DEVICES ?? '-') + '\\n')`,
+    );
+    const env = { NODE_OPTIONS: `--require ${join(cwd, 'spy.cjs')}` };
+    const { code } = await fln(['sweep', 'sweep.yaml', '--gpus', '4,7'], { cwd, env });
+    expect(code).toBe(0);
+    const [launcher, ...trials] = readFileSync(seen, 'utf8').trimEnd().split('\n');
+    expect(launcher).toBe('-');
+    expect(trials).toHaveLength(4);
+    expect(new Set(trials)).toEqual(new Set(['4', '7']));
+  });
+
+  it('finishes each trial exactly once, however it is interrupted', {
+    timeout: 300_000,
+  }, async () => {
+    const figures = await interruptSweep(12, 4, 2);
+    expect(figures).toMatchObject({ completed: 12, notOnce: 0, unreadable: 0, incomplete: 0 });
+    expect(figures.attempts).toBeGreaterThan(12);
+  });
+});
