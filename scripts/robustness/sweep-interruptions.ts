@@ -67,8 +67,10 @@ export async function interruptSweep(
         await sleep(20);
         done = completedIn(out);
       }
+      // Trials are interrupted, not the pauses between them.
+      while (!isOver && !isTraining(out)) await sleep(20);
       if (!isOver) {
-        await sleep(400 + 800 * random.uniform());
+        await sleep(300 * random.uniform());
         if (interrupt(child, out, kind)) figures.interruptions[kind]++;
         // A launcher that is not told goes on with the other trials.
         if (kind === 'SIGKILL of a trial') child.kill('SIGTERM');
@@ -128,6 +130,9 @@ function interrupt(child: ChildProcess, out: string, kind: Interruption): boolea
     return false;
   }
 }
+
+const isTraining = (out: string): boolean =>
+  sweepStatus(out)?.trials.some(({ state }) => state.status === 'RUNNING') ?? false;
 
 const completedIn = (out: string): number => sweepStatus(out)?.counts.COMPLETED ?? 0;
 
