@@ -52,10 +52,11 @@ export async function interruptSweep(
       unreadable: 0,
       incomplete: 0,
     };
+    let made = 0;
     for (let round = 0, done = 0; ; round++) {
-      // One in so many trials between interruptions, so that all find something to interrupt.
+      // Spread over the sweep, so that all find something to interrupt.
       const until =
-        round < wanted ? (trials * (round + 0.2 + 0.6 * random.uniform())) / wanted : trials;
+        made < wanted ? (trials * (made + 0.2 + 0.6 * random.uniform())) / (wanted + 1) : trials;
       const kind = interruptions[round % interruptions.length];
       const child = start(folder, out);
       const ended = new Promise((resolve) => child.on('exit', resolve));
@@ -71,7 +72,10 @@ export async function interruptSweep(
       while (!isOver && !isTraining(out)) await sleep(20);
       if (!isOver) {
         await sleep(300 * random.uniform());
-        if (interrupt(child, out, kind)) figures.interruptions[kind]++;
+        if (interrupt(child, out, kind)) {
+          figures.interruptions[kind]++;
+          made++;
+        }
         // A launcher that is not told goes on with the other trials.
         if (kind === 'SIGKILL of a trial') child.kill('SIGTERM');
       }

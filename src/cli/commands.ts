@@ -40,10 +40,22 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/plot.js')).plotCommand),
   },
   {
+    name: 'ls',
+    usage: 'ls [DIR...]',
+    summary: 'list runs: choose, sort and rank them by results and settings',
+    load: async () => erased((await import('./commands/ls.js')).lsCommand),
+  },
+  {
     name: 'compare',
     usage: 'compare DIR...',
     summary: "final accuracy per method over the seeds, beside the paper's",
     load: async () => erased((await import('./commands/compare.js')).compareCommand),
+  },
+  {
+    name: 'diff',
+    usage: 'diff A B',
+    summary: 'what differs between two runs: settings, provenance, results, the first batch',
+    load: async () => erased((await import('./commands/diff.js')).diffCommand),
   },
   {
     name: 'verify',

@@ -1,7 +1,6 @@
-import { plain } from '../config/tree.js';
-import { parseYaml } from '../config/yaml.js';
 import { finalResult } from './final-result.js';
 import type { Problem, Run, RunDirectory } from './run-directory.js';
+import { readSettings } from './settings.js';
 import { type Estimate, estimate } from './statistics.js';
 
 /** One method of one run directory over its seeds. Accuracies are shares in [0, 1]. */
@@ -82,19 +81,18 @@ function paperAccuracies(
   { path, config }: RunDirectory,
   problems: Problem[],
 ): ReadonlyMap<string, number> {
-  if (config === undefined) return new Map();
-  const { tree, issues } = parseYaml(config);
-  if (tree === undefined || issues.length > 0) {
-    const message = `${path}/config.yaml: cannot be read (${issues[0]?.message ?? 'it is empty'}); the paper's values are left out`;
+  // Most of the time goes into YAML, and trials of sweeps expect nothing.
+  if (!config?.includes('paper:')) return new Map();
+  try {
+    const papers = [...readSettings(config)].flatMap(([setting, value]): [string, number][] => {
+      const label = /^expect\.(.+)\.paper$/.exec(setting)?.[1];
+      const isShare = typeof value === 'number' && value >= 0 && value <= 1;
+      return label !== undefined && isShare ? [[label, value]] : [];
+    });
+    return new Map(papers);
+  } catch (error) {
+    const message = `${path}/config.yaml: ${(error as Error).message}; the paper's values are left out`;
     problems.push({ path, message });
     return new Map();
   }
-  const { expect } = (plain(tree) ?? {}) as { expect?: unknown };
-  const entries = typeof expect === 'object' && expect !== null ? Object.entries(expect) : [];
-  return new Map(
-    entries.flatMap(([label, value]) => {
-      const { paper } = (value ?? {}) as { paper?: unknown };
-      return typeof paper === 'number' && paper >= 0 && paper <= 1 ? [[label, paper]] : [];
-    }),
-  );
 }

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FlnError } from '../errors.js';
+import { readMetricsEnd } from './metrics-end.js';
 import { type Metrics, readMetrics } from './metrics-file.js';
 import {
   type RecordedResult,
@@ -22,6 +23,9 @@ export interface Run {
   readonly seed: number;
   readonly status: RunStatus;
   readonly error?: string;
+  /** ISO 8601, UTC. */
+  readonly startedAt?: string;
+  readonly endedAt?: string;
   /** No rows where the run left no readable metrics.csv. */
   readonly metrics: Metrics;
   /** Why metrics.csv gave no rows, where it did not. */
@@ -46,11 +50,17 @@ export interface RunDirectory {
   readonly problems: readonly Problem[];
 }
 
+/** How much of each metrics.csv is read: all rows, or the last one alone, whatever its length. */
+export type Extent = 'all rows' | 'last row';
+
 /**
  * Reads the runs of several run directories; `fln plot results/NAME` works too, where NAME holds run
  * directories. Nothing is thrown: what cannot be read becomes a problem, and the rest is returned.
  */
-export function loadRuns(paths: readonly string[]): {
+export function loadRuns(
+  paths: readonly string[],
+  extent: Extent = 'all rows',
+): {
   runs: Run[];
   directories: RunDirectory[];
   problems: Problem[];
@@ -62,7 +72,7 @@ export function loadRuns(paths: readonly string[]): {
     if (directories.length === 0) problems.push(nothingIn(path));
     for (const directory of directories) found.set(realpathSync(directory), directory);
   }
-  const directories = [...found.values()].map(loadRunDirectory);
+  const directories = [...found.values()].map((path) => loadRunDirectory(path, extent));
   return {
     runs: directories.flatMap(({ runs }) => runs),
     directories,
@@ -71,7 +81,8 @@ export function loadRuns(paths: readonly string[]): {
 }
 
 /** Reads one run directory: every metrics.csv in it, run.json and config.yaml where present. */
-export function loadRunDirectory(path: string): RunDirectory {
+export function loadRunDirectory(path: string, extent: Extent = 'all rows'): RunDirectory {
+  const readRows = extent === 'all rows' ? readMetrics : readMetricsEnd;
   const problems: Problem[] = [];
   const attempt = <T>(file: string, read: () => T): T | undefined => {
     try {
@@ -96,14 +107,14 @@ export function loadRunDirectory(path: string): RunDirectory {
     const entry = entries.get(key);
     const folder = files.get(key);
     const { label, seed } = entry ?? folder!;
-    const read = folder && attempt(folder.file, () => readMetrics(folder.file));
+    const read = folder && attempt(folder.file, () => readRows(folder.file));
     for (const message of read?.warnings ?? []) problems.push({ path: folder!.file, message });
     const metrics = { ...(read?.metrics ?? noMetrics), method: label, seed };
     if (entry === undefined && read === undefined) continue;
-    const { error, status = 'COMPLETED', recorded } = entry ?? {};
+    const { error, status = 'COMPLETED', startedAt, endedAt, recorded } = entry ?? {};
     const unread = folder === undefined ? 'absent' : read === undefined ? 'damaged' : undefined;
     const id = { directory: path, experiment, label, seed };
-    runs.push({ ...id, status, error, metrics, unread, recorded });
+    runs.push({ ...id, status, error, startedAt, endedAt, metrics, unread, recorded });
   }
   return { path, info, config, runs: guessStatus(runs, entries), problems };
 }
@@ -130,9 +141,16 @@ export function lastBatch({ columns, rows }: Metrics): number {
   return rows > 0 ? columns.batch[rows - 1] : 0;
 }
 
-/** The run directories that a path stands for: itself, or those up to two levels below it. */
+/**
+ * The run directories that a path stands for: itself, the trials of a sweep, or those up to two
+ * levels below it.
+ */
 export function findRunDirectories(path: string, depth = 2): string[] {
   if (!existsSync(path) || !statSync(path).isDirectory()) return [];
+  if (existsSync(join(path, 'sweep.json'))) {
+    const trials = join(path, 'trials');
+    return subfolders(trials).flatMap((id) => findRunDirectories(join(trials, id), 0));
+  }
   if (runFolders(path).length > 0 || existsSync(join(path, 'run.json'))) return [path];
   if (depth === 0) return [];
   return subfolders(path).flatMap((name) => findRunDirectories(join(path, name), depth - 1));

@@ -21,6 +21,9 @@ export interface RunEntry {
   readonly seed: number;
   readonly status: RunStatus;
   readonly error?: string;
+  /** ISO 8601, UTC. */
+  readonly startedAt?: string;
+  readonly endedAt?: string;
   /** What the run was recorded to end with: stays where its metrics.csv is left out. */
   readonly recorded?: RecordedResult;
 }
@@ -29,8 +32,13 @@ export interface RunEntry {
 export interface RecordedResult {
   readonly batches?: number;
   readonly finalTestAccuracy?: number;
+  readonly bestTestAccuracy?: number;
+  readonly finalTestLoss?: number;
+  readonly finalTrainLoss?: number;
   readonly finalValidationAccuracy?: number;
+  readonly finalValidationLoss?: number;
   readonly wallSeconds?: number;
+  readonly medianStepMs?: number;
 }
 
 /**
@@ -77,11 +85,13 @@ export function parseRunInfo(json: Record<string, unknown>): RunInfo {
       .filter((name) => name !== undefined),
     backend: string(backend.name),
     runs: list(json.runs).flatMap((entry) => {
-      const { label, seed, status, error, summary } = object(entry);
+      const { label, seed, status, error, startedAt, endedAt, summary } = object(entry);
       const known = statuses.find((name) => name === status);
       if (typeof label !== 'string' || !isNumber(seed) || known === undefined) return [];
       const recorded = isObject(summary) ? recordedResult(summary) : undefined;
-      return [{ label: printable(label), seed, status: known, error: string(error), recorded }];
+      const times = { startedAt: string(startedAt), endedAt: string(endedAt) };
+      const id = { label: printable(label), seed };
+      return [{ ...id, status: known, error: string(error), ...times, recorded }];
     }),
     json,
   };
@@ -94,8 +104,13 @@ function recordedResult(summary: Record<string, unknown>): RecordedResult {
   return {
     batches: count(summary.batches),
     finalTestAccuracy: share(summary.finalTestAccuracy),
+    bestTestAccuracy: share(summary.bestTestAccuracy),
+    finalTestLoss: count(summary.finalTestLoss),
+    finalTrainLoss: count(summary.finalTrainLoss),
     finalValidationAccuracy: share(summary.finalValidationAccuracy),
+    finalValidationLoss: count(summary.finalValidationLoss),
     wallSeconds: count(summary.wallSeconds),
+    medianStepMs: count(summary.medianStepMs),
   };
 }
 

@@ -79,7 +79,7 @@ describe('comparison', () => {
     expect(alone.rows[0].difference).toBeUndefined();
     expect(comparisonFormats.table(alone)).toMatch(/^method +seeds +final validation accuracy/);
 
-    const both = compareRuns([tuned, tested].map(loadRunDirectory));
+    const both = compareRuns([tuned, tested].map((path) => loadRunDirectory(path)));
     const lines = comparisonFormats.table(both).split('\n');
     expect(lines[0]).toMatch(/^run +method +seeds +final accuracy +measured on +paper/);
     expect(lines[2]).toMatch(/a +fenchel +3 +98\.49 ± 0\.08 % +validation +97\.60 % +– +20 s$/);
@@ -90,7 +90,9 @@ describe('comparison', () => {
     const folder = temporaryFolder();
     const names = ['a|b', 'c'].map((name) => injectRuns(join(folder, name), gateConfig, healthy));
     mkdirSync(join(folder, 'empty'));
-    const text = comparisonFormats.markdown(compareRuns(names.map(loadRunDirectory)));
+    const text = comparisonFormats.markdown(
+      compareRuns(names.map((path) => loadRunDirectory(path))),
+    );
     const cells = text
       .trimEnd()
       .split('\n')

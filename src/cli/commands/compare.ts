@@ -1,12 +1,10 @@
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import type { Problem } from '../../report/run-directory.js';
+import { type TableFormArguments, tableFormOf, tableFormOptions } from './table-form.js';
 
-interface CompareArguments {
+interface CompareArguments extends TableFormArguments {
   dirs: string[];
-  json: boolean;
-  csv: boolean;
-  markdown: boolean;
 }
 
 /** `fln compare DIR...` */
@@ -21,15 +19,7 @@ export const compareCommand: CommandModule<object, CompareArguments> = {
         demandOption: true,
         describe: 'run directories, or folders that hold some',
       })
-      .options({
-        json: {
-          type: 'boolean',
-          default: false,
-          describe: 'print JSON, and nothing else, on stdout',
-        },
-        csv: { type: 'boolean', default: false, describe: 'print CSV; accuracies are shares' },
-        markdown: { type: 'boolean', default: false, describe: 'print a Markdown table' },
-      })
+      .options(tableFormOptions)
       .example('$0 compare results/reference/mnist-mlp', 'one run, a line per method')
       .example('$0 compare results/a results/b', 'two runs, one below the other')
       .example('$0 compare results --csv > results.csv', 'every run below a folder')
@@ -41,24 +31,19 @@ export const compareCommand: CommandModule<object, CompareArguments> = {
   handler: compare,
 };
 
-async function compare({ dirs, json, csv, markdown }: CompareArguments): Promise<void> {
-  const chosen = Object.entries({ json, csv, markdown }).filter(([, given]) => given);
-  if (chosen.length > 1) {
-    const names = chosen.map(([name]) => `--${name}`).join(' and ');
-    throw new UsageError(`${names} are given together: choose one. See fln compare --help`);
-  }
+async function compare({ dirs, ...forms }: CompareArguments): Promise<void> {
+  const form = tableFormOf(forms, 'compare');
   const { loadRuns } = await import('../../report/run-directory.js');
   const { compareRuns } = await import('../../report/comparison.js');
   const { comparisonFormats } = await import('../render/comparison.js');
 
-  const { directories, problems: unread } = loadRuns(dirs.map(String));
+  const { directories, problems: unread } = loadRuns(dirs.map(String), 'last row');
   const comparison = compareRuns(directories);
   const problems = [...unread, ...comparison.problems];
   if (!comparison.rows.some(({ accuracy }) => accuracy)) throw new UsageError(nothing(problems));
 
   for (const { message } of problems) process.stderr.write(`warning: ${message}\n`);
-  const format = (chosen[0]?.[0] ?? 'table') as keyof typeof comparisonFormats;
-  process.stdout.write(comparisonFormats[format](comparison, problems));
+  process.stdout.write(comparisonFormats[form](comparison, problems));
 }
 
 function nothing(problems: readonly Problem[]): string {

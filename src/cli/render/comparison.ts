@@ -4,6 +4,7 @@ import type { Problem } from '../../report/run-directory.js';
 import { accuracy, alignTable, missing, type Table } from '../../report/table.js';
 import { duration, percent, printable } from '../../report/text.js';
 import { points, shortPath } from './format.js';
+import { markdown } from './records.js';
 
 /** The forms in which `fln compare` prints final accuracies. */
 export const comparisonFormats = {
@@ -28,10 +29,7 @@ function comparisonText({ rows }: Comparison): string {
 function comparisonMarkdown({ rows }: Comparison): string {
   const table = comparisonTable(rows);
   const words = wordColumns(table);
-  const rule = table.head.map((_, column) => (column < words ? '---' : '---:'));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  return `${[table.head, rule, ...table.rows].map(line).join('\n')}\n`;
+  return markdown(table, words);
 }
 
 function comparisonCsv({ rows }: Comparison): string {

@@ -1,0 +1,40 @@
+import type { CommandModule } from 'yargs';
+import { print, printJson } from '../render/print.js';
+
+interface DiffArguments {
+  a: string;
+  b: string;
+  json: boolean;
+}
+
+/** `fln diff A B` */
+export const diffCommand: CommandModule<object, DiffArguments> = {
+  command: 'diff <a> <b>',
+  describe: 'what differs between two runs: settings, provenance, results, the first batch',
+  builder: (yargs) =>
+    yargs
+      .positional('a', { type: 'string', demandOption: true, describe: 'a run directory' })
+      .positional('b', { type: 'string', demandOption: true, describe: 'another one' })
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'print JSON, and nothing else, on stdout',
+      })
+      .example('$0 diff results/a results/b', 'two runs')
+      .example('$0 diff results/a results/b --json', 'for programs: .identical, .settings, .runs')
+      .epilogue(
+        'Runs are paired by label and seed. Times are compared, but no difference: wall_s and step_ms ' +
+          'never agree.\n' +
+          'Exit codes: 0 whether they differ or not; 2 usage, or one of them is no run directory.',
+      ) as never,
+  handler: diff,
+};
+
+async function diff({ a, b, json }: DiffArguments): Promise<void> {
+  const { diffRuns } = await import('../../report/diff/diff-runs.js');
+  const result = diffRuns(String(a), String(b));
+  if (json) return printJson(result);
+  const { formatDiff } = await import('../render/diff.js');
+  for (const { message } of result.problems) process.stderr.write(`warning: ${message}\n`);
+  print(formatDiff(result).trimEnd());
+}

@@ -1,0 +1,102 @@
+import type { CommandModule } from 'yargs';
+import { UsageError } from '../../errors.js';
+import { type TableFormArguments, tableFormOf, tableFormOptions } from './table-form.js';
+import { listOf, numbersOf, once } from './values.js';
+
+interface LsArguments extends TableFormArguments {
+  dirs: string[];
+  where?: string[];
+  sort?: string;
+  best?: string;
+  limit?: number[];
+  columns?: string[];
+}
+
+/** `fln ls [DIR...]` */
+export const lsCommand: CommandModule<object, LsArguments> = {
+  command: 'ls [dirs..]',
+  describe: 'list runs: choose, sort and rank them by results and settings',
+  builder: (yargs) =>
+    yargs
+      .positional('dirs', {
+        type: 'string',
+        array: true,
+        default: ['results'],
+        describe: 'run directories, sweeps, or folders that hold some',
+      })
+      .options({
+        where: {
+          type: 'string',
+          describe: 'list runs for which this holds; several must all hold',
+          coerce: (value: string | string[]) => [value].flat(),
+        },
+        sort: {
+          type: 'string',
+          describe: 'field or setting to sort by; -NAME: the largest first [default: started]',
+          coerce: once('sort'),
+        },
+        best: {
+          type: 'string',
+          describe: 'completed runs, the best first [default: by validation_accuracy]',
+        },
+        limit: { type: 'string', describe: 'list no more than this', coerce: numbersOf('limit') },
+        columns: {
+          type: 'string',
+          describe: 'fields and settings to show: method,learningRate,test_accuracy',
+          coerce: listOf('columns'),
+        },
+        ...tableFormOptions,
+      })
+      .example('$0 ls', 'every run below results')
+      .example('$0 ls --where method=fenchel --where "test_accuracy>=98%"', 'conditions')
+      .example('$0 ls results/sweeps/quickstart --best --limit 1', 'the best trial of a sweep')
+      .example('$0 ls --where status=FAILED --columns directory,error', 'what failed, and why')
+      .example('$0 ls --columns directory,method,learningRate --csv', 'settings for a spreadsheet')
+      .epilogue(
+        'Conditions: NAME=VALUE, !=, <, <=, >, >= and ~ (contains). Names are fields (directory, ' +
+          'experiment, method, seed, status, batches, validation_accuracy, test_accuracy, test_loss, train_loss, ' +
+          'train_s, step_ms, dataset, network, backend, started, ...), settings of the method (learningRate) ' +
+          'and paths of the config (dataset.limit).\n' +
+          'What cannot be read is named on stderr and left out.\n' +
+          'Exit codes: 0 ok, also when no run matches; 2 usage, or no run found at all.',
+      ) as never,
+  handler: ls,
+};
+
+async function ls(args: LsArguments): Promise<void> {
+  const form = tableFormOf(args, 'ls');
+  if (args.sort !== undefined && args.best !== undefined) {
+    throw new UsageError('--sort and --best are given together: choose one. See fln ls --help');
+  }
+  const { listRuns } = await import('../../report/listing/list-runs.js');
+  const { sweepParameters } = await import('../../report/listing/sweep-parameters.js');
+  const { defaultColumns, formatListing } = await import('../render/listing.js');
+  const note = (text: string) => process.stderr.write(`${text}\n`);
+  const { where = [], sort, columns } = args;
+  const listing = listRuns(args.dirs.map(String), {
+    where,
+    sort,
+    best: args.best === '' ? true : args.best,
+    limit: args.limit?.[0],
+    columns,
+  });
+  if (listing.all.length === 0) throw new UsageError(nothing(listing.problems));
+  for (const { message } of listing.problems) note(`warning: ${message}`);
+  if (listing.runs.length === 0 && form === 'table') {
+    note(`none of ${listing.all.length} runs matches`);
+    return;
+  }
+  if (args.best === '' && listing.rankedBy === 'test_accuracy') {
+    note(
+      'note: none was measured on validation data; ranked by test accuracy, which flatters the best',
+    );
+  }
+  const shown =
+    columns ?? defaultColumns(listing.runs, [...sweepParameters(listing.runs), ...listing.names]);
+  process.stdout.write(formatListing(listing, shown, form));
+}
+
+function nothing(problems: readonly { readonly message: string }[]): string {
+  const reasons = problems.map(({ message }) => `\n  ${message}`).join('');
+  return `there are no runs to list.${reasons}\nGive a folder into which "fln run" or "fln sweep" has written.`;
+}

@@ -1,0 +1,84 @@
+import type { RunDiff, RunsDiff } from '../../report/diff/diff-runs.js';
+import type { MetricsDifference } from '../../report/diff/metrics-diff.js';
+import type { ValueDifference } from '../../report/diff/value-diff.js';
+import { alignTable, missing } from '../../report/table.js';
+import { duration, percent, printable } from '../../report/text.js';
+import { plural, points, shortPath } from './format.js';
+
+/** What `fln diff` prints: what differs, section by section, and what does not in one line each. */
+export function formatDiff(diff: RunsDiff): string {
+  const { a, b, settings, provenance, runs, identical } = diff;
+  const lines = [`a: ${printable(shortPath(a))}`, `b: ${printable(shortPath(b))}`];
+  lines.push('', ...values('Settings', settings), '', ...values('Provenance', provenance));
+  lines.push('', 'Results:', ...alignTable(results(runs), 1).map(indented));
+  lines.push('', 'Metrics, batch by batch (columns of clocks aside):');
+  lines.push(...runs.map((run) => `  ${run.method}, seed ${run.seed}: ${metricsText(run)}`));
+  const verdict = 'The two are the same: settings and every value of every batch.';
+  return `${[...lines, ...(identical ? ['', verdict] : [])].join('\n')}\n`;
+}
+
+const indented = (line: string) => `  ${line}`;
+
+function values(title: string, differences: readonly ValueDifference[]): string[] {
+  if (differences.length === 0) return [`${title}: the same.`];
+  const text = (value: ValueDifference['a']) =>
+    value === undefined ? missing : printable(String(value));
+  const rows = withoutLoneMethods(differences).map(({ name, a, b }) => [
+    printable(name),
+    text(a),
+    text(b),
+  ]);
+  return [`${title}:`, ...alignTable({ head: ['', 'a', 'b'], rows }, 3).map(indented)];
+}
+
+/** A method that only one side has is one line, not one for each of its settings. */
+function withoutLoneMethods(differences: readonly ValueDifference[]): ValueDifference[] {
+  const lone = differences.flatMap(({ name, a, b }) => {
+    const label = /^methods\.(.+)\.name$/.exec(name)?.[1];
+    return label !== undefined && (a === undefined || b === undefined) ? [label] : [];
+  });
+  return differences.flatMap((difference) => {
+    const { name } = difference;
+    const label = lone.find(
+      (label) => /^(methods|expect)\./.test(name) && name.includes(`.${label}.`),
+    );
+    if (label === undefined) return [difference];
+    return name === `methods.${label}.name` ? [{ ...difference, name: `methods.${label}` }] : [];
+  });
+}
+
+function results(runs: readonly RunDiff[]) {
+  const share = (value?: number) => (value === undefined ? missing : `${percent(value)} %`);
+  const seconds = (value?: number) => (value === undefined ? missing : duration(value));
+  return {
+    head: ['', 'accuracy a', 'accuracy b', 'difference', 'train time a', 'train time b'],
+    rows: runs.map(({ method, seed, accuracy, trainSeconds, status }) => [
+      `${method}, seed ${seed}`,
+      accuracy.a === undefined ? (status.a?.toLowerCase() ?? missing) : share(accuracy.a),
+      accuracy.b === undefined ? (status.b?.toLowerCase() ?? missing) : share(accuracy.b),
+      accuracy.a === undefined || accuracy.b === undefined
+        ? missing
+        : points(accuracy.b - accuracy.a),
+      seconds(trainSeconds.a),
+      seconds(trainSeconds.b),
+    ]),
+  };
+}
+
+function metricsText({ status, metrics }: RunDiff): string {
+  if (metrics !== undefined) return differenceText(metrics);
+  if (status.a === undefined) return 'only in b';
+  return status.b === undefined ? 'only in a' : 'no metrics to compare';
+}
+
+function differenceText(difference: MetricsDifference): string {
+  if (difference.same === true) return `the same in all ${difference.batches} batches`;
+  if (difference.same === 'prefix') {
+    const { a, b } = difference.batches;
+    return `the same as far as both go; a has ${a} batches, b has ${b}`;
+  }
+  const columns = difference.columns.slice(0, 3).map(({ name, a, b }) => `${name} ${a} and ${b}`);
+  const rest = difference.columns.length - columns.length;
+  const more = rest > 0 ? ` and ${plural(rest, 'other column')}` : '';
+  return `differ from batch ${difference.batch} on: ${columns.join(', ')}${more}`;
+}

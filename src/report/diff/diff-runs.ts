@@ -1,0 +1,107 @@
+import { UsageError } from '../../errors.js';
+import { finalResult } from '../final-result.js';
+import {
+  findRunDirectories,
+  loadRunDirectory,
+  type Problem,
+  type Run,
+  type RunDirectory,
+} from '../run-directory.js';
+import type { RunStatus } from '../run-summary.js';
+import { settingsOf } from '../settings.js';
+import { diffMetrics, type MetricsDifference } from './metrics-diff.js';
+import { provenanceOf } from './provenance.js';
+import { diffValues, type ValueDifference } from './value-diff.js';
+
+/** Two run directories side by side. */
+export interface RunsDiff {
+  readonly a: string;
+  readonly b: string;
+  readonly settings: readonly ValueDifference[];
+  readonly provenance: readonly ValueDifference[];
+  /** Every method and seed of either, in the order of the first. */
+  readonly runs: readonly RunDiff[];
+  /** Nothing differs but clocks and provenance. */
+  readonly identical: boolean;
+  readonly problems: readonly Problem[];
+}
+
+export interface RunDiff {
+  readonly method: string;
+  readonly seed: number;
+  readonly status: Sides<RunStatus>;
+  /** Final accuracies, shares in [0, 1]: on the test set, or on validation where both have only that. */
+  readonly accuracy: Sides<number>;
+  /** Training seconds. */
+  readonly trainSeconds: Sides<number>;
+  /** Absent unless both have metrics. */
+  readonly metrics?: MetricsDifference;
+}
+
+/** A value of each side; absent where it has none. */
+export interface Sides<T> {
+  readonly a?: T;
+  readonly b?: T;
+}
+
+/**
+ * Compares config, provenance and results of two run directories.
+ * @throws UsageError when a path is not exactly one run directory
+ */
+export function diffRuns(a: string, b: string): RunsDiff {
+  const [left, right] = [oneDirectory(a), oneDirectory(b)];
+  const problems = [...left.problems, ...right.problems];
+  const settings = diffValues(settingsOf(left, problems), settingsOf(right, problems));
+  const keys = new Map([...left.runs, ...right.runs].map((run) => [keyOf(run), run]));
+  const runs = [...keys].map(([key, { label, seed }]) => {
+    const sides = {
+      a: left.runs.find((run) => keyOf(run) === key),
+      b: right.runs.find((run) => keyOf(run) === key),
+    };
+    return diffRun(label, seed, sides);
+  });
+  return {
+    a: left.path,
+    b: right.path,
+    settings,
+    provenance: diffValues(provenanceOf(left.info?.json), provenanceOf(right.info?.json)),
+    runs,
+    identical: settings.length === 0 && runs.every(({ metrics }) => metrics?.same === true),
+    problems,
+  };
+}
+
+const keyOf = ({ label, seed }: Run) => `${label}-s${seed}`;
+
+function diffRun(method: string, seed: number, { a, b }: Sides<Run>): RunDiff {
+  const results = { a: resultOf(a), b: resultOf(b) };
+  const tested = results.a?.testAccuracy !== undefined || results.b?.testAccuracy !== undefined;
+  const split = tested ? 'testAccuracy' : 'validationAccuracy';
+  const measured = a && b && a.metrics.rows > 0 && b.metrics.rows > 0;
+  return {
+    method,
+    seed,
+    status: { a: a?.status, b: b?.status },
+    accuracy: { a: results.a?.[split], b: results.b?.[split] },
+    trainSeconds: { a: results.a?.trainSeconds, b: results.b?.trainSeconds },
+    metrics: measured ? diffMetrics(a.metrics, b.metrics) : undefined,
+  };
+}
+
+function resultOf(run: Run | undefined) {
+  const result = run && finalResult(run, 'any');
+  return result && !('missing' in result) ? result : undefined;
+}
+
+function oneDirectory(path: string): RunDirectory {
+  const found = findRunDirectories(path);
+  if (found.length === 1) return loadRunDirectory(found[0]);
+  throw new UsageError(
+    found.length === 0
+      ? `${path} is no run directory, and none is below it. "fln ls" lists those there are`
+      : `${path} holds ${found.length} run directories; give one of them:\n${found
+          .slice(0, 5)
+          .map((directory) => `  ${directory}`)
+          .join('\n')}`,
+  );
+}
