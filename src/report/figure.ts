@@ -1,8 +1,7 @@
 import { Resvg } from '@resvg/resvg-js';
 import { parse, resetSVGDefIds, View } from 'vega';
 import { compile } from 'vega-lite';
-import { RunError } from '../errors.js';
-import { buildCurve, chooseMeasure, measuredRows } from './curves.js';
+import { buildCurve, type Curve, chooseMeasure, type Measure, measuredRows } from './curves.js';
 import { type FigureSpec, type FigureText, figureSpec } from './figure-spec.js';
 import { fontOptions, measureText } from './font.js';
 import type { Run } from './run-directory.js';
@@ -15,24 +14,30 @@ export interface Figure {
   readonly png: Buffer;
 }
 
-/** Whether {@link drawFigure} has anything to draw. */
-export function isDrawable(runs: readonly Run[]): boolean {
-  return chooseMeasure(runs) !== undefined;
+/** What a figure of runs shows. */
+export interface Curves {
+  readonly curves: readonly Curve[];
+  readonly measure: Measure;
+}
+
+/**
+ * The learning curves of runs, one a method: test accuracy, or what {@link chooseMeasure} falls back
+ * to. Runs without a single value are left out.
+ * @returns undefined when no run holds any accuracy
+ */
+export function curvesOf(runs: readonly Run[]): Curves | undefined {
+  const measure = chooseMeasure(runs);
+  if (measure === undefined) return undefined;
+  const drawn = runs.filter((run) => measuredRows(run, measure.column).length > 0);
+  const curves = groupRuns(drawn).map(({ name, runs }) => buildCurve(name, runs, measure));
+  return { curves, measure };
 }
 
 /**
  * Accuracy against batches and against training time: one line a method, mean over its seeds, with
- * the range of the seeds as a band. Draws test accuracy, or what {@link chooseMeasure} falls back to.
- * Runs without a single value are left out.
- * @throws RunError when no run holds any accuracy
+ * the range of the seeds as a band.
  */
-export async function drawFigure(runs: readonly Run[], text: FigureText): Promise<Figure> {
-  const measure = chooseMeasure(runs);
-  if (measure === undefined) {
-    throw new RunError('there is nothing to draw: no run has recorded an accuracy yet');
-  }
-  const drawn = runs.filter((run) => measuredRows(run, measure.column).length > 0);
-  const curves = groupRuns(drawn).map(({ name, runs }) => buildCurve(name, runs, measure));
+export async function drawFigure({ curves, measure }: Curves, text: FigureText): Promise<Figure> {
   const figure = figureSpec(curves, measure, text, measureText);
   const description = `${text.title}: ${measure.title} against batches and training time`;
   return renderFigure(figure, description);

@@ -2,8 +2,9 @@ import { basename, dirname, join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.js';
 import { makeFolder } from '../files/disk.js';
 import { leftOut } from './curves.js';
-import { drawFigure, isDrawable } from './figure.js';
-import { reportHtml } from './report-html.js';
+import { curvesOf, drawFigure } from './figure.js';
+import { chartsHtml } from './html/charts.js';
+import { reportHtml } from './html/run-report.js';
 import { loadRunDirectory, type Run, type RunDirectory } from './run-directory.js';
 import type { RunSummary } from './run-summary.js';
 import { groupRuns } from './series.js';
@@ -71,7 +72,8 @@ async function writeFigure(
   const runs = directories.flatMap((directory) => directory.runs);
   const title = wantedTitle ?? [...new Set(directories.map(experimentName))].join(', ');
   const subtitle = describeRuns(directories);
-  const figure = isDrawable(runs) ? await drawFigure(runs, { title, subtitle }) : undefined;
+  const curves = curvesOf(runs);
+  const figure = curves && (await drawFigure(curves, { title, subtitle }));
   const paths: string[] = [];
   if (figure) {
     paths.push(`${base}.svg`, `${base}.png`);
@@ -81,7 +83,8 @@ async function writeFigure(
   const html = reportHtml({
     title,
     subtitle,
-    svg: figure?.svg,
+    figure: curves &&
+      figure && { charts: chartsHtml(curves.curves, curves.measure), svg: figure.svg },
     summaries: summariseRuns(runs),
     problems: [...directories.flatMap(({ problems }) => problems), ...leftOut(runs)].map(
       ({ message }) => message,

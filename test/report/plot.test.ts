@@ -52,7 +52,7 @@ describe('fln plot', () => {
     expect(out).toEqual(['one-vs-two.svg', 'one-vs-two.png', 'one-vs-two.html']);
     const svg = readFileSync('one-vs-two.svg', 'utf8');
     for (const label of ['one/fenchel', 'two/fenchel-exact']) expect(svg).toContain(`>${label} `);
-    expect(readFileSync('one-vs-two.html', 'utf8')).toContain('<td>two/fenchel</td>');
+    expect(readFileSync('one-vs-two.html', 'utf8')).toContain('>two/fenchel</td>');
   });
 
   it('takes --out as a path without extension, or with one, or as a folder', async () => {

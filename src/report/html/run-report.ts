@@ -1,15 +1,17 @@
-import { styleSheet } from './report-style.js';
-import type { RunSummary } from './run-summary.js';
-import { aggregate } from './summary.js';
-import { buildTable, tableNote } from './table.js';
-import { escapeHtml } from './text.js';
+import type { RunSummary } from '../run-summary.js';
+import { aggregate } from '../summary.js';
+import { buildTable, tableNote } from '../table.js';
+import { escapeHtml } from '../text.js';
+import { pageAssets } from './assets.js';
+import { htmlPage } from './page.js';
+import { sortableTable } from './table.js';
 
 export interface ReportContent {
   readonly title: string;
   readonly subtitle: string;
   readonly summaries: readonly RunSummary[];
-  /** The figure; absent when there was nothing to draw. */
-  readonly svg?: string;
+  /** The figure for screens with scripts, and without; absent when there was nothing to draw. */
+  readonly figure?: { readonly charts: string; readonly svg: string };
   /** What could not be read, in complete sentences. */
   readonly problems: readonly string[];
   /** One per run directory. */
@@ -29,47 +31,40 @@ export interface ReportSource {
  * provenance and config. All text is escaped.
  */
 export function reportHtml(content: ReportContent): string {
-  const { title, subtitle, svg, sources } = content;
+  const { title, subtitle, figure, sources } = content;
   const several = sources.length > 1;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${escapeHtml(title)}</title>
-<style>
-${styleSheet}
-</style>
-</head>
-<body>
-<header>
-<h1>${escapeHtml(title)}</h1>
-<p class="subtitle">${escapeHtml(subtitle)}</p>
-</header>
-<main>
-${svg === undefined ? '<p>There is no figure: no run has recorded an accuracy.</p>' : `<div class="figure scroll">${svg}</div>`}
-${tableHtml(content.summaries)}
-${failuresHtml(content)}
-${sources.map((source) => sourceHtml(source, several)).join('\n')}
-</main>
-</body>
-</html>
-`;
+  return htmlPage({
+    title,
+    subtitle,
+    main: [
+      figure === undefined
+        ? '<p>There is no figure: no run has recorded an accuracy.</p>'
+        : `${figure.charts}\n<div class="figure static scroll">${figure.svg}</div>`,
+      resultsHtml(content.summaries),
+      failuresHtml(content),
+      ...sources.map((source) => sourceHtml(source, several)),
+    ],
+    ...(figure && { styles: [pageAssets.chartStyle()], scripts: pageAssets.charts() }),
+  });
 }
 
-function tableHtml(summaries: readonly RunSummary[]): string {
-  const { head, rows } = buildTable(aggregate(summaries));
-  const line = (cells: readonly string[], tag: 'th' | 'td') =>
-    `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
+function resultsHtml(summaries: readonly RunSummary[]): string {
+  const methods = aggregate(summaries);
+  const { head, rows } = buildTable(methods);
+  const cells = rows.map((row) =>
+    row.map((text, column) => ({ text, value: column === 0 ? undefined : sortValue(text) })),
+  );
   return `<h2>Results</h2>
-<div class="scroll"><table>
-<thead>${line(head, 'th')}</thead>
-<tbody>
-${rows.map((row) => line(row, 'td')).join('\n')}
-</tbody>
-</table></div>
+${sortableTable({ head, rows: cells })}
 <p class="note">${escapeHtml(tableNote)}.</p>`;
+}
+
+const units: Readonly<Record<string, number>> = { min: 60, h: 3600 };
+
+/** The number that a cell of the table shows: `98.5 ± 0.1 %`, `2.1 min` in seconds, none for a dash. */
+function sortValue(text: string): number | undefined {
+  const match = /^([\d.]+)(?:.* (\S+))?$/.exec(text);
+  return match === null ? undefined : Number(match[1]) * (units[match[2]] ?? 1);
 }
 
 function failuresHtml({ summaries, problems }: ReportContent): string {

@@ -1,0 +1,258 @@
+// The interactive figure: curves can be hidden, read off and zoomed into. uPlot draws; the static
+// figure stays for print, and for readers without scripts.
+
+const decades = [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1];
+const halves = Array.from({ length: 18 }, (_, k) => 1 + k / 2);
+const data = JSON.parse(document.getElementById('chart-data').textContent);
+const root = document.querySelector('.charts');
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const stroke = (curve) => (dark.matches ? curve.darkColor : curve.color);
+const shown = data.curves.map(() => true);
+const readout = root.querySelector('.readout');
+
+const legend = data.curves.map((curve, i) => {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.ariaPressed = 'true';
+  const swatch = svg('svg', { width: 26, height: 10, 'aria-hidden': 'true' });
+  const line = { x1: 0, y1: 5, x2: 26, y2: 5, 'stroke-width': 2.5 };
+  swatch.append(svg('line', { ...line, 'stroke-dasharray': curve.dash.join(' ') }));
+  const value = document.createElement('output');
+  button.append(swatch, curve.name, value);
+  button.addEventListener('click', () => {
+    shown[i] = !shown[i];
+    button.ariaPressed = String(shown[i]);
+    for (const chart of charts) chart.setShown(i, shown[i]);
+  });
+  const item = document.createElement('li');
+  item.append(button);
+  root.querySelector('.legend').append(item);
+  return { swatch, value };
+});
+
+const reset = root.querySelector('.reset');
+const charts = [...root.querySelectorAll('.plot')].map((element, i) =>
+  drawPanel(element, data.panels[i]),
+);
+reset.addEventListener('click', () => {
+  for (const chart of charts) chart.reset();
+});
+dark.addEventListener('change', paint);
+paint();
+document.documentElement.classList.add('interactive');
+for (const chart of charts) chart.fit();
+
+function paint() {
+  legend.forEach(({ swatch }, i) => {
+    swatch.firstChild.setAttribute('stroke', stroke(data.curves[i]));
+  });
+  for (const chart of charts) chart.redraw();
+}
+
+function drawPanel(element, panel) {
+  const tables = data.curves.map((curve) => {
+    const points = curve.points.filter(
+      (point) => Number.isFinite(point[panel.x]) && (!panel.log || point[panel.x] > 0),
+    );
+    const column = (name) => points.map((point) => place(point[name]));
+    return [
+      points.map((point) => point[panel.x]),
+      column('accuracy'),
+      column('low'),
+      column('high'),
+    ];
+  });
+  const isReading = { value: false };
+  const axis = { stroke: () => color('--quiet'), font: '12px system-ui, sans-serif' };
+  const lines = {
+    grid: { stroke: () => color('--line'), width: 1 },
+    ticks: { stroke: () => color('--line'), width: 1 },
+  };
+  const range = { x: panel.domain, y: [place(1 - data.errors[0]), place(1 - data.errors[1])] };
+  const options = {
+    ...sizeOf(element),
+    legend: { show: false },
+    padding: [10, 24, 0, 0],
+    scales: {
+      x: {
+        time: false,
+        distr: panel.log ? 3 : 1,
+        auto: false,
+        range: (_, min, max) => [min ?? range.x[0], max ?? range.x[1]],
+      },
+      y: { auto: false, range: (_, min, max) => [min ?? range.y[0], max ?? range.y[1]] },
+    },
+    series: [
+      {},
+      ...data.curves.flatMap((curve) => [
+        {
+          stroke: () => stroke(curve),
+          width: 2,
+          dash: curve.dash,
+          spanGaps: true,
+          points: { show: false },
+        },
+        { spanGaps: true, points: { show: false } },
+        { spanGaps: true, points: { show: false } },
+      ]),
+    ],
+    bands: data.curves.flatMap((curve, i) =>
+      curve.seeds > 1 ? [{ series: [3 * i + 3, 3 * i + 2], fill: () => `${stroke(curve)}30` }] : [],
+    ),
+    axes: [
+      {
+        ...axis,
+        ...lines,
+        grid: { show: false },
+        label: panel.axisTitle,
+        size: 34,
+        labelSize: 20,
+        labelFont: axis.font,
+        values: (_, ticks) => ticks.map(plain),
+      },
+      {
+        ...axis,
+        ...lines,
+        size: 64,
+        splits: (_, __, min, max) => splits(min, max),
+        values: (_, ticks) => ticks.map(tickLabel),
+      },
+    ],
+    cursor: {
+      drag: { x: true, y: true, uni: 40 },
+      points: { show: true, size: 7 },
+      dataIdx: nearest,
+      bind: { dblclick: () => () => chart.reset() },
+    },
+    hooks: {
+      setCursor: [(plot) => read(plot, panel)],
+      setScale: [() => isReading.value && markZoom()],
+    },
+  };
+  const plot = new uPlot(options, uPlot.join(tables), element);
+  plot.setScale('x', { min: range.x[0], max: range.x[1] });
+  plot.setScale('y', { min: range.y[0], max: range.y[1] });
+  isReading.value = true;
+  const chart = {
+    reset() {
+      plot.batch(() => {
+        plot.setScale('x', { min: range.x[0], max: range.x[1] });
+        plot.setScale('y', { min: range.y[0], max: range.y[1] });
+      });
+      markZoom();
+    },
+    isZoomed: () => {
+      const { x, y } = plot.scales;
+      return !(
+        near(x.min, range.x[0]) &&
+        near(x.max, range.x[1]) &&
+        near(y.min, range.y[0]) &&
+        near(y.max, range.y[1])
+      );
+    },
+    setShown(i, show) {
+      for (const k of [1, 2, 3]) plot.setSeries(3 * i + k, { show });
+    },
+    redraw: () => plot.redraw(false, true),
+    fit: () => plot.setSize(sizeOf(element)),
+    plot,
+  };
+  new ResizeObserver(chart.fit).observe(element);
+  element.addEventListener('keydown', (event) => step(event, plot));
+  element.addEventListener('blur', () => plot.setCursor({ left: -10, top: -10 }));
+  return chart;
+}
+
+/** Values under the cursor: each visible curve at its own nearest point. */
+function read(plot, panel) {
+  const { left, idx } = plot.cursor;
+  const isOver = left !== undefined && left >= 0 && idx !== null && idx !== undefined;
+  readout.textContent = isOver
+    ? `${panel.axisTitle.split(',')[0]}: ${plain(plot.posToVal(left, 'x'))}`
+    : readout.dataset.idle;
+  legend.forEach(({ value }, i) => {
+    const at = isOver && shown[i] ? nearest(plot, 3 * i + 1, idx) : null;
+    const y = at === null ? null : plot.data[3 * i + 1][at];
+    value.textContent = y === null || y === undefined ? '' : accuracyText(accuracyOf(y));
+  });
+}
+
+/** The joined table has a row for every place of any curve; a curve is read at its nearest own one. */
+function nearest(plot, series, idx) {
+  if (series === 0 || idx === null || idx === undefined) return idx;
+  const values = plot.data[series];
+  for (let away = 0; away < values.length; away++) {
+    if (values[idx - away] != null) return idx - away;
+    if (values[idx + away] != null) return idx + away;
+  }
+  return idx;
+}
+
+/** Arrow keys move the cursor, Escape resets the zoom. */
+function step(event, plot) {
+  const width = plot.over.clientWidth;
+  const moves = { ArrowLeft: -width / 100, ArrowRight: width / 100, Home: -width, End: width };
+  if (event.key === 'Escape') for (const chart of charts) chart.reset();
+  if (!(event.key in moves)) return;
+  event.preventDefault();
+  const from = plot.cursor.left >= 0 ? plot.cursor.left : width / 2;
+  const left = Math.max(0, Math.min(width - 1, from + moves[event.key]));
+  plot.setCursor({ left, top: plot.over.clientHeight / 2 });
+}
+
+function markZoom() {
+  reset.hidden = !charts.some((chart) => chart.isZoomed());
+}
+
+/** The error 1 - accuracy on a logarithmic scale, downwards: small errors need room. */
+function place(accuracy) {
+  return -Math.log10(Math.max(data.floor || 1e-9, 1 - accuracy));
+}
+function accuracyOf(y) {
+  const error = 10 ** -y;
+  return data.floor && error <= data.floor * 1.0001 ? 1 : 1 - error;
+}
+
+/** Round accuracies between two places, a handful however far one zooms in. */
+function splits(min, max) {
+  const [low, high] = [10 ** -max, 10 ** -min];
+  for (const digits of [[1], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], halves]) {
+    const found = decades
+      .flatMap((d) => digits.map((k) => k * d))
+      .filter((e) => e >= low * 0.999 && e <= high * 1.001);
+    if (found.length >= 5) return found.map((e) => -Math.log10(e)).sort((a, b) => a - b);
+  }
+  const step =
+    [5e-2, 2e-2, 1e-2, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5].find(
+      (s) => (high - low) / s >= 4,
+    ) ?? 1e-5;
+  const found = [];
+  for (let e = Math.ceil(low / step) * step; e <= high && found.length < 50; e += step)
+    found.push(-Math.log10(e));
+  return found.reverse();
+}
+
+function tickLabel(y) {
+  return `${Number((100 * accuracyOf(y)).toFixed(3))} %`;
+}
+function accuracyText(accuracy) {
+  return `${(100 * accuracy).toFixed(2)} %`;
+}
+function plain(value) {
+  return value == null ? '' : value.toLocaleString('en-US', { maximumSignificantDigits: 4 });
+}
+function near(a, b) {
+  return Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(b));
+}
+function sizeOf(element) {
+  return {
+    width: Math.max(200, element.clientWidth),
+    height: Math.max(280, Math.min(440, element.clientWidth * 0.75)),
+  };
+}
+function svg(name, attributes) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}

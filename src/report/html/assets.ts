@@ -1,0 +1,17 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+
+const own = (name: string) =>
+  readFileSync(new URL(`../../../assets/report/${name}`, import.meta.url), 'utf8').trim();
+const uPlot = (name: string) => readFileSync(require.resolve(`uplot/dist/${name}`), 'utf8').trim();
+
+/** Files that become part of every page; pages request nothing. */
+export const pageAssets = {
+  style: () => own('style.css'),
+  tables: () => own('tables.js'),
+  /** The style and the scripts of the interactive figure. */
+  chartStyle: () => uPlot('uPlot.min.css'),
+  charts: () => [uPlot('uPlot.iife.min.js'), own('charts.js')],
+} as const;

@@ -1,0 +1,71 @@
+import { batchAxis, errorAxis, timeAxis } from '../axes.js';
+import type { Curve, Measure } from '../curves.js';
+import { style } from '../palette.js';
+import { count } from '../text.js';
+
+/** What assets/report/charts.js draws. */
+interface ChartData {
+  readonly curves: readonly object[];
+  /** Errors 1 - accuracy at the bottom and at the top. */
+  readonly errors: readonly [number, number];
+  /** Where a perfect score is drawn; 0 where there is none. */
+  readonly floor: number;
+  readonly panels: readonly {
+    readonly axisTitle: string;
+    readonly x: 'batch' | 'seconds';
+    readonly log: boolean;
+    readonly domain: readonly [number, number];
+  }[];
+}
+
+/** The interactive figure: accuracy against batches and against training time, as in the static one. */
+export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
+  const y = errorAxis(curves, 400);
+  const time = timeAxis(curves, 1 - y.domain[0]);
+  const data: ChartData = {
+    curves: curves.map((curve, i) => ({
+      name: nameOf(curve),
+      seeds: curve.seeds,
+      points: curve.points,
+      color: style(i).textColor,
+      darkColor: style(i).darkColor,
+      dash: style(i).dash,
+    })),
+    errors: y.domain,
+    floor: y.error(1),
+    panels: [
+      { axisTitle: 'batch', x: 'batch', log: false, domain: batchAxis(curves).domain },
+      {
+        axisTitle: time.type === 'log' ? 'seconds, log scale' : 'seconds',
+        x: 'seconds',
+        log: time.type === 'log',
+        domain: time.domain,
+      },
+    ],
+  };
+  const titles = ['By number of batches', 'By training time (evaluation excluded)'];
+  const idle = 'Point at a curve to read it; drag to zoom; click a name to hide its curve.';
+  const panels = titles.map(
+    (title) =>
+      `<div class="panel"><h3>${title}</h3><div class="plot" tabindex="0" role="img" aria-label="${measure.title}, ${title.toLowerCase()}; arrow keys read it off"></div></div>`,
+  );
+  return `<div class="charts">
+<ul class="legend"></ul>
+<p class="readout" data-idle="${idle}">${idle}</p>
+<div class="panels">${panels.join('')}</div>
+<p class="note">Vertical axis: ${measure.title} (log scale of the error). <button type="button" class="reset" hidden>Reset zoom</button></p>
+</div>
+<script type="application/json" id="chart-data">${json(data)}</script>`;
+}
+
+/** JSON that cannot end the element it stands in. */
+const json = (value: unknown) => JSON.stringify(value, shortNumber).replaceAll('<', '\\u003c');
+
+/** Six digits are more than a screen shows. */
+const shortNumber = (_: string, value: unknown) =>
+  typeof value === 'number' ? Number(value.toPrecision(6)) : value;
+
+function nameOf({ name, seeds, partial, unfinished }: Curve): string {
+  const cut = partial.length > 0 ? ` (${seeds} of ${count(seeds + partial.length, 'seed')})` : '';
+  return `${name}${cut}${unfinished ? ' (unfinished)' : ''}`;
+}

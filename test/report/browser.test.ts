@@ -1,0 +1,222 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { writeReport } from '../../src/report/write-report.js';
+import { mnistMethods, writeRuns } from './synthetic.js';
+
+/** Path of a Chromium, as scripts/ci/chromium.sh prints it. */
+const executablePath = process.env.FLN_CHROMIUM;
+
+describe.skipIf(!executablePath)('report.html in a browser (needs FLN_CHROMIUM)', () => {
+  const root = mkdtempSync(join(tmpdir(), 'fln-browser-'));
+  let browser: Browser;
+  let report: string;
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+    report = join(
+      writeRuns(join(root, 'run'), mnistMethods, [1, 2, 3], { batches: 300 }),
+      'report.html',
+    );
+    await writeReport(join(root, 'run'));
+  });
+  afterAll(async () => {
+    await browser?.close();
+    rmSync(root, { recursive: true, force: true });
+  });
+
+  /** What went wrong on the page, and what it asked for beside itself. */
+  async function open(path: string, options: BrowserContextOptions = {}) {
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 900 },
+      ...options,
+    });
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    const url = pathToFileURL(path).href;
+    const complaints: string[] = [];
+    page.on('console', (message) => complaints.push(message.text()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('request', (request) => {
+      if (request.url() !== url) complaints.push(request.url());
+    });
+    await page.goto(url);
+    return { page, complaints };
+  }
+
+  /** Places in the first panel, as shares of its drawing area. */
+  async function area(page: Page) {
+    const box = (await page.locator('.plot .u-over').first().boundingBox())!;
+    return (x: number, y: number): [number, number] => [
+      box.x + x * box.width,
+      box.y + y * box.height,
+    ];
+  }
+  const names = (page: Page) => page.locator('.legend button').allInnerTexts();
+  const fenchelIn = async (page: Page) =>
+    (await names(page)).find((text) => /^fenchel ?(\d|$)/.test(text));
+  const pixels = (page: Page) =>
+    page
+      .locator('.plot canvas')
+      .first()
+      .evaluate((canvas) => (canvas as unknown as { toDataURL(): string }).toDataURL());
+
+  it('draws the figure, asks the network for nothing and has no errors', async () => {
+    const { page, complaints } = await open(report);
+    expect(await page.locator('.plot canvas').count()).toBe(2);
+    expect(await page.locator('.figure.static').isVisible()).toBe(false);
+    expect(await names(page)).toEqual(mnistMethods.map(({ label }) => label).sort());
+    expect(complaints).toEqual([]);
+  });
+
+  it('reads every curve off at the cursor, by mouse and by keyboard', async () => {
+    const { page, complaints } = await open(report);
+    const at = await area(page);
+    await page.mouse.move(...at(0.5, 0.5));
+    expect(await page.locator('.readout').innerText()).toMatch(/^batch: 1(49|50|51)/);
+    for (const text of await names(page)) expect(text).toMatch(/^[a-z-]+ ?\d\d\.\d\d %$/);
+    await page.mouse.move(5, 5);
+    expect(await page.locator('.readout').innerText()).toContain('Point at a curve');
+    await page.locator('.plot').first().focus();
+    await page.keyboard.press('End');
+    expect(await fenchelIn(page)).toMatch(/^fenchel ?98\.[45]\d %$/);
+    expect(complaints).toEqual([]);
+  });
+
+  it('hides a curve when its name is clicked, and shows it again', async () => {
+    const { page } = await open(report);
+    const before = await pixels(page);
+    const fenchel = page.getByRole('button', { name: 'fenchel', exact: true });
+    await fenchel.click();
+    expect(await fenchel.getAttribute('aria-pressed')).toBe('false');
+    await expect.poll(() => pixels(page)).not.toBe(before);
+    await page.mouse.move(...(await area(page))(0.5, 0.5));
+    expect(await fenchelIn(page)).toBe('fenchel');
+    await fenchel.click();
+    expect(await fenchel.getAttribute('aria-pressed')).toBe('true');
+    await expect.poll(() => pixels(page)).toBe(before);
+  });
+
+  it('zooms into what is dragged over, and back by button, double click and Escape', async () => {
+    const { page, complaints } = await open(report);
+    const reset = page.getByRole('button', { name: 'Reset zoom' });
+    const before = await pixels(page);
+    const ways = [
+      () => reset.click(),
+      async () => page.mouse.dblclick(...(await area(page))(0.5, 0.5)),
+      () => page.locator('.plot').first().press('Escape'),
+    ];
+    for (const back of ways) {
+      expect(await reset.isVisible()).toBe(false);
+      const at = await area(page);
+      await page.mouse.move(...at(0.5, 0.1));
+      await page.mouse.down();
+      await page.mouse.move(...at(0.7, 0.4), { steps: 4 });
+      await page.mouse.up();
+      await expect.poll(() => reset.isVisible()).toBe(true);
+      await page.mouse.move(...at(0.5, 0.5));
+      // From 150 to 210 of 300 batches.
+      expect(await page.locator('.readout').innerText()).toMatch(/^batch: 1(79|80|81)/);
+      await page.mouse.move(5, 5);
+      await back();
+      await page.mouse.move(5, 5);
+      await expect.poll(() => reset.isVisible()).toBe(false);
+      await expect.poll(() => pixels(page)).toBe(before);
+    }
+    expect(complaints).toEqual([]);
+  });
+
+  it('sorts its table by any column', async () => {
+    const { page } = await open(report);
+    const column = async (k: number) => page.locator(`table td:nth-child(${k})`).allInnerTexts();
+    await page.getByRole('button', { name: 'final test accuracy' }).click();
+    expect((await column(1))[0]).toBe('sgd');
+    await page.getByRole('button', { name: 'final test accuracy' }).click();
+    expect((await column(1))[0]).toBe('fenchel');
+    expect(await page.locator('th[aria-sort="descending"]').innerText()).toBe(
+      'final test accuracy',
+    );
+    await page.getByRole('button', { name: 'train time' }).click();
+    const seconds = (await column(9)).map(
+      (text) => Number.parseFloat(text) * (text.endsWith('min') ? 60 : 1),
+    );
+    expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
+    await page.getByRole('button', { name: 'method' }).click();
+    expect(await column(1)).toEqual(mnistMethods.map(({ label }) => label).sort());
+  });
+
+  it('fits a phone: only tables and figures scroll sideways', async () => {
+    const { page, complaints } = await open(report, {
+      viewport: { width: 375, height: 800 },
+      hasTouch: true,
+    });
+    const widths = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
+    expect(await page.evaluate(widths)).toBe(0);
+    const plot = (await page.locator('.plot').first().boundingBox())!;
+    expect(plot.x + plot.width).toBeLessThanOrEqual(375);
+    expect(complaints).toEqual([]);
+  });
+
+  it.each(['light', 'dark'] as const)('keeps text readable on a %s page', async (colorScheme) => {
+    const { page } = await open(report, { colorScheme });
+    const contrasts = await page.evaluate(contrastScript);
+    expect(contrasts.page > 0.5).toBe(colorScheme === 'light');
+    expect(Math.min(...contrasts.text)).toBeGreaterThanOrEqual(4.5);
+    expect(Math.min(...contrasts.lines)).toBeGreaterThanOrEqual(3);
+    expect(contrasts.lines).toHaveLength(mnistMethods.length);
+  });
+
+  it('shows the static figure without scripts, and in print', async () => {
+    const { page } = await open(report, { javaScriptEnabled: false });
+    expect(await page.locator('.figure.static svg').isVisible()).toBe(true);
+    expect(await page.locator('.charts').isVisible()).toBe(false);
+    const { page: printed } = await open(report);
+    await printed.emulateMedia({ media: 'print' });
+    expect(await printed.locator('.figure.static svg').isVisible()).toBe(true);
+    expect(await printed.locator('.charts').isVisible()).toBe(false);
+  });
+
+  it('runs nothing that stands in a label or a message', async () => {
+    const label = '</script><script>document.title=1</script><img src=x onerror=document.title=2>';
+    const folder = writeRuns(join(root, 'hostile'), [{ ...mnistMethods[0], label: 'x' }], [1], {
+      batches: 20,
+    });
+    const runs = [{ label: 'x', seed: 1, status: 'FAILED', error: label }];
+    const experiment = { name: label, dataset: label };
+    writeFileSync(join(folder, 'run.json'), JSON.stringify({ experiment, runs, cpu: label }));
+    writeFileSync(join(folder, 'config.yaml'), label);
+    await writeReport(folder);
+    const path = join(folder, 'report.html');
+    const { page, complaints } = await open(path);
+    expect(await page.title()).toBe(label);
+    expect(complaints).toEqual([]);
+
+    // Were something ever not escaped, the policy of the page would still not run it.
+    writeFileSync(path, readFileSync(path, 'utf8').replace('<main>', `<main>${label}`));
+    const { page: broken } = await open(path);
+    expect(await broken.title()).toBe(label);
+  });
+});
+
+/** Contrast ratios (WCAG 2) of texts and legend lines against the page. */
+const contrastScript = `(() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const luminance = (text) => {
+    const [r, g, b] = rgb(text).map((c) => (c / 255 <= 0.03928 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const page = luminance(getComputedStyle(document.body).backgroundColor);
+  const ratio = (color) => {
+    const [a, b] = [luminance(color), page].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  };
+  const colors = (selector, property) =>
+    [...document.querySelectorAll(selector)].map((element) => ratio(getComputedStyle(element)[property]));
+  return {
+    page,
+    text: colors('h1, h2, h3, p, td, th, dt, dd, .legend button', 'color'),
+    lines: colors('.legend line', 'stroke'),
+  };
+})()` as unknown as () => { page: number; text: number[]; lines: number[] };
