@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
@@ -76,9 +76,6 @@ export function manifestOf(sweep: Sweep, earlier?: Manifest): Manifest {
 export function writeManifest(directory: string, manifest: Manifest): void {
   writeFileAtomic(sweepPaths(directory).manifest, `${JSON.stringify(manifest, null, 1)}\n`);
 }
-
-export const isSweepDirectory = (directory: string): boolean =>
-  existsSync(sweepPaths(directory).manifest);
 
 /**
  * @returns undefined when the directory holds no sweep

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Where the files of a sweep are. */
@@ -16,3 +17,6 @@ export const sweepPaths = (directory: string) => ({
   log: (id: string) => join(directory, 'logs', `${id}.log`),
   slurm: join(directory, 'slurm'),
 });
+
+export const isSweepDirectory = (directory: string): boolean =>
+  existsSync(sweepPaths(directory).manifest);

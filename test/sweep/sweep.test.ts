@@ -273,6 +273,8 @@ describe('fln sweep', () => {
     expect(first.stdout).toMatch(/learningRate=1e\+29 batchSize=\d+: .*diverged/);
     expect(first.stderr).toContain('[4/4]');
     expect(first.stderr).toContain('--rerun failed');
+    expect(first.stdout).toContain('Report: out/report.html\n');
+    expect(readFileSync(join(cwd, 'out', 'report.html'), 'utf8')).toContain('<h2>Failed</h2>');
     const again = await fln(args, { cwd });
     expect(again.code).toBe(2);
     const rerun = await fln(

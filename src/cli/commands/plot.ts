@@ -3,6 +3,8 @@ import { basename, join, resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import type { Problem, RunDirectory } from '../../report/run-directory.js';
+import { isSweepDirectory } from '../../sweep/paths.js';
+import { print, printJson } from '../render/print.js';
 import { once } from './values.js';
 
 interface PlotArguments {
@@ -40,11 +42,20 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
         describe: 'print the files written and the problems met as JSON',
       })
       .example('$0 plot results/mnist-mlp', 'redraw the figure of a run in its directory')
+      .example('$0 plot results/sweeps/quickstart', 'the figure and the report of a sweep')
       .example('$0 plot results/a results/b --out a-and-b', 'a-and-b.svg, .png and .html') as never,
   handler: plot,
 };
 
 async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
+  const [only, ...others] = dirs.map(String);
+  if (others.length === 0 && out === undefined && isSweepDirectory(only)) {
+    const { writeSweepReport } = await import('../../sweep/report/write-sweep-report.js');
+    const files = await writeSweepReport(only, { title });
+    if (json) printJson({ files, problems: [] });
+    else print(files.join('\n'));
+    return;
+  }
   // Vega and the rest load only now, so that --help answers at once.
   const { loadRuns } = await import('../../report/run-directory.js');
   const { writeOverlay, writeReport } = await import('../../report/write-report.js');

@@ -175,6 +175,8 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   ).finally(progress.pause);
 
   const { counts } = result.status;
+  const files =
+    counts.COMPLETED > 0 && result.stopped !== 'submitted' ? await draw(result.directory) : [];
   const code =
     result.stopped === 'interrupted'
       ? (interruption?.exitCode ?? ExitCode.interrupted)
@@ -182,8 +184,13 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
         ? ExitCode.runFailed
         : ExitCode.ok;
   process.exitCode = code;
-  if (args.json) printJson({ ...sweepJson(result.directory, result.status), exitCode: code });
-  else print(formatSweep(result.directory, result.status));
+  if (args.json) {
+    printJson({ ...sweepJson(result.directory, result.status), files, exitCode: code });
+  } else {
+    print(formatSweep(result.directory, result.status));
+    const report = files.at(-1);
+    if (report !== undefined) print(`\nReport: ${shortPath(report)}`);
+  }
   const left = counts.QUEUED + counts.INTERRUPTED;
   if (result.stopped === 'submitted') {
     note(`Look at it with: fln sweep ${args.sweep} --status`);
@@ -192,6 +199,11 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   } else if (counts.FAILED > 0) {
     note('The same command with --rerun failed runs the failed trials again');
   }
+}
+
+async function draw(directory: string): Promise<string[]> {
+  const { writeSweepReport } = await import('../../sweep/report/write-sweep-report.js');
+  return writeSweepReport(directory);
 }
 
 async function launcherOf(args: Args, settings: SweepConfig['slurm']): Promise<Launcher> {

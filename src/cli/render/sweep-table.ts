@@ -1,25 +1,22 @@
 import { alignTable } from '../../report/table.js';
-import { printable, significant } from '../../report/text.js';
+import { printable } from '../../report/text.js';
+import { nameParameters } from '../../sweep/names.js';
 import { sweepPaths } from '../../sweep/paths.js';
 import { describeCounts } from '../../sweep/plan.js';
+import { metricText, textOf } from '../../sweep/report/parameter-axis.js';
 import type { Overrides } from '../../sweep/search.js';
 import { ranked, type SweepStatus } from '../../sweep/status.js';
-import { percent, plural, shortPath } from './format.js';
+import { plural, shortPath } from './format.js';
 
 const shown = 10;
 
 /** `learningRate=0.1 epochs=2`: paths by their last part, where that tells them apart. */
 export function settings(overrides: Overrides): string {
-  const paths = Object.keys(overrides);
-  const last = (path: string) => path.slice(path.lastIndexOf('.') + 1);
-  const isUnique = new Set(paths.map(last)).size === paths.length;
+  const names = nameParameters(Object.keys(overrides));
   return Object.entries(overrides)
-    .map(([path, value]) => `${isUnique ? last(path) : path}=${printable(valueText(value))}`)
+    .map(([path, value]) => `${names.get(path)}=${printable(textOf(value))}`)
     .join(' ');
 }
-
-const valueText = (value: unknown): string =>
-  typeof value === 'string' ? value : JSON.stringify(value);
 
 /** Where a sweep stands: counts, the best trials, and those that failed with their reasons. */
 export function formatSweep(directory: string, status: SweepStatus): string {
@@ -33,15 +30,13 @@ export function formatSweep(directory: string, status: SweepStatus): string {
   const best = ranked(status);
   const { column, goal, method } = manifest.metric;
   if (best.length > 0) {
-    const text = (value: number) =>
-      column.endsWith('accuracy') ? percent(value) : significant(value);
     const rows = best
       .slice(0, shown)
       .map(({ trial, value }, i) => [
         String(i + 1),
         trial.id,
         settings(trial.overrides),
-        text(value),
+        metricText(column, value),
       ]);
     const head = ['', 'trial', 'settings', column];
     const of = method === undefined ? 'the best method' : method;
