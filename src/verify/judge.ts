@@ -1,5 +1,5 @@
 import type { Expectation } from '../config/experiment.js';
-import { type Estimate, estimate, median } from '../report/statistics.js';
+import { average, type Estimate, estimate, median } from '../report/statistics.js';
 import { collapseDistance, type Tolerance, tolerance } from './tolerance.js';
 
 /** One seed of a method: its final test accuracy, or why there is none. */
@@ -7,9 +7,12 @@ export type SeedResult =
   | { readonly seed: number; readonly accuracy: number }
   | { readonly seed: number; readonly missing: string };
 
-/** The mean against one limit. Differences and tolerances are shares, as accuracies are. */
+/**
+ * The mean against one limit of the config, or against the mean that a baseline recorded. Differences
+ * and tolerances are shares, as accuracies are.
+ */
 export interface LimitCheck {
-  readonly limit: 'atLeast' | 'atMost';
+  readonly limit: 'atLeast' | 'atMost' | 'baseline';
   readonly value: number;
   /** Mean minus limit. */
   readonly difference: number;
@@ -44,32 +47,41 @@ export interface MethodVerdict {
 
 /**
  * Judges one method: every seed must have a result, no seed may have collapsed, and the mean must
- * keep the limits, each within the tolerance of `tolerance.ts`. A method without an expectation is
- * listed, not judged.
+ * keep the limits, each within the tolerance of `tolerance.ts`. A method without an expectation and
+ * without a baseline is listed, not judged.
+ * @param baseline accuracies of the seeds that were accepted earlier
  */
 export function judge(
   method: string,
   seeds: readonly SeedResult[],
   expected: Expectation | undefined,
   testImages: number,
+  baseline: readonly number[] = [],
 ): MethodVerdict {
   const measured = seeds.filter((result) => 'accuracy' in result);
   const lost = seeds.filter((result) => 'missing' in result);
   const values = measured.map(({ accuracy }) => accuracy);
   const accuracy = estimate(values);
   const common = { method, seeds, accuracy, paper: expected?.paper };
-  if (expected === undefined) {
+  if (expected === undefined && baseline.length === 0) {
     return { ...common, verdict: 'not judged', checks: [], failures: [] };
   }
-  const checks = accuracy ? checkLimits(values, accuracy.mean, expected, testImages) : [];
+  const limits = expected ?? {};
+  const checks = accuracy
+    ? [
+        ...checkLimits(values, accuracy.mean, limits, testImages),
+        ...checkBaseline(values, accuracy.mean, baseline, testImages),
+      ]
+    : [];
   const failures: Failure[] = [
     ...checks.filter(({ passed }) => !passed).map((check) => beyond(check)),
-    ...(measured.length > 1 ? collapses(measured, expected, testImages) : []),
+    ...(measured.length > 1 ? collapses(measured, limits, testImages) : []),
     ...(lost.length > 0 ? [{ kind: 'no result', seeds: lost } as const] : []),
   ];
   // The paper's value alone bounds nothing, but it promises that the method was run.
-  const bounded = expected.atLeast !== undefined || expected.atMost !== undefined;
-  const verdict = failures.length > 0 ? 'failed' : bounded ? 'ok' : 'not judged';
+  const bounded = limits.atLeast !== undefined || limits.atMost !== undefined;
+  const judged = bounded || baseline.length > 0;
+  const verdict = failures.length > 0 ? 'failed' : judged ? 'ok' : 'not judged';
   return { ...common, verdict, checks, failures };
 }
 
@@ -87,6 +99,22 @@ function checkLimits(
     const excess = limit === 'atLeast' ? -difference : difference;
     return [{ limit, value, difference, tolerance: allowed, passed: excess <= allowed.value }];
   });
+}
+
+/** Both means scatter: their tolerances add up as variances do. */
+function checkBaseline(
+  values: readonly number[],
+  mean: number,
+  baseline: readonly number[],
+  testImages: number,
+): LimitCheck[] {
+  if (baseline.length === 0) return [];
+  const value = average(baseline);
+  const [now, before] = [values, baseline].map((some) => tolerance(some, value, testImages));
+  const allowed = { value: Math.hypot(now.value, before.value), rule: now.rule };
+  const difference = mean - value;
+  const passed = -difference <= allowed.value;
+  return [{ limit: 'baseline', value, difference, tolerance: allowed, passed }];
 }
 
 const beyond = (check: LimitCheck): Failure => ({ kind: 'beyond limit', check });

@@ -4,6 +4,7 @@ import { findDataset } from '../data/registry.js';
 import { UsageError } from '../errors.js';
 import { finalResult } from '../report/final-result.js';
 import type { RunDirectory } from '../report/run-directory.js';
+import type { BaselineEntry } from './baseline.js';
 import { judge, type MethodVerdict, type SeedResult } from './judge.js';
 
 /** Measured accuracies of an experiment against what its config expects. */
@@ -17,19 +18,33 @@ export interface Verification {
   readonly methods: readonly MethodVerdict[];
 }
 
+export interface VerifyOptions {
+  /** What the experiment reached earlier. */
+  readonly baseline?: BaselineEntry;
+  /** Whether results that nothing limits may pass, because they are to become the baseline. */
+  readonly mayBeUnlimited?: boolean;
+}
+
 /**
- * Judges the runs of a directory by the `expect` block of a config.
+ * Judges the runs of a directory by the `expect` block of a config, and by a baseline.
  * @param directory holds runs of this config (see target.ts)
- * @throws UsageError when the config expects nothing that could fail: such a gate would always pass
+ * @throws UsageError when nothing is expected that could fail: such a gate would always pass
  */
-export function verify(experiment: Experiment, directory: RunDirectory): Verification {
+export function verify(
+  experiment: Experiment,
+  directory: RunDirectory,
+  { baseline, mayBeUnlimited = false }: VerifyOptions = {},
+): Verification {
   const { name, dataset, seeds, expect } = experiment;
-  refuseEmptyGate(experiment);
+  if (baseline === undefined && !mayBeUnlimited) refuseEmptyGate(experiment);
+  refuseUnseenTestSet(experiment);
   const testImages = splitSizes(findDataset(dataset.name), dataset).test;
   const methods = experiment.methods.map(({ label }) => {
     const results = seeds.map((seed) => seedResult(directory, label, seed));
     const expected = Object.hasOwn(expect, label) ? expect[label] : undefined;
-    return judge(label, results, expected, testImages);
+    const accepted =
+      baseline && Object.hasOwn(baseline.methods, label) ? baseline.methods[label] : {};
+    return judge(label, results, expected, testImages, Object.values(accepted));
   });
   const ok = methods.every(({ verdict }) => verdict !== 'failed');
   return { experiment: name, directory: directory.path, testImages, ok, methods };
@@ -45,16 +60,19 @@ function seedResult({ runs }: RunDirectory, label: string, seed: number): SeedRe
   return { seed, accuracy: testAccuracy };
 }
 
-function refuseEmptyGate({ name, expect, methods, evaluate }: Experiment): void {
+function refuseEmptyGate({ name, expect, methods }: Experiment): void {
   const bounded = Object.values(expect).some(
     ({ atLeast, atMost }) => atLeast !== undefined || atMost !== undefined,
   );
   if (!bounded) {
     throw new UsageError(
       `the config of ${name} sets no limit to verify. Give it one, as in\n` +
-        `expect:\n  ${methods[0].label}: { atLeast: 0.97 }`,
+        `expect:\n  ${methods[0].label}: { atLeast: 0.97 }\nor compare with earlier results: --baseline FILE`,
     );
   }
+}
+
+function refuseUnseenTestSet({ name, evaluate }: Experiment): void {
   if (evaluate.test === 'never') {
     throw new UsageError(
       `the config of ${name} leaves the test set alone (evaluate.test: never), and expectations are test accuracies. Set evaluate.test to last or every`,

@@ -1,11 +1,18 @@
+import { appendFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { CommandModule } from 'yargs';
-import { ExitCode, FlnError } from '../../errors.js';
+import { ExitCode, FlnError, UsageError } from '../../errors.js';
+import type { Verification } from '../../verify/verify.js';
 import { once } from './values.js';
 
 interface VerifyArguments {
   target: string;
   overrides: string[];
   run?: string;
+  baseline?: string;
+  updateBaseline: boolean;
+  junit?: string;
+  markdown?: string;
   json: boolean;
 }
 
@@ -33,6 +40,27 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
           describe: 'run directory of the config; default results/NAME/CONFIG-HASH',
           coerce: once('run'),
         },
+        baseline: {
+          type: 'string',
+          describe: 'JSON file of accuracies accepted earlier, which these must not fall below',
+          coerce: once('baseline'),
+        },
+        'update-baseline': {
+          type: 'boolean',
+          default: false,
+          describe: 'accept the measured accuracies: write them into the file of --baseline',
+        },
+        junit: {
+          type: 'string',
+          describe: 'write a test report for CI systems (JUnit XML)',
+          coerce: once('junit'),
+        },
+        markdown: {
+          type: 'string',
+          describe:
+            'append a Markdown summary to this file; in GitHub Actions it goes to the summary of the run',
+          coerce: once('markdown'),
+        },
         json: {
           type: 'boolean',
           default: false,
@@ -45,6 +73,14 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         'another run of it',
       )
       .example('$0 verify results/reference/mnist-mlp', 'by the expectations it was run with')
+      .example(
+        '$0 verify configs/quickstart.yaml --baseline baseline.json --update-baseline',
+        'accept what was reached',
+      )
+      .example(
+        '$0 verify configs/quickstart.yaml --baseline baseline.json --junit verify.xml',
+        'fail in CI where it got worse',
+      )
       .epilogue(
         'Fails (exit 3) when the mean test accuracy over the seeds is below `atLeast` or above `atMost` ' +
           'by more than a tolerance for their spread, when one seed collapsed, and when a run of a method ' +
@@ -54,19 +90,36 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
   handler: verifyHandler,
 };
 
-async function verifyHandler({ target, overrides, run, json }: VerifyArguments): Promise<void> {
+async function verifyHandler(args: VerifyArguments): Promise<void> {
+  const { target, overrides, run, baseline: baselinePath, updateBaseline, json } = args;
+  if (updateBaseline && baselinePath === undefined) {
+    throw new UsageError('--update-baseline needs to know which: --baseline FILE');
+  }
   const { findTarget } = await import('../../verify/target.js');
   const { verify } = await import('../../verify/verify.js');
+  const baseline = await import('../../verify/baseline.js');
   const render = await import('../render/verification.js');
 
   const request = { target: String(target), overrides: overrides.map(String), runDirectory: run };
   const { experiment, config, directory } = findTarget(request);
-  const verification = verify(experiment, directory);
+  const entry =
+    baselinePath !== undefined && !updateBaseline
+      ? baseline.entryFor(baseline.readBaseline(baselinePath), baselinePath, experiment)
+      : undefined;
+  const options = { baseline: entry, mayBeUnlimited: updateBaseline };
+  const verification = verify(experiment, directory, options);
   for (const { message } of directory.problems) process.stderr.write(`warning: ${message}\n`);
   const code = verification.ok ? ExitCode.ok : ExitCode.regression;
+  await writeReports(args, verification);
   process.stdout.write(
     json ? render.verificationJson(verification, code) : render.verificationText(verification),
   );
+  if (updateBaseline && baselinePath !== undefined && verification.ok) {
+    const { hash } = experiment;
+    const json = directory.info?.json;
+    const changes = baseline.updateBaseline(baselinePath, hash, verification, json);
+    process.stderr.write(render.baselineText(baselinePath, changes));
+  }
   if (verification.ok) return;
   const { trainCommand } = await import('../../verify/train-command.js');
   const again = trainCommand(config, request.overrides, ['--resume', '--out', directory.path]);
@@ -74,6 +127,32 @@ async function verifyHandler({ target, overrides, run, json }: VerifyArguments):
   const lost = verification.methods.some(({ failures }) =>
     failures.some(({ kind }) => kind === 'no result'),
   );
-  const wayOut = lost ? [`\nRuns without a result are trained by: ${again}`] : [];
-  throw new FlnError(`${['Verification failed:', ...failures].join('\n  ')}${wayOut}`, code);
+  const wayOut = [
+    ...(lost ? [`\nRuns without a result are trained by: ${again}`] : []),
+    ...(updateBaseline ? [`\n${baselinePath} is left as it was.`] : []),
+  ];
+  throw new FlnError(
+    `${['Verification failed:', ...failures].join('\n  ')}${wayOut.join('')}`,
+    code,
+  );
+}
+
+/** Files for CI systems: of a failed verification, too. */
+async function writeReports(
+  { junit, markdown }: VerifyArguments,
+  verification: Verification,
+): Promise<void> {
+  const { verificationMarkdown, verificationTests } = await import('../render/verification.js');
+  const { guardDisk, makeFolder } = await import('../../files/disk.js');
+  const { writeFileAtomic } = await import('../../files/atomic.js');
+  if (junit !== undefined) {
+    const { junitXml } = await import('../../verify/junit.js');
+    makeFolder(dirname(junit));
+    writeFileAtomic(junit, junitXml(verification.experiment, verificationTests(verification)));
+  }
+  const summary = markdown ?? process.env.GITHUB_STEP_SUMMARY;
+  if (summary) {
+    makeFolder(dirname(summary));
+    guardDisk(summary, () => appendFileSync(summary, verificationMarkdown(verification)));
+  }
 }

@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { UsageError } from '../errors.js';
+import { writeFileAtomic } from '../files/atomic.js';
+import { makeFolder } from '../files/disk.js';
+import { parseRunInfo } from '../report/run-info.js';
+import type { Verification } from './verify.js';
+
+const Accuracies = z.record(z.string(), z.number().min(0).max(1));
+
+const Entry = z.object({
+  /** Hash of the config: with other settings the accuracies say nothing. */
+  config: z.string(),
+  updatedAt: z.string(),
+  /** What made the results. */
+  commit: z.string().optional(),
+  backend: z.string().optional(),
+  /** Method -> seed -> final test accuracy, a share in [0, 1]. */
+  methods: z.record(z.string(), Accuracies),
+});
+
+const Baseline = z.object({
+  version: z.literal(1),
+  /** Name of the experiment -> what it reached. */
+  experiments: z.record(z.string(), Entry),
+});
+
+/** Accuracies that were accepted once, which later ones must not fall below. */
+export type Baseline = Readonly<z.infer<typeof Baseline>>;
+export type BaselineEntry = z.infer<typeof Entry>;
+
+/**
+ * Reads a baseline file.
+ * @returns undefined when there is no such file
+ * @throws UsageError when it cannot be read or is no baseline
+ */
+export function readBaseline(path: string): Baseline | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw new UsageError(`${path} cannot be read (${message})`);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${path} is no valid JSON (${(error as Error).message}); ${wayOut}`);
+  }
+  const parsed = Baseline.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const place = issue.path.map(String).join('.') || 'the file';
+  throw new UsageError(`${path} is no baseline: ${place}: ${issue.message}; ${wayOut}`);
+}
+
+const wayOut =
+  'restore it from version control, or delete it and write it anew with --update-baseline';
+
+/**
+ * What a baseline says of an experiment.
+ * @throws UsageError when it says nothing, or speaks of other settings
+ */
+export function entryFor(
+  baseline: Baseline | undefined,
+  path: string,
+  experiment: { readonly name: string; readonly hash: string },
+): BaselineEntry {
+  const { name, hash } = experiment;
+  const update = `Accept the present results with the same command and --update-baseline`;
+  if (baseline === undefined) throw new UsageError(`there is no baseline ${path}. ${update}`);
+  const entry = Object.hasOwn(baseline.experiments, name) ? baseline.experiments[name] : undefined;
+  if (entry === undefined) throw new UsageError(`${path} has no baseline of ${name}. ${update}`);
+  if (entry.config === hash) return entry;
+  throw new UsageError(
+    `the baseline of ${name} in ${path} is of config ${entry.config}, and the results are of ${hash}: their settings differ. ${update}`,
+  );
+}
+
+/** How the mean of a method changed with an update of the baseline. Accuracies are shares. */
+export interface BaselineChange {
+  readonly method: string;
+  readonly before?: number;
+  readonly after: number;
+}
+
+/**
+ * Accepts the measured accuracies of an experiment; those of others stay.
+ * @throws UsageError when a result is missing or the file is no baseline, DiskError
+ */
+export function updateBaseline(
+  path: string,
+  hash: string,
+  verification: Verification,
+  runJson: unknown,
+): BaselineChange[] {
+  for (const { method, seeds } of verification.methods) {
+    const lost = seeds.find((result) => 'missing' in result);
+    if (lost === undefined || !('missing' in lost)) continue;
+    throw new UsageError(
+      `${path} is left as it was: ${method}, seed ${lost.seed}, has no result (${lost.missing}). Train it first: the run with --resume`,
+    );
+  }
+  const old = readBaseline(path) ?? { version: 1 as const, experiments: {} };
+  const methods = Object.fromEntries(
+    verification.methods.flatMap(({ method, seeds }) => {
+      const results = seeds.flatMap((result) =>
+        'accuracy' in result ? [[String(result.seed), result.accuracy] as const] : [],
+      );
+      return results.length > 0 ? [[method, Object.fromEntries(results)]] : [];
+    }),
+  );
+  const { experiment: name } = verification;
+  const entry: BaselineEntry = {
+    config: hash,
+    updatedAt: new Date().toISOString(),
+    ...provenanceOf(runJson),
+    methods,
+  };
+  const before = Object.hasOwn(old.experiments, name) ? old.experiments[name].methods : {};
+  makeFolder(dirname(path));
+  const experiments = { ...old.experiments, [name]: entry };
+  writeFileAtomic(path, `${JSON.stringify({ ...old, experiments }, null, 2)}\n`);
+  return Object.entries(methods).map(([method, accuracies]) => ({
+    method,
+    before: Object.hasOwn(before, method) ? mean(before[method]) : undefined,
+    after: mean(accuracies),
+  }));
+}
+
+function mean(accuracies: Readonly<Record<string, number>>): number {
+  const values = Object.values(accuracies);
+  return values.reduce((a, b) => a + b, 0) / values.length;
+}
+
+function provenanceOf(json: unknown): Pick<BaselineEntry, 'commit' | 'backend'> {
+  if (typeof json !== 'object' || json === null) return {};
+  const { git } = json as { git?: { commit?: unknown } };
+  const commit = typeof git?.commit === 'string' ? git.commit : undefined;
+  return { commit, backend: parseRunInfo(json as Record<string, unknown>).backend };
+}
