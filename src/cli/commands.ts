@@ -82,6 +82,12 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/backend.js')).backendCommand),
   },
   {
+    name: 'doctor',
+    usage: 'doctor',
+    summary: 'what works here: Node, backends, GPUs, data sets, disk',
+    load: async () => erased((await import('./commands/doctor.js')).doctorCommand),
+  },
+  {
     name: 'schema',
     usage: 'schema',
     summary: 'print the JSON Schema of config or sweep files, for completion in editors',

@@ -1,0 +1,56 @@
+import type { CommandModule } from 'yargs';
+import type { Finding } from '../../doctor/finding.js';
+import { ExitCode } from '../../errors.js';
+import { interruptible } from '../interrupt.js';
+import { plural } from '../render/format.js';
+import { print, printJson } from '../render/print.js';
+
+interface DoctorArguments {
+  json: boolean;
+}
+
+/** `fln doctor` */
+export const doctorCommand: CommandModule<object, DoctorArguments> = {
+  command: 'doctor',
+  describe: 'what works here: Node, backends, GPUs, data sets, disk; the header of a bug report',
+  builder: (yargs) =>
+    yargs
+      .option('json', {
+        type: 'boolean',
+        default: false,
+        describe: 'print JSON, and nothing else, on stdout',
+      })
+      .example('$0 doctor', 'look at everything; takes some seconds')
+      .example('$0 doctor --json', 'for programs: .ok, .findings')
+      .epilogue(
+        'Nothing is downloaded, installed or changed.\n' +
+          'Exit codes: 0 training can start here, 4 something has to be mended first.',
+      ) as never,
+  handler: doctor,
+};
+
+async function doctor({ json }: DoctorArguments): Promise<void> {
+  const { examine } = await import('../../doctor/examine.js');
+  if (!json) process.stderr.write('Trying the backends ...\n');
+  const findings = await interruptible(() => {}, examine);
+  const problems = findings.filter(({ state }) => state === 'problem').length;
+  const warnings = findings.filter(({ state }) => state === 'warning').length;
+  process.exitCode = problems > 0 ? ExitCode.environment : ExitCode.ok;
+  if (json) return printJson({ ok: problems === 0, findings });
+  const width = Math.max(...findings.map(({ topic }) => topic.length));
+  const verdict =
+    problems > 0
+      ? `${plural(problems, 'problem')} to mend before training can start.`
+      : `Training can start here${warnings > 0 ? `, with ${plural(warnings, 'warning')}` : ''}.`;
+  print([...findings.map((finding) => line(finding, width)), '', verdict].join('\n'));
+}
+
+const marks = { ok: 'ok', absent: '-', warning: 'warning', problem: 'PROBLEM' } as const;
+
+function line({ topic, state, text, wayOut }: Finding, width: number): string {
+  const start = `${marks[state].padEnd(8)}${topic.padEnd(width + 2)}`;
+  const way = wayOut === undefined ? [] : [`-> ${wayOut}`];
+  return [...text.split('\n'), ...way]
+    .map((part, i) => (i === 0 ? start : ' '.repeat(start.length)) + part.trim())
+    .join('\n');
+}

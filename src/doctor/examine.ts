@@ -1,0 +1,45 @@
+import { listBackends } from '../backend/install/list.js';
+import { listDatasets } from '../data/inspect.js';
+import { DataError } from '../errors.js';
+import { collectProvenance } from '../experiment/provenance.js';
+import { defaultCacheDir } from '../files/cache.js';
+import { backendFindings } from './backends.js';
+import type { Finding } from './finding.js';
+import { gpuFindings, programFindings, slurmFinding } from './machine.js';
+import { datasetFindings, folderFinding, variableFindings } from './storage.js';
+
+/**
+ * Looks at everything that training depends on. Nothing is downloaded, installed or written, and
+ * programs that hang are given up.
+ * @throws Interrupted
+ */
+export async function examine(signal: AbortSignal): Promise<Finding[]> {
+  const [provenance, backends, datasets, slurm] = await Promise.all([
+    collectProvenance(),
+    listBackends(signal),
+    locateDatasets(),
+    slurmFinding(),
+  ]);
+  const hasCuda = backends.some(({ trial }) => trial.works && trial.report.device === 'cuda');
+  return [
+    ...programFindings(provenance),
+    ...(await gpuFindings(hasCuda)),
+    ...backendFindings(backends),
+    ...datasets,
+    folderFinding('cache folder', defaultCacheDir(), 'FLN_CACHE_DIR'),
+    folderFinding('results folder', 'results'),
+    slurm,
+    ...variableFindings(process.env),
+  ];
+}
+
+async function locateDatasets(): Promise<Finding[]> {
+  try {
+    return datasetFindings(await listDatasets({ offline: true }));
+  } catch (error) {
+    // The folder that FLN_DATA_DIR names is not there: that variable is found at fault, too.
+    if (error instanceof DataError)
+      return [{ topic: 'data', state: 'problem', text: error.message }];
+    throw error;
+  }
+}

@@ -1,0 +1,65 @@
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { DatasetLocation } from '../data/inspect.js';
+import type { Finding } from './finding.js';
+
+const enoughSpace = 1e9;
+
+/** A folder that the program writes into: whether it can, and how much room there is. */
+export function folderFinding(topic: string, folder: string, variable?: string): Finding {
+  const path = resolve(folder);
+  const elsewhere =
+    variable === undefined ? 'choose another with --out DIR' : `name another with ${variable}`;
+  // What does not exist yet is made in the nearest folder that does.
+  let nearest = path;
+  while (!existsSync(nearest)) nearest = dirname(nearest);
+  try {
+    if (!statSync(nearest).isDirectory()) throw new Error(`${nearest} is a file`);
+    accessSync(nearest, constants.W_OK);
+    const { bavail, bsize } = statfsSync(nearest);
+    const free = bavail * bsize;
+    const text = `${path}, ${(free / 1e9).toFixed(1)} GB free`;
+    if (free >= enoughSpace) return { topic, state: 'ok', text };
+    return { topic, state: 'warning', text, wayOut: `free some space, or ${elsewhere}` };
+  } catch (error) {
+    const text = `${path} cannot be written to (${(error as Error).message})`;
+    return { topic, state: 'problem', text, wayOut: elsewhere };
+  }
+}
+
+export function datasetFindings(locations: readonly DatasetLocation[]): Finding[] {
+  return locations.map(({ name, state, files, problem }): Finding => {
+    const topic = `data ${name}`;
+    if (problem !== undefined) {
+      return { topic, state: 'warning', text: problem, wayOut: `fln data check ${name}` };
+    }
+    if (state === 'generated') return { topic, state: 'ok', text: 'generated, needs no files' };
+    const path = files.find((file) => file.path !== undefined)?.path;
+    if (state === 'present') return { topic, state: 'ok', text: path ? dirname(path) : 'present' };
+    return {
+      topic,
+      state: 'absent',
+      text: 'not on this machine',
+      wayOut: `fln data fetch ${name}`,
+    };
+  });
+}
+
+/** Environment variables that change what the program does. */
+export function variableFindings(env: NodeJS.ProcessEnv): Finding[] {
+  const folders = ['FLN_DATA_DIR', 'FLN_CACHE_DIR', 'FLN_TENSORFLOW_DIR'];
+  const others = Object.keys(env).filter(
+    (name) =>
+      (/^FLN_[A-Z0-9_]+_MIRRORS$/.test(name) || name === 'CUDA_VISIBLE_DEVICES') && env[name],
+  );
+  return [...folders, ...others].flatMap((name): Finding[] => {
+    const value = env[name];
+    if (!value) return [];
+    // The cache is made when it is needed; the others have to be there.
+    if (name.endsWith('_DIR') && name !== 'FLN_CACHE_DIR' && !existsSync(value)) {
+      const text = `${value}: there is no such folder`;
+      return [{ topic: name, state: 'problem', text, wayOut: `unset ${name}, or correct it` }];
+    }
+    return [{ topic: name, state: 'ok', text: value }];
+  });
+}
