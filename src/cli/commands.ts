@@ -93,6 +93,12 @@ export const commands: readonly Command[] = [
     summary: 'print the JSON Schema of config or sweep files, for completion in editors',
     load: async () => erased((await import('./commands/schema.js')).schemaCommand),
   },
+  {
+    name: 'completion',
+    usage: 'completion bash|zsh|fish',
+    summary: 'print a script that completes commands and options in a shell',
+    load: async () => erased((await import('./commands/completion.js')).completionCommand),
+  },
 ];
 
 /** Modules have arguments of different types; each is only ever given what its own builder parsed. */

@@ -46,7 +46,7 @@ async function dispatch([first, ...rest]: readonly string[]): Promise<void> {
     await buildParser([first, ...rest], module).parseAsync();
   } catch (error) {
     if (!(error instanceof ArgumentError)) throw error;
-    throw new UsageError(await describeArgumentError(error.message, first, module, rest));
+    throw new UsageError(describeArgumentError(error.message, first, module, rest));
   }
 }
 

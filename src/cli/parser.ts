@@ -1,4 +1,5 @@
 import yargs, { type Argv, type CommandModule } from 'yargs';
+import { describeCommand } from './describe.js';
 
 /** The arguments do not fit the command; the message is the parser's own. */
 export class ArgumentError extends Error {
@@ -32,22 +33,14 @@ export function buildParser(args: readonly string[], command: CommandModule): Ar
 }
 
 /** `--dry-run=yes` would count as "no", and train: a flag takes true, false or nothing. */
-function refuseFlagValues(args: readonly string[], { builder }: CommandModule): void {
-  if (typeof builder !== 'function') return;
-  const probe = yargs([]);
-  builder(probe);
-  const { boolean } = (probe as unknown as ParserInternals).getOptions();
+function refuseFlagValues(args: readonly string[], command: CommandModule): void {
+  const flags = describeCommand(command).options.filter(({ isFlag }) => isFlag);
   for (const arg of args) {
     if (arg === '--') return;
     const [, name, value] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
-    if (name === undefined || !boolean.includes(name)) continue;
+    if (!flags.some((flag) => flag.name === name)) continue;
     if (!['true', 'false'].includes(value)) {
       throw new ArgumentError(`--${name} takes no value, and "${value}" was given`);
     }
   }
-}
-
-/** Public in the library, absent from its type declarations. */
-interface ParserInternals {
-  getOptions(): { readonly boolean: readonly string[] };
 }

@@ -1,7 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type { CommandModule } from 'yargs';
 import { commands } from './commands.js';
-import { buildParser } from './parser.js';
+import { describeCommand } from './describe.js';
 
 /** What to say when the first argument is no command. */
 export function unknownCommand(name: string): string {
@@ -20,17 +20,17 @@ export function unknownCommand(name: string): string {
  * @param message the parser's own message, in English
  * @param args the command line after the command
  */
-export async function describeArgumentError(
+export function describeArgumentError(
   message: string,
   command: string,
   module: CommandModule,
   args: readonly string[],
-): Promise<string> {
+): string {
   const see = `See fln ${command} --help`;
   const unknown = /^Unknown arguments?: (.*)$/.exec(message)?.[1].split(', ');
   if (unknown === undefined) return `${reworded(message, command)}. ${see}`;
 
-  const known = await optionsOf(command, module);
+  const known = [...describeCommand(module).options.map(({ name }) => name), 'help'];
   // The parser reports --some-flag and someFlag for one slip.
   const typed = unknown.filter((name) => args.some((arg) => flagName(arg) === name));
   const slips = (typed.length > 0 ? typed : unknown).map((name) =>
@@ -63,24 +63,20 @@ function suggestion(name: string, known: readonly string[], prefix = ''): string
   return near ? ` (did you mean "${prefix}${best}"?)` : '';
 }
 
+/** What commands do not work without. */
+const needs: Readonly<Record<string, string>> = {
+  run: 'a config file, as in: fln run configs/quickstart.yaml',
+  sweep: 'a sweep file, as in: fln sweep configs/sweeps/quickstart.yaml',
+  plot: 'a run directory, as in: fln plot results/quickstart',
+  compare: 'a run directory, as in: fln compare results/quickstart',
+  diff: 'two run directories, as in: fln diff results/a results/b',
+  verify: 'a run directory or a config, as in: fln verify configs/mnist-mlp.yaml',
+  bound: 'a config file, as in: fln bound configs/bound.yaml',
+};
+
 function reworded(message: string, command: string): string {
-  if (message.startsWith('Not enough non-option arguments') && command === 'run') {
-    return 'run needs a config file, as in: fln run configs/quickstart.yaml';
-  }
-  if (message.startsWith('Not enough non-option arguments') && command === 'sweep') {
-    return 'sweep needs a sweep file, as in: fln sweep configs/sweeps/quickstart.yaml';
-  }
-  if (message.startsWith('Not enough non-option arguments') && command === 'plot') {
-    return 'plot needs a run directory, as in: fln plot results/quickstart';
-  }
-  if (message.startsWith('Not enough non-option arguments') && command === 'compare') {
-    return 'compare needs a run directory, as in: fln compare results/quickstart';
-  }
-  if (message.startsWith('Not enough non-option arguments') && command === 'verify') {
-    return 'verify needs a run directory or a config, as in: fln verify configs/mnist-mlp.yaml';
-  }
-  if (message.startsWith('Not enough non-option arguments') && command === 'bound') {
-    return 'bound needs a config file, as in: fln bound configs/bound.yaml';
+  if (message.startsWith('Not enough non-option arguments') && Object.hasOwn(needs, command)) {
+    return `${command} needs ${needs[command]}`;
   }
   const missing = /^Not enough arguments following: (.*)$/.exec(message);
   if (missing) return `--${flagName(missing[1])} needs a value`;
@@ -88,13 +84,4 @@ function reworded(message: string, command: string): string {
     .trim()
     .replace(/\s*\n\s*/g, ' ')
     .replace(/\.$/, '');
-}
-
-/** Options as the help text names them: the parser's public account of itself. */
-async function optionsOf(command: string, module: CommandModule): Promise<readonly string[]> {
-  const help = await new Promise<string>((resolve) => {
-    const args = [command, '--help'];
-    buildParser([], module).parse(args, {}, (_error, _argv, output) => resolve(output));
-  });
-  return [...help.matchAll(/--([a-z][a-z-]*)/g)].map((match) => match[1]);
 }

@@ -4,6 +4,7 @@ import { Interrupted, type Recipe } from '../../backend/install/recipe.js';
 import { gigabytes } from '../../backend/install/space.js';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import { interruptible } from '../interrupt.js';
+import { manual } from '../manual.js';
 import { print, printJson } from '../render/print.js';
 import { actionNamed } from './action.js';
 
@@ -37,12 +38,21 @@ export const backendCommand: CommandModule<object, BackendArguments> = {
         force: { type: 'boolean', describe: 'install although it is there' },
         json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
       })
+      .example('$0 backend list', 'which start here, and why others do not')
       .example('$0 backend install tensorflow', 'native kernels, faster than the embedded ones')
       .example('$0 backend install tensorflow --cuda', 'the same with CUDA, for NVIDIA GPUs')
       .example('$0 backend remove tensorflow --cuda', 'free its disk space')
       .epilogue(
-        'Installations are kept in FLN_CACHE_DIR/backends, else in the cache folder of the system. ' +
-          'FLN_TENSORFLOW_DIR names a folder whose node_modules holds a binding of your own.',
+        manual(
+          'Installations are kept in FLN_CACHE_DIR/backends, else in the cache folder of the system. ' +
+            'FLN_TENSORFLOW_DIR names a folder whose node_modules holds a binding of your own.',
+          {
+            0: 'ok',
+            2: 'usage',
+            4: 'it cannot be had on this machine',
+            130: 'Ctrl-C: nothing was changed',
+          },
+        ),
       ) as never,
   handler: async (args) => {
     await actionNamed('backend', actions, args.action)(args);

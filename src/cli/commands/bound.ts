@@ -4,6 +4,7 @@ import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yar
 import type { BoundSettings } from '../../bound/settings.js';
 import type { Experiment } from '../../config/experiment.js';
 import { UsageError } from '../../errors.js';
+import { manual } from '../manual.js';
 import { dataDir, offline } from './options.js';
 import { decimalsOf, numbersOf, once } from './values.js';
 
@@ -63,8 +64,17 @@ export const boundCommand: CommandModule<object, BoundArguments> = {
       .example('$0 bound configs/bound.yaml', 'a small network')
       .example('$0 bound configs/bound-one-layer.yaml', 'one layer, where the minimum is certified')
       .epilogue(
-        'Takes the data set, the network and the loss of the config, and all training images at once. ' +
-          'docs/bound.md has the problems that are solved, and what the values prove.',
+        manual(
+          'Takes the data set, the network and the loss of the config, and all training images at once. ' +
+            'docs/bound.md has the problems that are solved, and what the values prove.',
+          {
+            0: 'ok',
+            1: 'the disk failed',
+            2: 'usage or config',
+            5: 'data missing or damaged',
+            130: 'Ctrl-C',
+          },
+        ),
       ) as never,
   handler: boundHandler,
 };

@@ -1,6 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import type { Problem } from '../../report/run-directory.js';
+import { manual } from '../manual.js';
 import { type TableFormArguments, tableFormOf, tableFormOptions } from './table-form.js';
 
 interface CompareArguments extends TableFormArguments {
@@ -24,9 +25,12 @@ export const compareCommand: CommandModule<object, CompareArguments> = {
       .example('$0 compare results/a results/b', 'two runs, one below the other')
       .example('$0 compare results --csv > results.csv', 'every run below a folder')
       .epilogue(
-        'Accuracies are those after the last batch: test accuracy, or validation accuracy where the ' +
-          "test set was left alone. The paper's value is `expect.LABEL.paper` of the run's config.yaml.\n" +
-          'What cannot be read is named on stderr and left out; exit 2 only when nothing can be shown.',
+        manual(
+          'Accuracies are those after the last batch: test accuracy, or validation accuracy where the ' +
+            "test set was left alone. The paper's value is `expect.LABEL.paper` of the run's config.yaml.\n" +
+            'What cannot be read is named on stderr and left out.',
+          { 0: 'something can be shown', 2: 'usage, or nothing can be shown' },
+        ),
       ) as never,
   handler: compare,
 };

@@ -3,6 +3,7 @@ import type { LoadOptions } from '../../data/dataset.js';
 import type { DatasetLocation, FileCheck } from '../../data/inspect.js';
 import { DataError, ExitCode, FlnError } from '../../errors.js';
 import { interruptible } from '../interrupt.js';
+import { manual } from '../manual.js';
 import { downloadDisplay, fileSize } from '../render/download.js';
 import { grouped } from '../render/format.js';
 import { resolveMode } from '../render/mode.js';
@@ -40,10 +41,21 @@ export const dataCommand: CommandModule<object, DataArguments> = {
         offline,
         json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
       })
+      .example('$0 data list', 'what there is, and where')
+      .example('$0 data fetch mnist', 'download it into the cache')
+      .example('$0 data check', 'verify every file')
       .epilogue(
-        'Downloads are kept in FLN_CACHE_DIR, else in the cache folder of the system. FLN_MNIST_MIRRORS, ' +
-          'FLN_FASHION_MNIST_MIRRORS and FLN_CIFAR10_MIRRORS replace the mirrors of a set: base URLs, ' +
-          'separated by commas.',
+        manual(
+          'Downloads are kept in FLN_CACHE_DIR, else in the cache folder of the system. FLN_MNIST_MIRRORS, ' +
+            'FLN_FASHION_MNIST_MIRRORS and FLN_CIFAR10_MIRRORS replace the mirrors of a set: base URLs, ' +
+            'separated by commas.',
+          {
+            0: 'ok',
+            2: 'usage',
+            5: 'absent, unreachable or damaged',
+            130: 'Ctrl-C: complete files are kept',
+          },
+        ),
       ),
   handler: async (args) => {
     await actionNamed('data', actions, args.action)(args);

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { manual } from '../manual.js';
 import { print, printJson } from '../render/print.js';
 
 interface DiffArguments {
@@ -23,9 +24,11 @@ export const diffCommand: CommandModule<object, DiffArguments> = {
       .example('$0 diff results/a results/b', 'two runs')
       .example('$0 diff results/a results/b --json', 'for programs: .identical, .settings, .runs')
       .epilogue(
-        'Runs are paired by label and seed. Times are compared, but no difference: wall_s and step_ms ' +
-          'never agree.\n' +
-          'Exit codes: 0 whether they differ or not; 2 usage, or one of them is no run directory.',
+        manual(
+          'Runs are paired by label and seed. Times are compared, but no difference: wall_s and step_ms ' +
+            'never agree.',
+          { 0: 'whether they differ or not', 2: 'usage, or one of them is no run directory' },
+        ),
       ) as never,
   handler: diff,
 };

@@ -2,6 +2,7 @@ import type { CommandModule } from 'yargs';
 import type { Finding } from '../../doctor/finding.js';
 import { ExitCode } from '../../errors.js';
 import { interruptible } from '../interrupt.js';
+import { manual } from '../manual.js';
 import { plural } from '../render/format.js';
 import { print, printJson } from '../render/print.js';
 
@@ -23,8 +24,10 @@ export const doctorCommand: CommandModule<object, DoctorArguments> = {
       .example('$0 doctor', 'look at everything; takes some seconds')
       .example('$0 doctor --json', 'for programs: .ok, .findings')
       .epilogue(
-        'Nothing is downloaded, installed or changed.\n' +
-          'Exit codes: 0 training can start here, 4 something has to be mended first.',
+        manual('Nothing is downloaded, installed or changed.', {
+          0: 'training can start here',
+          4: 'something has to be mended first',
+        }),
       ) as never,
   handler: doctor,
 };

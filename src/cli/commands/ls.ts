@@ -1,5 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
+import { manual } from '../manual.js';
 import { type TableFormArguments, tableFormOf, tableFormOptions } from './table-form.js';
 import { listOf, numbersOf, once } from './values.js';
 
@@ -53,12 +54,14 @@ export const lsCommand: CommandModule<object, LsArguments> = {
       .example('$0 ls --where status=FAILED --columns directory,error', 'what failed, and why')
       .example('$0 ls --columns directory,method,learningRate --csv', 'settings for a spreadsheet')
       .epilogue(
-        'Conditions: NAME=VALUE, !=, <, <=, >, >= and ~ (contains). Names are fields (directory, ' +
-          'experiment, method, seed, status, batches, validation_accuracy, test_accuracy, test_loss, train_loss, ' +
-          'train_s, step_ms, dataset, network, backend, started, ...), settings of the method (learningRate) ' +
-          'and paths of the config (dataset.limit).\n' +
-          'What cannot be read is named on stderr and left out.\n' +
-          'Exit codes: 0 ok, also when no run matches; 2 usage, or no run found at all.',
+        manual(
+          'Conditions: NAME=VALUE, !=, <, <=, >, >= and ~ (contains). Names are fields (directory, ' +
+            'experiment, method, seed, status, batches, validation_accuracy, test_accuracy, test_loss, train_loss, ' +
+            'train_s, step_ms, dataset, network, backend, started, ...), settings of the method (learningRate) ' +
+            'and paths of the config (dataset.limit).\n' +
+            'What cannot be read is named on stderr and left out.',
+          { 0: 'ok, also when no run matches', 2: 'usage, or there is no run at all' },
+        ),
       ) as never,
   handler: ls,
 };

@@ -4,6 +4,7 @@ import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import type { Problem, RunDirectory } from '../../report/run-directory.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
+import { manual } from '../manual.js';
 import { print, printJson } from '../render/print.js';
 import { once } from './values.js';
 
@@ -43,6 +44,13 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
       })
       .example('$0 plot results/mnist-mlp', 'redraw the figure of a run in its directory')
       .example('$0 plot results/sweeps/quickstart', 'the figure and the report of a sweep')
+      .epilogue(
+        manual('What cannot be read is named on stderr and left out.', {
+          0: 'ok',
+          1: 'the disk failed',
+          2: 'usage, or there is nothing to draw',
+        }),
+      )
       .example('$0 plot results/a results/b --out a-and-b', 'a-and-b.svg, .png and .html') as never,
   handler: plot,
 };

@@ -3,6 +3,7 @@ import { devices } from '../../backend/backend.js';
 import { UsageError } from '../../errors.js';
 import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
+import { interruptedCodes, manual } from '../manual.js';
 import { progressModes } from '../render/mode.js';
 import { checkpointing, dataDir, offline } from './options.js';
 import { listOf, numbersOf, once, oneOf } from './values.js';
@@ -76,7 +77,28 @@ export const runCommand: CommandModule<object, RunArguments> = {
         default: [] as string[],
         describe: 'values to change: epochs=2 methods.adam.learningRate=0.01',
       })
-      .options(options) as never,
+      .options(options)
+      .example('$0 run configs/quickstart.yaml', 'train and draw in under a minute, no download')
+      .example(
+        '$0 run configs/mnist-mlp.yaml epochs=2 methods.adam.learningRate=0.01',
+        'change values',
+      )
+      .example('$0 run configs/mnist-mlp.yaml --only fenchel --seeds 1', 'one method, one seed')
+      .example('$0 run configs/mnist-mlp.yaml --resume', 'go on where it stopped, kill -9 included')
+      .example('$0 run configs/mnist-mlp.yaml --dry-run', 'check everything, train nothing')
+      .epilogue(
+        manual(
+          'Lists are written as in YAML: seeds=[1,2]. docs/checkpoints.md has how runs are stopped and resumed.',
+          {
+            0: 'every run completed',
+            1: 'a run failed, or the disk did',
+            2: 'usage or config',
+            4: 'the backend does not start',
+            5: 'data missing or damaged',
+            ...interruptedCodes,
+          },
+        ),
+      ) as never,
   handler: runHandler,
 };
 

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
+import { manual } from '../manual.js';
 
 interface SchemaArguments {
   sweep?: boolean;
@@ -12,10 +13,19 @@ export const schemaCommand: CommandModule<object, SchemaArguments> = {
   command: 'schema',
   describe: 'print the JSON Schema of config or sweep files, for completion in editors',
   builder: (yargs) =>
-    yargs.options({
-      sweep: { type: 'boolean', describe: 'of sweep files, rather than experiments' },
-      out: { type: 'string', requiresArg: true, describe: 'write it to this file instead' },
-    }),
+    yargs
+      .options({
+        sweep: { type: 'boolean', describe: 'of sweep files, rather than experiments' },
+        out: { type: 'string', requiresArg: true, describe: 'write it to this file instead' },
+      })
+      .example('$0 schema --out experiment.json', 'for the first line of a config, below')
+      .example('$0 schema --sweep', 'of sweep files')
+      .epilogue(
+        manual(
+          'Editors with a YAML language server complete and check a config that begins with\n  # yaml-language-server: $schema=experiment.json',
+          { 0: 'ok', 2: 'usage, or the file cannot be written' },
+        ),
+      ),
   handler: async ({ sweep, out }) => {
     // Loaded here, so that `fln --help` does not wait for the schema library.
     const text = sweep

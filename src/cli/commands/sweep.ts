@@ -7,6 +7,7 @@ import type { Sweep } from '../../sweep/load.js';
 import type { SweepPlanOptions } from '../../sweep/plan.js';
 import type { SweepConfig } from '../../sweep/schema.js';
 import { type Interruption, interruptible } from '../interrupt.js';
+import { interruptedCodes, manual } from '../manual.js';
 import { plural, shortPath } from '../render/format.js';
 import { progressModes, resolveMode } from '../render/mode.js';
 import { print, printJson } from '../render/print.js';
@@ -94,9 +95,22 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
       .example('$0 sweep configs/sweeps/quickstart.yaml --jobs 2', 'two trials at a time')
       .example('$0 sweep configs/sweeps/quickstart.yaml --resume', 'go on where it stopped')
       .example('$0 sweep configs/sweeps/quickstart.yaml --status', 'counts, best and failed trials')
+      .example(
+        '$0 sweep configs/sweeps/quickstart.yaml --launcher slurm --sbatch time=1:00:00',
+        'as an array job',
+      )
       .epilogue(
-        'Exit codes: 0 all trials completed, 1 some failed, 2 usage or sweep file, 75 and 130 interrupted.\n' +
-          'Every trial is a run directory, trials/ID, that the other commands read.',
+        manual(
+          'Every trial is a run directory, trials/ID, that the other commands read; docs/sweeps.md has the sweep file.',
+          {
+            0: 'all trials completed, or were given to Slurm',
+            1: 'some failed',
+            2: 'usage or sweep file',
+            4: 'the backend or Slurm is not there',
+            5: 'data missing or damaged',
+            ...interruptedCodes,
+          },
+        ),
       ) as never,
   handler: runHandler,
 };

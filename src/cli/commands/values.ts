@@ -54,12 +54,14 @@ export const secondsOf =
     throw new UsageError(`--${name}: "${given}" is no number of seconds`);
   };
 
-/** One of a few words, given at most once. */
-export const oneOf =
-  <Word extends string>(name: string, words: readonly Word[]) =>
-  (value: string | string[]): Word => {
-    const given = once(name)(value) ?? '';
-    const found = words.find((word) => word === given);
-    if (found !== undefined) return found;
-    throw new UsageError(`--${name}: "${given}" is none of ${words.join(', ')}`);
-  };
+/** One of a few words, given at most once; the words are there for completion. */
+export const oneOf = <Word extends string>(name: string, words: readonly Word[]) =>
+  Object.assign(
+    (value: string | string[]): Word => {
+      const given = once(name)(value) ?? '';
+      const found = words.find((word) => word === given);
+      if (found !== undefined) return found;
+      throw new UsageError(`--${name}: "${given}" is none of ${words.join(', ')}`);
+    },
+    { words },
+  );

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import type { Verification } from '../../verify/verify.js';
+import { manual } from '../manual.js';
 import { once } from './values.js';
 
 interface VerifyArguments {
@@ -82,10 +83,12 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         'fail in CI where it got worse',
       )
       .epilogue(
-        'Fails (exit 3) when the mean test accuracy over the seeds is below `atLeast` or above `atMost` ' +
-          'by more than a tolerance for their spread, when one seed collapsed, and when a run of a method ' +
-          'with an expectation failed or is missing. Exit 0 when all is well, 2 when there is nothing to ' +
-          'verify. docs/verify.md has the rule and its error rates.',
+        manual(
+          'Fails when the mean test accuracy over the seeds is below `atLeast` or above `atMost` ' +
+            'by more than a tolerance for their spread, when one seed collapsed, and when a run of a method ' +
+            'with an expectation failed or is missing. docs/verify.md has the rule and its error rates, docs/ci.md a workflow.',
+          { 0: 'all is well', 2: 'usage, or there is nothing to verify', 3: 'a regression' },
+        ),
       ) as never,
   handler: verifyHandler,
 };
