@@ -55,7 +55,7 @@ for (const { what, config, method, changes } of cases) {
     if (checkpoints.length === 0 || share >= 0.03) isMissed = true;
     const megabytes = (checkpoints.at(-1)?.bytes ?? Number.NaN) / 1e6;
     process.stdout.write(
-      `${what}: ${checkpoints.length} checkpoints of ${megabytes.toFixed(1)} MB in ${last.batch} batches, ` +
+      `${what}: checkpoints of ${megabytes.toFixed(1)} MB, ${checkpoints.length} in ${last.batch} batches, ` +
         `${(cost / checkpoints.length).toFixed(0)} ms each: ${(100 * share).toFixed(2)} % of the time\n`,
     );
   } finally {

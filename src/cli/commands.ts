@@ -16,14 +16,13 @@ export const commands: readonly Command[] = [
   {
     name: 'run',
     usage: 'run CONFIG [path=value ...]',
-    summary: 'train the methods of an experiment, write CSVs, draw the figure',
+    summary: 'train the methods of an experiment, draw the figure',
     load: async () => erased((await import('./commands/run.js')).runCommand),
   },
   {
     name: 'sweep',
     usage: 'sweep SWEEP [path=value ...]',
-    summary:
-      'run an experiment over a grid or random draws of settings, here or on a Slurm cluster',
+    summary: 'run an experiment over a grid or random draws of settings',
     load: async () => erased((await import('./commands/sweep.js')).sweepCommand),
   },
   {
@@ -36,37 +35,37 @@ export const commands: readonly Command[] = [
   {
     name: 'plot',
     usage: 'plot DIR...',
-    summary: 'draw figures again from the CSVs; several runs are overlaid',
+    summary: 'draw figures again from CSVs; overlay several runs',
     load: async () => erased((await import('./commands/plot.js')).plotCommand),
   },
   {
     name: 'ls',
     usage: 'ls [DIR...]',
-    summary: 'list runs: choose, sort and rank them by results and settings',
+    summary: 'list runs: choose and rank by results and settings',
     load: async () => erased((await import('./commands/ls.js')).lsCommand),
   },
   {
     name: 'compare',
     usage: 'compare DIR...',
-    summary: "final accuracy per method over the seeds, beside the paper's",
+    summary: "final accuracy per method, beside the paper's",
     load: async () => erased((await import('./commands/compare.js')).compareCommand),
   },
   {
     name: 'diff',
     usage: 'diff A B',
-    summary: 'what differs between two runs: settings, provenance, results, the first batch',
+    summary: 'what differs between two runs: settings, results, batches',
     load: async () => erased((await import('./commands/diff.js')).diffCommand),
   },
   {
     name: 'verify',
     usage: 'verify DIR|CONFIG',
-    summary: "check measured accuracies against the config's expectations; exit 3 on a regression",
+    summary: 'measured accuracies against expectations; exit 3 if worse',
     load: async () => erased((await import('./commands/verify.js')).verifyCommand),
   },
   {
     name: 'bound',
     usage: 'bound CONFIG [path=value ...]',
-    summary: 'lifted and feed-forward objectives over a range of lambda, what they certify',
+    summary: 'lifted and feed-forward objectives, and what they certify',
     load: async () => erased((await import('./commands/bound.js')).boundCommand),
   },
   {
@@ -78,7 +77,7 @@ export const commands: readonly Command[] = [
   {
     name: 'backend',
     usage: 'backend list|install|remove [NAME]',
-    summary: 'what computes: which start here; native TensorFlow, CUDA and WebGPU',
+    summary: 'what computes here; native TensorFlow, CUDA and WebGPU',
     load: async () => erased((await import('./commands/backend.js')).backendCommand),
   },
   {
@@ -90,13 +89,13 @@ export const commands: readonly Command[] = [
   {
     name: 'schema',
     usage: 'schema',
-    summary: 'print the JSON Schema of config or sweep files, for completion in editors',
+    summary: 'print the JSON Schema of config or sweep files',
     load: async () => erased((await import('./commands/schema.js')).schemaCommand),
   },
   {
     name: 'completion',
     usage: 'completion bash|zsh|fish',
-    summary: 'print a script that completes commands and options in a shell',
+    summary: 'print a script that completes all of this in a shell',
     load: async () => erased((await import('./commands/completion.js')).completionCommand),
   },
 ];
