@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadExperiment } from '../src/config/load.js';
 import { runExperiment } from '../src/experiment/run.js';
+import { measuredOn } from './robustness/provenance.js';
 
 /** A config, one of its methods, and changes that make it train long enough. */
 const cases = [
@@ -62,4 +63,5 @@ for (const { what, config, method, changes } of cases) {
     rmSync(folder, { recursive: true, force: true });
   }
 }
+process.stdout.write(`${await measuredOn()}\n`);
 process.exitCode = isMissed ? 1 : 0;

@@ -4,6 +4,7 @@
  * exits 1 when anything was.
  */
 import { fillDisks } from './robustness/full-disk.js';
+import { measuredOn } from './robustness/provenance.js';
 
 const [runs = '100', seed = '1'] = process.argv.slice(2);
 const figures = await fillDisks(Number(runs), Number(seed), ({ runs: done, full }) => {
@@ -13,7 +14,9 @@ if (figures === undefined) {
   process.stdout.write('SKIPPED: no tmpfs can be mounted here; run it as root\n');
 } else {
   const { failures, ...counts } = figures;
-  process.stdout.write(`${JSON.stringify(counts, null, 2)}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ ...counts, measuredOn: await measuredOn() }, null, 2)}\n`,
+  );
   for (const failure of failures) process.stdout.write(`${failure}\n`);
   process.exitCode = failures.length === 0 ? 0 : 1;
 }

@@ -3,12 +3,13 @@
  * instants, over every method, and resumes it. Prints what was lost; exits 1 when anything was.
  */
 import { killAndResume } from './robustness/kill-and-resume.js';
+import { measuredOn } from './robustness/provenance.js';
 
 const [wanted = '200', seed = '1'] = process.argv.slice(2);
 const figures = await killAndResume(Number(wanted), Number(seed), ({ resumed, kills }) => {
   if (resumed % 20 === 0) process.stderr.write(`${resumed} of ${wanted} runs, ${kills} kills\n`);
 });
 const { failures, ...counts } = figures;
-process.stdout.write(`${JSON.stringify(counts, null, 2)}\n`);
+process.stdout.write(`${JSON.stringify({ ...counts, measuredOn: await measuredOn() }, null, 2)}\n`);
 for (const failure of failures) process.stdout.write(`${failure}\n`);
 process.exitCode = failures.length === 0 && counts.identical === Number(wanted) ? 0 : 1;

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseExperiment } from '../src/config/load.js';
 import { resolvedYaml } from '../src/config/print.js';
 import { commonColumns } from '../src/report/metrics-file.js';
+import { measuredOn } from './robustness/provenance.js';
 
 const count = Number(process.argv[2] ?? '1000');
 const batches = 1000;
@@ -57,6 +58,7 @@ try {
   report('the best of them, with settings', time(['ls', sweep, '--best', '--limit', '5']));
   report(`comparison of ${2 * count} runs`, time(['compare', sweep, '--csv']));
   report('report of the sweep', time(['plot', sweep]));
+  process.stdout.write(`${await measuredOn()}\n`);
   process.exitCode = status < 1 ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -2,8 +2,8 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { RunError } from '../errors.js';
 import { type MetricsFile, parseMetrics, readMetrics } from './metrics-file.js';
 
-/** No line of a metrics.csv comes near this many bytes. */
-const window = 1 << 16;
+/** No line of a metrics.csv comes near this many bytes; longer ones are read all the same, slowly. */
+const window = 1 << 13;
 
 /**
  * Reads the last row of a metrics.csv alone, in time that does not depend on its length: what the
@@ -15,8 +15,9 @@ export function readMetricsEnd(path: string): MetricsFile {
   const header = head.slice(0, head.indexOf('\n') + 1);
   const end = tail.lastIndexOf('\n');
   const last = tail.slice(tail.lastIndexOf('\n', end - 1) + 1);
-  // Short files are read as a whole, and so are damaged ones, to say where.
-  if (tail.length < window || header === '' || end <= 0) return readMetrics(path);
+  // Short files are read as a whole, and so are damaged and cut off ones, to say where.
+  const isPlain = tail.length === window && header !== '' && end === window - 1;
+  if (!isPlain) return readMetrics(path);
   try {
     return parseMetrics(header + last, path);
   } catch (error) {
@@ -25,7 +26,7 @@ export function readMetricsEnd(path: string): MetricsFile {
   }
 }
 
-/** Up to 64 KiB from either end of a file. */
+/** Up to a window from either end of a file. */
 function readEnds(path: string): { head: string; tail: string } {
   let file: number;
   try {

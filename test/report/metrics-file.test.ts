@@ -1,6 +1,10 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../src/errors.js';
+import { readMetricsEnd } from '../../src/report/metrics-end.js';
 import { commonColumns, parseMetrics, readMetrics } from '../../src/report/metrics-file.js';
+import { temporaryFolder } from '../experiment/tiny.js';
 import { mnistMethods, syntheticCsv } from './synthetic.js';
 
 const header = commonColumns.join(',');
@@ -77,5 +81,35 @@ describe('metrics.csv', () => {
     expect(() => readMetrics('/nowhere/metrics.csv')).toThrow(
       /\/nowhere\/metrics.csv: cannot be read/,
     );
+  });
+});
+
+describe('readMetricsEnd', () => {
+  const rows = (count: number) => syntheticCsv(mnistMethods[0], 1, { batches: count });
+  const place = (text: string) => {
+    const path = join(temporaryFolder(), 'metrics.csv');
+    writeFileSync(path, text);
+    return path;
+  };
+
+  it('reads the last row of a long file, and says what is damaged as the whole would', () => {
+    const text = rows(900);
+    const path = place(text);
+    const whole = readMetrics(path).metrics;
+    const { metrics, warnings } = readMetricsEnd(path);
+    expect(warnings).toEqual([]);
+    expect(metrics).toMatchObject({ method: 'fenchel', seed: 1, rows: 1 });
+    for (const [name, values] of Object.entries(whole.columns)) {
+      expect(metrics.columns[name].at(-1)).toEqual(values.at(-1));
+    }
+    // A row that was cut off is left out, and named.
+    const cut = readMetricsEnd(place(text.slice(0, -9)));
+    expect(cut.metrics.columns.batch.at(-1)).toBe(899);
+    expect(cut.warnings[0]).toMatch(/:901: the last line is incomplete/);
+    expect(() => readMetricsEnd(place(`${text}fenchel,1,x\n`))).toThrow(
+      /metrics\.csv:902: 3 fields/,
+    );
+    expect(() => readMetricsEnd(place(''))).toThrow(/:1: the file has no complete line/);
+    expect(readMetricsEnd(place(rows(3))).metrics.rows).toBe(3);
   });
 });

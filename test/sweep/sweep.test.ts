@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { interruptSweep } from '../../scripts/robustness/sweep-interruptions.js';
 import { ConfigError } from '../../src/config/issues.js';
@@ -124,6 +125,18 @@ ${more}`;
   ])('%j is refused', (sweep, message) => {
     expect(() => load(sweep)).toThrow(UsageError);
     expect(() => load(sweep)).toThrow(message);
+  });
+
+  it('are those of docs/sweeps.md, whose sweep file is valid', () => {
+    const docs = readFileSync(new URL('../../docs/sweeps.md', import.meta.url), 'utf8');
+    const [sweep, slurm] = [...docs.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text);
+    const folder = temporaryFolder();
+    const config = fileURLToPath(new URL('../../configs/mnist-mlp.yaml', import.meta.url));
+    const file = join(folder, 'sweep.yaml');
+    writeFileSync(file, sweep.replace('../mnist-mlp.yaml', config) + slurm);
+    const { trials, config: read } = loadSweep(file, []);
+    expect(trials).toHaveLength(3 * 5 * 2);
+    expect(read.slurm).toMatchObject({ warnSeconds: 120, setup: ['module load cuda'] });
   });
 
   it('have a schema, which is the one in schemas/', () => {

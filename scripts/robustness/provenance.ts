@@ -1,0 +1,8 @@
+import { collectProvenance } from '../../src/experiment/provenance.js';
+
+/** What made the figures that a script prints, on one line. */
+export async function measuredOn(): Promise<string> {
+  const { git, node, platform, cpu, threads } = await collectProvenance();
+  const commit = git ? `${git.commit}${git.dirty ? ' with changes' : ''}` : 'no checkout';
+  return `${commit}, Node ${node.slice(1)}, ${platform}, ${cpu}, ${threads} threads`;
+}
