@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BackendReport } from '../backend/backend.js';
 import type { Experiment } from '../config/experiment.js';
 import type { Dataset } from '../data/dataset.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
+import { readOptional } from '../files/read-optional.js';
 import { describeLayers } from '../network/shape.js';
 import type { RunStatus, RunSummary } from '../report/run-summary.js';
 import type { RunId } from './events.js';
@@ -82,14 +82,8 @@ export function writeRecord(directory: string, record: RunRecord): void {
  */
 export function readRecord(directory: string): RunRecord | undefined {
   const path = join(directory, recordName);
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new UsageError(`${path} cannot be read (${message}). Choose another --out DIR`);
-  }
+  const text = readOptional(path);
+  if (text === undefined) return undefined;
   try {
     const record: RunRecord = JSON.parse(text);
     if (typeof record.experiment.hash === 'string' && Array.isArray(record.runs)) return record;

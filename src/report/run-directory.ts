@@ -1,15 +1,10 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FlnError } from '../errors.js';
+import { readOptional } from '../files/read-optional.js';
 import { readMetricsEnd } from './metrics-end.js';
 import { type Metrics, readMetrics } from './metrics-file.js';
-import {
-  type RecordedResult,
-  type RunEntry,
-  type RunInfo,
-  readOptional,
-  readRunInfo,
-} from './run-info.js';
+import { type RecordedResult, type RunEntry, type RunInfo, readRunInfo } from './run-info.js';
 import type { RunStatus } from './run-summary.js';
 import { printable } from './text.js';
 

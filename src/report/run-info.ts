@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readOptional } from '../files/read-optional.js';
 import type { RunStatus } from './run-summary.js';
 import { printable } from './text.js';
 
@@ -56,16 +56,6 @@ export function readRunInfo(directory: string): RunInfo | undefined {
   }
   if (!isObject(json)) throw new Error('not a JSON object');
   return parseRunInfo(json);
-}
-
-/** Text of a file; undefined when it does not exist. */
-export function readOptional(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 /** Takes what can be used and passes over the rest. */

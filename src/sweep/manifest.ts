@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
+import { readOptional } from '../files/read-optional.js';
 import type { Sweep } from './load.js';
 import { sweepPaths } from './paths.js';
 import { metricColumns } from './schema.js';
@@ -79,18 +79,12 @@ export function writeManifest(directory: string, manifest: Manifest): void {
 
 /**
  * @returns undefined when the directory holds no sweep
- * @throws UsageError when its manifest is damaged
+ * @throws UsageError when its manifest is damaged or cannot be read
  */
 export function readManifest(directory: string): Manifest | undefined {
   const path = sweepPaths(directory).manifest;
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new UsageError(`${path} cannot be read (${message})`);
-  }
+  const text = readOptional(path);
+  if (text === undefined) return undefined;
   const parsed = Manifest.safeParse(jsonOf(text));
   if (parsed.success) return parsed.data;
   throw new UsageError(

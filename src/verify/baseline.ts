@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { makeFolder } from '../files/disk.js';
+import { readOptional } from '../files/read-optional.js';
 import { parseRunInfo } from '../report/run-info.js';
 import type { Verification } from './verify.js';
 
@@ -36,14 +36,8 @@ export type BaselineEntry = z.infer<typeof Entry>;
  * @throws UsageError when it cannot be read or is no baseline
  */
 export function readBaseline(path: string): Baseline | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
-    throw new UsageError(`${path} cannot be read (${message})`);
-  }
+  const text = readOptional(path);
+  if (text === undefined) return undefined;
   let json: unknown;
   try {
     json = JSON.parse(text);

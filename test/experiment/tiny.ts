@@ -1,9 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Experiment } from '../../src/config/experiment.js';
 import { parseExperiment } from '../../src/config/load.js';
+
+export { untimed } from '../../scripts/robustness/inspect.js';
 
 /** An experiment of a second or two: 2 methods, 8 batches. */
 export const tinyConfig = `
@@ -28,19 +30,4 @@ export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'fln-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
-}
-
-/** A metrics.csv without its time columns, which no two runs share. */
-export function untimed(path: string): string {
-  const lines = readFileSync(path, 'utf8').split('\n');
-  const names = lines[0].split(',');
-  const timed = ['wall_s', 'step_ms'].map((name) => names.indexOf(name));
-  return lines
-    .map((line) =>
-      line
-        .split(',')
-        .filter((_, column) => !timed.includes(column))
-        .join(','),
-    )
-    .join('\n');
 }
