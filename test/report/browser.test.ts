@@ -1,10 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { writeReport } from '../../src/report/write-report.js';
+import { writeManifest } from '../../src/sweep/manifest.js';
+import { writeSweepReport } from '../../src/sweep/report/write-sweep-report.js';
+import { writeState } from '../../src/sweep/state.js';
 import { mnistMethods, writeRuns } from './synthetic.js';
 
 /** Path of a Chromium, as scripts/ci/chromium.sh prints it. */
@@ -180,6 +183,44 @@ describe.skipIf(!executablePath)('report.html in a browser (needs FLN_CHROMIUM)'
     await printed.emulateMedia({ media: 'print' });
     expect(await printed.locator('.figure.static svg').isVisible()).toBe(true);
     expect(await printed.locator('.charts').isVisible()).toBe(false);
+  });
+
+  it('sorts the trials of a sweep, whose page fits a phone', async () => {
+    const directory = join(root, 'sweep');
+    const trials = [3, 1, 2].map((a) => ({
+      id: `00000000000${a}`,
+      overrides: { a },
+      addedAt: '',
+      retired: false,
+    }));
+    mkdirSync(directory);
+    writeManifest(directory, {
+      version: 1,
+      name: 'sweep',
+      config: 'base.yaml',
+      search: 'grid',
+      seed: 1,
+      metric: { column: 'test_accuracy', goal: 'maximize' },
+      parameters: ['a'],
+      trials,
+    });
+    for (const { id, overrides } of trials) {
+      const results = [
+        { method: 'adam', seeds: 1, test_accuracy: 0.9 + overrides.a / 100, wall_s: 3 },
+      ];
+      writeState(directory, { id, status: 'COMPLETED', attempts: 1, results });
+    }
+    await writeSweepReport(directory);
+    const { page, complaints } = await open(join(directory, 'report.html'), {
+      viewport: { width: 375, height: 800 },
+    });
+    const column = () => page.locator('td:nth-child(2)').allInnerTexts();
+    expect(await column()).toEqual(['3', '2', '1']);
+    await page.getByRole('button', { name: 'a', exact: true }).click();
+    expect(await column()).toEqual(['1', '2', '3']);
+    const widths = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
+    expect(await page.evaluate(widths)).toBe(0);
+    expect(complaints).toEqual([]);
   });
 
   it('runs nothing that stands in a label or a message', async () => {

@@ -47,7 +47,7 @@ export function sweepPage({
     main: [
       svg === undefined
         ? '<p>There is no figure: no trial has completed.</p>'
-        : `<div class="figure scroll">${svg}</div>`,
+        : `<div class="figure natural scroll">${svg}</div>`,
       `<h2>Trials</h2>\n${sortableTable({ head, rows, best: hasBest ? 0 : undefined })}`,
       failures(trials),
       file === undefined ? '' : `<h2>Sweep</h2>\n<pre><code>${escapeHtml(file)}</code></pre>`,
