@@ -3,70 +3,86 @@ import { RunError } from '../errors.js';
 import type { RunId } from './events.js';
 
 /** Where a run is. */
-interface Place {
+export interface Place {
   readonly run: RunId;
   readonly batch: number;
   readonly epoch: number;
 }
 
 /**
- * Stops a run whose numbers have diverged.
+ * What of the measured numbers is not finite; undefined where all are.
  * @param values what was measured, by name; undefined is "not measured"
- * @throws RunError naming the run, the batch and the fields to change
  */
-export function checkFinite(
+export function notFinite(
   values: Readonly<Record<string, number | undefined>>,
-  place: Place,
-  method: ResolvedMethod,
-): void {
+): string | undefined {
   for (const [name, value] of Object.entries(values)) {
     if (value === undefined || Number.isFinite(value)) continue;
-    const became = Number.isNaN(value) ? 'not a number' : 'infinite';
-    throw diverged(`the ${name} became ${became}`, place, method);
+    return `the ${name} became ${Number.isNaN(value) ? 'not a number' : 'infinite'}`;
   }
+  return undefined;
 }
 
 /** No loss that is this many times the first one has been seen to come back to anything useful. */
 const largestGrowth = 1e4;
 
-/**
- * Stops a run whose loss has exploded, though its numbers still fit the type.
- * @param first loss of the first batch
- * @throws RunError, as `checkFinite`
- */
-export function checkGrowth(
-  first: number,
-  loss: number,
-  place: Place,
-  method: ResolvedMethod,
-): void {
-  if (loss <= largestGrowth * Math.max(first, 1)) return;
+/** How a loss has exploded, though its numbers still fit the type; undefined where it has not. */
+export function explosion(first: number, loss: number): string | undefined {
+  if (loss <= largestGrowth * Math.max(first, 1)) return undefined;
   const [from, to] = [first, loss].map((value) => value.toPrecision(3));
-  throw diverged(`the training loss grew from ${from} to ${to}`, place, method);
+  return `the training loss grew from ${from} to ${to}`;
 }
 
-function diverged(what: string, { run, batch, epoch }: Place, method: ResolvedMethod): RunError {
+/**
+ * The error that stops a run: which, where, what, in which block, the likely cause and the way out.
+ * @param block what suspect-blocks.ts found
+ */
+export function divergence(
+  what: string,
+  block: string,
+  { run, batch, epoch }: Place,
+  method: ResolvedMethod,
+): RunError {
   return new RunError(
-    `${run.label}, seed ${run.seed}: ${what} at batch ${batch} (epoch ${epoch}). ` +
-      `The numbers diverged, most likely because the steps are too long; ${advice(method)}`,
+    `${run.label}, seed ${run.seed}: ${what} at batch ${batch} (epoch ${epoch}); ${block}. ` +
+      `The numbers diverged, most likely because ${causeAndAdvice(method)}`,
   );
 }
 
-/** Fields that shorten the steps, and which way. */
-const remedies: Readonly<Record<string, string>> = {
-  learningRate: 'a smaller',
-  activationStep: 'a smaller',
-  stepSize: 'a smaller',
-  headStepSize: 'a smaller',
-  trustRegion: 'a smaller',
-  lossWeight: 'a smaller',
-  damping: 'a larger',
-  headDamping: 'a larger',
-  gamma: 'a larger',
+/** The error of a run whose network gives one answer to everything. */
+export function deadNetwork(
+  layer: number,
+  { run, batch }: Place,
+  method: ResolvedMethod,
+): RunError {
+  return new RunError(
+    `${run.label}, seed ${run.seed}: after batch ${batch} hidden layer ${layer} gives the same values for every image: ` +
+      `its units are dead or saturated, and the network is useless. Most likely ${causeAndAdvice(method)}; ` +
+      'or try another initializer',
+  );
+}
+
+const longSteps = 'the steps are too long';
+const singular = 'a matrix is singular';
+
+/** Fields that are to blame: for what, and which way out. */
+const remedies: Readonly<Record<string, readonly [change: string, cause: string]>> = {
+  learningRate: ['a smaller', longSteps],
+  activationStep: ['a smaller', longSteps],
+  stepSize: ['a smaller', longSteps],
+  headStepSize: ['a smaller', longSteps],
+  trustRegion: ['a smaller', longSteps],
+  lossWeight: ['a smaller', longSteps],
+  damping: ['a larger', longSteps],
+  headDamping: ['a larger', longSteps],
+  gamma: ['a larger', longSteps],
+  ridge: ['a larger', singular],
+  rho: ['a larger', singular],
+  headRho: ['a larger', singular],
 };
 
 /** The values that the config changed are the first suspects; without any, all of the method's. */
-function advice({ config, definition }: ResolvedMethod): string {
+function causeAndAdvice({ config, definition }: ResolvedMethod): string {
   const { name, solver } = config;
   const defaults = definition.schema.safeParse(solver === undefined ? { name } : { name, solver });
   const present = Object.keys(remedies).filter((field) => field in config);
@@ -76,11 +92,12 @@ function advice({ config, definition }: ResolvedMethod): string {
   const suspects = changed.length > 0 ? changed : present.slice(0, 3);
   const changes = suspects.map((field) => {
     // Beyond what the numbers can hold, only less can help.
-    const remedy = Number(config[field]) > 1e20 ? 'a smaller' : remedies[field];
+    const remedy = Number(config[field]) > 1e20 ? 'a smaller' : remedies[field][0];
     return `${remedy} ${field} (now ${config[field]})`;
   });
   if (changed.length === 0 && 'warmup' in config) {
     changes.push(`more warmup batches (now ${config.warmup})`);
   }
-  return changes.length > 0 ? `try ${changes.join(' or ')}` : 'try smaller steps';
+  const cause = suspects.length > 0 ? remedies[suspects[0]][1] : longSteps;
+  return `${cause}; ${changes.length > 0 ? `try ${changes.join(' or ')}` : 'try smaller steps'}`;
 }

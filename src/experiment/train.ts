@@ -20,9 +20,10 @@ import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { type CheckpointInterval, CheckpointSchedule } from './checkpoint/schedule.js';
 import { type Evaluation, type Evaluator, sumOf } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
-import { checkFinite, checkGrowth } from './finite.js';
+import { deadNetwork, divergence, explosion, notFinite, type Place } from './finite.js';
 import { metricsColumns, metricsRow } from './metrics-row.js';
 import { MetricsWriter } from './metrics-writer.js';
+import { deadLayer, suspectBlock } from './suspect-blocks.js';
 
 /** How checkpoints are made. */
 export interface Checkpointing {
@@ -107,31 +108,38 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
       ? MetricsWriter.resume(job.metricsPath, columns, resumeFrom.position.metrics)
       : MetricsWriter.create(job.metricsPath, columns);
     const schedule = new CheckpointSchedule(job.checkpointing.interval);
+    /** Numbers that cannot be trusted are not written down. */
+    const stopIf = async (what: string | undefined, place: Place) => {
+      if (what === undefined) return;
+      throw divergence(what, await suspectBlock(trainer.parameters()), place, method);
+    };
     let lastTurn = performance.now();
     let firstLoss = resumeFrom?.position.firstLoss;
     for (let batch = (resumeFrom?.position.batch ?? 0) + 1; batch <= totalBatches; batch++) {
       started = performance.now();
-      const step = fullBatch
-        ? await (trainer as FullBatchTrainer).step()
-        : await withBatch(dataset, data, source.indices(batch - 1), (rows) => trainer.step(rows));
+      const epoch = Math.ceil(batch / source.batchesPerEpoch);
+      const place = { run, batch, epoch };
+      const step = await placed(place, () =>
+        fullBatch
+          ? (trainer as FullBatchTrainer).step()
+          : withBatch(dataset, data, source.indices(batch - 1), (rows) => trainer.step(rows)),
+      );
       const stepMs = performance.now() - started;
       wallMs += stepMs;
 
-      const epoch = Math.ceil(batch / source.batchesPerEpoch);
-      const place = { run, batch, epoch };
-      checkFinite(
-        { 'training loss': step.loss, objective: step.objective, residual: step.residual },
-        place,
-        method,
-      );
+      const measured = {
+        'training loss': step.loss,
+        objective: step.objective,
+        residual: step.residual,
+      };
       firstLoss ??= step.loss;
-      checkGrowth(firstLoss, step.loss, place, method);
+      await stopIf(notFinite(measured) ?? explosion(firstLoss, step.loss), place);
       emit({ type: 'batch', run, batch, epoch, loss: step.loss, accuracy: step.accuracy });
 
       const evaluated = await evaluate(job, trainer.parameters(), batch, totalBatches);
       const { test, validation, weights } = evaluated;
       const losses = { 'test loss': test?.loss, 'validation loss': validation?.loss };
-      checkFinite({ ...losses, 'sum of the weights': weights }, place, method);
+      await stopIf(notFinite({ ...losses, 'sum of the weights': weights }), place);
       writer.append(metricsRow({ ...place, wallMs, stepMs, step, test, validation }));
       if (test || validation) {
         writer.flush();
@@ -150,11 +158,45 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
         schedule.made(await saveCheckpoint(job, position, trainer));
       }
       if (interrupted) return 'INTERRUPTED';
+      if (last) await refuseDeadNetwork(job, data, trainer.parameters(), place);
     }
     return 'COMPLETED';
   } finally {
     trainer.dispose();
     writer?.close();
+  }
+}
+
+/** Says where a run was when its step failed. */
+async function placed<T>({ run, batch, epoch }: Place, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+    throw new RunError(
+      `${run.label}, seed ${run.seed}: at batch ${batch} (epoch ${epoch}): ${error.message}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Rows that a network has to tell apart. */
+const distinctRows = 200;
+
+async function refuseDeadNetwork(
+  { network, method, dataset }: TrainingJob,
+  data: TrainingData,
+  parameters: Parameters,
+  place: Place,
+): Promise<void> {
+  const count = Math.min(distinctRows, dataset.train.count);
+  if (count < 2) return;
+  const x = data.rows(Uint32Array.from({ length: count }, (_, i) => i));
+  try {
+    const layer = await deadLayer(network, parameters, x);
+    if (layer !== undefined) throw deadNetwork(layer, place, method);
+  } finally {
+    x.dispose();
   }
 }
 

@@ -1,52 +1,110 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { parseExperiment } from '../../src/config/load.js';
-import { RunError } from '../../src/errors.js';
-import { checkFinite, checkGrowth } from '../../src/experiment/finite.js';
-import { tinyConfig } from './tiny.js';
+import { divergence, explosion, notFinite } from '../../src/experiment/finite.js';
+import { runExperiment } from '../../src/experiment/run.js';
+import { suspectBlock } from '../../src/experiment/suspect-blocks.js';
+import { temporaryFolder, tinyConfig, tinyExperiment } from './tiny.js';
 
 function methodOf(entry: string) {
-  const text = tinyConfig.replace(/methods:.*/s, `methods: [${entry}]`);
+  const one = tinyConfig.replace(/methods:.*/s, `methods: [${entry}]`);
+  const text = entry.includes('lau-bcd')
+    ? `loss: mse\n${one.replace('batchSize: 50', 'batchSize: full')}`
+    : one;
   return parseExperiment(text, 'tiny.yaml').experiment.methods[0];
 }
 
 const place = { run: { label: 'sgd', seed: 2 }, batch: 7, epoch: 1 };
-const messageOf = (work: () => void): string => {
-  try {
-    work();
-  } catch (error) {
-    if (error instanceof RunError) return error.message;
-    throw error;
-  }
-  return 'accepted';
-};
 
 describe('numbers that diverge', () => {
-  it('name the run, the batch and the field that the config changed', () => {
+  it('name the run, the batch, the block and the field that the config changed', () => {
     const method = methodOf('{ name: sgd, learningRate: 300 }');
-    expect(messageOf(() => checkFinite({ 'test loss': Number.NaN }, place, method))).toBe(
-      'sgd, seed 2: the test loss became not a number at batch 7 (epoch 1). The numbers diverged, ' +
-        'most likely because the steps are too long; try a smaller learningRate (now 300)',
+    const what = notFinite({ objective: undefined, 'test loss': Number.NaN });
+    expect(divergence(`${what}`, 'not finite: the bias of layer 1', place, method).message).toBe(
+      'sgd, seed 2: the test loss became not a number at batch 7 (epoch 1); not finite: the bias of layer 1. ' +
+        'The numbers diverged, most likely because the steps are too long; try a smaller learningRate (now 300)',
     );
+    expect(notFinite({ residual: Infinity })).toBe('the residual became infinite');
+    expect(notFinite({ residual: 1, objective: undefined })).toBeUndefined();
   });
 
   it('are found while they still fit the type', () => {
-    const method = methodOf('{ name: sgd, learningRate: 300 }');
-    expect(messageOf(() => checkGrowth(2.3, 5.9e21, place, method))).toContain(
-      'the training loss grew from 2.30 to 5.90e+21 at batch 7',
-    );
+    expect(explosion(2.3, 5.9e21)).toBe('the training loss grew from 2.30 to 5.90e+21');
     // A rough start is no divergence, and neither is a tiny first loss.
-    expect(messageOf(() => checkGrowth(2.3, 2000, place, method))).toBe('accepted');
-    expect(messageOf(() => checkGrowth(1e-9, 3, place, method))).toBe('accepted');
+    expect(explosion(2.3, 2000)).toBeUndefined();
+    expect(explosion(1e-9, 3)).toBeUndefined();
   });
 
   it.each([
     ['{ name: fenchel, activationStep: 50 }', 'try a smaller activationStep (now 50)'],
     ['{ name: fenchel, solver: exact, gamma: 0.001 }', 'try a larger gamma (now 0.001)'],
     ['{ name: fenchel, solver: exact, gamma: 1e+25 }', 'try a smaller gamma (now 1e+25)'],
+    ['{ name: lau-bcd, rho: 1e-30 }', 'try a larger rho (now 1e-30)'],
     ['{ name: adam }', 'try a smaller learningRate (now 0.001) or more warmup batches (now 0)'],
   ])('of %s: %s', (entry, advice) => {
     const method = methodOf(entry);
-    const message = messageOf(() => checkFinite({ objective: Infinity }, place, method));
-    expect(message.split('; ')[1]).toBe(advice);
+    const { message } = divergence('x', 'y', place, method);
+    expect(message.split('; ').at(-1)).toBe(advice);
+  });
+});
+
+describe('the block that is to blame', () => {
+  const layer = (weight: number, bias = 0) => ({
+    weights: tf.fill([3, 2], weight) as tf.Tensor2D,
+    bias: tf.fill([2], bias) as tf.Tensor1D,
+  });
+  const suspect = async (...layers: ReturnType<typeof layer>[]) => {
+    const before = tf.memory().numTensors;
+    const text = await suspectBlock(layers);
+    expect(tf.memory().numTensors).toBe(before);
+    tf.dispose(layers);
+    return text;
+  };
+
+  it('is named: what is not finite, else the largest', async () => {
+    expect(await suspect(layer(1), layer(Number.NaN))).toBe('not finite: the weights of layer 2');
+    expect(await suspect(layer(1, -Infinity), layer(1))).toBe('not finite: the bias of layer 1');
+    expect(await suspect(layer(Number.NaN, Number.NaN))).toBe(
+      'no weight of any layer is finite any more',
+    );
+    expect(await suspect(layer(1), layer(-3e12))).toBe(
+      'the largest number is 3.0e+12, in the weights of layer 2',
+    );
+  });
+});
+
+describe('a run', () => {
+  const failure = async (...changes: string[]) => {
+    const folder = temporaryFolder();
+    const experiment = tinyExperiment('backend=wasm', ...changes);
+    const { runs } = await runExperiment(experiment, {
+      outDir: join(folder, 'run'),
+      only: ['sgd'],
+    });
+    const csv = readFileSync(join(folder, 'run', 'sgd-s1', 'metrics.csv'), 'utf8');
+    return { ...runs[0], rows: csv.trimEnd().split('\n').length - 1 };
+  };
+
+  it('whose network is dead fails, says which layer, and keeps its CSV', async () => {
+    // The first step kills every unit: the hidden weights are thrown far to the negative side.
+    const { status, error, rows } = await failure(
+      'methods.sgd.learningRate=30',
+      'methods.sgd.bias=-50',
+    );
+    expect(status).toBe('FAILED');
+    expect(error).toMatch(
+      /^sgd, seed 1: after batch 8 hidden layer 1 gives the same values for every image: .*try a smaller learningRate \(now 30\)/,
+    );
+    expect(rows).toBe(8);
+  });
+
+  it('that diverges names the block', async () => {
+    const { status, error } = await failure('methods.sgd.learningRate=1e30', 'loss=mse');
+    expect(status).toBe('FAILED');
+    expect(error).toMatch(
+      /at batch \d+ \(epoch \d\); (no weight|not finite|the largest number).*\. The numbers diverged/,
+    );
   });
 });
