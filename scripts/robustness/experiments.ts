@@ -2,35 +2,54 @@ import { methods } from '../../src/methods/registry.js';
 
 /** An experiment of a second, on data that the program generates. */
 interface TinyExperiment {
+  readonly name: string;
   readonly config: string;
   /** Of its methods. */
   readonly labels: readonly string[];
 }
 
-/** Every entry of the method registry, on the networks that it trains. */
-export function tinyExperiments(): readonly TinyExperiment[] {
+/**
+ * Every entry of the method registry, on the networks that it trains.
+ * @param epochs of 10 batches each
+ * @param iterations of full-batch methods
+ */
+export function tinyExperiments(epochs = 30, iterations = 60): readonly TinyExperiment[] {
   const convolutional = methods.filter(
     ({ networks }) => networks?.name === 'networks with convolutions',
   );
   const dense = methods.filter((method) => !convolutional.includes(method));
   return [
-    experiment('dense', '[ { dense: 16, activation: relu }, { dense: 10 } ]', dense),
+    experiment(
+      'dense',
+      '[ { dense: 16, activation: relu }, { dense: 10 } ]',
+      dense,
+      epochs,
+      iterations,
+    ),
     experiment(
       'convolutional',
       '[ { conv: 3, kernel: 5, stride: 2, activation: relu }, { averagePool: 2 }, { dense: 10 } ]',
       convolutional,
+      epochs,
+      iterations,
     ),
   ];
 }
 
-function experiment(name: string, layers: string, entries: typeof methods): TinyExperiment {
+function experiment(
+  name: string,
+  layers: string,
+  entries: typeof methods,
+  epochs: number,
+  iterations: number,
+): TinyExperiment {
   const labels = entries.map((entry) => [entry.name, entry.solver].filter(Boolean).join('-'));
   const lines = entries.map(({ name, solver, fullBatch }, i) => {
     const fields = [
       `name: ${name}`,
       ...(solver ? [`solver: ${solver}`] : []),
       `label: ${labels[i]}`,
-      ...(fullBatch ? ['batchSize: full', 'epochs: 60'] : []),
+      ...(fullBatch ? ['batchSize: full', `epochs: ${iterations}`] : []),
     ];
     return `  - { ${fields.join(', ')} }`;
   });
@@ -39,7 +58,7 @@ function experiment(name: string, layers: string, entries: typeof methods): Tiny
     'dataset: { name: synthetic-digits, limit: 500, testLimit: 100 }',
     `network: { layers: ${layers} }`,
     'loss: mse',
-    'epochs: 30',
+    `epochs: ${epochs}`,
     'batchSize: 50',
     'seeds: [1]',
     'evaluate: { every: 7 }',
@@ -48,5 +67,5 @@ function experiment(name: string, layers: string, entries: typeof methods): Tiny
     ...lines,
     '',
   ].join('\n');
-  return { config, labels };
+  return { name, config, labels };
 }
