@@ -1,3 +1,5 @@
+import { withoutControls } from './control-characters.js';
+
 /** Exit codes of the `fln` program: the contract with scripts, schedulers and CI. */
 export const ExitCode = {
   ok: 0,
@@ -24,7 +26,7 @@ export class FlnError extends Error {
     readonly exitCode: ExitCode,
     options?: ErrorOptions,
   ) {
-    super(message, options);
+    super(withoutControls(message), options);
   }
 }
 

@@ -1,5 +1,5 @@
 import { finalResult } from './final-result.js';
-import type { Problem, Run, RunDirectory } from './run-directory.js';
+import { type Problem, problem, type Run, type RunDirectory } from './run-directory.js';
 import { readSettings } from './settings.js';
 import { type Estimate, estimate } from './statistics.js';
 
@@ -52,7 +52,7 @@ function compareMethod(
     const result = finalResult(run, 'any');
     if (!('missing' in result)) return [result];
     const message = `${directory}: ${run.label}, seed ${run.seed}: ${result.missing}`;
-    problems.push({ path: directory, message });
+    problems.push(problem(directory, message));
     return [];
   });
   const over = (value: (result: (typeof results)[number]) => number | undefined) =>
@@ -92,7 +92,7 @@ function paperAccuracies(
     return new Map(papers);
   } catch (error) {
     const message = `${path}/config.yaml: ${(error as Error).message}; the paper's values are left out`;
-    problems.push({ path, message });
+    problems.push(problem(path, message));
     return new Map();
   }
 }

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { withoutControls } from '../control-characters.js';
 import { FlnError } from '../errors.js';
 import { readOptional } from '../files/read-optional.js';
 import { readMetricsEnd } from './metrics-end.js';
@@ -34,6 +35,12 @@ export interface Problem {
   readonly path: string;
   readonly message: string;
 }
+
+/** A problem whose message is fit for a terminal, whatever it quotes. */
+export const problem = (path: string, message: string): Problem => ({
+  path,
+  message: withoutControls(message),
+});
 
 export interface RunDirectory {
   readonly path: string;
@@ -86,7 +93,7 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
       const { message } = error as Error;
       // Errors of readMetrics are complete sentences; the others lack the file.
       const named = error instanceof FlnError ? message : `${file}: ${message}`;
-      problems.push({ path: file, message: named });
+      problems.push(problem(file, named));
       return undefined;
     }
   };
@@ -103,7 +110,7 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
     const folder = files.get(key);
     const { label, seed } = entry ?? folder!;
     const read = folder && attempt(folder.file, () => readRows(folder.file));
-    for (const message of read?.warnings ?? []) problems.push({ path: folder!.file, message });
+    for (const message of read?.warnings ?? []) problems.push(problem(folder!.file, message));
     const metrics = { ...(read?.metrics ?? noMetrics), method: label, seed };
     if (entry === undefined && read === undefined) continue;
     const { error, status = 'COMPLETED', startedAt, endedAt, recorded } = entry ?? {};
@@ -184,10 +191,10 @@ function subfolders(path: string): string[] {
 }
 
 function nothingIn(path: string): Problem {
-  if (!existsSync(path)) return { path, message: `${path}: there is no such directory` };
+  if (!existsSync(path)) return problem(path, `${path}: there is no such directory`);
   if (existsSync(join(path, 'metrics.csv'))) {
     const parent = dirname(resolve(path));
-    return { path, message: `${path}: this is one run; give its run directory, ${parent}` };
+    return problem(path, `${path}: this is one run; give its run directory, ${parent}`);
   }
-  return { path, message: `${path}: no <method>-s<seed>/metrics.csv here or two levels below` };
+  return problem(path, `${path}: no <method>-s<seed>/metrics.csv here or two levels below`);
 }

@@ -1,6 +1,6 @@
 import { plain } from '../config/tree.js';
 import { parseYaml } from '../config/yaml.js';
-import type { Problem, RunDirectory } from './run-directory.js';
+import { type Problem, problem, type RunDirectory } from './run-directory.js';
 
 export type Setting = string | number | boolean | null;
 
@@ -30,7 +30,7 @@ export function settingsOf(
     return readSettings(config);
   } catch (error) {
     const file = `${path}/config.yaml`;
-    problems.push({ path: file, message: `${file}: ${(error as Error).message}` });
+    problems.push(problem(file, `${file}: ${(error as Error).message}`));
     return new Map();
   }
 }

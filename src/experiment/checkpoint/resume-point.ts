@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { withoutControls } from '../../control-characters.js';
 import { RunError } from '../../errors.js';
 import { hashOfStart } from '../metrics-start.js';
 import { type Checkpoint, readCheckpoint } from './checkpoint.js';
@@ -39,7 +40,8 @@ function whole(folder: string, warn: (message: string) => void): Checkpoint | un
   try {
     return readCheckpoint(folder);
   } catch (error) {
-    warn(`the checkpoint ${folder} is damaged and is left out: ${(error as Error).message}`);
+    const { message } = error as Error;
+    warn(withoutControls(`the checkpoint ${folder} is damaged and is left out: ${message}`));
     return undefined;
   }
 }

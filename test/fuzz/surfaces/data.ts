@@ -1,0 +1,82 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import type { DatasetRequest } from '../../../src/data/dataset.js';
+import { loadDefinition } from '../../../src/data/load.js';
+import {
+  plainFiles as cifarFiles,
+  names as cifarNames,
+  gzipped,
+  tinyCifar,
+} from '../../data/tiny-cifar.js';
+import { mirrorFiles, names, plainFiles, tinyDataset } from '../../data/tiny-dataset.js';
+import { mutated } from '../mutate.js';
+import { harmless, type Surface } from '../surface.js';
+
+const request = (name: string): DatasetRequest => ({ name, preprocessing: 'scale' });
+const offline = { offline: true, mirrors: [] } as const;
+
+/** One of the four files of an IDX set, damaged: plain, gzipped afterwards, or gzipped before. */
+export const idx: Surface<readonly [string, Uint8Array, boolean]> = {
+  name: 'IDX files',
+  cases: fc
+    .constantFrom(...names)
+    .chain((name) =>
+      fc.oneof(
+        fc.tuple(fc.constant(name), mutated([plainFiles[name]]), fc.constant(false)),
+        fc.tuple(
+          fc.constant(`${name}.gz`),
+          mutated([mirrorFiles[`${name}.gz`]]),
+          fc.constant(false),
+        ),
+        fc.tuple(fc.constant(`${name}.gz`), mutated([plainFiles[name]]), fc.constant(true)),
+      ),
+    ),
+  run: async ([broken, content, isZipped], folder) => {
+    const place = fresh(folder);
+    for (const name of names) {
+      if (!broken.startsWith(name)) writeFileSync(join(place, name), plainFiles[name]);
+    }
+    writeFileSync(join(place, broken), isZipped ? gzipSync(content) : content);
+    await harmless(() =>
+      loadDefinition(tinyDataset(), request('tiny'), {
+        ...offline,
+        dataDir: folder,
+        cacheDir: join(folder, 'cache'),
+      }),
+    );
+  },
+};
+
+/** An archive of a CIFAR set, or one of its files, damaged. */
+export const cifar: Surface<readonly [string, Uint8Array]> = {
+  name: 'CIFAR files and archives',
+  cases: fc.oneof(
+    fc.tuple(fc.constantFrom('tiny.tar.gz', 'tiny.tar'), mutated([gzipped])),
+    fc
+      .constantFrom(...cifarNames)
+      .chain((name) => fc.tuple(fc.constant(name as string), mutated([cifarFiles[name]]))),
+  ),
+  run: async ([broken, content], folder) => {
+    const place = fresh(folder, 'tiny-cifar');
+    if (!broken.startsWith('tiny.tar')) {
+      for (const name of cifarNames) writeFileSync(join(place, name), cifarFiles[name]);
+    }
+    writeFileSync(join(place, broken), content);
+    await harmless(() =>
+      loadDefinition(tinyCifar(), request('tiny-cifar'), {
+        ...offline,
+        dataDir: folder,
+        cacheDir: join(folder, 'cache'),
+      }),
+    );
+  },
+};
+
+function fresh(folder: string, name = 'tiny'): string {
+  const place = join(folder, name);
+  rmSync(place, { recursive: true, force: true });
+  mkdirSync(place, { recursive: true });
+  return place;
+}
