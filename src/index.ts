@@ -1,0 +1,31 @@
+/**
+ * The program as a library: experiments are read, run and looked at as by the command line, which uses
+ * nothing else. Nothing here prints or ends the process; errors that a user can act on are
+ * {@link FlnError}s, whose message is complete and whose `exitCode` the command line returns.
+ *
+ * @packageDocumentation
+ */
+export type { Experiment } from './config/experiment.js';
+export { type LoadedExperiment, loadExperiment, parseExperiment } from './config/load.js';
+export { experimentSchemaText } from './config/schema.js';
+export { ExitCode, FlnError } from './errors.js';
+export type { ExperimentEvent, RunId } from './experiment/events.js';
+export { type ExperimentOptions, type ExperimentResult, runExperiment } from './experiment/run.js';
+export type { RunEntry } from './experiment/run-record.js';
+export { type Comparison, type ComparisonRow, compareRuns } from './report/comparison.js';
+export { diffRuns, type RunsDiff } from './report/diff/diff-runs.js';
+export { type Listing, type ListOptions, listRuns } from './report/listing/list-runs.js';
+export { type ListedRun, look } from './report/listing/listed-run.js';
+export type { Metrics } from './report/metrics-file.js';
+export {
+  loadRunDirectory,
+  loadRuns,
+  type Problem,
+  type Run,
+  type RunDirectory,
+} from './report/run-directory.js';
+export type { RunStatus, RunSummary } from './report/run-summary.js';
+export { writeReport } from './report/write-report.js';
+export { loadSweep, type Sweep } from './sweep/load.js';
+export { type SweepStatus, sweepStatus } from './sweep/status.js';
+export { type Verification, verify } from './verify/verify.js';

@@ -1,0 +1,41 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from './experiment/tiny.js';
+
+const run = promisify(execFile);
+const examples = new URL('../docs/examples/', import.meta.url);
+const tsx = fileURLToPath(import.meta.resolve('tsx'));
+
+/** Runs an example of docs/api.md against the built package, as its users do. */
+async function example(name: string, ...args: string[]): Promise<string> {
+  const file = fileURLToPath(new URL(name, examples));
+  const { stdout } = await run(process.execPath, ['--import', tsx, file, ...args]);
+  return stdout;
+}
+
+describe('the examples of docs/api.md', () => {
+  it('train, and read what was trained', async () => {
+    const folder = temporaryFolder();
+    const trained = await example('train.ts', folder);
+    expect(trained).toMatch(/^fenchel 40 0\.\d+$/m);
+    expect(trained).toMatch(/\ncompleted .*\nfenchel 0\.\d+\nadam 0\.\d+\n$/);
+    const [best, second] = (await example('read-results.ts', folder)).split('\n');
+    const accuracy = (line: string) => Number(/seed 1: (0\.\d+) with 2 epochs$/.exec(line)?.[1]);
+    expect(accuracy(best)).toBeGreaterThanOrEqual(accuracy(second));
+  });
+
+  it('show errors', async () => {
+    expect(await example('refuse.ts')).toMatch(
+      /^2 x\.yaml:1:1 dataset — is missing[\s\S]*x\.yaml:2:9 epochs/,
+    );
+  });
+
+  it('are all listed there', () => {
+    const text = readFileSync(new URL('../api.md', examples), 'utf8');
+    for (const name of ['train.ts', 'read-results.ts', 'refuse.ts'])
+      expect(text).toContain(`examples/${name}`);
+  });
+});
