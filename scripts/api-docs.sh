@@ -8,5 +8,5 @@ if [ ! -x "$tools/node_modules/.bin/typedoc" ]; then
   npm install --prefix "$tools" --no-save --no-audit --no-fund --silent typedoc@0.28 typescript@5.9
 fi
 "$tools/node_modules/.bin/typedoc" --entryPoints src/index.ts --tsconfig tsconfig.build.json \
-  --out .cache/api --readme none --excludeExternals --skipErrorChecking --validation.notExported false
+  --out .cache/api --readme none --disableSources --excludeExternals --skipErrorChecking --validation.notExported false
 echo "written: .cache/api/index.html"

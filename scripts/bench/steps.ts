@@ -4,7 +4,7 @@ import { BatchSource, gatherRows, oneHot } from '../../src/data/batches.js';
 import { loadDataset } from '../../src/data/load.js';
 import type { Batch, Trainer } from '../../src/methods/method.js';
 import { buildNetwork } from '../../src/network/network.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 
 /** The networks of Figures 2 and 3, as configs have them. */
 export const networks = {

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import type { BackendReport } from '../../src/backend/backend.js';
-import { collectProvenance } from '../../src/experiment/provenance.js';
+import { collectProvenance } from '../../src/shared/provenance.js';
 import { drawStepCosts } from './figure.js';
 import type { Row } from './report.js';
 import type { StepCost } from './step-table.js';

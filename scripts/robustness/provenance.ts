@@ -1,4 +1,4 @@
-import { collectProvenance } from '../../src/experiment/provenance.js';
+import { collectProvenance } from '../../src/shared/provenance.js';
 
 /** What made the figures that a script prints, on one line. */
 export async function measuredOn(): Promise<string> {

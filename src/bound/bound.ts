@@ -8,7 +8,7 @@ import { loadDataset } from '../data/load.js';
 import { UsageError } from '../errors.js';
 import { initializeParameters } from '../network/initialize.js';
 import { buildNetwork, disposeParameters } from '../network/network.js';
-import { Random } from '../random.js';
+import { Random } from '../shared/random.js';
 import type { BoundProblem } from './lifted-point.js';
 import { networkBound } from './network-bound.js';
 import { oneLayerBound } from './one-layer.js';

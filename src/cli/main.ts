@@ -32,7 +32,7 @@ async function dispatch([first, ...rest]: readonly string[]): Promise<void> {
     return;
   }
   if (first === '--version') {
-    const { programInfo } = await import('../experiment/provenance.js');
+    const { programInfo } = await import('../shared/provenance.js');
     process.stdout.write(`${programInfo().version}\n`);
     return;
   }

@@ -6,8 +6,8 @@ import { datasets } from '../data/registry.js';
 import type { NetworkShape } from '../methods/method.js';
 import type { LossName } from '../network/names.js';
 import { widthsOf } from '../network/shape.js';
+import { didYouMean } from '../shared/suggest.js';
 import { type LayerInput, readLayers } from './layers.js';
-import { didYouMean } from './suggest.js';
 import type { Path } from './tree.js';
 import type { Finding } from './validate.js';
 

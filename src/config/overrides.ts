@@ -1,5 +1,5 @@
+import { didYouMean } from '../shared/suggest.js';
 import type { ConfigIssue } from './issues.js';
-import { didYouMean } from './suggest.js';
 import type { Block, List, Path, Place, Tree } from './tree.js';
 import { parseYaml } from './yaml.js';
 

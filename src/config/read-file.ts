@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { UsageError } from '../errors.js';
-import { suggest } from './suggest.js';
+import { suggest } from '../shared/suggest.js';
 
 const maxBytes = 1024 * 1024;
 

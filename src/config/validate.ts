@@ -1,6 +1,6 @@
 import type { z } from 'zod';
+import { suggest } from '../shared/suggest.js';
 import { fieldsOf, optionsOf, schemaAt, valueAt } from './schema-walk.js';
-import { suggest } from './suggest.js';
 import type { Path } from './tree.js';
 import { missing, noneOf, notOneOf, tooBig, tooSmall, unknownKey, wrongType } from './wording.js';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { suggest } from '../shared/suggest.js';
 import { elementSchema, fieldsOf, unwrap } from './schema-walk.js';
-import { suggest } from './suggest.js';
 
 /*
  * The words for everything that a schema can find wrong with a value. Each sentence is read after

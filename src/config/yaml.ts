@@ -11,9 +11,9 @@ import {
   parseDocument,
   type YAMLMap,
 } from 'yaml';
+import { didYouMean } from '../shared/suggest.js';
 import type { ConfigIssue } from './issues.js';
 import { maxDepth, nestedTooDeeply, tooDeep } from './nesting.js';
-import { didYouMean } from './suggest.js';
 import { syntaxMessage } from './syntax-wording.js';
 import type { Block, Entry, Path, Place, Tree } from './tree.js';
 

@@ -1,4 +1,4 @@
-import { Random } from '../random.js';
+import { Random } from '../shared/random.js';
 import type { Split } from './dataset.js';
 
 /**

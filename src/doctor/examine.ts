@@ -1,8 +1,8 @@
 import { listBackends } from '../backend/install/list.js';
 import { listDatasets } from '../data/inspect.js';
 import { DataError } from '../errors.js';
-import { collectProvenance } from '../experiment/provenance.js';
 import { defaultCacheDir } from '../files/cache.js';
+import { collectProvenance } from '../shared/provenance.js';
 import { backendFindings } from './backends.js';
 import type { Finding } from './finding.js';
 import { gpuFindings, programFindings, slurmFinding } from './machine.js';

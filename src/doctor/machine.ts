@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os';
-import type { Provenance } from '../experiment/provenance.js';
-import { availableMemory } from '../sweep/local/memory.js';
+import { availableMemory } from '../shared/memory.js';
+import type { Provenance } from '../shared/provenance.js';
 import type { Finding } from './finding.js';
 import { outputOf } from './program.js';
 

@@ -7,8 +7,8 @@ import { writeFileAtomic } from '../files/atomic.js';
 import { readOptional } from '../files/read-optional.js';
 import { describeLayers } from '../network/shape.js';
 import type { RunStatus, RunSummary } from '../report/run-summary.js';
+import type { Provenance } from '../shared/provenance.js';
 import type { RunId } from './events.js';
-import type { Provenance } from './provenance.js';
 
 /** State of one training run in run.json. Times are ISO 8601, UTC. */
 export interface RunEntry extends RunId {

@@ -14,7 +14,7 @@ import type {
 } from '../methods/method.js';
 import { restoreState } from '../methods/state.js';
 import type { Network, Parameters } from '../network/network.js';
-import { Random } from '../random.js';
+import { Random } from '../shared/random.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { type CheckpointInterval, CheckpointSchedule } from './checkpoint/schedule.js';

@@ -4,7 +4,7 @@ import type { Split } from '../data/dataset.js';
 import type { ActivationName, LossName } from '../network/names.js';
 import type { Network, Parameters } from '../network/network.js';
 import type { LayerShape } from '../network/shape.js';
-import type { Random } from '../random.js';
+import type { Random } from '../shared/random.js';
 import type { TrainerState } from './state.js';
 
 /**

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { withoutControls } from '../control-characters.js';
 import { FlnError } from '../errors.js';
 import { readOptional } from '../files/read-optional.js';
+import { withoutControls } from '../shared/control-characters.js';
 import { readMetricsEnd } from './metrics-end.js';
 import { type Metrics, readMetrics } from './metrics-file.js';
 import { type RecordedResult, type RunEntry, type RunInfo, readRunInfo } from './run-info.js';

@@ -6,7 +6,7 @@ import { statements } from '../../src/bound/report.js';
 import { boundSettings } from '../../src/bound/settings.js';
 import { findDataset } from '../../src/data/registry.js';
 import { activationNames } from '../../src/network/names.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { tinyExperiment } from '../experiment/tiny.js';
 import { scalarActivations } from '../reference/activations.js';
 

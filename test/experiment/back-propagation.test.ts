@@ -8,7 +8,7 @@ import { sgd } from '../../src/methods/sgd/sgd.js';
 import { WeightAverage } from '../../src/methods/weight-average.js';
 import { buildNetwork, type Parameters } from '../../src/network/network.js';
 import { denseLayers } from '../../src/network/shape.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { startTestBackend } from '../backends.js';
 
 beforeAll(startTestBackend);

@@ -5,7 +5,7 @@ import { Evaluator, sumOf } from '../../src/experiment/evaluate.js';
 import { predictionRule } from '../../src/experiment/prediction.js';
 import { initializeParameters } from '../../src/network/initialize.js';
 import { buildNetwork } from '../../src/network/network.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { startTestBackend } from '../backends.js';
 import { tinyExperiment } from './tiny.js';
 

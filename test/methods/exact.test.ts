@@ -10,7 +10,7 @@ import { initializeParameters } from '../../src/network/initialize.js';
 import { activationNames, lossNames } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers, type LayerShape, unitsIn } from '../../src/network/shape.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';

@@ -6,7 +6,7 @@ import { chunkRows } from '../../src/methods/full-batch/training-set.js';
 import type { FullBatchTrainer, TrainingData } from '../../src/methods/method.js';
 import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers } from '../../src/network/shape.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { startTestBackend } from '../backends.js';
 import {
   type Matrix,

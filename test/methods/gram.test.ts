@@ -15,7 +15,7 @@ import {
 } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers } from '../../src/network/shape.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { orthonormaliseRows } from '../../src/solvers/orthonormalise.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';

@@ -4,7 +4,7 @@ import type { FullBatchTrainer, StepMetrics } from '../../src/methods/method.js'
 import { methods } from '../../src/methods/registry.js';
 import { buildNetwork, type LayerParameters } from '../../src/network/network.js';
 import { denseLayers } from '../../src/network/shape.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import {
   leastSquares,
   type Matrix,

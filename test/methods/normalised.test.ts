@@ -4,7 +4,7 @@ import { fenchelConvolution } from '../../src/methods/fenchel/gram/gram.js';
 import { activationNames } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
 import type { LayerShape } from '../../src/network/shape.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import {

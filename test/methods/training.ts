@@ -18,7 +18,7 @@ import { restoreState } from '../../src/methods/state.js';
 import type { ActivationName, LossName } from '../../src/network/names.js';
 import { buildNetwork } from '../../src/network/network.js';
 import { denseLayers, type LayerShape, widthsOf } from '../../src/network/shape.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { testBackend } from '../backends.js';
 
 const data = await loadDataset({

@@ -4,7 +4,7 @@ import { activations } from '../../src/network/activations/registry.js';
 import { denseMap } from '../../src/network/maps/dense.js';
 import { activationNames, type LossName } from '../../src/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/network/smooth-term.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { updateActivations } from '../../src/solvers/activation-update.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FlnError } from '../../src/errors.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { factor, NotPositiveDefiniteError } from '../../src/solvers/cholesky.js';
 
 const sizes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 31, 64, 101];

@@ -1,14 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { RunError } from '../../src/errors.js';
-import { Random } from '../../src/random.js';
-import { factor } from '../../src/solvers/cholesky.js';
 import {
   checkFactor,
   deviceCholesky,
   deviceSolve,
   hasDeviceCholesky,
-} from '../../src/solvers/device-cholesky.js';
+} from '../../src/backend/device-cholesky.js';
+import { RunError } from '../../src/errors.js';
+import { Random } from '../../src/shared/random.js';
+import { factor } from '../../src/solvers/cholesky.js';
 import { startTestBackend, testBackend } from '../backends.js';
 import { multiply, transpose } from '../reference/matrix.js';
 import { matrix, normal } from './tensors.js';

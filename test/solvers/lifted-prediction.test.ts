@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { activations } from '../../src/network/activations/registry.js';
 import { denseMap } from '../../src/network/maps/dense.js';
 import { type ActivationName, activationNames } from '../../src/network/names.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { candidates, liftedValues } from '../../src/solvers/lifted-prediction.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';

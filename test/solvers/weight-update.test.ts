@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { activations } from '../../src/network/activations/registry.js';
 import { activationNames, type LossName } from '../../src/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/network/smooth-term.js';
-import { Random } from '../../src/random.js';
+import { Random } from '../../src/shared/random.js';
 import { stepWeights } from '../../src/solvers/weight-gradient-step.js';
 import { updateWeights, type WeightProblem } from '../../src/solvers/weight-update.js';
 import { startTestBackend } from '../backends.js';

@@ -7,7 +7,7 @@ import { ConfigError } from '../../src/config/issues.js';
 import { UsageError } from '../../src/errors.js';
 import { loadSweep, type Sweep } from '../../src/sweep/load.js';
 import { FailureCounter } from '../../src/sweep/local/failures.js';
-import { MemoryGuard } from '../../src/sweep/local/memory.js';
+import { MemoryGuard } from '../../src/sweep/local/memory-guard.js';
 import { manifestOf, writeManifest } from '../../src/sweep/manifest.js';
 import { planSweep } from '../../src/sweep/plan.js';
 import { sweepSchemaText } from '../../src/sweep/schema.js';

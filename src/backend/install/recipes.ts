@@ -1,5 +1,5 @@
-import { didYouMean } from '../../config/suggest.js';
 import { UsageError } from '../../errors.js';
+import { didYouMean } from '../../shared/suggest.js';
 import type { Recipe } from './recipe.js';
 import { tensorflowRecipe } from './tensorflow-recipe.js';
 import { webgpuRecipe } from './webgpu-recipe.js';

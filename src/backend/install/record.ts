@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { programInfo } from '../../experiment/provenance.js';
 import { writeFileAtomic } from '../../files/atomic.js';
+import { programInfo } from '../../shared/provenance.js';
 import type { Ingredients, Verdict } from './recipe.js';
 
 /** Content of installation.json: what an installation is made of, how, and what it was seen to do. */

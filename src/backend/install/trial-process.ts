@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { FlnError } from '../../errors.js';
-import { deviceCholesky } from '../../solvers/device-cholesky.js';
+import { deviceCholesky } from '../device-cholesky.js';
 import { startBackend } from '../select.js';
 import { loadBinding } from '../tensorflow/binding.js';
 import { closedLibraries, isCudaBuild } from '../tensorflow/cuda.js';

@@ -1,5 +1,5 @@
-import { didYouMean } from '../../config/suggest.js';
 import { UsageError } from '../../errors.js';
+import { didYouMean } from '../../shared/suggest.js';
 
 /**
  * What a command of several actions, `fln COMMAND ACTION`, is to do.

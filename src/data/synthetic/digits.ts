@@ -1,4 +1,4 @@
-import { Random } from '../../random.js';
+import { Random } from '../../shared/random.js';
 import type { Split } from '../dataset.js';
 import { drawPolyline, type Polyline, spline } from './canvas.js';
 import { type Glyph, glyphs, type Point } from './glyphs.js';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { withoutControls } from '../../control-characters.js';
 import { RunError } from '../../errors.js';
+import { withoutControls } from '../../shared/control-characters.js';
 import { hashOfStart } from '../metrics-start.js';
 import { type Checkpoint, readCheckpoint } from './checkpoint.js';
 import type { Checkpoints } from './checkpoints.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { disposeParameters, type LayerParameters, type Parameters } from '../../network/network.js';
-import type { Random } from '../../random.js';
+import type { Random } from '../../shared/random.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';

@@ -1,5 +1,5 @@
-import { didYouMean } from '../../config/suggest.js';
 import { UsageError } from '../../errors.js';
+import { didYouMean } from '../../shared/suggest.js';
 import { loadRuns, type Problem } from '../run-directory.js';
 import { type Condition, parseCondition } from './condition.js';
 import { isField, type ListedRun, listedRuns, look, runFields, type Value } from './listed-run.js';

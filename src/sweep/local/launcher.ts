@@ -5,7 +5,7 @@ import type { SweepPlan } from '../plan.js';
 import type { TrialState } from '../state.js';
 import { TrialProcess } from './child.js';
 import { FailureCounter } from './failures.js';
-import { MemoryGuard } from './memory.js';
+import { MemoryGuard } from './memory-guard.js';
 
 /** How often memory is looked at, in ms. */
 const tick = 500;

@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { type Compiled, compile } from '../../../backend/compile.js';
-import { blend } from '../../../solvers/blend.js';
-import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
 import {
   checkFactor,
   deviceCholesky,
   deviceSolve,
   hasDeviceCholesky,
-} from '../../../solvers/device-cholesky.js';
+} from '../../../backend/device-cholesky.js';
+import { blend } from '../../../solvers/blend.js';
+import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
 import { scalars } from '../../scalars.js';
 import type { Metric } from './metric.js';
 import {

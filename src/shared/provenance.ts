@@ -20,7 +20,7 @@ export interface Provenance {
   readonly threads: number;
 }
 
-/** Root folder of the program's package: two levels above both src/experiment and dist/experiment. */
+/** Root folder of the program's package: two levels above both src/shared and dist/shared. */
 const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
 
 export function programInfo(): { name: string; version: string } {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { deviceKernels } from '../backend/device-kernels.js';
 import { RunError } from '../errors.js';
+import { deviceKernels } from './device-kernels.js';
 
 /** Whether the current backend factors matrices where they are. */
 export const hasDeviceCholesky = (): boolean =>
