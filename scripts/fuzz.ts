@@ -3,7 +3,8 @@
  * cases a surface, to everything that reads: configs, overrides, data files, metrics, checkpoints, run and
  * sweep directories, HTTP answers. A case fails on an exception that is no error of the program's own, on
  * control characters or a stack in a message, on a hang of 10 s, on a polluted prototype, on files left
- * behind. Prints cases, seconds and the most memory; exits 1 with the smallest case that fails.
+ * behind. Prints cases, seconds and the most memory of the process so far, which must not reach 1.5 GB; exits 1
+ * with the smallest case that fails.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,8 @@ import { join } from 'node:path';
 import { fuzz } from '../test/fuzz/surface.js';
 import { surfaces } from '../test/fuzz/surfaces/all.js';
 import { measuredOn } from './robustness/provenance.js';
+
+const mostMegabytes = 1500;
 
 const [cases = '10000', seed = '1', only] = process.argv.slice(2);
 for (const surface of surfaces) {
