@@ -23,7 +23,8 @@ for (const surface of surfaces) {
   try {
     await fuzz(surface, { count: Number(cases), seed: Number(seed), folder });
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
-    const megabytes = (process.resourceUsage().maxRSS / 1000).toFixed(0);
+    const megabytes = Math.round(process.resourceUsage().maxRSS / 1000);
+    if (megabytes >= mostMegabytes) process.exitCode = 1;
     process.stdout.write(
       `${surface.name}: ${cases} cases in ${seconds} s, at most ${megabytes} MB\n`,
     );
