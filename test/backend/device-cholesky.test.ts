@@ -11,7 +11,7 @@ import { Random } from '../../src/shared/random.js';
 import { factor } from '../../src/solvers/cholesky.js';
 import { startTestBackend, testBackend } from '../backends.js';
 import { multiply, transpose } from '../reference/matrix.js';
-import { matrix, normal } from './tensors.js';
+import { matrix, normal } from '../solvers/tensors.js';
 
 describe(`Cholesky on the device, ${testBackend}`, () => {
   beforeAll(startTestBackend);
