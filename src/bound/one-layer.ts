@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { disposeParameters, type LayerParameters } from '../network/network.js';
+import { disposeParameters } from '../network/network.js';
+import type { LayerParameters } from '../network/parameters.js';
 import { dualValue, type OneLayerProblem } from './dual-value.js';
 import { affine64, loss64, penalty64, squares64 } from './float64.js';
 import type { BoundProblem } from './lifted-point.js';

@@ -5,10 +5,10 @@ import { fileNames } from './cifar-records.js';
 import { type CifarSet, type CifarSource, incompleteProblem, locateSource } from './cifar-set.js';
 import { cifarStorage } from './cifar-storage.js';
 import type { LoadOptions } from './dataset.js';
-import type { DatasetDefinition, RawDataset } from './definition.js';
+import type { DatasetDefinition, Locations, RawDataset } from './definition.js';
 import { absentError, type DamagedFile, damagedError } from './file-errors.js';
 import { orProblem, startDownloader } from './files.js';
-import { type Locations, resolveLocations } from './locations.js';
+import { resolveLocations } from './locations.js';
 import { MirrorsError } from './mirrors-error.js';
 
 /** The facts of a data set kept as CIFAR-10 is. */

@@ -1,13 +1,6 @@
 import { type CifarLayout, checkRecords, fileBytes, fileNames } from './cifar-records.js';
-import type { DataFile, DatasetPlaces, LocatedFile } from './definition.js';
-import {
-  type Candidate,
-  cacheFolder,
-  firstExisting,
-  inFolder,
-  type Locations,
-  userFolders,
-} from './locations.js';
+import type { DataFile, DatasetPlaces, LocatedFile, Locations } from './definition.js';
+import { type Candidate, cacheFolder, firstExisting, inFolder, userFolders } from './locations.js';
 
 /** What a data set of the CIFAR family is, and where it may be had. */
 export interface CifarSet extends DatasetPlaces, CifarLayout {

@@ -1,5 +1,4 @@
 import type { DatasetInfo, LoadOptions, Split } from './dataset.js';
-import type { Locations } from './locations.js';
 
 /** One file of a data set, kept gzipped or plain. */
 export interface DataFile {
@@ -24,6 +23,12 @@ export interface LocatedFile {
   readonly file: Omit<DataFile, 'check'>;
   readonly path?: string;
   readonly origin?: Origin;
+}
+
+/** Where data files are looked for: the user's folder, then the cache. */
+export interface Locations {
+  readonly dataDir?: string;
+  readonly cacheDir: string;
 }
 
 export type Origin = 'data-dir' | 'cache';

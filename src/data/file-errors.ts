@@ -1,6 +1,6 @@
 import { DataError } from '../errors.js';
-import type { DatasetPlaces, Origin } from './definition.js';
-import { cacheFolder, type Locations, userFolders } from './locations.js';
+import type { DatasetPlaces, Locations, Origin } from './definition.js';
+import { cacheFolder, userFolders } from './locations.js';
 import type { MirrorsError } from './mirrors-error.js';
 
 /** A file that is there and not what it should be: `problem` is the rest of a sentence about it. */

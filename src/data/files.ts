@@ -7,6 +7,7 @@ import type {
   DatasetPlaces,
   DatasetStorage,
   LocatedFile,
+  Locations,
 } from './definition.js';
 import type { Download, Downloader } from './download.js';
 import { absentError, type DamagedFile, damagedError } from './file-errors.js';
@@ -14,7 +15,6 @@ import {
   cacheFolder,
   candidates,
   firstExisting,
-  type Locations,
   mirrorsOf,
   resolveLocations,
 } from './locations.js';

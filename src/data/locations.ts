@@ -3,13 +3,7 @@ import { join, resolve } from 'node:path';
 import { DataError } from '../errors.js';
 import { defaultCacheDir } from '../files/cache.js';
 import type { LoadOptions } from './dataset.js';
-import type { DatasetPlaces, Origin } from './definition.js';
-
-/** Where data files are looked for: the user's folder, then the cache. */
-export interface Locations {
-  readonly dataDir?: string;
-  readonly cacheDir: string;
-}
+import type { DatasetPlaces, Locations, Origin } from './definition.js';
 
 /**
  * `--data-dir`, else FLN_DATA_DIR; and the cache folder.

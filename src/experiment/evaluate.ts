@@ -3,7 +3,8 @@ import { gatherRows, oneHot } from '../data/batches.js';
 import type { Dataset, Split } from '../data/dataset.js';
 import { accuracyValue, lossValue } from '../network/loss.js';
 import type { LossName } from '../network/names.js';
-import { forwardLayers, type Network, type Parameters, predict } from '../network/network.js';
+import { forwardLayers, type Network, predict } from '../network/network.js';
+import type { Parameters } from '../network/parameters.js';
 import { liftedClasses, type PredictionRule } from './prediction.js';
 
 /**

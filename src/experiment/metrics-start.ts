@@ -1,7 +1,12 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { RunError } from '../errors.js';
-import type { MetricsExtent } from './metrics-writer.js';
+
+/** The first bytes of a metrics.csv, whole lines, and their SHA-256. */
+export interface MetricsExtent {
+  readonly bytes: number;
+  readonly sha256: string;
+}
 
 /** Bytes read at a time. */
 const piece = 1 << 20;

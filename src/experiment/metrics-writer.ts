@@ -10,16 +10,10 @@ import {
 } from 'node:fs';
 import { stringify } from 'csv-stringify/sync';
 import { guardDisk } from '../files/disk.js';
-import { hashOfStart } from './metrics-start.js';
+import { hashOfStart, type MetricsExtent } from './metrics-start.js';
 
 /** How a column is written; the default is {@link formatNumber}. */
 type Value = number | string | undefined;
-
-/** The first bytes of a metrics.csv, whole lines, and their SHA-256. */
-export interface MetricsExtent {
-  readonly bytes: number;
-  readonly sha256: string;
-}
 
 /**
  * Appends rows to a metrics.csv. Rows are buffered and reach the file as whole lines; what is

@@ -13,7 +13,8 @@ import type {
   TrainingData,
 } from '../methods/method.js';
 import { restoreState } from '../methods/state.js';
-import type { Network, Parameters } from '../network/network.js';
+import type { Network } from '../network/network.js';
+import type { Parameters } from '../network/parameters.js';
 import { Random } from '../shared/random.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';

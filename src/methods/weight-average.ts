@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { type Compiled, compile } from '../backend/compile.js';
-import { disposeParameters, type Parameters } from '../network/network.js';
+import { disposeParameters } from '../network/network.js';
+import type { Parameters } from '../network/parameters.js';
 import { blend } from '../solvers/blend.js';
 import { scalars } from './scalars.js';
 

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Random } from '../shared/random.js';
 import type { InitializerName } from './names.js';
-import type { Network, Parameters } from './network.js';
+import type { Network } from './network.js';
+import type { Parameters } from './parameters.js';
 
 type Draw = (random: Random, inputs: number, outputs: number) => number;
 

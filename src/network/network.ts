@@ -4,19 +4,8 @@ import { activations } from './activations/registry.js';
 import { buildMap } from './maps/build.js';
 import type { LinearMap } from './maps/linear-map.js';
 import type { ActivationName } from './names.js';
+import type { Parameters } from './parameters.js';
 import type { LayerShape } from './shape.js';
-
-/**
- * Weights [patch, channels] and bias [channels] of one layer (maps/linear-map.ts): [inputs, outputs]
- * and [outputs] where it is fully connected.
- */
-export type LayerParameters = {
-  readonly weights: tf.Tensor2D;
-  readonly bias: tf.Tensor1D;
-};
-
-/** Parameters of a whole network, first layer first. */
-export type Parameters = readonly LayerParameters[];
 
 /**
  * A feed-forward network X_{l+1} = phi_l(A_l(X_l; W_l) + b_l), the last layer linear (its outputs are

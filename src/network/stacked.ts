@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { LayerParameters } from './network.js';
+import type { LayerParameters } from './parameters.js';
 
 /** Biases as part of the weights: P = [W; b] [p + 1, q], and a column of ones for them, U = [X, 1] P. */
 

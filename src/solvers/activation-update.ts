@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Activation } from '../network/activations/activation.js';
 import type { LinearMap } from '../network/maps/linear-map.js';
-import type { LayerParameters } from '../network/network.js';
+import type { LayerParameters } from '../network/parameters.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
 import type { SolverOptions, SolverReport } from './solver.js';
 import { squaredMapNorm } from './spectral-norm.js';

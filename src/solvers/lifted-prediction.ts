@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Activation } from '../network/activations/activation.js';
 import { losses } from '../network/loss.js';
 import type { LinearMap } from '../network/maps/linear-map.js';
-import type { LayerParameters } from '../network/network.js';
+import type { LayerParameters } from '../network/parameters.js';
 import { penalty } from '../network/penalty.js';
 import { lossTerm } from '../network/smooth-term.js';
 import { updateActivations } from './activation-update.js';

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { LayerParameters } from '../network/network.js';
+import type { LayerParameters } from '../network/parameters.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
 import { extrapolate } from './extrapolate.js';
 import { type Coefficients, majorizer, type Ridge } from './majorizer.js';

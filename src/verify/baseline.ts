@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../files/atomic.js';
 import { makeFolder } from '../files/disk.js';
 import { readOptional } from '../files/read-optional.js';
 import { parseRunInfo } from '../report/run-info.js';
-import type { Verification } from './verify.js';
+import type { MethodVerdict } from './judge.js';
 
 const Accuracies = z.record(z.string(), z.number().min(0).max(1));
 
@@ -87,11 +87,11 @@ export interface BaselineChange {
  */
 export function updateBaseline(
   path: string,
-  hash: string,
-  verification: Verification,
+  { name, hash }: { readonly name: string; readonly hash: string },
+  verdicts: readonly MethodVerdict[],
   runJson: unknown,
 ): BaselineChange[] {
-  for (const { method, seeds } of verification.methods) {
+  for (const { method, seeds } of verdicts) {
     const lost = seeds.find((result) => 'missing' in result);
     if (lost === undefined || !('missing' in lost)) continue;
     throw new UsageError(
@@ -100,14 +100,13 @@ export function updateBaseline(
   }
   const old = readBaseline(path) ?? { version: 1 as const, experiments: {} };
   const methods = Object.fromEntries(
-    verification.methods.flatMap(({ method, seeds }) => {
+    verdicts.flatMap(({ method, seeds }) => {
       const results = seeds.flatMap((result) =>
         'accuracy' in result ? [[String(result.seed), result.accuracy] as const] : [],
       );
       return results.length > 0 ? [[method, Object.fromEntries(results)]] : [];
     }),
   );
-  const { experiment: name } = verification;
   const entry: BaselineEntry = {
     config: hash,
     updatedAt: new Date().toISOString(),

@@ -6,7 +6,8 @@ import type { Batch, MethodContext, Trainer } from '../../src/methods/method.js'
 import { SgdConfig } from '../../src/methods/sgd/config.js';
 import { sgd } from '../../src/methods/sgd/sgd.js';
 import { WeightAverage } from '../../src/methods/weight-average.js';
-import { buildNetwork, type Parameters } from '../../src/network/network.js';
+import { buildNetwork } from '../../src/network/network.js';
+import type { Parameters } from '../../src/network/parameters.js';
 import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/shared/random.js';
 import { startTestBackend } from '../backends.js';

@@ -2,7 +2,8 @@ import type * as tf from '@tensorflow/tfjs';
 import { chunkRows } from '../../src/methods/full-batch/training-set.js';
 import type { FullBatchTrainer, StepMetrics } from '../../src/methods/method.js';
 import { methods } from '../../src/methods/registry.js';
-import { buildNetwork, type LayerParameters } from '../../src/network/network.js';
+import { buildNetwork } from '../../src/network/network.js';
+import type { LayerParameters } from '../../src/network/parameters.js';
 import { denseLayers } from '../../src/network/shape.js';
 import { Random } from '../../src/shared/random.js';
 import {

@@ -4,7 +4,8 @@ import { backendNames, backends } from '../registry.js';
 import { recipes } from './recipes.js';
 import { readInstallationRecord } from './record.js';
 import { folderBytes } from './space.js';
-import { type Trial, tryBackend } from './trial.js';
+import { tryBackend } from './trial.js';
+import type { Trial } from './trial-outcome.js';
 
 /** A registered backend, and what it did when it was tried. */
 export interface ListedBackend {

@@ -1,4 +1,4 @@
-import type { Trial } from './trial.js';
+import type { Trial } from './trial-outcome.js';
 
 /** One installation that `fln backend install` can make. */
 export interface Recipe {

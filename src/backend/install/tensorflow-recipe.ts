@@ -11,7 +11,8 @@ import {
   WayError,
   type Workshop,
 } from './recipe.js';
-import { type Trial, tryBackend } from './trial.js';
+import { tryBackend } from './trial.js';
+import type { Trial } from './trial-outcome.js';
 import { buildAgainstWheel, packageFolder } from './wheel-build.js';
 
 /** TensorFlow for CPUs, or with everything that it needs for NVIDIA GPUs but the driver. */

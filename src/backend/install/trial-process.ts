@@ -4,7 +4,8 @@ import { deviceCholesky } from '../device-cholesky.js';
 import { startBackend } from '../select.js';
 import { loadBinding } from '../tensorflow/binding.js';
 import { closedLibraries, isCudaBuild } from '../tensorflow/cuda.js';
-import { resultMark, type Trial, type TriedBinding } from './trial.js';
+import { resultMark } from './trial.js';
+import type { Trial, TriedBinding } from './trial-outcome.js';
 
 /*
  * The process of ./trial.ts: starts the backend that its first argument names, checks a few results

@@ -1,27 +1,9 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { BackendReport, Device } from '../backend.js';
-import type { ClosedLibrary } from '../tensorflow/cuda.js';
+import type { Device } from '../backend.js';
 import { WayError } from './recipe.js';
 import { lastLines, runToEnd } from './tool.js';
-
-/** What a backend did when it was tried in a process of its own. */
-export type Trial =
-  | {
-      readonly works: true;
-      readonly report: BackendReport;
-      /** Native packages that it loaded. */
-      readonly binding?: TriedBinding;
-    }
-  | { readonly works: false; readonly reason: string };
-
-export interface TriedBinding {
-  readonly name: string;
-  readonly folder: string;
-  readonly cudaBuild: boolean;
-  /** CUDA libraries that do not open, for a CUDA build that computes on no GPU. */
-  readonly closed: readonly ClosedLibrary[];
-}
+import type { Trial } from './trial-outcome.js';
 
 /** Before the result, on a line of its own: native libraries print what they like. */
 export const resultMark = 'fln-trial-result:';

@@ -118,9 +118,9 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
     json ? render.verificationJson(verification, code) : render.verificationText(verification),
   );
   if (updateBaseline && baselinePath !== undefined && verification.ok) {
-    const { hash } = experiment;
+    const { methods } = verification;
     const json = directory.info?.json;
-    const changes = baseline.updateBaseline(baselinePath, hash, verification, json);
+    const changes = baseline.updateBaseline(baselinePath, experiment, methods, json);
     process.stderr.write(render.baselineText(baselinePath, changes));
   }
   if (verification.ok) return;

@@ -1,5 +1,5 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
-import type { LayerParameters } from '../../network/network.js';
+import type { LayerParameters } from '../../network/parameters.js';
 import { nonNegativeActivations } from '../../solvers/nonnegative-activations.js';
 import type { SolverOptions, SolverReport } from '../../solvers/solver.js';
 import type { Rows } from './products.js';

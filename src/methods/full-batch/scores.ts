@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { accuracyValue, losses } from '../../network/loss.js';
-import type { Parameters } from '../../network/network.js';
+import type { Parameters } from '../../network/parameters.js';
 import type { MethodContext, StepMetrics } from '../method.js';
 import { type Rows, sumScalars } from './products.js';
 

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { LayerParameters } from '../../network/network.js';
+import type { LayerParameters } from '../../network/parameters.js';
 
 /** Pieces that quadratic penalties and their minimisers are made of; inside a tidy. */
 

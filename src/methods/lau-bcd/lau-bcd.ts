@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { disposeParameters, type LayerParameters, type Parameters } from '../../network/network.js';
+import { disposeParameters } from '../../network/network.js';
+import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';

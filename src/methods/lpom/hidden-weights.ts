@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { disposeParameters, type LayerParameters } from '../../network/network.js';
+import { disposeParameters } from '../../network/network.js';
+import type { LayerParameters } from '../../network/parameters.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { affineRows, mapChunks, type Rows, sumScalars } from '../full-batch/products.js';
 import { fitLayer, type RidgeOptions } from '../full-batch/ridge-layer.js';

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../network/initialize.js';
-import { disposeParameters, type LayerParameters, type Parameters } from '../../network/network.js';
+import { disposeParameters } from '../../network/network.js';
+import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { squaredNormBound } from '../../solvers/spectral-norm.js';
 import {

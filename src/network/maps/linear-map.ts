@@ -1,5 +1,5 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
-import type { LayerParameters } from '../network.js';
+import type { LayerParameters } from '../parameters.js';
 
 /**
  * A layer's map U = A(X; W) + b: linear in the input X for given weights, and in the weights for a

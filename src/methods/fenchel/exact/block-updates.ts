@@ -1,10 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import {
-  disposeParameters,
-  type LayerParameters,
-  type Network,
-  type Parameters,
-} from '../../../network/network.js';
+import { disposeParameters, type Network } from '../../../network/network.js';
+import type { LayerParameters, Parameters } from '../../../network/parameters.js';
 import { byPosition } from '../../../network/smooth-term.js';
 import { updateActivations } from '../../../solvers/activation-update.js';
 import type { SolverReport } from '../../../solvers/solver.js';

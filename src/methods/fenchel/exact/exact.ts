@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, lossValue } from '../../../network/loss.js';
-import { disposeParameters, forwardLayers, type Parameters } from '../../../network/network.js';
+import { disposeParameters, forwardLayers } from '../../../network/network.js';
+import type { Parameters } from '../../../network/parameters.js';
 import { extrapolate } from '../../../solvers/extrapolate.js';
 import type { SolverReport } from '../../../solvers/solver.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LossName } from '../../../network/names.js';
-import type { Network, Parameters } from '../../../network/network.js';
+import type { Network } from '../../../network/network.js';
+import type { Parameters } from '../../../network/parameters.js';
 import { lossTerm, penaltyTerm, type SmoothTerm } from '../../../network/smooth-term.js';
 import { layerValue } from '../../per-layer.js';
 import type { FenchelExactConfig } from './config.js';

@@ -1,9 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import {
-  disposeParameters,
-  type LayerParameters,
-  type Parameters,
-} from '../../../network/network.js';
+import { disposeParameters } from '../../../network/network.js';
+import type { LayerParameters, Parameters } from '../../../network/parameters.js';
 import { splitBias } from '../../../network/stacked.js';
 import { extrapolate } from '../../../solvers/extrapolate.js';
 import { squaredNormBound } from '../../../solvers/spectral-norm.js';

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { LayerParameters } from '../../../network/network.js';
+import type { LayerParameters } from '../../../network/parameters.js';
 import { stackBias } from '../../../network/stacked.js';
 import { dampedInverse } from '../../../solvers/damped-inverse.js';
 import { crossProduct, gram, type Rows, sumChunks } from '../../full-batch/products.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { relu } from '../../../network/activations/relu.js';
-import type { Parameters } from '../../../network/network.js';
+import type { Parameters } from '../../../network/parameters.js';
 import { penalty } from '../../../network/penalty.js';
 import { type Rows, sumScalars } from '../../full-batch/products.js';
 import { affine, squaredDistance } from '../../full-batch/terms.js';

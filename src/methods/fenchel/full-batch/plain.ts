@@ -1,9 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import {
-  disposeParameters,
-  type LayerParameters,
-  type Parameters,
-} from '../../../network/network.js';
+import { disposeParameters } from '../../../network/network.js';
+import type { LayerParameters, Parameters } from '../../../network/parameters.js';
 import { splitBias } from '../../../network/stacked.js';
 import { updateNonNegative } from '../../full-batch/nonnegative-rows.js';
 import { affineRows, mapChunks, updateChunks } from '../../full-batch/products.js';

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { LayerParameters } from '../../../network/network.js';
+import type { LayerParameters } from '../../../network/parameters.js';
 import { splitBias } from '../../../network/stacked.js';
 import type { MethodContext } from '../../method.js';
 import { layerValue } from '../../per-layer.js';
