@@ -169,7 +169,7 @@ function read(plot, panel) {
   const { left, idx } = plot.cursor;
   const isOver = left !== undefined && left >= 0 && idx !== null && idx !== undefined;
   readout.textContent = isOver
-    ? `${panel.axisTitle.split(',')[0]}: ${plain(plot.posToVal(left, 'x'))}`
+    ? `${panel.axisTitle.split(',')[0]}: ${plain(panel.x === 'batch' ? Math.round(plot.posToVal(left, 'x')) : plot.posToVal(left, 'x'))}`
     : readout.dataset.idle;
   legend.forEach(({ value }, i) => {
     const at = isOver && shown[i] ? nearest(plot, 3 * i + 1, idx) : null;
