@@ -121,7 +121,12 @@ function drawPanel(element, panel) {
     ],
     cursor: {
       drag: { x: true, y: true, uni: 40 },
-      points: { show: true, size: 7 },
+      // A marker on each curve; none on the edges of its band.
+      points: {
+        size: (_, series) => (series % 3 === 1 ? 8 : 0),
+        width: 0,
+        fill: (_, series) => stroke(data.curves[Math.floor((series - 1) / 3)]),
+      },
       dataIdx: nearest,
       bind: { dblclick: () => () => chart.reset() },
     },

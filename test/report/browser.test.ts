@@ -80,6 +80,18 @@ describe.skipIf(!executablePath)('report.html in a browser (needs FLN_CHROMIUM)'
     await page.mouse.move(...at(0.5, 0.5));
     expect(await page.locator('.readout').innerText()).toMatch(/^batch: 1(49|50|51)/);
     for (const text of await names(page)) expect(text).toMatch(/^[a-z-]+ ?\d\d\.\d\d %$/);
+    // A marker on every curve, in its colour, and none on the edges of the bands.
+    const markers = await page
+      .locator('.plot')
+      .first()
+      .locator('.u-cursor-pt')
+      .evaluateAll((points) =>
+        (points as unknown as { style: Record<string, string> }[])
+          .filter(({ style }) => style.width !== '0px')
+          .map(({ style }) => style.background),
+      );
+    expect(new Set(markers).size).toBe(mnistMethods.length);
+    expect(markers).toHaveLength(mnistMethods.length);
     await page.mouse.move(5, 5);
     expect(await page.locator('.readout').innerText()).toContain('Point at a curve');
     await page.locator('.plot').first().focus();
@@ -162,6 +174,9 @@ describe.skipIf(!executablePath)('report.html in a browser (needs FLN_CHROMIUM)'
     const widths = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
     expect(await page.evaluate(widths)).toBe(0);
     const plot = (await page.locator('.plot').first().boundingBox())!;
+    const chart = (await page.locator('.plot .uplot').first().boundingBox())!;
+    // No gap below the chart.
+    expect(plot.height).toBeCloseTo(chart.height, 0);
     expect(plot.x + plot.width).toBeLessThanOrEqual(375);
     expect(complaints).toEqual([]);
   });
