@@ -48,6 +48,8 @@ export function describeCommand({ builder }: CommandModule): CommandDescription 
       },
   });
   if (typeof builder === 'function') builder(recorder);
+  // The parser adds it to every command.
+  note('help', { type: 'boolean', describe: 'show help' });
   return { options, examples };
 }
 

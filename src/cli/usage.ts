@@ -30,7 +30,7 @@ export function describeArgumentError(
   const unknown = /^Unknown arguments?: (.*)$/.exec(message)?.[1].split(', ');
   if (unknown === undefined) return `${reworded(message, command)}. ${see}`;
 
-  const known = [...describeCommand(module).options.map(({ name }) => name), 'help'];
+  const known = describeCommand(module).options.map(({ name }) => name);
   // The parser reports --some-flag and someFlag for one slip.
   const typed = unknown.filter((name) => args.some((arg) => flagName(arg) === name));
   const slips = (typed.length > 0 ? typed : unknown).map((name) =>

@@ -3,14 +3,16 @@ import { UsageError } from '../errors.js';
 
 /**
  * Text of a file; undefined when it does not exist.
+ * @param wayOut what to do about one that cannot be read, a sentence
  * @throws UsageError when it is there and cannot be read
  */
-export function readOptional(path: string): string | undefined {
+export function readOptional(path: string, wayOut?: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new UsageError(`${path} cannot be read (${message})`, { cause: error });
+    const advice = wayOut === undefined ? '' : `. ${wayOut}`;
+    throw new UsageError(`${path} cannot be read (${message})${advice}`, { cause: error });
   }
 }

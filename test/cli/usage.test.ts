@@ -47,6 +47,16 @@ const table: [args: string[], message: string][] = [
     ['run', 'tiny.yaml', '--progress', 'bar', '--progress', 'text'],
     '--progress is given 2 times. See fln run --help',
   ],
+  [['ls', '--help=yes'], '--help takes no value, and "yes" was given. See fln ls --help'],
+  [['ls', '--best', 'a', '--best', 'b'], '--best is given 2 times. See fln ls --help'],
+  [
+    ['ls', '--limit', '1', '--limit', '2'],
+    '--limit takes one number, and 2 are given. See fln ls --help',
+  ],
+  [
+    ['diff', 'a'],
+    'diff needs two run directories, as in: fln diff results/a results/b. See fln diff --help',
+  ],
   [['plot'], 'plot needs a run directory, as in: fln plot results/quickstart. See fln plot --help'],
   [
     ['compare'],

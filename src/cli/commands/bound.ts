@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
 import type { BoundSettings } from '../../bound/settings.js';
 import type { Experiment } from '../../config/experiment.js';
-import { UsageError } from '../../errors.js';
 import { manual } from '../manual.js';
 import { dataDir, offline } from './options.js';
-import { decimalsOf, numbersOf, once } from './values.js';
+import { decimalsOf, once, oneNumber } from './values.js';
 
 const options = {
   lambda: {
@@ -119,12 +118,4 @@ function defaultDirectory({ name, resolved }: Experiment, settings: BoundSetting
   const problem = JSON.stringify({ dataset, network, loss, backend, device, settings });
   const hash = createHash('sha256').update(problem).digest('hex').slice(0, 12);
   return join('results', name, `bound-${hash}`);
-}
-
-function oneNumber(name: string) {
-  return (value: string | string[] | undefined): number | undefined => {
-    const numbers = numbersOf(name)(value);
-    if (numbers === undefined || numbers.length === 1) return numbers?.[0];
-    throw new UsageError(`--${name} takes one number, and ${numbers.length} are given`);
-  };
 }

@@ -2,14 +2,14 @@ import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import { manual } from '../manual.js';
 import { type TableFormArguments, tableFormOf, tableFormOptions } from './table-form.js';
-import { listOf, numbersOf, once } from './values.js';
+import { listOf, once, onceOrBare, oneNumber } from './values.js';
 
 interface LsArguments extends TableFormArguments {
   dirs: string[];
   where?: string[];
   sort?: string;
   best?: string;
-  limit?: number[];
+  limit?: number;
   columns?: string[];
 }
 
@@ -39,8 +39,9 @@ export const lsCommand: CommandModule<object, LsArguments> = {
         best: {
           type: 'string',
           describe: 'completed runs, the best first [default: by validation_accuracy]',
+          coerce: onceOrBare('best'),
         },
-        limit: { type: 'string', describe: 'list no more than this', coerce: numbersOf('limit') },
+        limit: { type: 'string', describe: 'list no more than this', coerce: oneNumber('limit') },
         columns: {
           type: 'string',
           describe: 'fields and settings to show: method,learningRate,test_accuracy',
@@ -80,7 +81,7 @@ async function ls(args: LsArguments): Promise<void> {
     where,
     sort,
     best: args.best === '' ? true : args.best,
-    limit: args.limit?.[0],
+    limit: args.limit,
     columns,
   });
   if (listing.all.length === 0) throw new UsageError(nothing(listing.problems));

@@ -6,8 +6,15 @@ import { UsageError } from '../../errors.js';
 export const once =
   (name: string) =>
   (value: string | string[] | undefined): string | undefined => {
-    if (Array.isArray(value)) throw new UsageError(`--${name} is given ${value.length} times`);
     if (value === '') throw new UsageError(`--${name} needs a value`);
+    return onceOrBare(name)(value);
+  };
+
+/** As {@link once}, for an option that means something without a value: it is then empty. */
+export const onceOrBare =
+  (name: string) =>
+  (value: string | string[] | undefined): string | undefined => {
+    if (Array.isArray(value)) throw new UsageError(`--${name} is given ${value.length} times`);
     return value;
   };
 
@@ -33,6 +40,15 @@ export const numbersOf =
       if (/^[1-9]\d*$/.test(part)) return Number(part);
       throw new UsageError(`--${name}: "${part}" is no positive whole number`);
     });
+
+/** One positive integer. */
+export const oneNumber =
+  (name: string) =>
+  (value: string | string[] | undefined): number | undefined => {
+    const numbers = numbersOf(name)(value);
+    if (numbers === undefined || numbers.length === 1) return numbers?.[0];
+    throw new UsageError(`--${name} takes one number, and ${numbers.length} are given`);
+  };
 
 /** `0.1,1e3` as numbers. */
 export const decimalsOf =

@@ -28,13 +28,7 @@ export async function completionEntries(commands: readonly Command[]): Promise<E
   return Promise.all(
     listed.map(async ({ name, summary, load }) => {
       const { options } = describeCommand(await load());
-      const help: OptionDescription = {
-        name: 'help',
-        describe: 'show help',
-        isFlag: true,
-        words: [],
-      };
-      return { name, summary, options: [...options, help], words: words[name] ?? [] };
+      return { name, summary, options, words: words[name] ?? [] };
     }),
   );
 }
