@@ -3,7 +3,7 @@
  * 20 batches on other backends (tensorflow, cpu) lie from those on wasm, for every method. Prints the
  * largest relative difference of each, and where.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseExperiment } from '../src/config/load.js';
@@ -16,7 +16,6 @@ const others = process.argv.length > 2 ? process.argv.slice(2) : ['tensorflow', 
 const folder = mkdtempSync(join(tmpdir(), 'fln-backends-'));
 try {
   for (const { name, config, labels } of tinyExperiments(2, 20)) {
-    writeFileSync(join(folder, `${name}.yaml`), config);
     for (const backend of ['wasm', ...others]) {
       const { experiment } = parseExperiment(config, name, [`backend=${backend}`]);
       await runExperiment(experiment, { outDir: join(folder, name, backend) });

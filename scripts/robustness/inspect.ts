@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { readCheckpoint } from '../../src/experiment/checkpoint/checkpoint.js';
 import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
-import { readMetrics } from '../../src/report/metrics-file.js';
+import { clockColumns, readMetrics } from '../../src/report/metrics-file.js';
 
 /**
  * Reads every file of a run directory the way the program does.
@@ -50,7 +50,7 @@ export function lastCheckpoint(directory: string, label: string, seed = 1): numb
 export function untimed(path: string): string {
   const lines = readFileSync(path, 'utf8').split('\n');
   const names = lines[0].split(',');
-  const timed = ['wall_s', 'step_ms'].map((name) => names.indexOf(name));
+  const timed = clockColumns.map((name) => names.indexOf(name));
   return lines
     .map((line) =>
       line

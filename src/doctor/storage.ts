@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DatasetLocation } from '../data/inspect.js';
+import { freeBytes } from '../files/disk.js';
 import type { Finding } from './finding.js';
 
 const enoughSpace = 1e9;
@@ -16,8 +17,7 @@ export function folderFinding(topic: string, folder: string, variable?: string):
   try {
     if (!statSync(nearest).isDirectory()) throw new Error(`${nearest} is a file`);
     accessSync(nearest, constants.W_OK);
-    const { bavail, bsize } = statfsSync(nearest);
-    const free = bavail * bsize;
+    const free = freeBytes(nearest);
     const text = `${path}, ${(free / 1e9).toFixed(1)} GB free`;
     if (free >= enoughSpace) return { topic, state: 'ok', text };
     return { topic, state: 'warning', text, wayOut: `free some space, or ${elsewhere}` };

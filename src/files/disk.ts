@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { RunError } from '../errors.js';
 import { createFolder } from './folder.js';
 
@@ -32,6 +33,12 @@ export function diskError(path: string, error: unknown): unknown {
  */
 export function makeFolder(path: string): void {
   guardDisk(path, () => createFolder(path));
+}
+
+/** Bytes that this user can still write to the disk of a folder. */
+export function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }
 
 const reasons: Readonly<Record<string, string>> = {

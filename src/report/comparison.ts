@@ -82,7 +82,7 @@ function paperAccuracies(
   problems: Problem[],
 ): ReadonlyMap<string, number> {
   // Most of the time goes into YAML, and trials of sweeps expect nothing.
-  if (!config?.includes('paper:')) return new Map();
+  if (!config?.includes('paper')) return new Map();
   try {
     const papers = [...readSettings(config)].flatMap(([setting, value]): [string, number][] => {
       const label = /^expect\.(.+)\.paper$/.exec(setting)?.[1];

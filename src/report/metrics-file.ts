@@ -19,6 +19,9 @@ export const commonColumns = [
   'step_ms',
 ] as const;
 
+/** Columns of clocks: they differ between runs that are otherwise the same. */
+export const clockColumns: readonly string[] = ['wall_s', 'step_ms'];
+
 /** Numbers of one metrics.csv, column by column. */
 export interface Metrics {
   /** The label of the run. */

@@ -122,7 +122,8 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
 }
 
 const noMetrics: Metrics = { method: '', seed: 0, rows: 0, columns: {} };
-const keyOf = ({ label, seed }: Pick<RunEntry, 'label' | 'seed'>) => `${label}-s${seed}`;
+/** Names a run in its directory: its folder, too. */
+export const keyOf = ({ label, seed }: Pick<RunEntry, 'label' | 'seed'>) => `${label}-s${seed}`;
 
 /**
  * Where run.json does not tell, a run that stopped before another seed of its method did was

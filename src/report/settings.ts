@@ -15,9 +15,14 @@ export function readSettings(text: string): ReadonlyMap<string, Setting> {
   if (tree === undefined || issues.length > 0) {
     throw new Error(`cannot be read (${issues[0]?.message ?? 'it is empty'})`);
   }
-  const settings = new Map<string, Setting>();
-  collect(plain(tree), [], settings);
-  return settings;
+  return leavesOf(plain(tree));
+}
+
+/** The plain values in a tree of objects and lists, by path; a list of plain values is one of them. */
+export function leavesOf(tree: unknown): ReadonlyMap<string, Setting> {
+  const leaves = new Map<string, Setting>();
+  collect(tree, [], leaves);
+  return leaves;
 }
 
 /** The settings of a run directory; none, and a problem more, where its config.yaml cannot be read. */

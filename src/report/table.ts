@@ -2,7 +2,13 @@ import type { Estimate } from './statistics.js';
 import { accuracyThresholds, type MethodSummary } from './summary.js';
 import { duration, percent, significant, threshold } from './text.js';
 
-/** The final table as text cells, shared by the terminal and the HTML page. */
+/** A cell: what it shows, and the number behind it, where it shows one. */
+export interface Cell {
+  readonly text: string;
+  readonly value?: number;
+}
+
+/** A table as text cells. */
 export interface Table {
   readonly head: readonly string[];
   /** One row a method; the first cell is the method. */
@@ -20,7 +26,10 @@ function tableThresholds(methods: readonly MethodSummary[]): number[] {
  * the accuracies that at least one method reaches, time per step, training time. A dash marks what
  * was not measured or not reached.
  */
-export function buildTable(methods: readonly MethodSummary[]): Table {
+export function resultTable(methods: readonly MethodSummary[]): {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly Cell[])[];
+} {
   const tested = methods.some(({ finalTestAccuracy }) => finalTestAccuracy !== undefined);
   const validated = methods.some((method) => method.finalValidationAccuracy !== undefined);
   const final = tested || !validated ? 'final test accuracy' : 'final validation accuracy';
@@ -36,15 +45,19 @@ export function buildTable(methods: readonly MethodSummary[]): Table {
       'train time',
     ],
     rows: methods.map((method) => [
-      method.method,
-      method.completed === method.seeds
-        ? String(method.seeds)
-        : `${method.completed} of ${method.seeds}`,
-      accuracy(tested ? method.finalTestAccuracy : method.finalValidationAccuracy),
+      { text: method.method },
+      {
+        text:
+          method.completed === method.seeds
+            ? String(method.seeds)
+            : `${method.completed} of ${method.seeds}`,
+        value: method.completed,
+      },
+      cell(tested ? method.finalTestAccuracy : method.finalValidationAccuracy, accuracy),
       ...(tested ? [share(method.bestTestAccuracy)] : []),
-      ...thresholds.map((t) => seconds(method.secondsToAccuracy[t])),
-      method.stepMs ? significant(method.stepMs.mean) : missing,
-      seconds(method.wallSeconds),
+      ...thresholds.map((t) => cell(method.secondsToAccuracy[t], seconds)),
+      cell(method.stepMs, ({ mean }) => significant(mean)),
+      cell(method.wallSeconds, seconds),
     ]),
   };
 }
@@ -52,7 +65,9 @@ export function buildTable(methods: readonly MethodSummary[]): Table {
 /** The final table for a terminal: aligned plain text with a header and a note, no colours. */
 export function formatTable(methods: readonly MethodSummary[]): string {
   const note = methods.some(({ completed }) => completed > 1) ? [tableNote] : [];
-  return [...alignTable(buildTable(methods)), ...note].join('\n');
+  const { head, rows } = resultTable(methods);
+  const table = { head, rows: rows.map((cells) => cells.map(({ text }) => text)) };
+  return [...alignTable(table), ...note].join('\n');
 }
 
 /**
@@ -83,7 +98,8 @@ export function accuracy(value: Estimate | undefined): string {
   return `${percent(value.mean)}${spread} %`;
 }
 
-const share = (value: number | undefined) =>
-  value === undefined ? missing : `${percent(value)} %`;
-const seconds = (value: Estimate | undefined) =>
-  value === undefined ? missing : duration(value.mean);
+const cell = (value: Estimate | undefined, show: (value: Estimate) => string): Cell =>
+  value === undefined ? { text: missing } : { text: show(value), value: value.mean };
+const share = (value: number | undefined): Cell =>
+  value === undefined ? { text: missing } : { text: `${percent(value)} %`, value };
+const seconds = ({ mean }: Estimate) => duration(mean);

@@ -4,7 +4,8 @@ import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { makeFolder } from '../files/disk.js';
 import { readOptional } from '../files/read-optional.js';
-import { parseRunInfo } from '../report/run-info.js';
+import type { RunInfo } from '../report/run-info.js';
+import { average } from '../report/statistics.js';
 import type { MethodVerdict } from './judge.js';
 
 const Accuracies = z.record(z.string(), z.number().min(0).max(1));
@@ -89,7 +90,7 @@ export function updateBaseline(
   path: string,
   { name, hash }: { readonly name: string; readonly hash: string },
   verdicts: readonly MethodVerdict[],
-  runJson: unknown,
+  info: RunInfo | undefined,
 ): BaselineChange[] {
   for (const { method, seeds } of verdicts) {
     const lost = seeds.find((result) => 'missing' in result);
@@ -110,7 +111,7 @@ export function updateBaseline(
   const entry: BaselineEntry = {
     config: hash,
     updatedAt: new Date().toISOString(),
-    ...provenanceOf(runJson),
+    ...provenanceOf(info),
     methods,
   };
   const before = Object.hasOwn(old.experiments, name) ? old.experiments[name].methods : {};
@@ -119,19 +120,13 @@ export function updateBaseline(
   writeFileAtomic(path, `${JSON.stringify({ ...old, experiments }, null, 2)}\n`);
   return Object.entries(methods).map(([method, accuracies]) => ({
     method,
-    before: Object.hasOwn(before, method) ? mean(before[method]) : undefined,
-    after: mean(accuracies),
+    before: Object.hasOwn(before, method) ? average(Object.values(before[method])) : undefined,
+    after: average(Object.values(accuracies)),
   }));
 }
 
-function mean(accuracies: Readonly<Record<string, number>>): number {
-  const values = Object.values(accuracies);
-  return values.reduce((a, b) => a + b, 0) / values.length;
-}
-
-function provenanceOf(json: unknown): Pick<BaselineEntry, 'commit' | 'backend'> {
-  if (typeof json !== 'object' || json === null) return {};
-  const { git } = json as { git?: { commit?: unknown } };
+function provenanceOf(info: RunInfo | undefined): Pick<BaselineEntry, 'commit' | 'backend'> {
+  const { git } = (info?.json ?? {}) as { git?: { commit?: unknown } };
   const commit = typeof git?.commit === 'string' ? git.commit : undefined;
-  return { commit, backend: parseRunInfo(json as Record<string, unknown>).backend };
+  return { commit, backend: info?.backend };
 }

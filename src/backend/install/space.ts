@@ -1,7 +1,7 @@
-import { statfsSync } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EnvironmentError } from '../../errors.js';
+import { freeBytes } from '../../files/disk.js';
 import { WayError } from './recipe.js';
 
 /**
@@ -9,8 +9,7 @@ import { WayError } from './recipe.js';
  * @throws WayError
  */
 export function requireSpace(folder: string, bytes: number): void {
-  const { bavail, bsize } = statfsSync(folder);
-  const free = bavail * bsize;
+  const free = freeBytes(folder);
   if (free >= bytes) return;
   throw new WayError(
     `it takes ${gigabytes(bytes)} of disk space, and ${folder} has ${gigabytes(free)} left. ${anotherDisk}`,

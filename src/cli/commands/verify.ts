@@ -119,8 +119,8 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
   );
   if (updateBaseline && baselinePath !== undefined && verification.ok) {
     const { methods } = verification;
-    const json = directory.info?.json;
-    const changes = baseline.updateBaseline(baselinePath, experiment, methods, json);
+    const { info } = directory;
+    const changes = baseline.updateBaseline(baselinePath, experiment, methods, info);
     process.stderr.write(render.baselineText(baselinePath, changes));
   }
   if (verification.ok) return;

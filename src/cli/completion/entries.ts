@@ -10,25 +10,29 @@ export interface Entry {
   readonly words: readonly (readonly string[])[];
 }
 
-/** Arguments that are words rather than files, by command. */
-async function argumentWords(): Promise<Readonly<Record<string, readonly (readonly string[])[]>>> {
+/** Names that follow the action of a command, as in `fln data fetch NAME`. */
+async function actionNames(): Promise<Readonly<Record<string, readonly string[]>>> {
   const { datasets } = await import('../../data/registry.js');
   const { recipes } = await import('../../backend/install/recipes.js');
   return {
-    data: [['list', 'fetch', 'check'], datasets.map(({ name }) => name)],
-    backend: [['list', 'install', 'remove'], recipes.map(({ name }) => name)],
-    completion: [['bash', 'zsh', 'fish']],
+    data: datasets.map(({ name }) => name),
+    backend: recipes.map(({ name }) => name),
   };
 }
 
+/** The words of `data list|fetch|check [NAME]`; none where the first argument is a file. */
+const actionsOf = (usage: string): readonly string[] =>
+  /^\S+ ([a-z]+(?:\|[a-z]+)+)/.exec(usage)?.[1].split('|') ?? [];
+
 /** Everything that can be completed. */
 export async function completionEntries(commands: readonly Command[]): Promise<Entry[]> {
-  const words = await argumentWords();
+  const names = await actionNames();
   const listed = commands.filter(({ isInternal }) => !isInternal);
   return Promise.all(
-    listed.map(async ({ name, summary, load }) => {
+    listed.map(async ({ name, usage, summary, load }) => {
       const { options } = describeCommand(await load());
-      return { name, summary, options, words: words[name] ?? [] };
+      const words = [actionsOf(usage), names[name] ?? []].filter((some) => some.length > 0);
+      return { name, summary, options, words };
     }),
   );
 }

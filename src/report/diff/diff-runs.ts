@@ -2,6 +2,7 @@ import { UsageError } from '../../errors.js';
 import { finalResult } from '../final-result.js';
 import {
   findRunDirectories,
+  keyOf,
   loadRunDirectory,
   type Problem,
   type Run,
@@ -54,11 +55,8 @@ export function diffRuns(a: string, b: string): RunsDiff {
   const settings = diffValues(settingsOf(left, problems), settingsOf(right, problems));
   const keys = new Map([...left.runs, ...right.runs].map((run) => [keyOf(run), run]));
   const runs = [...keys].map(([key, { label, seed }]) => {
-    const sides = {
-      a: left.runs.find((run) => keyOf(run) === key),
-      b: right.runs.find((run) => keyOf(run) === key),
-    };
-    return diffRun(label, seed, sides);
+    const [a, b] = [left, right].map(({ runs }) => runs.find((run) => keyOf(run) === key));
+    return diffRun(label, seed, { a, b });
   });
   return {
     a: left.path,
@@ -70,8 +68,6 @@ export function diffRuns(a: string, b: string): RunsDiff {
     problems,
   };
 }
-
-const keyOf = ({ label, seed }: Run) => `${label}-s${seed}`;
 
 function diffRun(method: string, seed: number, { a, b }: Sides<Run>): RunDiff {
   const results = { a: resultOf(a), b: resultOf(b) };

@@ -1,7 +1,4 @@
-import type { Metrics } from '../metrics-file.js';
-
-/** Columns of clocks: they differ between runs that are otherwise the same. */
-const clocks = new Set(['wall_s', 'step_ms']);
+import { clockColumns, type Metrics } from '../metrics-file.js';
 
 export type MetricsDifference =
   /** Every value of every column that both have, and as many batches. */
@@ -21,7 +18,9 @@ export type MetricsDifference =
 
 /** Compares two metrics.csv batch by batch, columns of clocks aside. */
 export function diffMetrics(a: Metrics, b: Metrics): MetricsDifference {
-  const names = Object.keys(a.columns).filter((name) => name in b.columns && !clocks.has(name));
+  const names = Object.keys(a.columns).filter(
+    (name) => name in b.columns && !clockColumns.includes(name),
+  );
   const rows = Math.min(a.rows, b.rows);
   for (let row = 0; row < rows; row++) {
     const columns = names.flatMap((name) => {

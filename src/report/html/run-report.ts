@@ -1,6 +1,6 @@
 import type { RunSummary } from '../run-summary.js';
 import { aggregate } from '../summary.js';
-import { buildTable, tableNote } from '../table.js';
+import { resultTable, tableNote } from '../table.js';
 import { escapeHtml } from '../text.js';
 import { pageAssets } from './assets.js';
 import { htmlPage } from './page.js';
@@ -49,22 +49,9 @@ export function reportHtml(content: ReportContent): string {
 }
 
 function resultsHtml(summaries: readonly RunSummary[]): string {
-  const methods = aggregate(summaries);
-  const { head, rows } = buildTable(methods);
-  const cells = rows.map((row) =>
-    row.map((text, column) => ({ text, value: column === 0 ? undefined : sortValue(text) })),
-  );
   return `<h2>Results</h2>
-${sortableTable({ head, rows: cells })}
+${sortableTable(resultTable(aggregate(summaries)))}
 <p class="note">${escapeHtml(tableNote)}.</p>`;
-}
-
-const units: Readonly<Record<string, number>> = { min: 60, h: 3600 };
-
-/** The number that a cell of the table shows: `98.5 ± 0.1 %`, `2.1 min` in seconds, none for a dash. */
-function sortValue(text: string): number | undefined {
-  const match = /^([\d.]+)(?:.* (\S+))?$/.exec(text);
-  return match === null ? undefined : Number(match[1]) * (units[match[2]] ?? 1);
 }
 
 function failuresHtml({ summaries, problems }: ReportContent): string {

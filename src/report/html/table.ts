@@ -1,16 +1,15 @@
+import type { Cell } from '../table.js';
 import { escapeHtml } from '../text.js';
 
-/** A cell: its text, the number that it sorts by where that is not its text, and where it leads. */
-export interface Cell {
-  readonly text: string;
-  readonly value?: number;
+/** A cell, which sorts by its value where it has one, and where it leads. */
+export interface LinkedCell extends Cell {
   /** A relative path. */
   readonly href?: string;
 }
 
 export interface HtmlTable {
   readonly head: readonly string[];
-  readonly rows: readonly (readonly Cell[])[];
+  readonly rows: readonly (readonly LinkedCell[])[];
   /** How many columns, from the first, hold words and are aligned to the left. */
   readonly words?: number;
   /** Row to point out. */
@@ -35,7 +34,7 @@ ${lines.join('\n')}
 
 const sortValue = ({ value }: Cell) => (value === undefined ? '' : ` data-value="${value}"`);
 
-function content({ text, href }: Cell): string {
+function content({ text, href }: LinkedCell): string {
   if (href === undefined) return escapeHtml(text);
   const url = href.split('/').map(encodeURIComponent).join('/');
   return `<a href="${escapeHtml(url)}">${escapeHtml(text)}</a>`;

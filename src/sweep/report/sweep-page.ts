@@ -1,5 +1,5 @@
 import { htmlPage } from '../../report/html/page.js';
-import { type Cell, sortableTable } from '../../report/html/table.js';
+import { type LinkedCell, sortableTable } from '../../report/html/table.js';
 import { missing } from '../../report/table.js';
 import { duration, escapeHtml, printable } from '../../report/text.js';
 import { nameParameters } from '../names.js';
@@ -60,14 +60,14 @@ function row(
   parameters: readonly string[],
   column: string,
   hasReport: (id: string) => boolean,
-): Cell[] {
+): LinkedCell[] {
   const seconds = (state.results ?? []).reduce(
     (sum, { wall_s = 0, seeds }) => sum + wall_s * seeds,
     0,
   );
   return [
     { text: trial.id, href: hasReport(trial.id) ? `trials/${trial.id}/report.html` : undefined },
-    ...parameters.map((path): Cell => {
+    ...parameters.map((path): LinkedCell => {
       const setting: unknown = trial.overrides[path];
       if (setting === undefined) return { text: missing };
       return {

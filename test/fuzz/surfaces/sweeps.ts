@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { formatSweep } from '../../../src/cli/render/sweep-table.js';
 import { loadSweep } from '../../../src/sweep/load.js';
 import { writeSweepReport } from '../../../src/sweep/report/write-sweep-report.js';
 import { sweepStatus } from '../../../src/sweep/status.js';
@@ -112,9 +113,8 @@ export const sweepDirectories: Surface<Files> = {
     writeFileSync(join(place, 'states', 'ba9876543210.json'), states[1]);
     const status = await harmless(() => sweepStatus(place));
     if (status === undefined) return;
-    for (const { state } of status.trials) if (state.error) JSON.stringify(state.error);
     checkPrototypes();
     await harmless(() => writeSweepReport(place));
-    checkMessage('');
+    checkMessage(formatSweep(place, status));
   },
 };
