@@ -32,7 +32,9 @@ const legend = data.curves.map((curve, i) => {
 });
 
 const reset = root.querySelector('.reset');
-const charts = [...root.querySelectorAll('.plot')].map((element, i) =>
+// Charts report their scales while they are made.
+let charts = [];
+charts = [...root.querySelectorAll('.plot')].map((element, i) =>
   drawPanel(element, data.panels[i]),
 );
 reset.addEventListener('click', () => {
@@ -63,7 +65,6 @@ function drawPanel(element, panel) {
       column('high'),
     ];
   });
-  const isReading = { value: false };
   const axis = { stroke: () => color('--quiet'), font: '12px system-ui, sans-serif' };
   const lines = {
     grid: { stroke: () => color('--line'), width: 1 },
@@ -132,37 +133,28 @@ function drawPanel(element, panel) {
     },
     hooks: {
       setCursor: [(plot) => read(plot, panel)],
-      setScale: [() => isReading.value && markZoom()],
+      setScale: [markZoom],
     },
   };
   const plot = new uPlot(options, uPlot.join(tables), element);
-  plot.setScale('x', { min: range.x[0], max: range.x[1] });
-  plot.setScale('y', { min: range.y[0], max: range.y[1] });
-  isReading.value = true;
   const chart = {
     reset() {
       plot.batch(() => {
-        plot.setScale('x', { min: range.x[0], max: range.x[1] });
-        plot.setScale('y', { min: range.y[0], max: range.y[1] });
+        for (const [key, [min, max]] of Object.entries(range)) plot.setScale(key, { min, max });
       });
-      markZoom();
     },
-    isZoomed: () => {
-      const { x, y } = plot.scales;
-      return !(
-        near(x.min, range.x[0]) &&
-        near(x.max, range.x[1]) &&
-        near(y.min, range.y[0]) &&
-        near(y.max, range.y[1])
-      );
-    },
+    isZoomed: () =>
+      Object.entries(range).some(([key, [min, max]]) => {
+        const scale = plot.scales[key];
+        return !near(scale.min, min) || !near(scale.max, max);
+      }),
     setShown(i, show) {
       for (const k of [1, 2, 3]) plot.setSeries(3 * i + k, { show });
     },
     redraw: () => plot.redraw(false, true),
     fit: () => plot.setSize(sizeOf(element)),
-    plot,
   };
+  chart.reset();
   new ResizeObserver(chart.fit).observe(element);
   element.addEventListener('keydown', (event) => step(event, plot));
   element.addEventListener('blur', () => plot.setCursor({ left: -10, top: -10 }));
@@ -173,8 +165,9 @@ function drawPanel(element, panel) {
 function read(plot, panel) {
   const { left, idx } = plot.cursor;
   const isOver = left !== undefined && left >= 0 && idx !== null && idx !== undefined;
+  const x = isOver && plot.posToVal(left, 'x');
   readout.textContent = isOver
-    ? `${panel.axisTitle.split(',')[0]}: ${plain(panel.x === 'batch' ? Math.round(plot.posToVal(left, 'x')) : plot.posToVal(left, 'x'))}`
+    ? `${panel.axisTitle.split(',')[0]}: ${plain(panel.x === 'batch' ? Math.round(x) : x)}`
     : readout.dataset.idle;
   legend.forEach(({ value }, i) => {
     const at = isOver && shown[i] ? nearest(plot, 3 * i + 1, idx) : null;

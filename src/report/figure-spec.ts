@@ -44,7 +44,7 @@ export function figureSpec(
 ): FigureSpec {
   const panelHeight = Math.max(minimumPanelHeight, curves.length * labelSpacing);
   const y = errorAxis(curves, panelHeight);
-  const settings = [batchPanel(curves), timePanel(curves, y)];
+  const settings = panelsOf(curves, y);
   const labels = settings.flatMap(({ labelOf }) => curves.map(labelOf));
   const right = 28 + Math.max(...labels.map((label) => measureText(label, labelFontSize)));
   const free = (figureWidth - 2 * (left + right)) / 2;
@@ -73,6 +73,10 @@ export function figureSpec(
     padding,
   };
 }
+
+/** The panels, of the static figure and of the interactive one. */
+export const panelsOf = (curves: readonly Curve[], y: Axis) =>
+  [batchPanel(curves), timePanel(curves, y)] as const;
 
 function batchPanel(curves: readonly Curve[]): PanelSettings {
   return {

@@ -1,6 +1,8 @@
-import { batchAxis, errorAxis, timeAxis } from '../axes.js';
+import { errorAxis } from '../axes.js';
 import type { Curve, Measure } from '../curves.js';
+import { panelsOf } from '../figure-spec.js';
 import { style } from '../palette.js';
+import type { PanelSettings } from '../panel-spec.js';
 import { count } from '../text.js';
 
 /** What assets/report/charts.js draws. */
@@ -21,7 +23,7 @@ interface ChartData {
 /** The interactive figure: accuracy against batches and against training time, as in the static one. */
 export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
   const y = errorAxis(curves, 400);
-  const time = timeAxis(curves, 1 - y.domain[0]);
+  const [batches, time] = panelsOf(curves, y);
   const data: ChartData = {
     curves: curves.map((curve, i) => ({
       name: nameOf(curve),
@@ -33,20 +35,12 @@ export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
     })),
     errors: y.domain,
     floor: y.error(1),
-    panels: [
-      { axisTitle: 'batch', x: 'batch', log: false, domain: batchAxis(curves).domain },
-      {
-        axisTitle: time.type === 'log' ? 'seconds, log scale' : 'seconds',
-        x: 'seconds',
-        log: time.type === 'log',
-        domain: time.domain,
-      },
-    ],
+    // In the singular: it names the value under the cursor, too.
+    panels: [panelData(batches, 'batch', 'batch'), panelData(time, 'seconds', time.axisTitle)],
   };
-  const titles = ['By number of batches', 'By training time (evaluation excluded)'];
   const idle = 'Point at a curve to read it; drag to zoom; click a name to hide its curve.';
-  const panels = titles.map(
-    (title) =>
+  const panels = [batches, time].map(
+    ({ title }) =>
       `<div class="panel"><h3>${title}</h3><div class="plot" tabindex="0" role="img" aria-label="${measure.title}, ${title.toLowerCase()}; arrow keys read it off"></div></div>`,
   );
   return `<div class="charts">
@@ -57,6 +51,13 @@ export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
 </div>
 <script type="application/json" id="chart-data">${json(data)}</script>`;
 }
+
+const panelData = ({ axis }: PanelSettings, x: 'batch' | 'seconds', axisTitle: string) => ({
+  axisTitle,
+  x,
+  log: axis.type === 'log',
+  domain: axis.domain,
+});
 
 /** JSON that cannot end the element it stands in. */
 const json = (value: unknown) => JSON.stringify(value, shortNumber).replaceAll('<', '\\u003c');
