@@ -10,6 +10,8 @@ export interface BackendReport {
   readonly detail: string;
   /** What it computes on, where it is one of {@link devices}. */
   readonly device?: Device;
+  /** Bytes that its tensors can take at most; absent: not known. */
+  readonly room?: number;
 }
 
 /** One line of the backend registry. */

@@ -1,4 +1,5 @@
 import { version_core } from '@tensorflow/tfjs';
+import { availableMemory } from '../shared/memory.js';
 import type { BackendReport } from './backend.js';
 import { activate } from './start.js';
 
@@ -10,5 +11,6 @@ export async function startCpu(): Promise<BackendReport> {
     version: version_core,
     detail: 'plain JavaScript, 1 thread',
     device: 'cpu',
+    room: availableMemory(),
   };
 }

@@ -4,7 +4,6 @@ import { experimentHash } from './hash.js';
 import { ConfigError, type ConfigIssue, type Source } from './issues.js';
 import { resolveLayer } from './layers.js';
 import { checkFullBatch, lengthOfTraining } from './length.js';
-import { checkMemory } from './memory.js';
 import { type MethodResolution, resolveMethod } from './methods.js';
 import { traceOrigins } from './origins.js';
 import { applyOverrides } from './overrides.js';
@@ -68,15 +67,9 @@ function resolve(tree: Block, source: Source, earlier: readonly ConfigIssue[]): 
     methods: entries.length,
     expected: Object.keys(valueAt(data, ['expect']) ?? {}),
   });
-  // Sizes that are wrong by themselves have been reported.
-  const sized = together.every(({ path }) => path[0] !== 'dataset' && path.at(-1) !== 'batchSize');
-  const inBatches = [
-    ...checkFullBatch(get, methods),
-    ...(sized ? checkMemory(get, methods, network) : []),
-  ];
   const issues = [
     ...earlier,
-    ...[...parsed.findings, ...inMethods, ...together, ...inBatches]
+    ...[...parsed.findings, ...inMethods, ...together, ...checkFullBatch(get, methods)]
       .filter(({ path }) => !unread.touches(path))
       .map((finding) => toIssue(finding, tree)),
   ];

@@ -34,7 +34,7 @@ export interface RunRecord extends Provenance {
       readonly activations: readonly string[];
     };
   };
-  readonly backend: BackendReport;
+  readonly backend: Omit<BackendReport, 'room'>;
   /** SHA-256 of each file of the data set, or of the generated one. */
   readonly dataset: { readonly name: string; readonly sha256: Readonly<Record<string, string>> };
   /** First start of the experiment in this directory, and end of the last session (absent while it runs). */
@@ -48,7 +48,7 @@ export const recordName = 'run.json';
 export function newRecord(
   experiment: Experiment,
   provenance: Provenance,
-  backend: BackendReport,
+  { room: _, ...backend }: BackendReport,
   dataset: Dataset,
 ): RunRecord {
   const { name, hash, network } = experiment;

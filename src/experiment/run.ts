@@ -11,9 +11,10 @@ import { Evaluator } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
 import { type ExperimentPlan, type PlannedRun, type PlanOptions, planExperiment } from './plan.js';
 import { predictionRule } from './prediction.js';
+import { refuseWithoutRoom } from './room.js';
 import { RunDirectory } from './run-directory.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from './run-record.js';
-import { superviseRun } from './supervise.js';
+import { BackendFailure, superviseRun } from './supervise.js';
 
 export interface ExperimentOptions
   extends PlanOptions,
@@ -69,6 +70,9 @@ export async function runExperiment(
   if (dataset === undefined) {
     return { directory: plan.directory, status: 'interrupted', runs: [], files: [] };
   }
+
+  const methods = plan.runs.flatMap(({ method, done }) => (done ? [] : [method]));
+  refuseWithoutRoom(experiment, methods, dataset.train.count, backend);
 
   const fresh = newRecord(experiment, await collectProvenance(), backend, dataset);
   const replan = () => planExperiment(experiment, options);
@@ -133,6 +137,7 @@ async function trainAll(
   };
   const warm = new Set<string>();
   const madeBy = makerOf(directory.record);
+  let broken = false;
   try {
     for (const [index, run] of plan.runs.entries()) {
       if (options.signal?.aborted) return;
@@ -156,9 +161,15 @@ async function trainAll(
       const status = await superviseRun({ ...job, warmUp, emit, signal }, directory);
       if (status === 'FAILED' && options.failFast) return;
     }
+  } catch (error) {
+    broken = error instanceof BackendFailure;
+    throw error;
   } finally {
-    evaluators.test?.dispose();
-    evaluators.validation?.dispose();
+    // What a broken backend holds cannot be given back: trying would hide the error behind another.
+    if (!broken) {
+      evaluators.test?.dispose();
+      evaluators.validation?.dispose();
+    }
   }
 }
 

@@ -33,27 +33,6 @@ describe('epochs and batch size of one method', () => {
   });
 });
 
-describe('a batch that no backend could hold', () => {
-  const conv = '{ conv: 6, kernel: 5, padding: 2, activation: relu }';
-  const network = `{ layers: [${conv}, { dense: 10 }] }`;
-
-  it('is refused, with what would fit', () => {
-    expect(issuesOf(experimentText({ network, batchSize: 'full' }))).toEqual([
-      'batchSize — the 5498 units of the network on 60000 images take about 4.0 GB in a step of adam; use at most 45471',
-    ]);
-    const methods = '[{ name: adam }, { name: sgd, batchSize: full }]';
-    expect(issuesOf(experimentText({ network, methods }))).toEqual([
-      'methods.1.batchSize — the 5498 units of the network on 60000 images take about 4.0 GB in a step of sgd; use at most 45471',
-    ]);
-  });
-
-  it('is let through where it fits', () => {
-    const dataset = '{ name: mnist, limit: 40000 }';
-    expect(parse(experimentText({ network, dataset, batchSize: 'full' })).experiment).toBeDefined();
-    expect(parse(experimentText({ batchSize: 'full' })).experiment.batchSize).toBe('full');
-  });
-});
-
 describe('a full-batch method', () => {
   const definition = { ...methods.find(({ name }) => name === 'sgd')!, fullBatch: true };
   const check = (top: number | 'full' | undefined, own?: number | 'full') => {

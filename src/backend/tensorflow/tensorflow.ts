@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { EnvironmentError } from '../../errors.js';
+import { availableMemory } from '../../shared/memory.js';
 import type { BackendReport, Device } from '../backend.js';
 import { compilerOf, eager, registerCompiler } from '../compile.js';
 import { requireFrom } from '../packages.js';
@@ -39,6 +40,7 @@ export async function startTensorflow(device?: Device): Promise<BackendReport> {
     version,
     detail: `${name}, ${isUsingGpuDevice ? gpuName() : `CPU, up to ${threads()}`}`,
     device: isUsingGpuDevice ? 'cuda' : 'cpu',
+    room: isUsingGpuDevice ? undefined : availableMemory(),
   };
 }
 

@@ -1,0 +1,56 @@
+import * as tf from '@tensorflow/tfjs';
+import { RunError } from '../../errors.js';
+
+/** What 32-bit addresses reach, in bytes. */
+export const heapSize = 2 ** 32;
+
+/** What a new tensor of `bytes` finds in the heap. */
+export interface HeapUse {
+  /** Bytes of all tensors there. */
+  readonly held: number;
+  /** The largest of them that may still be there: kernels take as much again to copy operands. */
+  readonly largest: number;
+}
+
+/** Whether a heap has room for one more tensor and for the copies that kernels make. */
+export function hasRoom(bytes: number, { held, largest }: HeapUse, size = heapSize): boolean {
+  return held + bytes + Math.max(largest, bytes) <= size;
+}
+
+/** The part of the compiled module that hands out its memory, which its types leave out. */
+interface Allocator {
+  _malloc(bytes: number): number;
+  _free(pointer: number): void;
+}
+
+/**
+ * Refuses tensors that the heap has no room for.
+ *
+ * The tensor library does not look at what the allocator answers: beyond the heap it writes over
+ * other tensors, or WebAssembly traps and nothing can be computed any more.
+ *
+ * @param size at most this many bytes are used
+ */
+export function guardHeap(size = heapSize): void {
+  const { wasm } = tf.backend() as unknown as { wasm: Allocator };
+  // The module puts the allocator itself in place of this function at its first call.
+  wasm._free(wasm._malloc(1));
+  const allocate = wasm._malloc;
+  let largest = 0;
+  wasm._malloc = (bytes) => {
+    const held = tf.memory().numBytes;
+    if (held < largest) largest = 0;
+    const pointer = hasRoom(bytes, { held, largest }, size) ? allocate(bytes) : 0;
+    if (pointer === 0 && bytes > 0) throw new RunError(fullHeap(bytes, held, size));
+    largest = Math.max(largest, bytes);
+    return pointer;
+  };
+}
+
+function fullHeap(bytes: number, held: number, size: number): string {
+  const gigabytes = (count: number) => `${(count / 1e9).toPrecision(2)} GB`;
+  return (
+    `the backend's memory of ${gigabytes(size)} has no room for ${gigabytes(bytes)} more beside ` +
+    `${gigabytes(held)} of tensors. Use a smaller batchSize or network, or another backend (fln backend list)`
+  );
+}

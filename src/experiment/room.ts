@@ -1,0 +1,59 @@
+import type { BackendReport } from '../backend/backend.js';
+import type { Experiment, ResolvedMethod } from '../config/experiment.js';
+import { EnvironmentError } from '../errors.js';
+import { buildNetwork, type Network } from '../network/network.js';
+
+/** Every method keeps at least the weights and a change of them. */
+const weightCopies = 2;
+
+/** Every method keeps at least the activations of a batch, pre-activations and activations. */
+const unitCopies = 2;
+
+/**
+ * Refuses what the backend's memory could not hold, before minutes go into finding out.
+ * @param images in the training split
+ * @throws EnvironmentError that names the method and what to change
+ */
+export function refuseWithoutRoom(
+  experiment: Experiment,
+  methods: readonly ResolvedMethod[],
+  images: number,
+  { name, room = Number.POSITIVE_INFINITY }: BackendReport,
+): void {
+  const weights = bytes(weightCopies * weightsOf(buildNetwork(experiment.network)));
+  const there = `and ${name} has ${gigabytes(room)} here`;
+  if (weights > room) {
+    throw new EnvironmentError(
+      `network.layers — the weights take at least ${gigabytes(weights)} in training, ${there}. Use a smaller network`,
+    );
+  }
+  const units = experiment.network.widths.reduce((sum, width) => sum + width, 0);
+  const perImage = bytes(unitCopies * units);
+  for (const { batchSize, definition, label } of methods) {
+    // A full-batch method takes the images in chunks.
+    const rows = definition.fullBatch ? 1 : Math.min(images, sizeOf(batchSize, images));
+    if (weights + rows * perImage <= room) continue;
+    const most = Math.floor((room - weights) / perImage);
+    const way = most < 1 ? 'Use a smaller network' : `Use a batchSize of at most ${most}`;
+    throw new EnvironmentError(
+      `batchSize of ${label} — the ${units} units of the network on ${rows} images take at least ` +
+        `${gigabytes(rows * perImage)} in a step, ${there}. ${way}`,
+    );
+  }
+}
+
+function weightsOf({ maps }: Network): number {
+  return maps.reduce((sum, { weightShape: [patch, channels] }) => sum + patch * channels, 0);
+}
+
+function sizeOf(batchSize: number | 'full', images: number): number {
+  return batchSize === 'full' ? images : batchSize;
+}
+
+function bytes(values: number): number {
+  return values * Float32Array.BYTES_PER_ELEMENT;
+}
+
+function gigabytes(count: number): string {
+  return `${(count / 1e9).toFixed(1)} GB`;
+}
