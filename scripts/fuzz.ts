@@ -1,6 +1,6 @@
 /**
  * `npm run build && npx tsx scripts/fuzz.ts [CASES] [SEED] [SURFACE]`: feeds damaged and hostile input, 10,000
- * cases a surface, to everything that reads: configs, overrides, data files, metrics, checkpoints, run and
+ * cases a surface, to everything that reads: command lines, configs, overrides, data files, metrics, checkpoints, run and
  * sweep directories, HTTP answers. A case fails on an exception that is no error of the program's own, on
  * control characters or a stack in a message, on a hang of 10 s, on a polluted prototype, on files left
  * behind. Prints cases, seconds and the most memory of the process so far, which must not reach 1.5 GB; exits 1

@@ -11,6 +11,7 @@ export class ArgumentError extends Error {
  * @param args the command line after `fln`
  */
 export function buildParser(args: readonly string[], command: CommandModule): Argv {
+  refuseHyphens(args);
   refuseFlagValues(args, command);
   return (
     yargs([...args])
@@ -30,6 +31,13 @@ export function buildParser(args: readonly string[], command: CommandModule): Ar
         throw new ArgumentError(message ?? error.message);
       })
   );
+}
+
+/** The parser would drop these without a word. */
+function refuseHyphens(args: readonly string[]): void {
+  const hyphens = args.find((arg) => /^-+$/.test(arg) && arg !== '--');
+  if (hyphens === undefined) return;
+  throw new ArgumentError(`"${hyphens}" is no option and no file; standard input is /dev/stdin`);
 }
 
 /** `--dry-run=yes` would count as "no", and train: a flag takes true, false or nothing. */

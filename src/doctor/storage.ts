@@ -1,7 +1,8 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DatasetLocation } from '../data/inspect.js';
 import { freeBytes } from '../files/disk.js';
+import { isFolder } from '../files/folder.js';
 import type { Finding } from './finding.js';
 
 const enoughSpace = 1e9;
@@ -15,7 +16,7 @@ export function folderFinding(topic: string, folder: string, variable?: string):
   let nearest = path;
   while (!existsSync(nearest)) nearest = dirname(nearest);
   try {
-    if (!statSync(nearest).isDirectory()) throw new Error(`${nearest} is a file`);
+    if (!isFolder(nearest)) throw new Error(`${nearest} is a file`);
     accessSync(nearest, constants.W_OK);
     const free = freeBytes(nearest);
     const text = `${path}, ${(free / 1e9).toFixed(1)} GB free`;

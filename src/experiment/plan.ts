@@ -1,9 +1,10 @@
-import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { UsageError } from '../errors.js';
 import { isLeftOver } from '../files/atomic.js';
 import { guardDisk } from '../files/disk.js';
+import { isFolder } from '../files/folder.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import type { RunId } from './events.js';
 import { lockName, refuseIfLocked } from './lock.js';
@@ -123,7 +124,7 @@ function select(
 function checkParent(directory: string): void {
   let parent = dirname(directory);
   while (!existsSync(parent) && parent !== dirname(parent)) parent = dirname(parent);
-  if (existsSync(parent) && !statSync(parent).isDirectory()) {
+  if (existsSync(parent) && !isFolder(parent)) {
     throw new UsageError(
       `${directory} cannot be made: ${parent} is a file; choose another run directory with --out DIR`,
     );
@@ -137,7 +138,7 @@ function inspect(directory: string, { hash }: Experiment): RunRecord | undefined
     checkParent(directory);
     return undefined;
   }
-  if (!statSync(directory).isDirectory()) {
+  if (!isFolder(directory)) {
     throw new UsageError(`${directory} is a file; choose another run directory with --out DIR`);
   }
   refuseIfLocked(directory);

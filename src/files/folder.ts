@@ -1,20 +1,28 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
+/** Whether a folder is there; a name that no file can have is none. */
+export function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Makes a folder and those above it; one that is there already is fine. Node's own recursive mkdir
  * never returns where a parent refuses with "not found", as in /proc.
  * @throws what the system reports
  */
 export function createFolder(path: string): void {
-  const isThere = () => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-  if (isThere()) return;
+  if (isFolder(path)) return;
   const parent = dirname(path);
   if (parent !== path) createFolder(parent);
   try {
     mkdirSync(path);
   } catch (error) {
     // Another process may have made it meanwhile.
-    if (!isThere()) throw error;
+    if (!isFolder(path)) throw error;
   }
 }

@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FlnError } from '../errors.js';
+import { isFolder } from '../files/folder.js';
 import { readOptional } from '../files/read-optional.js';
 import { withoutControls } from '../shared/control-characters.js';
 import { readMetricsEnd } from './metrics-end.js';
@@ -149,7 +150,7 @@ export function lastBatch({ columns, rows }: Metrics): number {
  * levels below it.
  */
 export function findRunDirectories(path: string, depth = 2): string[] {
-  if (!existsSync(path) || !statSync(path).isDirectory()) return [];
+  if (!isFolder(path)) return [];
   if (existsSync(join(path, 'sweep.json'))) {
     const trials = join(path, 'trials');
     return subfolders(trials).flatMap((id) => findRunDirectories(join(trials, id), 0));

@@ -1,6 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
+import { isFolder } from '../files/folder.js';
 import type { Sweep, Trial } from './load.js';
 import { type Manifest, manifestOf, readManifest } from './manifest.js';
 import type { TrialStatus } from './state.js';
@@ -33,7 +34,7 @@ export interface SweepPlan {
 export function planSweep(sweep: Sweep, options: SweepPlanOptions = {}): SweepPlan {
   const { resume, rerun } = options;
   const directory = resolve(options.outDir ?? defaultSweepDirectory(sweep.config.name));
-  if (existsSync(directory) && !statSync(directory).isDirectory()) {
+  if (existsSync(directory) && !isFolder(directory)) {
     throw new UsageError(`${directory} is a file; choose another sweep directory with --out DIR`);
   }
   if (existsSync(join(directory, 'run.json'))) {

@@ -1,9 +1,10 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Experiment } from '../config/experiment.js';
 import { loadExperiment } from '../config/load.js';
 import { UsageError } from '../errors.js';
 import { defaultDirectory } from '../experiment/plan.js';
+import { isFolder } from '../files/folder.js';
 import {
   findRunDirectories,
   loadRunDirectory,
@@ -32,7 +33,7 @@ export interface Target {
  * @throws UsageError naming what is absent and how to make it, ConfigError
  */
 export function findTarget({ target, overrides, runDirectory }: TargetRequest): Target {
-  if (isDirectory(target)) {
+  if (isFolder(target)) {
     if (runDirectory !== undefined) {
       throw new UsageError(
         `${target} is a run directory itself; --run DIR names the run directory of a config`,
@@ -49,11 +50,9 @@ export function findTarget({ target, overrides, runDirectory }: TargetRequest): 
   }
   const { experiment } = loadExperiment(target, overrides);
   const path = runDirectory ?? defaultDirectory(experiment);
-  if (!isDirectory(path)) throw new UsageError(absent(target, overrides, path, runDirectory));
+  if (!isFolder(path)) throw new UsageError(absent(target, overrides, path, runDirectory));
   return matched({ experiment, config: target }, oneRunDirectory(path));
 }
-
-const isDirectory = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory();
 
 function oneRunDirectory(path: string): string {
   const found = findRunDirectories(path);

@@ -78,6 +78,8 @@ describe('mistakes on the command line', () => {
     ['epochs=abc', ' — must be a whole number, not the text "abc"'],
     ['epochs="3"', ' — must be a whole number, not the text "3"; write 3, without quotes'],
     ['epochs=', ' — has no value; it must be a whole number'],
+    ['epochs=null', ' — has no value; it must be a whole number'],
+    ['seeds= ~ # none', ' — has no value; it must be a list'],
     ['epochs', ' — an override is path=value, as in epochs=2'],
     ['epochz=3', ' — unknown key; did you mean "epochs"?'],
     ['.limit=3', ' — the path before "=" is incomplete; it looks like dataset.limit'],

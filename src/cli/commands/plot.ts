@@ -1,7 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
+import { isFolder } from '../../files/folder.js';
 import type { Problem, RunDirectory } from '../../report/run-directory.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
 import { manual } from '../manual.js';
@@ -94,8 +94,8 @@ function basePath(out: string | undefined, directories: readonly RunDirectory[])
   const joined = names.length === 1 ? `${words[0]}-overlay` : words.join('-vs-');
   const name = (joined || 'overlay').slice(0, 100);
   if (out === undefined) return name;
-  const isFolder = /[/\\]$/.test(out) || (existsSync(out) && statSync(out).isDirectory());
-  return isFolder ? join(out, name) : out.replace(/\.(svg|png|html)$/i, '');
+  const goesInto = /[/\\]$/.test(out) || isFolder(out);
+  return goesInto ? join(out, name) : out.replace(/\.(svg|png|html)$/i, '');
 }
 
 function nothingToDraw(problems: readonly Problem[]): string {

@@ -1,7 +1,7 @@
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
 import { ExitCode, UsageError } from '../../errors.js';
+import { isFolder } from '../../files/folder.js';
 import type { Launcher, LaunchOptions } from '../../sweep/launcher.js';
 import type { Sweep } from '../../sweep/load.js';
 import type { SweepPlanOptions } from '../../sweep/plan.js';
@@ -260,7 +260,7 @@ async function look(args: Args): Promise<void> {
 
 async function directoryOf(args: Args): Promise<string> {
   if (args.out !== undefined) return args.out;
-  if (statSync(args.sweep, { throwIfNoEntry: false })?.isDirectory()) return args.sweep;
+  if (isFolder(args.sweep)) return args.sweep;
   const { loadSweep } = await import('../../sweep/load.js');
   const { defaultSweepDirectory } = await import('../../sweep/plan.js');
   return defaultSweepDirectory(loadSweep(args.sweep, args.overrides).config.name);

@@ -1,5 +1,6 @@
 import type { Surface } from '../surface.js';
 import { checkpoints } from './checkpoints.js';
+import { commandLines } from './command-lines.js';
 import { configs, overrides } from './config.js';
 import { cifar, idx } from './data.js';
 import { mirrors } from './mirrors.js';
@@ -8,6 +9,7 @@ import { sweepDirectories, sweepFiles } from './sweeps.js';
 
 /** Everything that takes input from outside. */
 export const surfaces = [
+  commandLines,
   configs,
   overrides,
   idx,

@@ -1,0 +1,226 @@
+import { execFileSync } from 'node:child_process';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { ExitCode } from '../../src/errors.js';
+import { fln, type Outcome } from '../cli/fln.js';
+import { temporaryFolder, tinyConfig } from '../experiment/tiny.js';
+import { checkMessage } from '../fuzz/surface.js';
+
+/** Nine levels of nine: 3 billion values, from ten lines. */
+const bomb = Array.from({ length: 10 }, (_, level) =>
+  level === 0
+    ? 'a0: &a0 [x, x, x, x, x, x, x, x, x]\n'
+    : `a${level}: &a${level} [${Array(9)
+        .fill(`*a${level - 1}`)
+        .join(', ')}]\n`,
+).join('');
+
+const methods = '  - { name: adam, learningRate: 0.01 }\n  - { name: sgd, momentum: 0.9 }\n';
+const withMethods = (text: string) => tinyConfig.replace(methods, text);
+const mnist = tinyConfig.replace('synthetic-digits', 'mnist');
+const mnistFiles = [
+  'train-images-idx3-ubyte',
+  'train-labels-idx1-ubyte',
+  't10k-images-idx3-ubyte',
+  't10k-labels-idx1-ubyte',
+];
+
+interface Attack {
+  readonly what: string;
+  readonly config?: string;
+  /** After the name of the program. */
+  readonly args?: readonly string[];
+  readonly code: number;
+  readonly message: RegExp;
+  /** Prepares the work folder. */
+  readonly prepare?: (work: string) => void;
+}
+
+const attacks: readonly Attack[] = [
+  {
+    what: 'a YAML bomb',
+    config: bomb + tinyConfig,
+    code: ExitCode.usage,
+    message: /its aliases expand to more than 50000 values/,
+  },
+  {
+    what: 'an alias within itself',
+    config: `${tinyConfig}expect: &e { adam: *e }\n`,
+    code: ExitCode.usage,
+    message: /expect/,
+  },
+  {
+    what: '100,000 brackets',
+    config: `${tinyConfig}expect: ${'['.repeat(100_000)}\n`,
+    code: ExitCode.usage,
+    message: /tiny\.yaml/,
+  },
+  {
+    what: '__proto__ as a key',
+    config: `${tinyConfig}__proto__: { polluted: 1 }\n`,
+    code: ExitCode.usage,
+    message: /unknown key/,
+  },
+  {
+    what: '__proto__ in an override',
+    args: ['run', 'tiny.yaml', '__proto__.polluted=1'],
+    code: ExitCode.usage,
+    message: /unknown key "__proto__"/,
+  },
+  {
+    what: 'an experiment called ../../escape',
+    config: tinyConfig.replace('name: tiny', 'name: ../../escape'),
+    code: ExitCode.usage,
+    message: /must be 1 to 64 lower-case letters/,
+  },
+  {
+    what: 'a label called ../../escape',
+    config: withMethods('  - { name: adam, label: ../../escape }\n'),
+    code: ExitCode.usage,
+    message: /a label is 1 to 40 letters/,
+  },
+  {
+    what: 'a label of escape sequences and HTML',
+    config: withMethods('  - { name: adam, label: "\\e]0;x\\a<script>alert(1)</script>" }\n'),
+    code: ExitCode.usage,
+    message: /a label is 1 to 40 letters/,
+  },
+  {
+    what: 'escape sequences in the text of a config',
+    config: `${tinyConfig}\u001b[2J: 1\n`,
+    code: ExitCode.usage,
+    message: /tiny\.yaml/,
+  },
+  {
+    what: 'a config without end',
+    args: ['run', '/dev/zero'],
+    code: ExitCode.usage,
+    message: /larger than 1 MiB/,
+  },
+  {
+    what: 'images without end behind links',
+    config: mnist,
+    code: ExitCode.data,
+    message: /train-images-idx3-ubyte is no regular file/,
+    prepare: (work) => {
+      mkdirSync(join(work, 'data/mnist'), { recursive: true });
+      for (const name of mnistFiles) symlinkSync('/dev/zero', join(work, 'data/mnist', name));
+    },
+  },
+  {
+    what: 'images in a pipe that nobody writes to',
+    config: mnist,
+    code: ExitCode.data,
+    message: /train-images-idx3-ubyte is no regular file/,
+    prepare: (work) => {
+      mkdirSync(join(work, 'data/mnist'), { recursive: true });
+      for (const name of mnistFiles) execFileSync('mkfifo', [join(work, 'data/mnist', name)]);
+    },
+  },
+  {
+    what: 'images behind a link to another file',
+    config: mnist,
+    code: ExitCode.data,
+    message: /train-images-idx3-ubyte .*(magic|IDX|bytes|damaged)/,
+    prepare: (work) => {
+      mkdirSync(join(work, 'data/mnist'), { recursive: true });
+      for (const name of mnistFiles) {
+        symlinkSync(join(work, '../outside/precious'), join(work, 'data/mnist', name));
+      }
+    },
+  },
+  {
+    what: 'a run directory that is a link to a folder with other files',
+    args: ['run', 'tiny.yaml', '--out', 'results'],
+    code: ExitCode.usage,
+    message: /results (holds|is|has|already)/,
+    prepare: (work) => symlinkSync('../outside', join(work, 'results')),
+  },
+  {
+    what: 'a sweep of a trillion trials',
+    args: ['sweep', 'sweep.yaml'],
+    code: ExitCode.usage,
+    message: /sweep\.yaml/,
+    prepare: (work) => {
+      const range = '{ range: [1, 100], count: 10000 }';
+      const keys = ['learningRate', 'beta1', 'beta2'].map((key) => `methods.adam.${key}: ${range}`);
+      const parameters = `parameters:\n  ${keys.join('\n  ')}\n`;
+      writeFileSync(join(work, 'sweep.yaml'), `name: s\nconfig: tiny.yaml\n${parameters}`);
+    },
+  },
+  {
+    what: 'a sweep called ../../escape',
+    args: ['sweep', 'sweep.yaml'],
+    code: ExitCode.usage,
+    message: /sweep\.yaml:1:7/,
+    prepare: (work) =>
+      writeFileSync(
+        join(work, 'sweep.yaml'),
+        'name: ../../escape\nconfig: tiny.yaml\nparameters: { epochs: [1, 2] }\n',
+      ),
+  },
+  {
+    what: 'a run.json of another shape',
+    args: ['plot', 'run'],
+    code: ExitCode.usage,
+    message: /there is nothing to draw/,
+    prepare: (work) => {
+      mkdirSync(join(work, 'run'));
+      writeFileSync(join(work, 'run/run.json'), '{"__proto__":{"polluted":1},"runs":"../../x"}');
+    },
+  },
+];
+
+it.each(attacks)('$what does no harm', { timeout: 60_000 }, async (attack) => {
+  const { code, message, config = tinyConfig, args = ['run', 'tiny.yaml', '--offline'] } = attack;
+  const sandbox = temporaryFolder();
+  const work = join(sandbox, 'work');
+  mkdirSync(work);
+  mkdirSync(join(sandbox, 'outside'));
+  writeFileSync(join(sandbox, 'outside/precious'), 'precious');
+  writeFileSync(join(work, 'tiny.yaml'), config);
+  attack.prepare?.(work);
+  const before = contents(sandbox);
+
+  const started = performance.now();
+  const outcome: Outcome = await fln(args, {
+    cwd: work,
+    env: { FLN_DATA_DIR: join(work, 'data'), HOME: sandbox, TMPDIR: sandbox },
+  });
+
+  expect(outcome.stderr).toMatch(message);
+  expect(outcome.code).toBe(code);
+  checkMessage(outcome.stderr);
+  checkMessage(outcome.stdout);
+  expect(performance.now() - started).toBeLessThan(30_000);
+  // Nothing new but in the folders of results and of the cache, and nothing changed.
+  for (const own of ['work/results', 'work/cache']) {
+    if (lstatSync(join(sandbox, own), { throwIfNoEntry: false })?.isDirectory()) {
+      rmSync(join(sandbox, own), { recursive: true });
+    }
+  }
+  expect(contents(sandbox)).toEqual(before);
+});
+
+/** Every path below a folder, with what is there. */
+function contents(folder: string): Record<string, string> {
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return Object.fromEntries(
+    paths.sort().map((path) => {
+      const full = join(folder, path);
+      const kind = lstatSync(full);
+      if (kind.isSymbolicLink()) return [path, `link to ${readlinkSync(full)}`];
+      return [path, kind.isFile() ? readFileSync(full, 'utf8') : 'no file'];
+    }),
+  );
+}
