@@ -1,4 +1,4 @@
-import { leak } from '../network/activations/leaky-relu.js';
+import { activations } from '../network/activations/registry.js';
 import type { ActivationName, LossName } from '../network/names.js';
 
 /**
@@ -6,38 +6,13 @@ import type { ActivationName, LossName } from '../network/names.js';
  * float32 penalty would be of the size of what is compared.
  */
 
-/** F and F* of an activation (Theorem 1): B(v, u) = F(v) + F*(u) - u v. */
-interface Conjugates {
-  F(v: number): number;
-  conjugate(u: number): number;
-}
-
-const relu = (u: number) => Math.max(u, 0);
-const xlogx = (x: number) => (x === 0 ? 0 : x * Math.log(x));
-
-const conjugates: Readonly<Record<ActivationName, Conjugates>> = {
-  relu: { F: (v) => v ** 2 / 2, conjugate: (u) => relu(u) ** 2 / 2 },
-  'leaky-relu': {
-    F: (v) => (v >= 0 ? v ** 2 / 2 : v ** 2 / (2 * leak)),
-    conjugate: (u) => (u >= 0 ? u ** 2 / 2 : (leak * u ** 2) / 2),
-  },
-  sigmoid: {
-    F: (v) => xlogx(v) + xlogx(1 - v),
-    conjugate: (u) => relu(u) + Math.log1p(Math.exp(-Math.abs(u))),
-  },
-  tanh: {
-    F: (v) => (xlogx(1 + v) + xlogx(1 - v)) / 2,
-    conjugate: (u) => Math.abs(u) + Math.log1p(Math.exp(-2 * Math.abs(u))) - Math.LN2,
-  },
-};
-
 /** sum B(v, u) over all entries; v in the domain of F. */
 export function penalty64(
   name: ActivationName,
   v: ArrayLike<number>,
   u: ArrayLike<number>,
 ): number {
-  const { F, conjugate } = conjugates[name];
+  const { F, conjugate } = activations[name].float64;
   let total = 0;
   for (let i = 0; i < v.length; i++) total += Math.max(0, F(v[i]) + conjugate(u[i]) - u[i] * v[i]);
   return total;

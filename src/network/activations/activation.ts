@@ -15,6 +15,11 @@ export interface Activation {
   slope(u: Tensor2D, v: Tensor2D): Tensor2D;
   /** F*(u), the antiderivative of phi, in a form that neither overflows nor cancels. */
   conjugate(u: Tensor2D): Tensor2D;
+  /** F(v) and F*(u) of one value in float64, for objectives that are reported. */
+  readonly float64: {
+    F(v: number): number;
+    conjugate(u: number): number;
+  };
   /** For activations whose F is simple enough: lets X-updates use accelerated proximal gradients. */
   readonly proximal?: {
     /** argmin_v theta F(v) + (v - w)^2/2 */

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Activation } from './activation.js';
 
 /** Slope of the negative part. */
-export const leak = 0.01;
+const leak = 0.01;
 
 /** phi(u) = u (u >= 0), a u (u < 0); F(v) = v^2/2, v^2/(2a); F*(u) = u phi(u)/2. */
 export const leakyRelu: Activation = {
@@ -10,6 +10,10 @@ export const leakyRelu: Activation = {
   phi: (u) => tf.leakyRelu(u, leak),
   slope: (u) => tf.step(u, leak),
   conjugate: (u) => tf.tidy(() => tf.mul(tf.mul(0.5, u), tf.leakyRelu(u, leak))),
+  float64: {
+    F: (v) => (v >= 0 ? v ** 2 / 2 : v ** 2 / (2 * leak)),
+    conjugate: (u) => (u >= 0 ? u ** 2 / 2 : (leak * u ** 2) / 2),
+  },
   proximal: {
     // F'' is 1 on the right and 1/a on the left.
     operator: (w, theta) =>

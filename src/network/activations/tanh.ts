@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Activation } from './activation.js';
+import { xlogx } from './xlogx.js';
 
 /** phi(u) = tanh u; F(v) = ((1+v) ln(1+v) + (1-v) ln(1-v))/2 on [-1, 1]; F*(u) = ln cosh u. */
 export const tanh: Activation = {
@@ -12,4 +13,8 @@ export const tanh: Activation = {
       const size = tf.abs(u);
       return tf.sub(tf.add(size, tf.log1p(tf.exp(tf.mul(-2, size)))), Math.LN2);
     }),
+  float64: {
+    F: (v) => (xlogx(1 + v) + xlogx(1 - v)) / 2,
+    conjugate: (u) => Math.abs(u) + Math.log1p(Math.exp(-2 * Math.abs(u))) - Math.LN2,
+  },
 };
