@@ -25,6 +25,6 @@ export function disposeTree(tree: Tree): void {
 }
 
 /** By its fields: the library's own class differs between two copies of it. */
-function isTensor(node: Tree): node is Tensor {
-  return 'dataId' in node && 'dtype' in node;
+export function isTensor(value: unknown): value is Tensor {
+  return typeof value === 'object' && value !== null && 'dataId' in value && 'dtype' in value;
 }

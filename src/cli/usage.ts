@@ -1,5 +1,5 @@
-import { closest, distance } from 'fastest-levenshtein';
 import type { CommandModule } from 'yargs';
+import { suggest } from '../shared/suggest.js';
 import { commands } from './commands.js';
 import { describeCommand } from './describe.js';
 
@@ -58,9 +58,8 @@ function describeUnknown(
 }
 
 function suggestion(name: string, known: readonly string[], prefix = ''): string {
-  const best = closest(name, [...known]);
-  const near = distance(name, best) <= Math.max(1, Math.floor(best.length / 3));
-  return near ? ` (did you mean "${prefix}${best}"?)` : '';
+  const meant = suggest(name, known);
+  return meant === undefined ? '' : ` (did you mean "${prefix}${meant}"?)`;
 }
 
 /** What commands do not work without. */

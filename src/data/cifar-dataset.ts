@@ -39,7 +39,7 @@ export function cifarDataset(facts: CifarFacts): DatasetDefinition {
 }
 
 async function loadCifar(set: CifarSet, options: LoadOptions): Promise<RawDataset> {
-  const locations = await resolveLocations(options);
+  const locations = resolveLocations(options);
   const source = await locateSource(set, locations);
   if (source.kind === 'incomplete') throw new DataError(incompleteProblem(source));
   if (source.kind === 'absent') return download(set, locations, options);

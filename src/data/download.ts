@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DataError } from '../errors.js';
+import { syncFolder } from '../files/atomic.js';
 import { createFolder } from '../files/folder.js';
 import { ContentError } from './content.js';
 import type { LoadOptions } from './dataset.js';
@@ -124,7 +125,7 @@ export class Downloader {
   async #publish(temporary: string, name: string): Promise<string> {
     const path = join(this.folder, name);
     await rename(temporary, path);
-    await syncFolder(this.folder);
+    syncFolder(this.folder);
     return path;
   }
 }
@@ -140,13 +141,6 @@ export async function removeStaleParts(folder: string, now = Date.now()): Promis
     );
     if (age > 3_600_000) await rm(path, { force: true }).catch(() => undefined);
   }
-}
-
-/** Makes a rename survive a power cut, where the file system lets a folder be synced. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r').catch(() => undefined);
-  await handle?.sync().catch(() => undefined);
-  await handle?.close();
 }
 
 function asCacheError(error: unknown, folder: string): unknown {

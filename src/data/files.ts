@@ -74,7 +74,7 @@ export async function obtainFiles(
   set: FileSet,
   options: LoadOptions,
 ): Promise<Map<string, ObtainedFile>> {
-  const locations = await resolveLocations(options);
+  const locations = resolveLocations(options);
   const obtained = new Map<string, ObtainedFile>();
   const missing: DataFile[] = [];
   const damaged = new Map<DataFile, DamagedFile>();

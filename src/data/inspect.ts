@@ -58,7 +58,7 @@ export async function locateDefinition(
   const { name, title, shape, classes, trainSize, testSize } = definition;
   const info = { name, title, shape, classes, trainSize, testSize };
   if (!definition.storage) return { ...info, state: 'generated', files: [], mirrors: [] };
-  const { files, problem } = await definition.storage.locate(await resolveLocations(options));
+  const { files, problem } = await definition.storage.locate(resolveLocations(options));
   const state = files.every(({ path }) => path !== undefined) ? 'present' : 'absent';
   const mirrors = mirrorsOf(definition, options);
   return { ...info, state, files: files.map(locationOf), ...(problem && { problem }), mirrors };
@@ -74,7 +74,7 @@ export async function checkDefinition(
   options: LoadOptions = {},
 ): Promise<FileCheck[]> {
   if (!storage) return [];
-  return (await storage.check(await resolveLocations(options))).map(verdictOn);
+  return (await storage.check(resolveLocations(options))).map(verdictOn);
 }
 
 /**

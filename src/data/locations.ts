@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { DataError } from '../errors.js';
 import { defaultCacheDir } from '../files/cache.js';
+import { isFolder } from '../files/folder.js';
 import type { LoadOptions } from './dataset.js';
 import type { DatasetPlaces, Locations, Origin } from './definition.js';
 
@@ -9,16 +10,12 @@ import type { DatasetPlaces, Locations, Origin } from './definition.js';
  * `--data-dir`, else FLN_DATA_DIR; and the cache folder.
  * @throws DataError when the data folder that was named does not exist
  */
-export async function resolveLocations(options: LoadOptions): Promise<Locations> {
+export function resolveLocations(options: LoadOptions): Locations {
   const named = options.dataDir ?? (process.env.FLN_DATA_DIR || undefined);
   const cacheDir = resolve(options.cacheDir ?? defaultCacheDir());
   if (named === undefined) return { cacheDir };
   const dataDir = resolve(named);
-  const isFolder = await stat(dataDir).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (!isFolder) {
+  if (!isFolder(dataDir)) {
     const origin = options.dataDir === undefined ? 'FLN_DATA_DIR' : '--data-dir';
     throw new DataError(
       `The data folder ${dataDir} (from ${origin}) is not there, or is no folder.`,

@@ -1,5 +1,5 @@
-import { closest, distance } from 'fastest-levenshtein';
 import { UsageError } from '../errors.js';
+import { suggest } from '../shared/suggest.js';
 import type { DatasetDefinition } from './definition.js';
 import { cifar10 } from './sets/cifar10.js';
 import { fashionMnist } from './sets/fashion-mnist.js';
@@ -19,8 +19,8 @@ export function findDataset(name: string): DatasetDefinition {
   const found = datasets.find((definition) => definition.name === name);
   if (found) return found;
   const names = datasets.map((definition) => definition.name);
-  const near = closest(name, names);
-  const guess = distance(name, near) <= 3 ? ` Did you mean "${near}"?` : '';
+  const near = suggest(name, names);
+  const guess = near === undefined ? '' : ` Did you mean "${near}"?`;
   throw new UsageError(
     `There is no data set "${name}".${guess} The data sets are: ${names.join(', ')}.`,
   );

@@ -1,4 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs';
+import { isTensor } from '../backend/tree.js';
 
 /**
  * All that the steps of a trainer change: tensors, float64 values that are kept on the host, and
@@ -17,11 +18,6 @@ export type StateLeaf = Tensor | Float64Array | number | undefined;
 
 export function isLeaf(state: TrainerState): state is StateLeaf {
   return typeof state !== 'object' || state instanceof Float64Array || isTensor(state);
-}
-
-/** By its fields: the library's own class differs between two copies of it. */
-export function isTensor(state: TrainerState): state is Tensor {
-  return typeof state === 'object' && 'dataId' in state && 'dtype' in state;
 }
 
 /** Hands a state over to a trainer, in the place of the one it has. */

@@ -5,7 +5,7 @@ import { tinyConfig } from '../experiment/tiny.js';
 import { fln, workplace } from './fln.js';
 
 const table: [args: string[], message: string][] = [
-  [['rum', 'tiny.yaml'], 'there is no command "rum" (did you mean "run"?). See fln --help'],
+  [['rnu', 'tiny.yaml'], 'there is no command "rnu" (did you mean "run"?). See fln --help'],
   [['frobnicate'], 'there is no command "frobnicate". See fln --help'],
   [['--resume'], 'an option must follow a command, as in: fln run CONFIG --resume. See fln --help'],
   [['run'], 'run needs a config file, as in: fln run configs/quickstart.yaml. See fln run --help'],

@@ -4,7 +4,13 @@ import { disposeParameters } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { updateNonNegative } from '../full-batch/nonnegative-rows.js';
-import { affineRows, mapChunks, sumScalars, updateChunks } from '../full-batch/products.js';
+import {
+  affineRows,
+  mapChunks,
+  squaredNorm,
+  sumScalars,
+  updateChunks,
+} from '../full-batch/products.js';
 import { fitLayer, prepareTraining, type RidgeOptions } from '../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
 import { affine, squaredDistance } from '../full-batch/terms.js';
@@ -49,7 +55,7 @@ class AskariTrainer implements FullBatchTrainer {
   constructor(
     private readonly context: MethodContext<AskariConfig>,
     private readonly set: TrainingSet,
-    private readonly input: NormalEquations,
+    private readonly inputEquations: NormalEquations,
     private current: [LayerParameters, LayerParameters],
   ) {
     this.#predicted = affineRows(set.x, current[0]);
@@ -80,7 +86,7 @@ class AskariTrainer implements FullBatchTrainer {
       this.set.x,
       this.#z,
       ridgeOptions(rho / lambda),
-      this.input,
+      this.inputEquations,
     );
     this.#replace(0, layer);
     updateChunks(this.#predicted, (_, chunk) => affine(this.set.x[chunk], layer));
@@ -103,9 +109,7 @@ class AskariTrainer implements FullBatchTrainer {
       squaredDistance(this.set.y[chunk], affine(this.#z[chunk], this.current[1])),
       squaredDistance(this.#z[chunk], this.#predicted[chunk]),
     ]);
-    const [norms] = await sumScalars([0], () => [
-      tf.addN(this.current.map(({ weights }) => tf.sum(tf.square(weights)))),
-    ]);
+    const norms = await squaredNorm(...this.current.map(({ weights }) => weights));
     return fit + lambda * penalty + rho * norms;
   }
 
@@ -125,7 +129,7 @@ class AskariTrainer implements FullBatchTrainer {
 
   dispose(): void {
     this.set.dispose();
-    this.input.dispose();
+    this.inputEquations.dispose();
     disposeParameters(this.current);
     tf.dispose([this.#predicted, this.#z]);
   }

@@ -76,6 +76,14 @@ export async function gram(a: Rows, { ones = false } = {}): Promise<Float64Array
   return sum;
 }
 
+/** ||A||^2, of all of them together. */
+export async function squaredNorm(...matrices: readonly tf.Tensor[]): Promise<number> {
+  const sum = tf.tidy(() => tf.addN(matrices.map((matrix) => tf.sum(tf.square(matrix)))));
+  const [value] = await sum.data();
+  sum.dispose();
+  return value;
+}
+
 /**
  * Scalars measured chunk by chunk, summed over chunks in float64.
  * @param measure the scalars of one chunk, always as many

@@ -62,7 +62,7 @@ class LauTrainer implements FullBatchTrainer {
   constructor(
     private readonly context: MethodContext<LauConfig>,
     private readonly set: TrainingSet,
-    private readonly input: NormalEquations,
+    private readonly inputEquations: NormalEquations,
     private current: LayerParameters[],
   ) {
     const { activations } = context.network;
@@ -125,7 +125,9 @@ class LauTrainer implements FullBatchTrainer {
     const ridge = alpha / rho;
     const inputs = this.#inputs(l);
     const equations =
-      l === 0 ? this.input : await layerEquations(inputs, ridgeOptions(this.context.config));
+      l === 0
+        ? this.inputEquations
+        : await layerEquations(inputs, ridgeOptions(this.context.config));
     const old = this.current[l];
     const targets = this.#u[l];
     const right = tf.tidy(() => {
@@ -192,7 +194,7 @@ class LauTrainer implements FullBatchTrainer {
 
   dispose(): void {
     this.set.dispose();
-    this.input.dispose();
+    this.inputEquations.dispose();
     disposeParameters(this.current);
     tf.dispose([this.#u, this.#v, this.#first]);
   }

@@ -1,8 +1,15 @@
 import * as tf from '@tensorflow/tfjs';
 import { disposeParameters } from '../../network/network.js';
 import type { LayerParameters } from '../../network/parameters.js';
+import { extrapolate } from '../../solvers/extrapolate.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
-import { affineRows, mapChunks, type Rows, sumScalars } from '../full-batch/products.js';
+import {
+  affineRows,
+  mapChunks,
+  type Rows,
+  squaredNorm,
+  sumScalars,
+} from '../full-batch/products.js';
 import { fitLayer, type RidgeOptions } from '../full-batch/ridge-layer.js';
 import { squaredDistance } from '../full-batch/terms.js';
 import { reluPart } from './objective.js';
@@ -80,10 +87,7 @@ async function valueAt(
   { layer, u }: FittedLayer,
 ): Promise<number> {
   const [fit] = await sumScalars(u, (chunk) => [reluPart(activations[chunk], u[chunk])]);
-  const norm = tf.tidy(() => tf.sum(tf.square(layer.weights)));
-  const [squares] = await norm.data();
-  norm.dispose();
-  return fit + (options.ridge.weights / 2) * squares;
+  return fit + (options.ridge.weights / 2) * (await squaredNorm(layer.weights));
 }
 
 async function relativeDistance(a: Rows, b: Rows): Promise<number> {
@@ -96,14 +100,12 @@ async function relativeDistance(a: Rows, b: Rows): Promise<number> {
 
 /** a + momentum (a - b) */
 function beyond(a: FittedLayer, b: FittedLayer, momentum: number): FittedLayer {
-  const ahead = <T extends tf.Tensor>(x: T, y: T): T =>
-    tf.tidy(() => tf.add(x, tf.mul(tf.sub(x, y), momentum)));
   return {
     layer: {
-      weights: ahead(a.layer.weights, b.layer.weights),
-      bias: ahead(a.layer.bias, b.layer.bias),
+      weights: extrapolate(a.layer.weights, b.layer.weights, momentum),
+      bias: extrapolate(a.layer.bias, b.layer.bias, momentum),
     },
-    u: a.u.map((rows, chunk) => ahead(rows, b.u[chunk])),
+    u: a.u.map((rows, chunk) => extrapolate(rows, b.u[chunk], momentum)),
   };
 }
 

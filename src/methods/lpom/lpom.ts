@@ -68,7 +68,7 @@ class LpomTrainer implements FullBatchTrainer {
   constructor(
     private readonly context: MethodContext<LpomConfig>,
     private readonly set: TrainingSet,
-    private readonly input: NormalEquations,
+    private readonly inputEquations: NormalEquations,
     private current: LayerParameters[],
   ) {
     this.#last = current.length - 1;
@@ -149,7 +149,7 @@ class LpomTrainer implements FullBatchTrainer {
   async #fitHidden(l: number): Promise<number> {
     const options = hiddenRidge(this.context.config, l);
     const inputs = this.#inputs(l);
-    const equations = l === 0 ? this.input : await layerEquations(inputs, options);
+    const equations = l === 0 ? this.inputEquations : await layerEquations(inputs, options);
     const { residual, layer, u } = await updateHiddenWeights(
       {
         inputs,
@@ -217,7 +217,7 @@ class LpomTrainer implements FullBatchTrainer {
 
   dispose(): void {
     this.set.dispose();
-    this.input.dispose();
+    this.inputEquations.dispose();
     disposeParameters(this.current);
     tf.dispose([this.#first, this.#x]);
   }

@@ -4,7 +4,13 @@ import { disposeParameters } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
-import { affineRows, mapChunks, sumScalars, updateChunks } from '../full-batch/products.js';
+import {
+  affineRows,
+  mapChunks,
+  squaredNorm,
+  sumScalars,
+  updateChunks,
+} from '../full-batch/products.js';
 import { fitLayer, prepareTraining, type RidgeOptions } from '../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
 import { affine, squaredDistance } from '../full-batch/terms.js';
@@ -140,10 +146,7 @@ class MacTrainer implements FullBatchTrainer {
       squaredDistance(this.set.y[chunk], affine(this.#z[chunk], this.current[1])),
       this.#penalty(chunk, this.#predicted[chunk]),
     ]);
-    const norm = tf.tidy(() => tf.sum(tf.square(this.current[1].weights)));
-    const [ridge] = await norm.data();
-    norm.dispose();
-    return fit + (mu / 2) * penalty + rho * ridge;
+    return fit + (mu / 2) * penalty + rho * (await squaredNorm(this.current[1].weights));
   }
 
   get state(): Saved {

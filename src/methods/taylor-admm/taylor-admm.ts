@@ -62,7 +62,7 @@ class TaylorTrainer implements FullBatchTrainer {
   constructor(
     private readonly context: MethodContext<TaylorConfig>,
     private readonly set: TrainingSet,
-    private readonly input: NormalEquations,
+    private readonly inputEquations: NormalEquations,
   ) {
     const { network, config, random } = context;
     const units = network.maps.map(({ outputs }) => outputs);
@@ -100,7 +100,7 @@ class TaylorTrainer implements FullBatchTrainer {
       this.#inputs(l),
       this.#z[l],
       ridgeOptions(this.context.config),
-      l === 0 ? this.input : undefined,
+      l === 0 ? this.inputEquations : undefined,
     );
     disposeParameters([this.#current[l]]);
     this.#current[l] = layer;
@@ -189,7 +189,7 @@ class TaylorTrainer implements FullBatchTrainer {
 
   dispose(): void {
     this.set.dispose();
-    this.input.dispose();
+    this.inputEquations.dispose();
     disposeParameters(this.#current);
     tf.dispose([this.#z, this.#a, this.#multiplier, this.#first]);
   }

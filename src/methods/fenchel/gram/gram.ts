@@ -141,14 +141,14 @@ class GramTrainer implements Trainer {
     const head = network.activations.length;
     const next: LayerParameters[] = new Array(parameters.length);
     const averages: Tree[] = new Array(parameters.length);
-    let residual = this.#headResidual(y, preActivations[head]);
+    let slope = this.#headSlope(y, preActivations[head]);
     for (let l = head; l >= 0; l--) {
       const layer = parameters[l];
       const advanced = this.steps[l].advance({
         layer,
         inputs: inputs[l],
         preActivations: preActivations[l],
-        residual,
+        slope,
         metric: input.metrics[l],
         averages: input.averages[l],
         coefficients: input.coefficients[l],
@@ -158,15 +158,15 @@ class GramTrainer implements Trainer {
       if (l === 0) break;
       // X-step: the activations that the layer above asks for, and how far they are from today's.
       const { phi } = network.activations[l - 1];
-      const upper = network.maps[l].adjoint(residual, layer.weights);
+      const upper = network.maps[l].adjoint(slope, layer.weights);
       const pull = l === head ? tf.mul(upper, config.activationStep) : upper;
-      residual = tf.sub(inputs[l], phi(tf.sub(preActivations[l - 1], pull)));
+      slope = tf.sub(inputs[l], phi(tf.sub(preActivations[l - 1], pull)));
     }
     return { parameters: next, averages };
   }
 
   /** Loss gradient, scaled so that every loss has the cross-entropy's curvature bound of 1/2. */
-  #headResidual(y: tf.Tensor2D, output: tf.Tensor2D): tf.Tensor2D {
+  #headSlope(y: tf.Tensor2D, output: tf.Tensor2D): tf.Tensor2D {
     const { config, loss } = this.context;
     const { gradient, curvature } = losses[loss];
     const value = gradient(smoothLabels(y, config.labelSmoothing), output);

@@ -12,7 +12,7 @@ export interface LayerState {
   /** U_l [m, outputs] */
   readonly preActivations: Tensor2D;
   /** g_l [m, outputs]: dB/du at the new activations, or the loss gradient in the last layer. */
-  readonly residual: Tensor2D;
+  readonly slope: Tensor2D;
   /** As {@link LayerStep.metric} holds it. */
   readonly metric: Tree;
   /** As {@link LayerStep.initialAverages} starts them. */

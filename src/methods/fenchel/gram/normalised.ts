@@ -90,12 +90,12 @@ class NormalisedStep implements LayerStep {
     return [length, 1 - changeAverage ** t, 1 - rate * change * weightDecay];
   }
 
-  advance({ layer, inputs, residual, coefficients, ...before }: LayerState) {
+  advance({ layer, inputs, slope, coefficients, ...before }: LayerState) {
     const { momentum } = this.config;
     const [length, correction, kept] = coefficients;
     const metric = before.metric as AppliedInverse;
     const previous = before.averages as Averages;
-    const gradient = tf.div(this.map.gradient(inputs, residual), inputs.shape[0]) as tf.Tensor2D;
+    const gradient = tf.div(this.map.gradient(inputs, slope), inputs.shape[0]) as tf.Tensor2D;
     const direction = this.#inverse.apply(metric, gradient);
     // tr(D^T H D) = <G, D> - delta ||D||^2
     const energy = tf.sub(

@@ -46,8 +46,8 @@ async function trustRegionStep(
     },
     initialAverages: () => [],
     coefficients: (_, rate) => [rate * stepSize],
-    advance: ({ layer, inputs, preActivations, residual, coefficients, ...before }) => {
-      const gradient = network.maps[l].gradient(inputs, residual);
+    advance: ({ layer, inputs, preActivations, slope, coefficients, ...before }) => {
+      const gradient = network.maps[l].gradient(inputs, slope);
       const direction = metric.apply(before.metric, gradient);
       const step = tf.minimum(
         coefficients[0],
