@@ -1,4 +1,5 @@
 import { UsageError } from '../errors.js';
+import { withoutControls } from '../shared/control-characters.js';
 import { type Path, type Place, pathText } from './tree.js';
 
 /** One thing wrong with a config. */
@@ -70,7 +71,7 @@ function position({ place }: ConfigIssue): number {
   return place.from === 'file' ? place.line * 1e7 + place.column : Number.MAX_SAFE_INTEGER;
 }
 
-/** Control characters could move the cursor or colour the terminal; each becomes one space. */
+/** On one line, whatever is quoted in it, so that carets stay below what they point at. */
 function printable(line: string): string {
-  return line.replace(/\p{Cc}/gu, ' ');
+  return withoutControls(line).replaceAll('\n', ' ');
 }

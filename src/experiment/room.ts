@@ -2,6 +2,7 @@ import type { BackendReport } from '../backend/backend.js';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { EnvironmentError } from '../errors.js';
 import { buildNetwork, type Network } from '../network/network.js';
+import { sizeText } from '../shared/size.js';
 
 /** Every method keeps at least the weights and a change of them. */
 const weightCopies = 2;
@@ -21,10 +22,10 @@ export function refuseWithoutRoom(
   { name, room = Number.POSITIVE_INFINITY }: BackendReport,
 ): void {
   const weights = bytes(weightCopies * weightsOf(buildNetwork(experiment.network)));
-  const there = `and ${name} has ${gigabytes(room)} here`;
+  const there = `and ${name} has ${sizeText(room)} here`;
   if (weights > room) {
     throw new EnvironmentError(
-      `network.layers — the weights take at least ${gigabytes(weights)} in training, ${there}. Use a smaller network`,
+      `network.layers — the weights take at least ${sizeText(weights)} in training, ${there}. Use a smaller network`,
     );
   }
   const units = experiment.network.widths.reduce((sum, width) => sum + width, 0);
@@ -37,7 +38,7 @@ export function refuseWithoutRoom(
     const way = most < 1 ? 'Use a smaller network' : `Use a batchSize of at most ${most}`;
     throw new EnvironmentError(
       `batchSize of ${label} — the ${units} units of the network on ${rows} images take at least ` +
-        `${gigabytes(rows * perImage)} in a step, ${there}. ${way}`,
+        `${sizeText(rows * perImage)} in a step, ${there}. ${way}`,
     );
   }
 }
@@ -52,8 +53,4 @@ function sizeOf(batchSize: number | 'full', images: number): number {
 
 function bytes(values: number): number {
   return values * Float32Array.BYTES_PER_ELEMENT;
-}
-
-function gigabytes(count: number): string {
-  return `${(count / 1e9).toFixed(1)} GB`;
 }

@@ -2,6 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EnvironmentError } from '../../errors.js';
 import { freeBytes } from '../../files/disk.js';
+import { sizeText } from '../../shared/size.js';
 import { WayError } from './recipe.js';
 
 /**
@@ -12,7 +13,7 @@ export function requireSpace(folder: string, bytes: number): void {
   const free = freeBytes(folder);
   if (free >= bytes) return;
   throw new WayError(
-    `it takes ${gigabytes(bytes)} of disk space, and ${folder} has ${gigabytes(free)} left. ${anotherDisk}`,
+    `it takes ${sizeText(bytes)} of disk space, and ${folder} has ${sizeText(free)} left. ${anotherDisk}`,
   );
 }
 
@@ -25,10 +26,6 @@ export const diskFull = (folder: string): EnvironmentError =>
 /** The way on when a folder is full or refuses writing. */
 export const anotherDisk =
   'Free some space, or name a folder on another disk with FLN_CACHE_DIR (for good: every command looks there)';
-
-/** Bytes as `1.5 GB`. */
-export const gigabytes = (bytes: number): string =>
-  bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 
 /** Disk space that a folder takes, as far as it can be read. */
 export async function folderBytes(folder: string): Promise<number> {

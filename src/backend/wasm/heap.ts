@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { RunError } from '../../errors.js';
+import { sizeText } from '../../shared/size.js';
 
 /** What 32-bit addresses reach, in bytes. */
 export const heapSize = 2 ** 32;
@@ -23,34 +24,40 @@ interface Allocator {
   _free(pointer: number): void;
 }
 
+/** Modules that are guarded, and the bytes that each may use. */
+const limits = new WeakMap<Allocator, number>();
+
 /**
- * Refuses tensors that the heap has no room for.
+ * Refuses tensors that the current backend's heap has no room for.
  *
  * The tensor library does not look at what the allocator answers: beyond the heap it writes over
  * other tensors, or WebAssembly traps and nothing can be computed any more.
  *
- * @param size at most this many bytes are used
+ * @param size at most this many bytes are used; absent: what was said before, else all of them
  */
-export function guardHeap(size = heapSize): void {
+export function guardHeap(size?: number): void {
   const { wasm } = tf.backend() as unknown as { wasm: Allocator };
+  const before = limits.get(wasm);
+  limits.set(wasm, size ?? before ?? heapSize);
+  if (before !== undefined) return;
   // The module puts the allocator itself in place of this function at its first call.
   wasm._free(wasm._malloc(1));
   const allocate = wasm._malloc;
   let largest = 0;
   wasm._malloc = (bytes) => {
     const held = tf.memory().numBytes;
+    const limit = limits.get(wasm) ?? heapSize;
     if (held < largest) largest = 0;
-    const pointer = hasRoom(bytes, { held, largest }, size) ? allocate(bytes) : 0;
-    if (pointer === 0 && bytes > 0) throw new RunError(fullHeap(bytes, held, size));
+    const pointer = hasRoom(bytes, { held, largest }, limit) ? allocate(bytes) : 0;
+    if (pointer === 0 && bytes > 0) throw new RunError(fullHeap(bytes, held, limit));
     largest = Math.max(largest, bytes);
     return pointer;
   };
 }
 
-function fullHeap(bytes: number, held: number, size: number): string {
-  const gigabytes = (count: number) => `${(count / 1e9).toPrecision(2)} GB`;
+function fullHeap(bytes: number, held: number, limit: number): string {
   return (
-    `the backend's memory of ${gigabytes(size)} has no room for ${gigabytes(bytes)} more beside ` +
-    `${gigabytes(held)} of tensors. Use a smaller batchSize or network, or another backend (fln backend list)`
+    `the backend's memory of ${sizeText(limit)} has no room for ${sizeText(bytes)} more beside ` +
+    `${sizeText(held)} of tensors. Use a smaller batchSize or network, or another backend (fln backend list)`
   );
 }

@@ -1,8 +1,8 @@
 import type { CommandModule } from 'yargs';
 import type { ListedBackend, ListedInstallation } from '../../backend/install/list.js';
 import { Interrupted, type Recipe } from '../../backend/install/recipe.js';
-import { gigabytes } from '../../backend/install/space.js';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
+import { sizeText } from '../../shared/size.js';
 import { interruptible } from '../interrupt.js';
 import { manual } from '../manual.js';
 import { print, printJson } from '../render/print.js';
@@ -82,7 +82,7 @@ async function install(args: BackendArguments): Promise<void> {
     );
   }
   print(
-    `Installed ${result.name}: ${result.detail}\n  ${result.folder}, ${gigabytes(result.bytes ?? 0)}`,
+    `Installed ${result.name}: ${result.detail}\n  ${result.folder}, ${sizeText(result.bytes ?? 0)}`,
   );
 }
 
@@ -92,7 +92,7 @@ async function remove(args: BackendArguments): Promise<void> {
   const bytes = await engine.remove(name);
   if (args.json) printJson({ name, removed: bytes !== undefined, bytes });
   else if (bytes === undefined) print(`There is no private installation of ${name}.`);
-  else print(`Removed ${name}: ${gigabytes(bytes)} are free again.`);
+  else print(`Removed ${name}: ${sizeText(bytes)} are free again.`);
 }
 
 async function recipeOf({ name, cuda }: BackendArguments, action: string): Promise<Recipe> {
@@ -130,7 +130,7 @@ function backendText({ name, summary, trial }: ListedBackend): string {
 
 function installationText({ name, folder, bytes, made }: ListedInstallation): string {
   return [
-    `\nprivate installation ${name}: ${gigabytes(bytes)}`,
+    `\nprivate installation ${name}: ${sizeText(bytes)}`,
     `  ${folder}`,
     ...(made ? [`  ${made}`] : []),
   ].join('\n');

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sizeText } from '../../shared/size.js';
 import type { SweepEvent } from '../events.js';
 import type { Launcher, LaunchOptions, LaunchResult } from '../launcher.js';
 import type { SweepPlan } from '../plan.js';
@@ -125,9 +126,8 @@ class LocalLaunch {
   }
 
   #shortOfMemory(): string {
-    const gigabytes = (this.#memory.need / 1e9).toFixed(1);
     return (
-      `${this.#running.size} of ${this.#jobs} trials at a time: one more may need ${gigabytes} GB of memory, ` +
+      `${this.#running.size} of ${this.#jobs} trials at a time: one more may need ${sizeText(this.#memory.need)} of memory, ` +
       'which are not free. Others start as memory becomes free'
     );
   }
