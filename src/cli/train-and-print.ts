@@ -3,6 +3,7 @@ import { ExitCode } from '../errors.js';
 import { type ExperimentOptions, runExperiment } from '../experiment/run.js';
 import { type Interruption, interruptible } from './interrupt.js';
 import { type ProgressMode, resolveMode } from './render/mode.js';
+import { note } from './render/print.js';
 import { createProgress } from './render/progress.js';
 import { formatResult, notes, resultJson } from './render/result.js';
 
@@ -15,7 +16,6 @@ export async function trainAndPrint(
   options: ExperimentOptions,
   { progress, json = false }: { readonly progress: ProgressMode; readonly json?: boolean },
 ): Promise<ExitCode> {
-  const note = (text: string) => process.stderr.write(`${text}\n`);
   const labels = experiment.methods.map(({ label }) => label);
   const renderer = createProgress(resolveMode(progress, json, process.stderr), note, labels);
   let interruption: Interruption | undefined;

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { FlnError } from '../errors.js';
+import { FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { readOptional } from '../files/read-optional.js';
 import { withoutControls } from '../shared/control-characters.js';
@@ -158,6 +158,25 @@ export function findRunDirectories(path: string, depth = 2): string[] {
   if (runFolders(path).length > 0 || existsSync(join(path, 'run.json'))) return [path];
   if (depth === 0) return [];
   return subfolders(path).flatMap((name) => findRunDirectories(join(path, name), depth - 1));
+}
+
+/**
+ * The one run directory that a path stands for.
+ * @throws UsageError where it stands for none, or for several
+ */
+export function oneRunDirectory(path: string): string {
+  const found = findRunDirectories(path);
+  if (found.length === 1) return found[0];
+  if (found.length === 0) {
+    throw new UsageError(
+      `${path} is no run directory, and none is below it. "fln ls" lists those there are`,
+    );
+  }
+  const names = found.slice(0, 10).map((directory) => `\n  ${directory}`);
+  const rest = found.length > names.length ? `\n  ... and ${found.length - names.length} more` : '';
+  throw new UsageError(
+    `${path} holds ${found.length} run directories; name one of them:${names.join('')}${rest}`,
+  );
 }
 
 interface RunFolder {

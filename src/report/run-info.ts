@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { readOptional } from '../files/read-optional.js';
-import type { RunStatus } from './run-summary.js';
+import { type RunStatus, runStatuses } from './run-summary.js';
 import { printable } from './text.js';
 
 /** What a report takes from run.json. Every field may be absent: the file may be old or foreign. */
@@ -76,7 +76,7 @@ export function parseRunInfo(json: Record<string, unknown>): RunInfo {
     backend: string(backend.name),
     runs: list(json.runs).flatMap((entry) => {
       const { label, seed, status, error, startedAt, endedAt, summary } = object(entry);
-      const known = statuses.find((name) => name === status);
+      const known = runStatuses.find((name) => name === status);
       if (typeof label !== 'string' || !isNumber(seed) || known === undefined) return [];
       const recorded = isObject(summary) ? recordedResult(summary) : undefined;
       const times = { startedAt: string(startedAt), endedAt: string(endedAt) };
@@ -103,8 +103,6 @@ function recordedResult(summary: Record<string, unknown>): RecordedResult {
     medianStepMs: count(summary.medianStepMs),
   };
 }
-
-const statuses: readonly RunStatus[] = ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'INTERRUPTED'];
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

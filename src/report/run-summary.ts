@@ -1,4 +1,6 @@
-export type RunStatus = 'QUEUED' | 'RUNNING' | 'COMPLETED' | 'FAILED' | 'INTERRUPTED';
+/** Of a run, and of a trial of a sweep. */
+export const runStatuses = ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'INTERRUPTED'] as const;
+export type RunStatus = (typeof runStatuses)[number];
 
 /** One line of summary.csv and summary.json. Accuracies are shares in [0, 1]; times are seconds. */
 export interface RunSummary {

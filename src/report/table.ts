@@ -1,6 +1,6 @@
 import type { Estimate } from './statistics.js';
 import { accuracyThresholds, type MethodSummary } from './summary.js';
-import { duration, percent, significant, threshold } from './text.js';
+import { duration, inPercent, percent, significant, threshold } from './text.js';
 
 /** A cell: what it shows, and the number behind it, where it shows one. */
 export interface Cell {
@@ -101,5 +101,5 @@ export function accuracy(value: Estimate | undefined): string {
 const cell = (value: Estimate | undefined, show: (value: Estimate) => string): Cell =>
   value === undefined ? { text: missing } : { text: show(value), value: value.mean };
 const share = (value: number | undefined): Cell =>
-  value === undefined ? { text: missing } : { text: `${percent(value)} %`, value };
+  value === undefined ? { text: missing } : { text: inPercent(value), value };
 const seconds = ({ mean }: Estimate) => duration(mean);

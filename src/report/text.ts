@@ -5,6 +5,11 @@ export function percent(share: number, digits = 2): string {
   return (100 * share).toFixed(digits);
 }
 
+/** The same with the sign: `98.42 %`. */
+export function inPercent(share: number): string {
+  return `${percent(share)} %`;
+}
+
 /** A threshold as people write it: 0.975 -> `97.5 %`. */
 export function threshold(share: number): string {
   return `${Number((100 * share).toPrecision(6))} %`;
@@ -24,9 +29,14 @@ export function significant(value: number): string {
   return value.toFixed(Math.min(digits, 6));
 }
 
+/** `12,345` */
+export function grouped(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
 /** `1 seed`, `3 seeds`. */
-export function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+export function plural(count: number, noun: string): string {
+  return `${grouped(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /**

@@ -10,7 +10,7 @@ import type { RunSummary } from './run-summary.js';
 import { groupRuns } from './series.js';
 import { summarise } from './summary.js';
 import { summaryCsv, summaryJson } from './summary-files.js';
-import { count } from './text.js';
+import { plural } from './text.js';
 
 /**
  * Redraws everything that a run directory's CSVs and run.json determine: figure.svg, figure.png,
@@ -116,7 +116,7 @@ function describeRuns(directories: readonly RunDirectory[]): string {
       return [info.layers, ...new Set(info.activations)].join(', ');
     }),
     shared(({ info }) => info?.backend && `${info.backend} backend`),
-    seeds > 1 ? `mean and range of ${count(seeds, 'seed')}` : count(seeds, 'seed'),
+    seeds > 1 ? `mean and range of ${plural(seeds, 'seed')}` : plural(seeds, 'seed'),
   ]
     .filter((part) => part !== undefined && part !== '')
     .join(' · ');

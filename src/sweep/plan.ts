@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
+import type { RunStatus } from '../report/run-summary.js';
 import type { Sweep, Trial } from './load.js';
 import { type Manifest, manifestOf, readManifest } from './manifest.js';
-import type { TrialStatus } from './state.js';
 import { countsOf, type SweepStatus, statusOf } from './status.js';
 
 export interface SweepPlanOptions {
@@ -59,7 +59,7 @@ export function planSweep(sweep: Sweep, options: SweepPlanOptions = {}): SweepPl
         '--rerun all to start over, or --out DIR to write elsewhere',
     );
   }
-  const isDue = (status: TrialStatus) => {
+  const isDue = (status: RunStatus) => {
     if (status === 'RUNNING') return false;
     if (rerun === 'all') return true;
     if (status === 'FAILED') return rerun === 'failed';
@@ -72,7 +72,7 @@ export function planSweep(sweep: Sweep, options: SweepPlanOptions = {}): SweepPl
 export const defaultSweepDirectory = (name: string): string => join('results', 'sweeps', name);
 
 /** `3 completed, 1 failed` */
-export function describeCounts(counts: Readonly<Record<TrialStatus, number>>): string {
+export function describeCounts(counts: Readonly<Record<RunStatus, number>>): string {
   const parts = Object.entries(counts).filter(([, count]) => count > 0);
   return parts.map(([status, count]) => `${count} ${status.toLowerCase()}`).join(', ') || 'none';
 }

@@ -3,10 +3,8 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk, makeFolder } from '../files/disk.js';
+import { runStatuses } from '../report/run-summary.js';
 import { sweepPaths } from './paths.js';
-
-export const trialStatuses = ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'INTERRUPTED'] as const;
-export type TrialStatus = (typeof trialStatuses)[number];
 
 /** Final values of one method of a trial, means over its seeds. Accuracies are shares in [0, 1]. */
 const MethodResult = z.object({
@@ -23,7 +21,7 @@ export type MethodResult = z.infer<typeof MethodResult>;
 
 const State = z.object({
   id: z.string(),
-  status: z.enum(trialStatuses),
+  status: z.enum(runStatuses),
   /** Processes that ran it so far. */
   attempts: z.int().nonnegative(),
   pid: z.int().optional(),

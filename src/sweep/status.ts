@@ -1,7 +1,8 @@
 import { otherHolder } from '../files/lock.js';
+import { type RunStatus, runStatuses } from '../report/run-summary.js';
 import { type Manifest, type ManifestTrial, type Metric, readManifest } from './manifest.js';
 import { sweepPaths } from './paths.js';
-import { readState, type TrialState, type TrialStatus, trialStatuses } from './state.js';
+import { readState, type TrialState } from './state.js';
 
 /** A trial and what became of it. */
 export interface TrialReport {
@@ -16,7 +17,7 @@ export interface SweepStatus {
   /** In the order of the manifest. */
   readonly trials: readonly TrialReport[];
   /** Of the trials that are not retired. */
-  readonly counts: Readonly<Record<TrialStatus, number>>;
+  readonly counts: Readonly<Record<RunStatus, number>>;
 }
 
 /**
@@ -36,10 +37,10 @@ export function statusOf(directory: string, manifest: Manifest): SweepStatus {
   return { manifest, trials, counts: countsOf(trials) };
 }
 
-export function countsOf(trials: readonly TrialReport[]): Record<TrialStatus, number> {
-  const counts = Object.fromEntries(trialStatuses.map((status) => [status, 0]));
+export function countsOf(trials: readonly TrialReport[]): Record<RunStatus, number> {
+  const counts = Object.fromEntries(runStatuses.map((status) => [status, 0]));
   for (const { trial, state } of trials) if (!trial.retired) counts[state.status]++;
-  return counts as Record<TrialStatus, number>;
+  return counts as Record<RunStatus, number>;
 }
 
 /** The state of a trial; one that is said to run, and whose process has died, was interrupted. */

@@ -7,6 +7,7 @@ import { type ExperimentOptions, type ExperimentResult, runExperiment } from '..
 import { makeFolder } from '../files/disk.js';
 import { describeHolder, takeLock } from '../files/lock.js';
 import type { RunSummary } from '../report/run-summary.js';
+import { average } from '../report/statistics.js';
 import { sweepPaths } from './paths.js';
 import { type MethodResult, readState, type TrialState, writeState } from './state.js';
 
@@ -108,9 +109,7 @@ function resultsOf(runs: ExperimentResult['runs']): MethodResult[] {
     const own = completed.filter((summary) => summary.method === method);
     const mean = (value: (summary: RunSummary) => number | undefined) => {
       const values = own.map(value).filter((number) => number !== undefined);
-      return values.length < own.length
-        ? undefined
-        : values.reduce((sum, number) => sum + number, 0) / values.length;
+      return values.length < own.length ? undefined : average(values);
     };
     return {
       method,

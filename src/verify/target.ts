@@ -5,11 +5,7 @@ import { loadExperiment } from '../config/load.js';
 import { UsageError } from '../errors.js';
 import { defaultDirectory } from '../experiment/plan.js';
 import { isFolder } from '../files/folder.js';
-import {
-  findRunDirectories,
-  loadRunDirectory,
-  type RunDirectory,
-} from '../report/run-directory.js';
+import { loadRunDirectory, oneRunDirectory, type RunDirectory } from '../report/run-directory.js';
 import { trainCommand } from './train-command.js';
 
 /** What the user names: a run directory, or a config whose run directory is looked up. */
@@ -52,18 +48,6 @@ export function findTarget({ target, overrides, runDirectory }: TargetRequest): 
   const path = runDirectory ?? defaultDirectory(experiment);
   if (!isFolder(path)) throw new UsageError(absent(target, overrides, path, runDirectory));
   return matched({ experiment, config: target }, oneRunDirectory(path));
-}
-
-function oneRunDirectory(path: string): string {
-  const found = findRunDirectories(path);
-  if (found.length === 1) return found[0];
-  if (found.length === 0) {
-    throw new UsageError(
-      `${path} holds no runs: there is neither run.json nor a metrics.csv in it`,
-    );
-  }
-  const names = found.map((directory) => `\n  ${directory}`).join('');
-  throw new UsageError(`${path} holds ${found.length} run directories; name one of them:${names}`);
 }
 
 function absent(

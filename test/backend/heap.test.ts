@@ -38,6 +38,6 @@ it('a full heap fails the run that filled it, and trains the others', async () =
   const { status, runs } = await runExperiment(experiment, { outDir });
   expect(status).toBe('failed');
   expect(runs.map((run) => run.status)).toEqual(['FAILED', 'COMPLETED']);
-  expect(runs[0].error).toMatch(/memory of \d+ MB has no room for \d+ MB more beside/);
+  expect(runs[0].error).toMatch(/memory of [\d.]+ MB has no room for [\d.]+ [kM]B more beside/);
   expect(readFileSync(join(outDir, 'adam-s1/metrics.csv'), 'utf8').split('\n')).toHaveLength(82);
 });

@@ -163,6 +163,6 @@ describe('fln diff', () => {
     const cwd = results();
     const { code, stderr } = await fln(['diff', 'results', 'results/a'], { cwd });
     expect(code).toBe(2);
-    expect(stderr).toMatch(/results holds \d+ run directories; give one of them:\n {2}results\/a/);
+    expect(stderr).toMatch(/results holds \d+ run directories; name one of them:\n {2}results\/a/);
   });
 });

@@ -123,7 +123,7 @@ describe('fln verify', () => {
     ],
     ['several run directories', ['.'], /holds 2 run directories; name one of them:\n {2}a\n {2}b$/],
     ['--run with a directory', ['a', '--run', 'b'], /a is a run directory itself/],
-    ['a directory without runs', ['empty'], /^empty holds no runs/],
+    ['a directory without runs', ['empty'], /^empty is no run directory, and none is below it/],
     ['a config that limits nothing', ['b'], /sets no limit to verify/],
   ])('exits 2 for %s', async (_, args, message) => {
     const cwd = workplace(gateConfig);

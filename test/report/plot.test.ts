@@ -25,8 +25,15 @@ afterAll(() => {
 async function plot(...argv: string[]): Promise<{ out: string[]; err: string[] }> {
   const out: string[] = [];
   const err: string[] = [];
-  vi.spyOn(console, 'log').mockImplementation((line) => void out.push(String(line)));
-  vi.spyOn(console, 'error').mockImplementation((line) => void err.push(String(line)));
+  for (const [stream, lines] of [
+    [process.stdout, out],
+    [process.stderr, err],
+  ] as const) {
+    vi.spyOn(stream, 'write').mockImplementation((text) => {
+      lines.push(...String(text).trimEnd().split('\n'));
+      return true;
+    });
+  }
   await yargs()
     .command(plotCommand)
     .strict()

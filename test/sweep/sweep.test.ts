@@ -5,13 +5,14 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { interruptSweep } from '../../scripts/robustness/sweep-interruptions.js';
 import { ConfigError } from '../../src/config/issues.js';
 import { UsageError } from '../../src/errors.js';
+import type { RunStatus } from '../../src/report/run-summary.js';
 import { loadSweep, type Sweep } from '../../src/sweep/load.js';
 import { FailureCounter } from '../../src/sweep/local/failures.js';
 import { MemoryGuard } from '../../src/sweep/local/memory-guard.js';
 import { manifestOf, writeManifest } from '../../src/sweep/manifest.js';
 import { planSweep } from '../../src/sweep/plan.js';
 import { sweepSchemaText } from '../../src/sweep/schema.js';
-import { readState, type TrialStatus, writeState } from '../../src/sweep/state.js';
+import { readState, writeState } from '../../src/sweep/state.js';
 import { ranked, sweepStatus } from '../../src/sweep/status.js';
 import { fln, workplace } from '../cli/fln.js';
 import { temporaryFolder, tinyConfig } from '../experiment/tiny.js';
@@ -153,7 +154,7 @@ describe('the plan of a sweep', () => {
     sweep = load(grid);
     ids = sweep.trials.map(({ id }) => id);
   });
-  const directoryWith = (...statuses: TrialStatus[]) => {
+  const directoryWith = (...statuses: RunStatus[]) => {
     const directory = temporaryFolder();
     writeManifest(directory, manifestOf(sweep));
     for (const [i, status] of statuses.entries()) {

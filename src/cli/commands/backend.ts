@@ -5,7 +5,7 @@ import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import { sizeText } from '../../shared/size.js';
 import { interruptible } from '../interrupt.js';
 import { manual } from '../manual.js';
-import { print, printJson } from '../render/print.js';
+import { note, print, printJson } from '../render/print.js';
 import { actionNamed } from './action.js';
 
 interface BackendArguments {
@@ -71,7 +71,7 @@ async function list({ name, json }: BackendArguments): Promise<void> {
 async function install(args: BackendArguments): Promise<void> {
   const recipe = await recipeOf(args, 'install');
   const engine = await import('../../backend/install/install.js');
-  const say = args.json ? () => {} : (text: string) => process.stderr.write(`${text}\n`);
+  const say = args.json ? () => {} : note;
   const result = await untilInterrupted((signal) =>
     engine.install(recipe, { force: args.force, signal, say }),
   );
@@ -111,9 +111,9 @@ async function recipeOf({ name, cuda }: BackendArguments, action: string): Promi
 
 /** Ctrl-C ends what runs and leaves nothing half-done. */
 async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const note = () => process.stderr.write('Stopping; what was there stays as it was.\n');
+  const stopping = () => note('Stopping; what was there stays as it was.');
   try {
-    return await interruptible(note, work);
+    return await interruptible(stopping, work);
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
     throw new FlnError('Interrupted; nothing was changed.', ExitCode.interrupted);

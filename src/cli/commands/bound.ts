@@ -4,6 +4,7 @@ import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yar
 import type { BoundSettings } from '../../bound/settings.js';
 import type { Experiment } from '../../config/experiment.js';
 import { manual } from '../manual.js';
+import { print, printJson } from '../render/print.js';
 import { dataDir, offline } from './options.js';
 import { decimalsOf, once, oneNumber } from './values.js';
 
@@ -104,12 +105,12 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
   const files = await writeBound(directory, experiment, result);
   if (args.json) {
     const content = { ...report, statements: statements(report), files };
-    process.stdout.write(`${JSON.stringify(content, null, 2)}\n`);
+    printJson(content);
     return;
   }
   const description = describeBound(experiment, dataset.train.count, report);
   process.stdout.write(boundText(report, description));
-  process.stdout.write(`Written: ${files.map(shortPath).join(', ')}\n`);
+  print(`Written: ${files.map(shortPath).join(', ')}`);
 }
 
 /** One folder for each problem, so that none is written over by another. */

@@ -2,6 +2,7 @@ import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import type { Problem } from '../../report/run-directory.js';
 import { manual } from '../manual.js';
+import { warn } from '../render/print.js';
 import { type TableFormArguments, tableFormOf, tableFormOptions } from './table-form.js';
 
 interface CompareArguments extends TableFormArguments {
@@ -46,7 +47,7 @@ async function compare({ dirs, ...forms }: CompareArguments): Promise<void> {
   const problems = [...unread, ...comparison.problems];
   if (!comparison.rows.some(({ accuracy }) => accuracy)) throw new UsageError(nothing(problems));
 
-  for (const { message } of problems) process.stderr.write(`warning: ${message}\n`);
+  warn(problems);
   process.stdout.write(comparisonFormats[form](comparison, problems));
 }
 

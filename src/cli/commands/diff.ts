@@ -1,6 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { manual } from '../manual.js';
-import { print, printJson } from '../render/print.js';
+import { print, printJson, warn } from '../render/print.js';
 
 interface DiffArguments {
   a: string;
@@ -38,6 +38,6 @@ async function diff({ a, b, json }: DiffArguments): Promise<void> {
   const result = diffRuns(String(a), String(b));
   if (json) return printJson(result);
   const { formatDiff } = await import('../render/diff.js');
-  for (const { message } of result.problems) process.stderr.write(`warning: ${message}\n`);
+  warn(result.problems);
   print(formatDiff(result).trimEnd());
 }

@@ -1,10 +1,10 @@
 import type { CommandModule } from 'yargs';
 import type { Finding } from '../../doctor/finding.js';
 import { ExitCode } from '../../errors.js';
+import { plural } from '../../report/text.js';
 import { interruptible } from '../interrupt.js';
 import { manual } from '../manual.js';
-import { plural } from '../render/format.js';
-import { print, printJson } from '../render/print.js';
+import { note, print, printJson } from '../render/print.js';
 
 interface DoctorArguments {
   json: boolean;
@@ -34,7 +34,7 @@ export const doctorCommand: CommandModule<object, DoctorArguments> = {
 
 async function doctor({ json }: DoctorArguments): Promise<void> {
   const { examine } = await import('../../doctor/examine.js');
-  if (!json) process.stderr.write('Trying the backends ...\n');
+  if (!json) note('Trying the backends ...');
   const findings = await interruptible(() => {}, examine);
   const problems = findings.filter(({ state }) => state === 'problem').length;
   const warnings = findings.filter(({ state }) => state === 'warning').length;

@@ -1,6 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import { manual } from '../manual.js';
+import { note, warn } from '../render/print.js';
 import { type TableFormArguments, tableFormOf, tableFormOptions } from './table-form.js';
 import { listOf, once, onceOrBare, oneNumber } from './values.js';
 
@@ -75,7 +76,6 @@ async function ls(args: LsArguments): Promise<void> {
   const { listRuns } = await import('../../report/listing/list-runs.js');
   const { sweepParameters } = await import('../../report/listing/sweep-parameters.js');
   const { defaultColumns, formatListing } = await import('../render/listing.js');
-  const note = (text: string) => process.stderr.write(`${text}\n`);
   const { where = [], sort, columns } = args;
   const listing = listRuns(args.dirs.map(String), {
     where,
@@ -85,7 +85,7 @@ async function ls(args: LsArguments): Promise<void> {
     columns,
   });
   if (listing.all.length === 0) throw new UsageError(nothing(listing.problems));
-  for (const { message } of listing.problems) note(`warning: ${message}`);
+  warn(listing.problems);
   if (listing.runs.length === 0 && form === 'table') {
     note(`none of ${listing.all.length} runs matches`);
     return;

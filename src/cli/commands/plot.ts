@@ -5,7 +5,7 @@ import { isFolder } from '../../files/folder.js';
 import type { Problem, RunDirectory } from '../../report/run-directory.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
 import { manual } from '../manual.js';
-import { print, printJson } from '../render/print.js';
+import { print, printJson, warn } from '../render/print.js';
 import { once } from './values.js';
 
 interface PlotArguments {
@@ -78,11 +78,11 @@ async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
     ? await writeReport(filled[0], { title })
     : await writeOverlay(filled, basePath(out, filled), { title });
   if (json) {
-    console.log(JSON.stringify({ files, problems }, null, 2));
+    printJson({ files, problems });
     return;
   }
-  for (const { message } of problems) console.error(`warning: ${message}`);
-  for (const path of files) console.log(path);
+  warn(problems);
+  print(files.join('\n'));
 }
 
 /** Where an overlay goes: `--out`, else a name made of the experiments' in the current folder. */

@@ -5,6 +5,7 @@ import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
 import { interruptedCodes, manual } from '../manual.js';
 import { progressModes } from '../render/mode.js';
+import { print, printJson } from '../render/print.js';
 import { checkpointing, dataDir, offline } from './options.js';
 import { listOf, numbersOf, once, oneOf } from './values.js';
 
@@ -110,7 +111,8 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
   const loaded = loadExperiment(args.config, [...args.overrides, ...backend, ...device]);
   if (args.printConfig) {
     const { resolved } = loaded.experiment;
-    write(args.json ? `${JSON.stringify(resolved, null, 2)}\n` : printConfig(loaded));
+    if (args.json) printJson(resolved);
+    else print(printConfig(loaded).trimEnd());
     return;
   }
 
@@ -126,7 +128,8 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
   if (args.dryRun) {
     const { checkExperiment, formatCheck } = await import('../render/dry-run.js');
     const check = await checkExperiment(loaded.experiment, { ...plan, ...data });
-    write(args.json ? `${JSON.stringify(check, null, 2)}\n` : formatCheck(check));
+    if (args.json) printJson(check);
+    else print(formatCheck(check));
     return;
   }
   const all: ExperimentOptions = {
@@ -148,8 +151,4 @@ async function backendOverride(name: string): Promise<string> {
   throw new UsageError(
     `--backend: there is no backend "${name}"; choose one of ${names.join(', ')}`,
   );
-}
-
-function write(text: string): void {
-  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 }

@@ -3,6 +3,7 @@ import { ExitCode } from '../../errors.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import type { TrialState } from '../../sweep/state.js';
 import { type Interruption, interruptible } from '../interrupt.js';
+import { note } from '../render/print.js';
 import { createProgress } from '../render/progress.js';
 import { checkpointing, dataDir, offline } from './options.js';
 
@@ -24,7 +25,6 @@ export const sweepTrialCommand: CommandModule<object, TrialArguments> = {
 
 async function runHandler(args: ArgumentsCamelCase<TrialArguments>): Promise<void> {
   const { runTrial } = await import('../../sweep/trial.js');
-  const note = (text: string) => process.stderr.write(`${text}\n`);
   const progress = createProgress('text', note, []);
   const listen = (event: ExperimentEvent) => {
     progress.listen(event);

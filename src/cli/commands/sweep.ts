@@ -2,17 +2,18 @@ import { resolve } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
 import { ExitCode, UsageError } from '../../errors.js';
 import { isFolder } from '../../files/folder.js';
+import { plural } from '../../report/text.js';
 import type { Launcher, LaunchOptions } from '../../sweep/launcher.js';
 import type { Sweep } from '../../sweep/load.js';
 import type { SweepPlanOptions } from '../../sweep/plan.js';
 import type { SweepConfig } from '../../sweep/schema.js';
 import { type Interruption, interruptible } from '../interrupt.js';
 import { interruptedCodes, manual } from '../manual.js';
-import { plural, shortPath } from '../render/format.js';
+import { shortPath } from '../render/format.js';
 import { progressModes, resolveMode } from '../render/mode.js';
-import { print, printJson } from '../render/print.js';
+import { note, print, printJson } from '../render/print.js';
 import { checkpointing, dataDir, offline } from './options.js';
-import { listOf, numbersOf, once, oneOf } from './values.js';
+import { listOf, once, oneNumber, oneOf } from './values.js';
 
 const launchers = ['local', 'slurm'] as const;
 
@@ -31,7 +32,7 @@ const options = {
   jobs: {
     type: 'string',
     describe: 'trials at a time; default 1, or one a GPU',
-    coerce: numbersOf('jobs'),
+    coerce: oneNumber('jobs'),
   },
   gpus: {
     type: 'string',
@@ -54,7 +55,7 @@ const options = {
   'stop-after': {
     type: 'string',
     describe: 'stop when this many trials failed for the same reason',
-    coerce: numbersOf('stop-after'),
+    coerce: oneNumber('stop-after'),
   },
   status: { type: 'boolean', describe: 'say where the sweep stands; run nothing' },
   cancel: { type: 'boolean', describe: 'take the jobs of the sweep out of Slurm' },
@@ -151,7 +152,6 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   const { manifestOf } = await import('../../sweep/manifest.js');
   const { createSweepProgress } = await import('../render/sweep-progress.js');
   const { formatSweep, sweepJson } = await import('../render/sweep-table.js');
-  const note = (text: string) => process.stderr.write(`${text}\n`);
   const mode = resolveMode(args.progress, args.json ?? false, process.stderr);
   const progress = createSweepProgress(mode, note, manifestOf(sweep).trials);
   if (sweep.duplicates > 0 && mode !== 'none') {
@@ -172,9 +172,9 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
     keepCheckpoints,
   };
   const options: LaunchOptions = {
-    jobs: args.jobs?.[0],
+    jobs: args.jobs,
     failFast: args.failFast,
-    stopAfter: args.stopAfter?.[0] ?? sweep.config.stopAfter,
+    stopAfter: args.stopAfter ?? sweep.config.stopAfter,
     flags,
   };
   const launcher = await launcherOf(args, sweep.config.slurm);
@@ -249,9 +249,9 @@ async function look(args: Args): Promise<void> {
     const jobs = await cancelJobs(directory);
     const what =
       jobs.length > 0 ? `Cancelled: ${jobs.join(', ')}` : 'no job of this sweep is in Slurm';
-    process.stderr.write(`${what}\n`);
+    note(what);
   }
-  for (const message of await crossCheck(directory)) process.stderr.write(`${message}\n`);
+  for (const message of await crossCheck(directory)) note(message);
   const status = sweepStatus(directory);
   if (!status) return;
   if (args.json) printJson(sweepJson(directory, status));

@@ -4,6 +4,7 @@ import type { CommandModule } from 'yargs';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import type { Verification } from '../../verify/verify.js';
 import { manual } from '../manual.js';
+import { warn } from '../render/print.js';
 import { once } from './values.js';
 
 interface VerifyArguments {
@@ -111,7 +112,7 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
       : undefined;
   const options = { baseline: entry, mayBeUnlimited: updateBaseline };
   const verification = verify(experiment, directory, options);
-  for (const { message } of directory.problems) process.stderr.write(`warning: ${message}\n`);
+  warn(directory.problems);
   const code = verification.ok ? ExitCode.ok : ExitCode.regression;
   await writeReports(args, verification);
   process.stdout.write(

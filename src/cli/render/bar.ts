@@ -1,5 +1,5 @@
 import cliProgress from 'cli-progress';
-import { percent } from './format.js';
+import { inPercent } from '../../report/text.js';
 import type { RunDisplay } from './run-display.js';
 
 /** One progress bar per run on stderr, for terminals. */
@@ -31,7 +31,7 @@ export function createBar(labels: readonly string[]): RunDisplay {
       bar?.update(batch, { loss: loss.toPrecision(3).padEnd(7), accuracy });
     },
     accuracy(value) {
-      accuracy = percent(value);
+      accuracy = inPercent(value);
     },
     stop() {
       bar?.stop();

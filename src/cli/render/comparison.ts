@@ -2,7 +2,7 @@ import { stringify } from 'csv-stringify/sync';
 import type { Comparison, ComparisonRow } from '../../report/comparison.js';
 import type { Problem } from '../../report/run-directory.js';
 import { accuracy, alignTable, missing, type Table } from '../../report/table.js';
-import { duration, percent, printable } from '../../report/text.js';
+import { duration, inPercent, printable } from '../../report/text.js';
 import { points, shortPath } from './format.js';
 import { markdown } from './records.js';
 
@@ -75,7 +75,7 @@ function comparisonTable(rows: readonly ComparisonRow[]): Table {
       row.completed === row.seeds ? String(row.seeds) : `${row.completed} of ${row.seeds}`,
       accuracy(row.accuracy),
       ...(mixed ? [row.measuredOn ?? missing] : []),
-      row.paper === undefined ? missing : `${percent(row.paper)} %`,
+      row.paper === undefined ? missing : inPercent(row.paper),
       row.difference === undefined ? missing : points(row.difference),
       row.trainSeconds ? duration(row.trainSeconds.mean) : missing,
     ]),

@@ -2,8 +2,8 @@ import type { RunDiff, RunsDiff } from '../../report/diff/diff-runs.js';
 import type { MetricsDifference } from '../../report/diff/metrics-diff.js';
 import type { ValueDifference } from '../../report/diff/value-diff.js';
 import { alignTable, missing } from '../../report/table.js';
-import { duration, percent, printable } from '../../report/text.js';
-import { plural, points, shortPath } from './format.js';
+import { duration, inPercent, plural, printable } from '../../report/text.js';
+import { points, shortPath } from './format.js';
 
 /** What `fln diff` prints: what differs, section by section, and what does not in one line each. */
 export function formatDiff(diff: RunsDiff): string {
@@ -48,7 +48,7 @@ function withoutLoneMethods(differences: readonly ValueDifference[]): ValueDiffe
 }
 
 function results(runs: readonly RunDiff[]) {
-  const share = (value?: number) => (value === undefined ? missing : `${percent(value)} %`);
+  const share = (value?: number) => (value === undefined ? missing : inPercent(value));
   const seconds = (value?: number) => (value === undefined ? missing : duration(value));
   return {
     head: ['', 'accuracy a', 'accuracy b', 'difference', 'train time a', 'train time b'],

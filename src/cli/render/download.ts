@@ -1,6 +1,6 @@
 import cliProgress from 'cli-progress';
 import type { DownloadProgress, LoadOptions } from '../../data/dataset.js';
-import { megabytes } from './format.js';
+import { sizeText } from '../../shared/size.js';
 
 /** Shows downloads outside of a run. */
 export interface DownloadDisplay {
@@ -45,11 +45,6 @@ export function downloadDisplay(
   };
 }
 
-/** Bytes as `9.9 MB` or `4.5 kB`. */
-export function fileSize(bytes: number): string {
-  return bytes >= 100_000 ? megabytes(bytes) : `${(bytes / 1e3).toFixed(1)} kB`;
-}
-
 function startBar(
   { file, received, total }: DownloadProgress,
   stream: NodeJS.WritableStream,
@@ -64,7 +59,7 @@ function startBar(
     hideCursor: false,
     gracefulExit: false,
   });
-  const size = total === undefined ? 'unknown size' : fileSize(total);
+  const size = total === undefined ? 'unknown size' : sizeText(total);
   bar.start(total ?? received, 0, { file, size });
   return bar;
 }

@@ -2,8 +2,8 @@ import type { Listing } from '../../report/listing/list-runs.js';
 import type { ListedRun, Value } from '../../report/listing/listed-run.js';
 import { look } from '../../report/listing/listed-run.js';
 import { missing, type Table } from '../../report/table.js';
-import { duration, percent, printable, significant } from '../../report/text.js';
-import { plural, shortPath } from './format.js';
+import { duration, inPercent, plural, printable, significant } from '../../report/text.js';
+import { shortPath } from './format.js';
 import { csv, markdown, plainTable, type TableForm } from './records.js';
 
 /** Fields that hold words; the others are numbers, aligned to the right. */
@@ -58,7 +58,7 @@ function cell(name: string, value: Value): string {
   if (name === 'directory') return printable(shortPath(String(value)));
   if (name === 'started' || name === 'ended') return String(value).slice(0, 16).replace('T', ' ');
   if (typeof value !== 'number') return printable(String(value));
-  if (name.endsWith('accuracy')) return `${percent(value)} %`;
+  if (name.endsWith('accuracy')) return inPercent(value);
   if (name === 'train_s') return duration(value);
   if (name.endsWith('loss') || name === 'step_ms') return significant(value);
   return String(value);

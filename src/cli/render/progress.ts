@@ -1,7 +1,9 @@
 import type { DownloadProgress } from '../../data/dataset.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
+import { grouped, inPercent } from '../../report/text.js';
+import { sizeText } from '../../shared/size.js';
 import { createBar } from './bar.js';
-import { grouped, megabytes, percent, runName, shortPath } from './format.js';
+import { runName, shortPath } from './format.js';
 import type { RunDisplay } from './run-display.js';
 
 /** Shows the events of the engine. */
@@ -59,8 +61,8 @@ export function createProgress(
         display.stop();
         const { finalTestAccuracy: test, finalValidationAccuracy: validation } = event.summary;
         const result = [
-          test !== undefined && `test accuracy ${percent(test)}`,
-          validation !== undefined && `validation accuracy ${percent(validation)}`,
+          test !== undefined && `test accuracy ${inPercent(test)}`,
+          validation !== undefined && `validation accuracy ${inPercent(validation)}`,
           `${event.summary.wallSeconds.toFixed(1)} s of training`,
         ];
         return note(`${heading}: ${result.filter((part) => part !== false).join(', ')}`);
@@ -113,7 +115,7 @@ function createLines(note: (text: string) => void): RunDisplay {
       due = batch < batches && (due || passed);
     },
     accuracy(value) {
-      if (due) line(`, accuracy ${percent(value)}`);
+      if (due) line(`, accuracy ${inPercent(value)}`);
     },
     stop() {},
   };
@@ -125,6 +127,6 @@ function downloadLines(note: (text: string) => void): (progress: DownloadProgres
   return ({ file, url, total }) => {
     if (started.has(url)) return;
     started.add(url);
-    note(`Downloading ${file}${total === undefined ? '' : ` (${megabytes(total)})`} from ${url}`);
+    note(`Downloading ${file}${total === undefined ? '' : ` (${sizeText(total)})`} from ${url}`);
   };
 }

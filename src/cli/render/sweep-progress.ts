@@ -1,8 +1,9 @@
 import cliProgress from 'cli-progress';
+import { grouped, plural } from '../../report/text.js';
 import type { SweepEvent } from '../../sweep/events.js';
 import type { ManifestTrial } from '../../sweep/manifest.js';
 import type { TrialState } from '../../sweep/state.js';
-import { grouped, plural, shortPath } from './format.js';
+import { shortPath } from './format.js';
 import { settings } from './sweep-table.js';
 
 /** Shows the events of a sweep: a line for each trial that ends, and on terminals a bar over all. */

@@ -1,12 +1,12 @@
 import { alignTable } from '../../report/table.js';
-import { printable } from '../../report/text.js';
+import { plural, printable } from '../../report/text.js';
 import { nameParameters } from '../../sweep/names.js';
 import { sweepPaths } from '../../sweep/paths.js';
 import { describeCounts } from '../../sweep/plan.js';
 import { metricText, textOf } from '../../sweep/report/parameter-axis.js';
 import type { Overrides } from '../../sweep/search.js';
 import { ranked, type SweepStatus } from '../../sweep/status.js';
-import { plural, shortPath } from './format.js';
+import { shortPath } from './format.js';
 
 const shown = 10;
 

@@ -1,10 +1,10 @@
 import { accuracy, alignTable, missing } from '../../report/table.js';
-import { percent, printable, threshold } from '../../report/text.js';
+import { inPercent, percent, plural, printable, threshold } from '../../report/text.js';
 import type { BaselineChange } from '../../verify/baseline.js';
 import type { Failure, LimitCheck, MethodVerdict } from '../../verify/judge.js';
 import type { TestCase } from '../../verify/junit.js';
 import type { Verification } from '../../verify/verify.js';
-import { plural, points, shortPath } from './format.js';
+import { points, shortPath } from './format.js';
 import { markdown } from './records.js';
 
 /** The table of `fln verify`: one line for each limit of a method. */
@@ -52,8 +52,8 @@ export function verificationTests({ methods }: Verification): TestCase[] {
 export function baselineText(path: string, changes: readonly BaselineChange[]): string {
   const rows = changes.map(({ method, before, after }) => [
     method,
-    before === undefined ? missing : `${percent(before)} %`,
-    `${percent(after)} %`,
+    before === undefined ? missing : inPercent(before),
+    inPercent(after),
     before === undefined ? missing : points(after - before),
   ]);
   const table = alignTable({ head: ['method', 'before', 'now', 'difference'], rows });
@@ -95,7 +95,7 @@ function methodRows(verdict: MethodVerdict): string[][] {
     method,
     measured === seeds.length ? String(measured) : `${measured} of ${seeds.length}`,
     accuracy(verdict.accuracy),
-    paper === undefined ? missing : `${percent(paper)} %`,
+    paper === undefined ? missing : inPercent(paper),
   ];
   if (checks.length === 0) return [[...start, missing, missing, missing, verdict.verdict]];
   return checks.map((check) => [

@@ -1,12 +1,10 @@
-import { UsageError } from '../../errors.js';
 import { finalResult } from '../final-result.js';
 import {
-  findRunDirectories,
   keyOf,
   loadRunDirectory,
+  oneRunDirectory,
   type Problem,
   type Run,
-  type RunDirectory,
 } from '../run-directory.js';
 import type { RunStatus } from '../run-summary.js';
 import { settingsOf } from '../settings.js';
@@ -50,7 +48,7 @@ export interface Sides<T> {
  * @throws UsageError when a path is not exactly one run directory
  */
 export function diffRuns(a: string, b: string): RunsDiff {
-  const [left, right] = [oneDirectory(a), oneDirectory(b)];
+  const [left, right] = [a, b].map((path) => loadRunDirectory(oneRunDirectory(path)));
   const problems = [...left.problems, ...right.problems];
   const settings = diffValues(settingsOf(left, problems), settingsOf(right, problems));
   const keys = new Map([...left.runs, ...right.runs].map((run) => [keyOf(run), run]));
@@ -87,17 +85,4 @@ function diffRun(method: string, seed: number, { a, b }: Sides<Run>): RunDiff {
 function resultOf(run: Run | undefined) {
   const result = run && finalResult(run, 'any');
   return result && !('missing' in result) ? result : undefined;
-}
-
-function oneDirectory(path: string): RunDirectory {
-  const found = findRunDirectories(path);
-  if (found.length === 1) return loadRunDirectory(found[0]);
-  throw new UsageError(
-    found.length === 0
-      ? `${path} is no run directory, and none is below it. "fln ls" lists those there are`
-      : `${path} holds ${found.length} run directories; give one of them:\n${found
-          .slice(0, 5)
-          .map((directory) => `  ${directory}`)
-          .join('\n')}`,
-  );
 }

@@ -3,7 +3,7 @@ import type { Curve, Measure } from '../curves.js';
 import { panelsOf } from '../figure-spec.js';
 import { style } from '../palette.js';
 import type { PanelSettings } from '../panel-spec.js';
-import { count } from '../text.js';
+import { plural } from '../text.js';
 
 /** What assets/report/charts.js draws. */
 interface ChartData {
@@ -67,6 +67,6 @@ const shortNumber = (_: string, value: unknown) =>
   typeof value === 'number' ? Number(value.toPrecision(6)) : value;
 
 function nameOf({ name, seeds, partial, unfinished }: Curve): string {
-  const cut = partial.length > 0 ? ` (${seeds} of ${count(seeds + partial.length, 'seed')})` : '';
+  const cut = partial.length > 0 ? ` (${seeds} of ${plural(seeds + partial.length, 'seed')})` : '';
   return `${name}${cut}${unfinished ? ' (unfinished)' : ''}`;
 }

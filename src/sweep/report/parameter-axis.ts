@@ -1,4 +1,4 @@
-import { percent, significant } from '../../report/text.js';
+import { inPercent, significant } from '../../report/text.js';
 
 /** One parameter along an axis: places from 0 to 1 for its values. */
 export interface ParameterAxis {
@@ -48,7 +48,7 @@ function numberAxis(path: string, title: string, values: readonly number[]): Par
   const at = (place: number) => inverse(forward(least) + place * span);
   const shown =
     values.length <= mostTicks ? values : [0, 0.25, 0.5, 0.75, 1].map((place) => at(place));
-  const label = path.endsWith('accuracy') ? (x: number) => `${percent(x)} %` : short;
+  const label = path.endsWith('accuracy') ? (x: number) => inPercent(x) : short;
   const ticks = shown.map((value) => ({ at: position(value) ?? 0, label: label(value) }));
   return { path, title, ticks: spread(ticks), position };
 }
@@ -74,4 +74,4 @@ function short(value: number): string {
 
 /** The value of a metric as it is shown. */
 export const metricText = (column: string, value: number): string =>
-  column.endsWith('accuracy') ? `${percent(value)} %` : significant(value);
+  column.endsWith('accuracy') ? inPercent(value) : significant(value);

@@ -4,7 +4,7 @@ import { UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { readOptional } from '../../files/read-optional.js';
 import { renderFigure } from '../../report/figure.js';
-import { count, printable } from '../../report/text.js';
+import { plural, printable } from '../../report/text.js';
 import { sweepPaths } from '../paths.js';
 import { ranked, type SweepStatus, sweepStatus } from '../status.js';
 import { heatMap, isGridOfTwo } from './heat-map.js';
@@ -32,7 +32,7 @@ export async function writeSweepReport(
   let svg: string | undefined;
   if (view.trials.length > 0) {
     const draw = isGridOfTwo(view) ? heatMap : parallelFigure;
-    const description = `${title}: ${view.metric.title} of ${count(view.trials.length, 'trial')}`;
+    const description = `${title}: ${view.metric.title} of ${plural(view.trials.length, 'trial')}`;
     const figure = await renderFigure(draw(view, { title, subtitle }), description);
     svg = figure.svg;
     paths.push(join(directory, 'figure.svg'), join(directory, 'figure.png'));
@@ -61,7 +61,7 @@ function describe({ manifest, trials, counts }: SweepStatus, valued: number): st
   const { column, goal } = manifest.metric;
   const word = goal === 'maximize' ? 'highest' : 'lowest';
   return [
-    `${manifest.search === 'grid' ? 'grid' : 'random search'} of ${count(current, 'trial')}`,
+    `${manifest.search === 'grid' ? 'grid' : 'random search'} of ${plural(current, 'trial')}`,
     ...(valued > 0 ? [`${word} ${column.replaceAll('_', ' ')} in orange`] : []),
     ...(counts.FAILED > 0 ? [`${counts.FAILED} failed`] : []),
     ...(current - valued - counts.FAILED > 0
