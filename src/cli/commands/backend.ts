@@ -5,8 +5,8 @@ import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import { sizeText } from '../../shared/size.js';
 import { interruptible } from '../interrupt.js';
 import { manual } from '../manual.js';
+import { actionNamed } from '../options/action.js';
 import { note, print, printJson } from '../render/print.js';
-import { actionNamed } from './action.js';
 
 interface BackendArguments {
   action?: string;

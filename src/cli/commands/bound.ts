@@ -4,9 +4,9 @@ import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yar
 import type { BoundSettings } from '../../bound/settings.js';
 import type { Experiment } from '../../config/experiment.js';
 import { manual } from '../manual.js';
+import { dataDir, offline } from '../options/shared.js';
+import { decimalsOf, once, oneNumber } from '../options/values.js';
 import { print, printJson } from '../render/print.js';
-import { dataDir, offline } from './options.js';
-import { decimalsOf, once, oneNumber } from './values.js';
 
 const options = {
   lambda: {

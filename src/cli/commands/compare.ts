@@ -2,8 +2,8 @@ import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import type { Problem } from '../../report/run-directory.js';
 import { manual } from '../manual.js';
+import { type TableFormArguments, tableFormOf, tableFormOptions } from '../options/table-form.js';
 import { warn } from '../render/print.js';
-import { type TableFormArguments, tableFormOf, tableFormOptions } from './table-form.js';
 
 interface CompareArguments extends TableFormArguments {
   dirs: string[];

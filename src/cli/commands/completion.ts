@@ -1,7 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { commands } from '../commands.js';
 import { manual } from '../manual.js';
-import { actionNamed } from './action.js';
+import { actionNamed } from '../options/action.js';
 
 interface CompletionArguments {
   shell?: string;

@@ -6,11 +6,11 @@ import { grouped } from '../../report/text.js';
 import { sizeText } from '../../shared/size.js';
 import { interruptible } from '../interrupt.js';
 import { manual } from '../manual.js';
+import { actionNamed } from '../options/action.js';
+import { dataDir, offline } from '../options/shared.js';
 import { downloadDisplay } from '../render/download.js';
 import { resolveMode } from '../render/mode.js';
 import { print, printJson } from '../render/print.js';
-import { actionNamed } from './action.js';
-import { dataDir, offline } from './options.js';
 
 interface DataArguments {
   action?: string;

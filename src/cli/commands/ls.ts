@@ -1,9 +1,9 @@
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import { manual } from '../manual.js';
+import { type TableFormArguments, tableFormOf, tableFormOptions } from '../options/table-form.js';
+import { listOf, once, onceOrBare, oneNumber } from '../options/values.js';
 import { note, warn } from '../render/print.js';
-import { type TableFormArguments, tableFormOf, tableFormOptions } from './table-form.js';
-import { listOf, once, onceOrBare, oneNumber } from './values.js';
 
 interface LsArguments extends TableFormArguments {
   dirs: string[];

@@ -5,8 +5,8 @@ import { isFolder } from '../../files/folder.js';
 import type { Problem, RunDirectory } from '../../report/run-directory.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
 import { manual } from '../manual.js';
+import { once } from '../options/values.js';
 import { print, printJson, warn } from '../render/print.js';
-import { once } from './values.js';
 
 interface PlotArguments {
   dirs: string[];

@@ -4,10 +4,10 @@ import { UsageError } from '../../errors.js';
 import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
 import { interruptedCodes, manual } from '../manual.js';
+import { checkpointing, dataDir, offline } from '../options/shared.js';
+import { listOf, numbersOf, once, oneOf } from '../options/values.js';
 import { progressModes } from '../render/mode.js';
 import { print, printJson } from '../render/print.js';
-import { checkpointing, dataDir, offline } from './options.js';
-import { listOf, numbersOf, once, oneOf } from './values.js';
 
 const options = {
   out: {

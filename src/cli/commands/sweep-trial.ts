@@ -3,9 +3,9 @@ import { ExitCode } from '../../errors.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import type { TrialState } from '../../sweep/state.js';
 import { type Interruption, interruptible } from '../interrupt.js';
+import { checkpointing, dataDir, offline } from '../options/shared.js';
 import { note } from '../render/print.js';
 import { createProgress } from '../render/progress.js';
-import { checkpointing, dataDir, offline } from './options.js';
 
 const options = { 'data-dir': dataDir, offline, ...checkpointing } as const;
 

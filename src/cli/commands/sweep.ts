@@ -9,11 +9,11 @@ import type { SweepPlanOptions } from '../../sweep/plan.js';
 import type { SweepConfig } from '../../sweep/schema.js';
 import { type Interruption, interruptible } from '../interrupt.js';
 import { interruptedCodes, manual } from '../manual.js';
+import { checkpointing, dataDir, offline } from '../options/shared.js';
+import { listOf, once, oneNumber, oneOf } from '../options/values.js';
 import { shortPath } from '../render/format.js';
 import { progressModes, resolveMode } from '../render/mode.js';
 import { note, print, printJson } from '../render/print.js';
-import { checkpointing, dataDir, offline } from './options.js';
-import { listOf, once, oneNumber, oneOf } from './values.js';
 
 const launchers = ['local', 'slurm'] as const;
 

@@ -4,8 +4,8 @@ import type { CommandModule } from 'yargs';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import type { Verification } from '../../verify/verify.js';
 import { manual } from '../manual.js';
+import { once } from '../options/values.js';
 import { warn } from '../render/print.js';
-import { once } from './values.js';
 
 interface VerifyArguments {
   target: string;
