@@ -30,7 +30,7 @@ export function notOneOf(allowed: readonly string[], value: unknown): string {
 /** A value whose type is not the one of the schema. */
 export function wrongType(schema: z.ZodType | undefined, value: unknown): string {
   const wanted = formOf(schema);
-  if (value === null) return `has no value; it must be ${wanted}`;
+  if (value === null) return `has no value; it must be ${wanted}${emptyForm(schema)}`;
   return `must be ${wanted}, not ${given(value)}${repair(schema, value)}`;
 }
 
@@ -42,6 +42,11 @@ export function noneOf(options: readonly z.ZodType[], value: unknown): string {
   const near = typeof value === 'string' ? suggest(value, words) : undefined;
   const hint = near === undefined ? repair(options[0], value) : `; did you mean "${near}"?`;
   return `must be ${wanted}, not ${given(value)}${hint}`;
+}
+
+/** How to say that there is nothing in a block whose keys are the user's. */
+function emptyForm(schema: z.ZodType | undefined): string {
+  return unwrap(schema) instanceof z.ZodRecord ? '; write {} for an empty one' : '';
 }
 
 /** What a schema accepts, in two words. */

@@ -1,5 +1,7 @@
 import type { ResolvedMethod } from '../config/experiment.js';
 import { RunError } from '../errors.js';
+import type { Network } from '../network/network.js';
+import type { NotPositiveDefiniteError } from '../solvers/cholesky.js';
 import type { RunId } from './events.js';
 
 /** Where a run is. */
@@ -38,6 +40,40 @@ export function deadNetwork(
   );
 }
 
+/**
+ * The error of a run that met a singular matrix, or one that is not finite.
+ * @param error of the factorisation
+ * @param where "at batch 3 (epoch 1)"
+ */
+export function singularMatrix(
+  { pivot, pivotIndex, size }: NotPositiveDefiniteError,
+  network: Network,
+  run: RunId,
+  where: string,
+  method: ResolvedMethod,
+): RunError {
+  const matrix = `${run.label}, seed ${run.seed}: ${where}, the matrix ${inputsOfSize(network, size)}is`;
+  const broken = `its Cholesky pivot ${pivotIndex + 1} is ${pivot.toPrecision(3)}`;
+  if (!Number.isFinite(pivot)) {
+    return new RunError(
+      `${matrix} not finite: ${broken}. The numbers diverged, most likely because ${causeAndAdvice(method)}`,
+    );
+  }
+  const changes = suspects(method, regularising).map((field) => change(method, field));
+  const advice = changes.length > 0 ? `Try ${changes.join(' or ')}` : 'Try other settings';
+  return new RunError(`${matrix} singular: ${broken}. ${advice}`);
+}
+
+/** Which layers have inputs, with or without a bias, of this size: the matrices of methods are over these. */
+function inputsOfSize({ maps }: Network, size: number): string {
+  const layers = maps.flatMap(({ weightShape: [inputs] }, l) =>
+    size === inputs || size === inputs + 1 ? [l + 1] : [],
+  );
+  return layers.length > 0
+    ? `over the inputs of layer ${layers.join(' or ')} (${size} rows) `
+    : `of ${size} rows `;
+}
+
 const longSteps = 'the steps are too long';
 const singular = 'a matrix is singular';
 
@@ -57,23 +93,36 @@ const remedies: Readonly<Record<string, readonly [change: string, cause: string]
   headRho: ['a larger', singular],
 };
 
+/** Fields that are added to the diagonal of a matrix. */
+const regularising = Object.keys(remedies).filter((field) => remedies[field][0] === 'a larger');
+
 /** The values that the config changed are the first suspects; without any, all of the method's. */
-function causeAndAdvice({ config, definition }: ResolvedMethod): string {
-  const { name, solver } = config;
-  const defaults = definition.schema.safeParse(solver === undefined ? { name } : { name, solver });
-  const present = Object.keys(remedies).filter((field) => field in config);
-  const changed = present.filter(
-    (field) => JSON.stringify(config[field]) !== JSON.stringify(defaults.data?.[field]),
-  );
-  const suspects = changed.length > 0 ? changed : present.slice(0, 3);
-  const changes = suspects.map((field) => {
-    // Beyond what the numbers can hold, only less can help.
-    const remedy = Number(config[field]) > 1e20 ? 'a smaller' : remedies[field][0];
-    return `${remedy} ${field} (now ${config[field]})`;
-  });
-  if (changed.length === 0 && 'warmup' in config) {
+function causeAndAdvice(method: ResolvedMethod): string {
+  const { config } = method;
+  const fields = suspects(method, Object.keys(remedies));
+  const changes = fields.map((field) => change(method, field));
+  if (!fields.some((field) => isChanged(method, field)) && 'warmup' in config) {
     changes.push(`more warmup batches (now ${config.warmup})`);
   }
-  const cause = suspects.length > 0 ? remedies[suspects[0]][1] : longSteps;
+  const cause = fields.length > 0 ? remedies[fields[0]][1] : longSteps;
   return `${cause}; ${changes.length > 0 ? `try ${changes.join(' or ')}` : 'try smaller steps'}`;
+}
+
+function suspects(method: ResolvedMethod, fields: readonly string[]): string[] {
+  const present = fields.filter((field) => field in method.config);
+  const changed = present.filter((field) => isChanged(method, field));
+  return changed.length > 0 ? changed : present.slice(0, 3);
+}
+
+function isChanged({ config, definition }: ResolvedMethod, field: string): boolean {
+  const { name, solver } = config;
+  const defaults = definition.schema.safeParse(solver === undefined ? { name } : { name, solver });
+  return JSON.stringify(config[field]) !== JSON.stringify(defaults.data?.[field]);
+}
+
+/** `a larger rho (now 0.1)` */
+function change({ config }: ResolvedMethod, field: string): string {
+  // Beyond what the numbers can hold, only less can help.
+  const direction = Number(config[field]) > 1e20 ? 'a smaller' : remedies[field][0];
+  return `${direction} ${field} (now ${config[field]})`;
 }

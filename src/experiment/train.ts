@@ -16,10 +16,11 @@ import { restoreState } from '../methods/state.js';
 import type { Network } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import { Random } from '../shared/random.js';
+import { NotPositiveDefiniteError } from '../solvers/cholesky.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { type CheckpointInterval, CheckpointSchedule } from './checkpoint/schedule.js';
-import { deadNetwork, divergence, type Place } from './divergence.js';
+import { deadNetwork, divergence, type Place, singularMatrix } from './divergence.js';
 import { type Evaluation, type Evaluator, sumOf } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
 import { explosion, notFinite } from './finite.js';
@@ -100,7 +101,9 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
   }
 
   let started = performance.now();
-  const trainer = await implementation.init(context('init') as never);
+  const trainer = await placed(job, 'before the first batch', () =>
+    implementation.init(context('init') as never),
+  );
   let wallMs = resumeFrom?.position.wallMs ?? performance.now() - started;
   let writer: MetricsWriter | undefined;
   try {
@@ -121,7 +124,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
       started = performance.now();
       const epoch = Math.ceil(batch / source.batchesPerEpoch);
       const place = { run, batch, epoch };
-      const step = await placed(place, () =>
+      const step = await placed(job, `at batch ${batch} (epoch ${epoch})`, () =>
         fullBatch
           ? (trainer as FullBatchTrainer).step()
           : withBatch(dataset, data, source.indices(batch - 1), (rows) => trainer.step(rows)),
@@ -169,16 +172,22 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
   }
 }
 
-/** Says where a run was when its step failed. */
-async function placed<T>({ run, batch, epoch }: Place, step: () => Promise<T>): Promise<T> {
+/** Says where a run was when what it did failed. */
+async function placed<T>(
+  { run, network, method }: TrainingJob,
+  where: string,
+  work: () => T | Promise<T>,
+): Promise<T> {
   try {
-    return await step();
+    return await work();
   } catch (error) {
+    if (error instanceof NotPositiveDefiniteError) {
+      throw singularMatrix(error, network, run, where, method);
+    }
     if (!(error instanceof RunError)) throw error;
-    throw new RunError(
-      `${run.label}, seed ${run.seed}: at batch ${batch} (epoch ${epoch}): ${error.message}`,
-      { cause: error },
-    );
+    throw new RunError(`${run.label}, seed ${run.seed}: ${where}: ${error.message}`, {
+      cause: error,
+    });
   }
 }
 

@@ -18,6 +18,11 @@ describe('one mistake in a key', () => {
     ['NaN', { epochs: '.nan' }, 'epochs — must be a whole number, not NaN'],
     ['infinity', { epochs: '-.inf' }, 'epochs — must be a whole number, not minus infinity'],
     ['no value', { epochs: '' }, 'epochs — has no value; it must be a whole number'],
+    [
+      'no value of a block that may be empty',
+      { expect: '' },
+      'expect — has no value; it must be a block; write {} for an empty one',
+    ],
     ['a missing key', { epochs: null }, 'epochs — is missing (passes over the training images)'],
     [
       'a misspelt key is one mistake',
@@ -370,4 +375,14 @@ trial.yaml:11:19 methods.0.learningRate — must be a number, not the text "0.01
     expect(message.split('\n').length).toBeLessThan(310);
     expect(message).toContain('5000 problems.');
   });
+});
+
+it('weights that nothing holds are refused: they have no unique minimiser', () => {
+  const exact = (terms: string) =>
+    experimentText({ methods: `[{ name: fenchel, solver: exact, ${terms} }]` });
+  expect(issuesOf(exact('rho: 0, gamma: 0'))).toEqual([
+    'methods.0.gamma — layer 1 has rho = 0 and gamma = 0, so nothing holds its weights; give one of them a positive value',
+  ]);
+  expect(() => parse(exact('rho: 0, gamma: 1'))).not.toThrow();
+  expect(() => parse(exact('rho: 1, gamma: 0'))).not.toThrow();
 });

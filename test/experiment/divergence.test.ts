@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { parseExperiment } from '../../src/config/load.js';
-import { divergence } from '../../src/experiment/divergence.js';
+import { divergence, singularMatrix } from '../../src/experiment/divergence.js';
 import { explosion, notFinite } from '../../src/experiment/finite.js';
 import { runExperiment } from '../../src/experiment/run.js';
 import { suspectBlock } from '../../src/experiment/suspect-blocks.js';
+import { buildNetwork } from '../../src/network/network.js';
+import { NotPositiveDefiniteError } from '../../src/solvers/cholesky.js';
 import { temporaryFolder, tinyConfig, tinyExperiment } from './tiny.js';
 
 function methodOf(entry: string) {
@@ -72,6 +74,50 @@ describe('the block that is to blame', () => {
     );
     expect(await suspect(layer(1), layer(-3e12))).toBe(
       'the largest number is 3.0e+12, in the weights of layer 2',
+    );
+  });
+});
+
+describe('singular matrices', () => {
+  const experiment = tinyExperiment('methods=[{ name: fenchel, solver: exact, gamma: 0.001 }]');
+  const network = buildNetwork(experiment.network);
+  const [inputs] = network.maps[0].weightShape;
+  const message = (pivot: number, size: number) =>
+    singularMatrix(
+      new NotPositiveDefiniteError(2, pivot, size),
+      network,
+      { label: 'fenchel', seed: 1 },
+      'at batch 7 (epoch 2)',
+      experiment.methods[0],
+    ).message;
+
+  it('are named by the layer whose inputs they hold, with or without biases', () => {
+    for (const size of [inputs, inputs + 1]) {
+      expect(message(-1e-9, size)).toBe(
+        `fenchel, seed 1: at batch 7 (epoch 2), the matrix over the inputs of layer 1 (${size} rows) is singular: ` +
+          'its Cholesky pivot 3 is -1.00e-9. Try a larger gamma (now 0.001)',
+      );
+    }
+    expect(message(0, 987)).toContain(', the matrix of 987 rows is singular: ');
+  });
+
+  it('that are not finite are a divergence', () => {
+    expect(message(Number.NaN, inputs)).toMatch(
+      /is not finite: its Cholesky pivot 3 is NaN\. The numbers diverged, most likely because the steps/,
+    );
+  });
+
+  it('fail the run that meets them, with what to change', async () => {
+    const singular = tinyExperiment(
+      'backend=wasm',
+      'loss=mse',
+      'dataset.limit=20',
+      'batchSize=full',
+      'methods=[{ name: askari-bcd, rho: 1e-30 }]',
+    );
+    const { runs } = await runExperiment(singular, { outDir: join(temporaryFolder(), 'run') });
+    expect(runs[0].error).toMatch(
+      /^askari-bcd, seed 1: before the first batch, the matrix over the inputs of layer 1 .* is singular: .*Try a larger rho \(now 1e-30\)$/,
     );
   });
 });
