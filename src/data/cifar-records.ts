@@ -24,7 +24,7 @@ export const fileNames = ({ trainFiles, testFiles }: CifarLayout): string[] => [
   ...testFiles,
 ];
 
-export const recordBytes = ({ side }: CifarLayout): number => 1 + channels * side * side;
+const recordBytes = ({ side }: CifarLayout): number => 1 + channels * side * side;
 
 export const fileBytes = (layout: CifarLayout): number =>
   layout.recordsPerFile * recordBytes(layout);

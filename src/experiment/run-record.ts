@@ -43,7 +43,7 @@ export interface RunRecord extends Provenance {
   readonly runs: readonly RunEntry[];
 }
 
-export const recordName = 'run.json';
+const recordName = 'run.json';
 
 export function newRecord(
   experiment: Experiment,

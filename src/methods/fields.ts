@@ -56,7 +56,7 @@ export const labelSmoothing = z
   .lt(1)
   .describe('training targets are (1 - s) y + s / classes; reported losses use the true labels');
 
-export const weightDecay = nonNegative.describe(
+const weightDecay = nonNegative.describe(
   'weights shrink by learning rate x weightDecay a step, apart from the gradient; biases do not',
 );
 

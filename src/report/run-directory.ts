@@ -149,7 +149,7 @@ export function lastBatch({ columns, rows }: Metrics): number {
  * The run directories that a path stands for: itself, the trials of a sweep, or those up to two
  * levels below it.
  */
-export function findRunDirectories(path: string, depth = 2): string[] {
+function findRunDirectories(path: string, depth = 2): string[] {
   if (!isFolder(path)) return [];
   if (existsSync(join(path, 'sweep.json'))) {
     const trials = join(path, 'trials');

@@ -59,7 +59,7 @@ export function readRunInfo(directory: string): RunInfo | undefined {
 }
 
 /** Takes what can be used and passes over the rest. */
-export function parseRunInfo(json: Record<string, unknown>): RunInfo {
+function parseRunInfo(json: Record<string, unknown>): RunInfo {
   const experiment = object(json.experiment);
   const network = object(experiment.network);
   const backend = object(json.backend);

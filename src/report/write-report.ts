@@ -55,7 +55,7 @@ export async function writeOverlay(
 }
 
 /** Summaries of runs under the names that the figure gives them. */
-export function summariseRuns(runs: readonly Run[]): RunSummary[] {
+function summariseRuns(runs: readonly Run[]): RunSummary[] {
   return groupRuns(runs).flatMap(({ name, runs }) =>
     runs.map(({ metrics, status, error }) => ({
       ...summarise(metrics, status, error),
@@ -98,7 +98,7 @@ async function writeFigure(
   return { paths, html };
 }
 
-export function experimentName({ info, path, runs }: RunDirectory): string {
+function experimentName({ info, path, runs }: RunDirectory): string {
   return info?.name ?? runs[0]?.experiment ?? basename(path);
 }
 

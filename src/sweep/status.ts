@@ -44,7 +44,7 @@ export function countsOf(trials: readonly TrialReport[]): Record<RunStatus, numb
 }
 
 /** The state of a trial; one that is said to run, and whose process has died, was interrupted. */
-export function liveState(directory: string, id: string): TrialState {
+function liveState(directory: string, id: string): TrialState {
   const state = readState(directory, id);
   if (state.status !== 'RUNNING' || state.job) return state;
   const isHeld = state.pid === process.pid || otherHolder(sweepPaths(directory).trialLock(id));

@@ -19,7 +19,7 @@ export interface Tolerance {
 }
 
 /** Highest rate of false alarms, at a mean exactly on the limit, that a tolerance is made for. */
-export const falseAlarmRate = 0.05;
+const falseAlarmRate = 0.05;
 
 const z = 1.6448536269514722;
 

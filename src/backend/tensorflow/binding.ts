@@ -7,7 +7,7 @@ import { loadQuietly, packageFolders, resolves } from '../packages.js';
 export const bindings = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
 
 /** Private installations that may hold one, the one for NVIDIA GPUs first. */
-export const installations = ['tensorflow-cuda', 'tensorflow'] as const;
+const installations = ['tensorflow-cuda', 'tensorflow'] as const;
 
 /** Names a folder whose node_modules holds a binding, in place of every other. */
 export const folderVariable = 'FLN_TENSORFLOW_DIR';

@@ -2,7 +2,7 @@ import { stringify } from 'csv-stringify/sync';
 import { alignTable, type Table } from '../../report/table.js';
 
 /** The forms in which commands print tables. */
-export const tableForms = ['table', 'json', 'csv', 'markdown'] as const;
+const tableForms = ['table', 'json', 'csv', 'markdown'] as const;
 export type TableForm = (typeof tableForms)[number];
 
 export type Cell = string | number | boolean | null | undefined;
