@@ -35,6 +35,12 @@ const mnistFiles = [
   't10k-labels-idx1-ubyte',
 ];
 
+/** Makes each file of MNIST in the data directory of the work folder. */
+function mnistAs(work: string, make: (path: string) => void): void {
+  mkdirSync(join(work, 'data/mnist'), { recursive: true });
+  for (const name of mnistFiles) make(join(work, 'data/mnist', name));
+}
+
 interface Attack {
   readonly what: string;
   readonly config?: string;
@@ -112,32 +118,22 @@ const attacks: readonly Attack[] = [
     config: mnist,
     code: ExitCode.data,
     message: /train-images-idx3-ubyte is no regular file/,
-    prepare: (work) => {
-      mkdirSync(join(work, 'data/mnist'), { recursive: true });
-      for (const name of mnistFiles) symlinkSync('/dev/zero', join(work, 'data/mnist', name));
-    },
+    prepare: (work) => mnistAs(work, (path) => symlinkSync('/dev/zero', path)),
   },
   {
     what: 'images in a pipe that nobody writes to',
     config: mnist,
     code: ExitCode.data,
     message: /train-images-idx3-ubyte is no regular file/,
-    prepare: (work) => {
-      mkdirSync(join(work, 'data/mnist'), { recursive: true });
-      for (const name of mnistFiles) execFileSync('mkfifo', [join(work, 'data/mnist', name)]);
-    },
+    prepare: (work) => mnistAs(work, (path) => execFileSync('mkfifo', [path])),
   },
   {
     what: 'images behind a link to another file',
     config: mnist,
     code: ExitCode.data,
     message: /train-images-idx3-ubyte .*(magic|IDX|bytes|damaged)/,
-    prepare: (work) => {
-      mkdirSync(join(work, 'data/mnist'), { recursive: true });
-      for (const name of mnistFiles) {
-        symlinkSync(join(work, '../outside/precious'), join(work, 'data/mnist', name));
-      }
-    },
+    prepare: (work) =>
+      mnistAs(work, (path) => symlinkSync(join(work, '../outside/precious'), path)),
   },
   {
     what: 'a run directory that is a link to a folder with other files',
