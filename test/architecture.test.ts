@@ -13,18 +13,27 @@ interface Import {
   readonly from: string;
   readonly to: string;
   readonly file: string;
+  readonly target: string;
+}
+
+function sourceFiles(): string[] {
+  return readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.ts'),
+  );
 }
 
 function imports(): Import[] {
-  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
-    file.endsWith('.ts'),
-  );
-  return files.flatMap((file) => {
+  return sourceFiles().flatMap((file) => {
     const text = readFileSync(join(root, file), 'utf8');
     const targets = [...text.matchAll(/(?:from |import\(|import )'(\.[^']+)'/g)].map(([, target]) =>
       relative(root, join(root, dirname(file), target)),
     );
-    return targets.map((to) => ({ from: file.split(sep)[0], to: to.split(sep)[0], file }));
+    return targets.map((target) => ({
+      from: file.split(sep)[0],
+      to: target.split(sep)[0],
+      file,
+      target,
+    }));
   });
 }
 
@@ -42,12 +51,29 @@ it('depends inward: a folder uses those above it in the table alone', () => {
   expect(wrong).toEqual([]);
 });
 
+it('has no circle of files', () => {
+  const uses = new Map<string, string[]>();
+  for (const { file, target } of imports()) {
+    uses.set(file, [...(uses.get(file) ?? []), target.replace(/\.js$/, '.ts')]);
+  }
+  expect(uses.size).toBeGreaterThan(300);
+  const done = new Set<string>();
+  const circleFrom = (file: string, path: readonly string[]): readonly string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return undefined;
+    for (const used of uses.get(file) ?? []) {
+      const circle = circleFrom(used, [...path, file]);
+      if (circle !== undefined) return circle;
+    }
+    done.add(file);
+    return undefined;
+  };
+  for (const file of uses.keys()) expect(circleFrom(file, [])).toBeUndefined();
+});
+
 it('prints and exits nowhere but in src/cli', () => {
-  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) =>
-    file.endsWith('.ts'),
-  );
   // packages.ts keeps a library from printing.
-  const loud = files
+  const loud = sourceFiles()
     .filter((file) => file !== join('backend', 'packages.ts'))
     .filter((file) => !file.startsWith('cli') && !file.endsWith('-process.ts'))
     .filter((file) =>

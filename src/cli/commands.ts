@@ -1,15 +1,5 @@
 import type { CommandModule } from 'yargs';
-
-/** One line of the command list. Modules load only when their command is used. */
-export interface Command {
-  readonly name: string;
-  /** As in the overview. */
-  readonly usage: string;
-  readonly summary: string;
-  /** For other commands to call: not in the overview. */
-  readonly isInternal?: boolean;
-  readonly load: () => Promise<CommandModule>;
-}
+import type { Command } from './command.js';
 
 /** Every command. Adding one is one file in commands/ and one entry here. */
 export const commands: readonly Command[] = [
@@ -96,7 +86,8 @@ export const commands: readonly Command[] = [
     name: 'completion',
     usage: 'completion bash|zsh|fish',
     summary: 'print a script that completes all of this in a shell',
-    load: async () => erased((await import('./commands/completion.js')).completionCommand),
+    load: async () =>
+      erased((await import('./commands/completion.js')).completionCommand(commands)),
   },
 ];
 

@@ -1,5 +1,5 @@
 import type { CommandModule } from 'yargs';
-import { commands } from '../commands.js';
+import type { Command } from '../command.js';
 import { manual } from '../manual.js';
 import { actionNamed } from '../options/action.js';
 
@@ -7,8 +7,13 @@ interface CompletionArguments {
   shell?: string;
 }
 
-/** `fln completion bash|zsh|fish` */
-export const completionCommand: CommandModule<object, CompletionArguments> = {
+/**
+ * `fln completion bash|zsh|fish`
+ * @param commands what is completed, this command among them
+ */
+export const completionCommand = (
+  commands: readonly Command[],
+): CommandModule<object, CompletionArguments> => ({
   command: 'completion [shell]',
   describe: 'print a script that completes commands, options and their values in a shell',
   builder: (yargs) =>
@@ -23,7 +28,7 @@ export const completionCommand: CommandModule<object, CompletionArguments> = {
     const { completionEntries } = await import('../completion/entries.js');
     process.stdout.write(script(await completionEntries(commands)));
   },
-};
+});
 
 const shells = {
   bash: async () => (await import('../completion/bash.js')).bashCompletion,

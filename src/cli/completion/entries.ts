@@ -1,4 +1,4 @@
-import type { Command } from '../commands.js';
+import type { Command } from '../command.js';
 import { describeCommand, type OptionDescription } from '../describe.js';
 
 /** What is completed after `fln NAME`. */
