@@ -6,9 +6,12 @@ import type { Sweep } from './load.js';
 import { sweepPaths } from './paths.js';
 import { metricColumns } from './schema.js';
 
+/** The ids of trials; paths are made of them. */
+export const trialId = /^[0-9a-f]{12}$/;
+
 const ManifestTrial = z.object({
   /** Content hash: the hash of the trial's resolved config. */
-  id: z.string().regex(/^[0-9a-f]{12}$/),
+  id: z.string().regex(trialId),
   overrides: z.record(z.string(), z.json()),
   addedAt: z.string(),
   /** No longer in the sweep file: its results stay, and it is not run again. */

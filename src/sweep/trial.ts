@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { loadExperiment } from '../config/load.js';
 import { FlnError, RunError, UsageError } from '../errors.js';
 import type { ExperimentEvent } from '../experiment/events.js';
@@ -8,6 +9,7 @@ import { makeFolder } from '../files/disk.js';
 import { describeHolder, takeLock } from '../files/lock.js';
 import type { RunSummary } from '../report/run-summary.js';
 import { average } from '../report/statistics.js';
+import { trialId } from './manifest.js';
 import { sweepPaths } from './paths.js';
 import { type MethodResult, readState, type TrialState, writeState } from './state.js';
 
@@ -36,6 +38,11 @@ export async function runTrial(
   emit: (event: ExperimentEvent) => void,
 ): Promise<ExperimentResult['status']> {
   const paths = sweepPaths(directory);
+  if (!trialId.test(id) || !existsSync(paths.config(id))) {
+    throw new UsageError(
+      `${directory} has no trial "${id}": its trials are named as the files in ${join(directory, 'configs')} are`,
+    );
+  }
   makeFolder(dirname(paths.state(id)));
   const lock = takeLock(
     paths.trialLock(id),

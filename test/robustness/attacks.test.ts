@@ -166,6 +166,13 @@ const attacks: readonly Attack[] = [
       ),
   },
   {
+    what: 'a trial called ../../escape',
+    args: ['sweep-trial', 'sweep', '../../escape'],
+    code: ExitCode.usage,
+    message: /sweep has no trial "\.\.\/\.\.\/escape"/,
+    prepare: (work) => mkdirSync(join(work, 'sweep')),
+  },
+  {
     what: 'a run.json of another shape',
     args: ['plot', 'run'],
     code: ExitCode.usage,
