@@ -1,4 +1,4 @@
-import { Resvg } from '@resvg/resvg-js';
+import { renderAsync } from '@resvg/resvg-js';
 import { parse, resetSVGDefIds, View } from 'vega';
 import { compile } from 'vega-lite';
 import { buildCurve, type Curve, chooseMeasure, type Measure, measuredRows } from './curves.js';
@@ -61,12 +61,14 @@ export async function renderFigure(figure: FigureSpec, description: string): Pro
   resetSVGDefIds(); // or the same figure drawn again in this process differs in its ids
   const svg = describe(await view.toSVG(), description);
   view.finalize();
-  return { svg, png: toPng(svg) };
+  return { svg, png: await toPng(svg) };
 }
 
 /** Draws an SVG with the bundled font. */
-export function toPng(svg: string): Buffer {
-  return new Resvg(svg, { font: fontOptions, fitTo: { mode: 'zoom', value: 2 } }).render().asPng();
+async function toPng(svg: string): Promise<Buffer> {
+  // Its pixels are freed between turns of the event loop alone, and this lets one pass.
+  const image = await renderAsync(svg, { font: fontOptions, fitTo: { mode: 'zoom', value: 2 } });
+  return image.asPng();
 }
 
 /** Names the picture for screen readers, and fonts of like width for machines without ours. */
