@@ -60,12 +60,8 @@ function apply(root: Block, override: string): void {
   }
 }
 
-/** YAML's ways to write no value at all. */
-const noValue = /^\s*(~|null|Null|NULL)?\s*(#.*)?$/;
-
 function parseValue(text: string, place: Place): Tree {
-  if (noValue.test(text)) return { kind: 'scalar', value: null, place };
-  const { tree, issues } = parseYaml(text);
+  const { tree, issues } = parseYaml(text, { mayBeEmpty: true });
   if (issues.length > 0) throw new Unwritable([], `in the value, ${issues[0].message}`);
   if (!tree) throw new Unwritable([], 'the value cannot be read');
   return move(tree, place);

@@ -24,9 +24,13 @@ const maxNodes = 50_000;
  * Reads YAML, or JSON, which is YAML too. Ordinary anchors, aliases and merge keys are expanded;
  * the expanded values keep the place where they were written.
  *
+ * @param mayBeEmpty whether a text without a value, which is null in YAML, is one; else it is an issue
  * @returns the tree, absent when the text has no readable structure, and everything wrong with it
  */
-export function parseYaml(text: string): { tree?: Tree; issues: ConfigIssue[] } {
+export function parseYaml(
+  text: string,
+  { mayBeEmpty = false } = {},
+): { tree?: Tree; issues: ConfigIssue[] } {
   const counter = new LineCounter();
   const placeAt = (start: number, end: number): Place => {
     const { line, col } = counter.linePos(start);
@@ -70,7 +74,10 @@ export function parseYaml(text: string): { tree?: Tree; issues: ConfigIssue[] } 
     }
     return { issues };
   }
-  if (document.contents === null || isEmpty(document.contents)) return failure('the file is empty');
+  if (document.contents === null || isEmpty(document.contents)) {
+    if (!mayBeEmpty) return failure('the file is empty');
+    return { tree: { kind: 'scalar', value: null, place: startOfFile }, issues: [] };
+  }
   return new Reader(placeAt).read(document.contents);
 }
 
