@@ -1,6 +1,7 @@
 import type { ResolvedMethod } from '../config/experiment.js';
 import { RunError } from '../errors.js';
 import type { Network } from '../network/network.js';
+import { runName } from '../report/text.js';
 import type { NotPositiveDefiniteError } from '../solvers/cholesky.js';
 import type { RunId } from './events.js';
 
@@ -22,7 +23,7 @@ export function divergence(
   method: ResolvedMethod,
 ): RunError {
   return new RunError(
-    `${run.label}, seed ${run.seed}: ${what} at batch ${batch} (epoch ${epoch}); ${block}. ` +
+    `${runName(run)}: ${what} at batch ${batch} (epoch ${epoch}); ${block}. ` +
       `The numbers diverged, most likely because ${causeAndAdvice(method)}`,
   );
 }
@@ -34,7 +35,7 @@ export function deadNetwork(
   method: ResolvedMethod,
 ): RunError {
   return new RunError(
-    `${run.label}, seed ${run.seed}: after batch ${batch} hidden layer ${layer} gives the same values for every image: ` +
+    `${runName(run)}: after batch ${batch} hidden layer ${layer} gives the same values for every image: ` +
       `its units are dead or saturated, and the network is useless. Most likely ${causeAndAdvice(method)}; ` +
       'or try another initializer',
   );
@@ -52,14 +53,15 @@ export function singularMatrix(
   where: string,
   method: ResolvedMethod,
 ): RunError {
-  const matrix = `${run.label}, seed ${run.seed}: ${where}, the matrix ${inputsOfSize(network, size)}is`;
+  const matrix = `${runName(run)}: ${where}, the matrix ${inputsOfSize(network, size)}is`;
   const broken = `its Cholesky pivot ${pivotIndex + 1} is ${pivot.toPrecision(3)}`;
   if (!Number.isFinite(pivot)) {
     return new RunError(
       `${matrix} not finite: ${broken}. The numbers diverged, most likely because ${causeAndAdvice(method)}`,
     );
   }
-  const changes = suspects(method, regularising).map((field) => change(method, field));
+  const { fields } = suspects(method, regularising);
+  const changes = fields.map((field) => change(method, field));
   const advice = changes.length > 0 ? `Try ${changes.join(' or ')}` : 'Try other settings';
   return new RunError(`${matrix} singular: ${broken}. ${advice}`);
 }
@@ -96,28 +98,29 @@ const remedies: Readonly<Record<string, readonly [change: string, cause: string]
 /** Fields that are added to the diagonal of a matrix. */
 const regularising = Object.keys(remedies).filter((field) => remedies[field][0] === 'a larger');
 
-/** The values that the config changed are the first suspects; without any, all of the method's. */
+/** What is likely to be the cause, and what to try. */
 function causeAndAdvice(method: ResolvedMethod): string {
   const { config } = method;
-  const fields = suspects(method, Object.keys(remedies));
+  const { fields, areChanged } = suspects(method, Object.keys(remedies));
   const changes = fields.map((field) => change(method, field));
-  if (!fields.some((field) => isChanged(method, field)) && 'warmup' in config) {
+  if (!areChanged && 'warmup' in config) {
     changes.push(`more warmup batches (now ${config.warmup})`);
   }
   const cause = fields.length > 0 ? remedies[fields[0]][1] : longSteps;
   return `${cause}; ${changes.length > 0 ? `try ${changes.join(' or ')}` : 'try smaller steps'}`;
 }
 
-function suspects(method: ResolvedMethod, fields: readonly string[]): string[] {
-  const present = fields.filter((field) => field in method.config);
-  const changed = present.filter((field) => isChanged(method, field));
-  return changed.length > 0 ? changed : present.slice(0, 3);
-}
-
-function isChanged({ config, definition }: ResolvedMethod, field: string): boolean {
+/** The values that the config changed are the first suspects; without any, the first of the method's. */
+function suspects({ config, definition }: ResolvedMethod, fields: readonly string[]) {
   const { name, solver } = config;
   const defaults = definition.schema.safeParse(solver === undefined ? { name } : { name, solver });
-  return JSON.stringify(config[field]) !== JSON.stringify(defaults.data?.[field]);
+  const present = fields.filter((field) => field in config);
+  const changed = present.filter(
+    (field) => JSON.stringify(config[field]) !== JSON.stringify(defaults.data?.[field]),
+  );
+  return changed.length > 0
+    ? { fields: changed, areChanged: true }
+    : { fields: present.slice(0, 3), areChanged: false };
 }
 
 /** `a larger rho (now 0.1)` */

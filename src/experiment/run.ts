@@ -4,6 +4,7 @@ import { stepsOf } from '../data/batches.js';
 import type { Dataset, LoadOptions } from '../data/dataset.js';
 import { loadDataset } from '../data/load.js';
 import { buildNetwork } from '../network/network.js';
+import { runName } from '../report/text.js';
 import { collectProvenance } from '../shared/provenance.js';
 import type { Position } from './checkpoint/checkpoint.js';
 import { defaultInterval, everySeconds } from './checkpoint/schedule.js';
@@ -219,7 +220,7 @@ function warnOfOther(
   emit({
     type: 'warning',
     message:
-      `${run.label}, seed ${run.seed} was begun by ${changes.join('; ')}: ` +
+      `${runName(run)} was begun by ${changes.join('; ')}: ` +
       'its last digits may differ from those of an uninterrupted run',
   });
 }

@@ -5,6 +5,7 @@ import { DiskError } from '../files/disk.js';
 import { readMetrics } from '../report/metrics-file.js';
 import type { RunStatus, RunSummary } from '../report/run-summary.js';
 import { summarise } from '../report/summary.js';
+import { runName } from '../report/text.js';
 import type { RunId } from './events.js';
 import type { RunDirectory } from './run-directory.js';
 import { type TrainingJob, train } from './train.js';
@@ -67,10 +68,9 @@ function summaryOf(path: string, run: RunId, status: RunStatus, error?: string):
 
 function warnOfLeaks({ run, emit }: Pick<TrainingJob, 'run' | 'emit'>, tensors: number): void {
   if (tensors === 0) return;
-  const who = `${run.label}, seed ${run.seed}`;
   emit({
     type: 'warning',
-    message: `${who}: ${tensors} tensors leaked; this is a bug, please report it`,
+    message: `${runName(run)}: ${tensors} tensors leaked; this is a bug, please report it`,
   });
 }
 

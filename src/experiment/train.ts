@@ -15,6 +15,7 @@ import type {
 import { restoreState } from '../methods/state.js';
 import type { Network } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
+import { runName } from '../report/text.js';
 import { Random } from '../shared/random.js';
 import { NotPositiveDefiniteError } from '../solvers/cholesky.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
@@ -185,7 +186,7 @@ async function placed<T>(
       throw singularMatrix(error, network, run, where, method);
     }
     if (!(error instanceof RunError)) throw error;
-    throw new RunError(`${run.label}, seed ${run.seed}: ${where}: ${error.message}`, {
+    throw new RunError(`${runName(run)}: ${where}: ${error.message}`, {
       cause: error,
     });
   }

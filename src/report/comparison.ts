@@ -2,6 +2,7 @@ import { finalResult } from './final-result.js';
 import { type Problem, problem, type Run, type RunDirectory } from './run-directory.js';
 import { readSettings } from './settings.js';
 import { type Estimate, estimate } from './statistics.js';
+import { runName } from './text.js';
 
 /** One method of one run directory over its seeds. Accuracies are shares in [0, 1]. */
 export interface ComparisonRow {
@@ -51,7 +52,7 @@ function compareMethod(
   const results = runs.flatMap((run) => {
     const result = finalResult(run, 'any');
     if (!('missing' in result)) return [result];
-    const message = `${directory}: ${run.label}, seed ${run.seed}: ${result.missing}`;
+    const message = `${directory}: ${runName(run)}: ${result.missing}`;
     problems.push(problem(directory, message));
     return [];
   });

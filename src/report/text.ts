@@ -29,6 +29,17 @@ export function significant(value: number): string {
   return value.toFixed(Math.min(digits, 6));
 }
 
+/** A run: `fenchel, seed 1`. Messages about one begin with this. */
+export function runName({
+  label,
+  seed,
+}: {
+  readonly label: string;
+  readonly seed: number;
+}): string {
+  return `${label}, seed ${seed}`;
+}
+
 /** `12,345` */
 export function grouped(count: number): string {
   return count.toLocaleString('en-US');

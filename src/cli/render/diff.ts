@@ -2,7 +2,7 @@ import type { RunDiff, RunsDiff } from '../../report/diff/diff-runs.js';
 import type { MetricsDifference } from '../../report/diff/metrics-diff.js';
 import type { ValueDifference } from '../../report/diff/value-diff.js';
 import { alignTable, missing } from '../../report/table.js';
-import { duration, inPercent, plural, printable } from '../../report/text.js';
+import { duration, inPercent, plural, printable, runName } from '../../report/text.js';
 import { points, shortPath } from './format.js';
 
 /** What `fln diff` prints: what differs, section by section, and what does not in one line each. */
@@ -12,10 +12,13 @@ export function formatDiff(diff: RunsDiff): string {
   lines.push('', ...values('Settings', settings), '', ...values('Provenance', provenance));
   lines.push('', 'Results:', ...alignTable(results(runs), 1).map(indented));
   lines.push('', 'Metrics, batch by batch (columns of clocks aside):');
-  lines.push(...runs.map((run) => `  ${run.method}, seed ${run.seed}: ${metricsText(run)}`));
+  lines.push(...runs.map((run) => `  ${nameOf(run)}: ${metricsText(run)}`));
   const verdict = 'The two are the same: settings and every value of every batch.';
   return `${[...lines, ...(identical ? ['', verdict] : [])].join('\n')}\n`;
 }
+
+const nameOf = ({ method, seed }: Pick<RunDiff, 'method' | 'seed'>) =>
+  runName({ label: method, seed });
 
 const indented = (line: string) => `  ${line}`;
 
@@ -53,7 +56,7 @@ function results(runs: readonly RunDiff[]) {
   return {
     head: ['', 'accuracy a', 'accuracy b', 'difference', 'train time a', 'train time b'],
     rows: runs.map(({ method, seed, accuracy, trainSeconds, status }) => [
-      `${method}, seed ${seed}`,
+      nameOf({ method, seed }),
       accuracy.a === undefined ? (status.a?.toLowerCase() ?? missing) : share(accuracy.a),
       accuracy.b === undefined ? (status.b?.toLowerCase() ?? missing) : share(accuracy.b),
       accuracy.a === undefined || accuracy.b === undefined

@@ -6,9 +6,9 @@ import { splitSizes } from '../../data/load.js';
 import { DataError } from '../../errors.js';
 import type { RunId } from '../../experiment/events.js';
 import { type PlanOptions, planExperiment } from '../../experiment/plan.js';
-import { grouped, plural } from '../../report/text.js';
+import { grouped, plural, runName } from '../../report/text.js';
 import { sizeText } from '../../shared/size.js';
-import { runName, shortPath } from './format.js';
+import { shortPath } from './format.js';
 
 /** What `fln run --dry-run` finds out. */
 export interface ExperimentCheck {

@@ -1,12 +1,6 @@
 import { relative, sep } from 'node:path';
-import type { RunId } from '../../experiment/events.js';
 
 /** How commands word things. */
-
-/** `fenchel, seed 1` */
-export function runName({ label, seed }: RunId): string {
-  return `${label}, seed ${seed}`;
-}
 
 /** A path as one would type it here: relative when it lies below the current directory. */
 export function shortPath(path: string): string {

@@ -1,9 +1,9 @@
 import type { DownloadProgress } from '../../data/dataset.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
-import { grouped, inPercent } from '../../report/text.js';
+import { grouped, inPercent, runName } from '../../report/text.js';
 import { sizeText } from '../../shared/size.js';
 import { createBar } from './bar.js';
-import { runName, shortPath } from './format.js';
+import { shortPath } from './format.js';
 import type { RunDisplay } from './run-display.js';
 
 /** Shows the events of the engine. */

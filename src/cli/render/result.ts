@@ -2,8 +2,8 @@ import { basename, dirname } from 'node:path';
 import type { ExperimentResult } from '../../experiment/run.js';
 import { aggregate } from '../../report/summary.js';
 import { formatTable } from '../../report/table.js';
-import { plural } from '../../report/text.js';
-import { runName, shortPath } from './format.js';
+import { plural, runName } from '../../report/text.js';
+import { shortPath } from './format.js';
 
 /** What stdout shows at the end: the table, and where the files are. */
 export function formatResult(result: ExperimentResult): string {

@@ -1,7 +1,7 @@
 import type { RunSummary } from '../run-summary.js';
 import { aggregate } from '../summary.js';
 import { resultTable, tableNote } from '../table.js';
-import { escapeHtml } from '../text.js';
+import { escapeHtml, runName } from '../text.js';
 import { pageAssets } from './assets.js';
 import { htmlPage } from './page.js';
 import { sortableTable } from './table.js';
@@ -59,7 +59,7 @@ function failuresHtml({ summaries, problems }: ReportContent): string {
     .filter(({ status }) => status !== 'COMPLETED')
     .map(({ method, seed, status, error, batches }) => {
       const reached = batches > 0 ? ` after batch ${batches}` : '';
-      const run = `${method}, seed ${seed}: `;
+      const run = `${runName({ label: method, seed })}: `;
       // Reasons often begin with the run themselves.
       const reason = error?.startsWith(run) ? error.slice(run.length) : error;
       return `${run}${status.toLowerCase()}${reached}${reason ? ` – ${reason}` : ''}`;
