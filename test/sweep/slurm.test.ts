@@ -124,13 +124,15 @@ describe('on a real Slurm', () => {
       // What Slurm sends before the time limit (--signal=B:USR2@...).
       const { id: job, task } = state(requeued).job ?? { id: '', task: '' };
       execFileSync('scancel', ['--signal=USR2', '--batch', `${job}_${task}`]);
-      // Slurm lets a job that is queued again wait for two minutes.
       const pending = () =>
         execFileSync('squeue', ['-h', '-r', '-t', 'PENDING', '-o', '%K'], { encoding: 'utf8' });
       await until(() => pending().trim() === task);
       expect(state(requeued)).toMatchObject({ status: 'INTERRUPTED', exitCode: 75 });
+      // Slurm lets a job that is queued again wait for two minutes; not at all would be too short,
+      // for it takes a credential of the second in which the job was queued again for a revoked one.
+      await sleep(2_000);
       execFileSync('scontrol', ['update', `JobId=${job}_${task}`, 'StartTime=now']);
-      await until(() => execFileSync('squeue', ['-h', '-j', job], { encoding: 'utf8' }) === '');
+      await until(() => hasEnded(job));
 
       const { stdout, code } = await sweep('--status', '--json');
       expect(code).toBe(0);
@@ -152,11 +154,18 @@ describe('on a real Slurm', () => {
       const rerun = await sweep('--launcher', 'slurm', '--rerun', 'failed');
       expect(rerun.stderr).toContain('Submitted 2 trials');
       await until(() => trains(killed));
+      const { id: secondJob } = state(killed).job ?? { id: '' };
       expect((await sweep('--cancel')).stderr).toMatch(/Cancelled: \d+/);
       await until(() => state(killed).status === 'INTERRUPTED');
+      // Until then its script may write where the test's folder is about to be removed.
+      await until(() => hasEnded(secondJob));
     },
   );
 });
+
+/** Whether Slurm has no task of a job left. */
+const hasEnded = (job: string): boolean =>
+  execFileSync('squeue', ['-h', '-j', job], { encoding: 'utf8' }) === '';
 
 async function until(isSo: () => boolean): Promise<void> {
   for (let waited = 0; !isSo(); waited += 100) {
