@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os';
 import { availableMemory } from '../shared/memory.js';
 import type { Provenance } from '../shared/provenance.js';
+import { sizeText } from '../shared/size.js';
 import type { Finding } from './finding.js';
 import { outputOf } from './program.js';
 
@@ -38,8 +39,7 @@ export function programFindings({
 }
 
 export function memoryFinding(available: number, total: number): Finding {
-  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);
-  const text = `${gigabytes(available)} of ${gigabytes(total)} GB available`;
+  const text = `${sizeText(available)} of ${sizeText(total)} available`;
   if (available >= enoughMemory) return { topic: 'memory', state: 'ok', text };
   const wayOut = 'close other programs, or use a smaller dataset.limit and batchSize';
   return { topic: 'memory', state: 'warning', text, wayOut };

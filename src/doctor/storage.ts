@@ -2,7 +2,8 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DatasetLocation } from '../data/inspect.js';
 import { freeBytes } from '../files/disk.js';
-import { isFolder } from '../files/folder.js';
+import { isFolder, nearestExisting } from '../files/folder.js';
+import { sizeText } from '../shared/size.js';
 import type { Finding } from './finding.js';
 
 const enoughSpace = 1e9;
@@ -12,14 +13,12 @@ export function folderFinding(topic: string, folder: string, variable?: string):
   const path = resolve(folder);
   const elsewhere =
     variable === undefined ? 'choose another with --out DIR' : `name another with ${variable}`;
-  // What does not exist yet is made in the nearest folder that does.
-  let nearest = path;
-  while (!existsSync(nearest)) nearest = dirname(nearest);
+  const nearest = nearestExisting(path);
   try {
     if (!isFolder(nearest)) throw new Error(`${nearest} is a file`);
     accessSync(nearest, constants.W_OK);
     const free = freeBytes(nearest);
-    const text = `${path}, ${(free / 1e9).toFixed(1)} GB free`;
+    const text = `${path}, ${sizeText(free)} free`;
     if (free >= enoughSpace) return { topic, state: 'ok', text };
     return { topic, state: 'warning', text, wayOut: `free some space, or ${elsewhere}` };
   } catch (error) {

@@ -4,7 +4,7 @@ import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { UsageError } from '../errors.js';
 import { isLeftOver } from '../files/atomic.js';
 import { guardDisk } from '../files/disk.js';
-import { isFolder } from '../files/folder.js';
+import { isFolder, nearestExisting } from '../files/folder.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import type { RunId } from './events.js';
 import { lockName, refuseIfLocked } from './lock.js';
@@ -122,8 +122,7 @@ function select(
 
 /** Found now rather than after the data was loaded: a new directory must have a place to be in. */
 function checkParent(directory: string): void {
-  let parent = dirname(directory);
-  while (!existsSync(parent) && parent !== dirname(parent)) parent = dirname(parent);
+  const parent = nearestExisting(dirname(directory));
   if (existsSync(parent) && !isFolder(parent)) {
     throw new UsageError(
       `${directory} cannot be made: ${parent} is a file; choose another run directory with --out DIR`,

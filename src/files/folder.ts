@@ -1,5 +1,5 @@
-import { mkdirSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 
 /** Whether a folder is there; a name that no file can have is none. */
 export function isFolder(path: string): boolean {
@@ -8,6 +8,14 @@ export function isFolder(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** The nearest thing above a path, or at it, that exists: what does not exist yet would be made in it. */
+export function nearestExisting(path: string): string {
+  const absolute = resolve(path);
+  return existsSync(absolute) || dirname(absolute) === absolute
+    ? absolute
+    : nearestExisting(dirname(absolute));
 }
 
 /**

@@ -123,7 +123,7 @@ describe('what the doctor finds', () => {
     });
     expect(memoryFinding(5e8, 8e9)).toMatchObject({
       state: 'warning',
-      text: '0.5 of 8.0 GB available',
+      text: '500.0 MB of 8.0 GB available',
     });
     expect(memoryFinding(5e9, 8e9).state).toBe('ok');
   });

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { SweepSchema } from '../../src/sweep/schema.js';
 import { parseQueue } from '../../src/sweep/slurm/jobs.js';
 import { checkSbatch, parseSbatch } from '../../src/sweep/slurm/options.js';
 import { arrayScript } from '../../src/sweep/slurm/script.js';
-import { readState } from '../../src/sweep/state.js';
+import { readState, writeState } from '../../src/sweep/state.js';
 import { fln, workplace } from '../cli/fln.js';
 
 const settings = SweepSchema.shape.slurm.parse(undefined);
@@ -86,6 +86,38 @@ it('says what to do where there is no Slurm', async () => {
   });
   expect(code).toBe(4);
   expect(stderr).toContain('there is no squeue here: run this on a login node');
+});
+
+it('tells of trials that are left and in no job', async () => {
+  const cwd = sweepFolder();
+  const commands = join(cwd, 'commands');
+  mkdirSync(commands);
+  const command = (name: string, does: string) =>
+    writeFileSync(join(commands, name), `#!/bin/sh\n${does}\n`, { mode: 0o755 });
+  command('sbatch', 'echo 7');
+  command('scontrol', 'echo "MaxArraySize = 1001"');
+  // The first task waits; the other jobs are gone.
+  const queue = join(cwd, 'queue');
+  command('squeue', `cat ${queue}`);
+  writeFileSync(queue, '');
+  const env = { PATH: `${commands}:${process.env.PATH}` };
+  const sweep = (...args: string[]) =>
+    fln(['sweep', 'sweep.yaml', '--out', 'out', ...args], { cwd, env });
+  expect((await sweep('--launcher', 'slurm')).stderr).toContain('Submitted 5 trials');
+
+  writeFileSync(queue, '7|0|PENDING|Resources\n');
+  const out = join(cwd, 'out');
+  const { trials } = JSON.parse(readFileSync(join(out, 'sweep.json'), 'utf8'));
+  const [, interrupted, completed]: { id: string }[] = trials;
+  writeState(out, { id: interrupted.id, status: 'INTERRUPTED', attempts: 1 });
+  writeState(out, { id: completed.id, status: 'COMPLETED', attempts: 1 });
+  const { stderr } = await sweep('--status');
+  expect(stderr).toContain('1 waiting in Slurm (Resources)');
+  expect(stderr).toContain('3 trials left and in no Slurm job: --resume submits');
+
+  const resumed = await sweep('--launcher', 'slurm', '--resume');
+  expect(resumed.stderr).toContain('1 trial in Slurm already: not submitted again');
+  expect(resumed.stderr).toContain('Submitted 3 trials');
 });
 
 const hasSlurm = (() => {

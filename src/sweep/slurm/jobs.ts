@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 import { EnvironmentError, UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
+import { plural } from '../../report/text.js';
 import { readManifest } from '../manifest.js';
 import { sweepPaths } from '../paths.js';
 import { readState, writeState } from '../state.js';
@@ -127,7 +128,7 @@ export async function crossCheck(directory: string): Promise<string[]> {
       waiting.set(queued.reason, (waiting.get(queued.reason) ?? 0) + 1);
     }
     if (queued || task === undefined || retired) continue;
-    if (state.status === 'QUEUED') lost++;
+    if (state.status === 'QUEUED' || state.status === 'INTERRUPTED') lost++;
     if (state.status !== 'RUNNING' || !state.job) continue;
     const job = `${state.job.id}_${state.job.task}`;
     writeState(directory, {
@@ -140,7 +141,9 @@ export async function crossCheck(directory: string): Promise<string[]> {
     });
   }
   const lines = [...waiting].map(([reason, count]) => `${count} waiting in Slurm (${reason})`);
-  if (lost > 0) lines.push(`${lost} queued here and in no Slurm job: --resume submits them again`);
+  if (lost > 0) {
+    lines.push(`${plural(lost, 'trial')} left and in no Slurm job: --resume submits what is left`);
+  }
   return lines;
 }
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { makeFolder } from '../../files/disk.js';
+import { plural } from '../../report/text.js';
 import { type Launcher, trialCommand } from '../launcher.js';
 import { sweepPaths } from '../paths.js';
 import { queuedTasks, readJobs, slurm, tasksOf, writeJobs } from './jobs.js';
@@ -22,8 +23,8 @@ export const slurmLauncher =
     const isThere = (id: string) => queue.has(submitted.get(id) ?? '');
     const trials = due.map(({ id }) => id).filter((id) => !isThere(id));
     if (trials.length < due.length) {
-      const count = due.length - trials.length;
-      emit({ type: 'warning', message: `${count} trials are in Slurm already and are left there` });
+      const there = plural(due.length - trials.length, 'trial');
+      emit({ type: 'warning', message: `${there} in Slurm already: not submitted again` });
     }
     const paths = sweepPaths(directory);
     makeFolder(paths.slurm);
