@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { UsageError } from '../../src/errors.js';
+import { EnvironmentError, UsageError } from '../../src/errors.js';
 import { SweepSchema } from '../../src/sweep/schema.js';
-import { parseQueue } from '../../src/sweep/slurm/jobs.js';
+import { parseQueue, submittedJob } from '../../src/sweep/slurm/jobs.js';
 import { checkSbatch, parseSbatch } from '../../src/sweep/slurm/options.js';
 import { arrayScript } from '../../src/sweep/slurm/script.js';
 import { readState, writeState } from '../../src/sweep/state.js';
@@ -76,6 +76,15 @@ it('reads what squeue prints', () => {
     ['12_3', { state: 'RUNNING', reason: 'None' }],
     ['12_4', { state: 'PENDING', reason: 'JobArrayTaskLimit' }],
   ]);
+});
+
+it('reads which job sbatch has submitted', () => {
+  expect(submittedJob('12\n')).toBe('12');
+  expect(submittedJob('Welcome to the cluster, 7 nodes\n12;east\n')).toBe('12');
+  expect(() => submittedJob('Queued, 12 before you\n')).toThrow(
+    'sbatch printed no job id but "Queued, 12 before you\\n"',
+  );
+  expect(() => submittedJob('')).toThrow(EnvironmentError);
 });
 
 it('says what to do where there is no Slurm', async () => {

@@ -91,6 +91,19 @@ export async function slurm(command: string, args: readonly string[]): Promise<s
   }
 }
 
+/**
+ * The job that `sbatch --parsable` printed, `JOB` or `JOB;CLUSTER`; what a site prints above it is passed over.
+ * @throws EnvironmentError when there is none: the trials may be in Slurm, and nobody would know
+ */
+export function submittedJob(printed: string): string {
+  const [, job] = /^(\d+)(?:;\S*)?$/m.exec(printed) ?? [];
+  if (job !== undefined) return job;
+  throw new EnvironmentError(
+    `sbatch printed no job id but ${JSON.stringify(printed.slice(0, 200))}. ` +
+      'If squeue lists a new job, cancel it with scancel before you try again',
+  );
+}
+
 /** `JOB_TASK` of each trial, of its last job. */
 export function tasksOf(jobs: SlurmJobs): Map<string, string> {
   return new Map(

@@ -4,7 +4,7 @@ import { makeFolder } from '../../files/disk.js';
 import { plural } from '../../report/text.js';
 import { type Launcher, trialCommand } from '../launcher.js';
 import { sweepPaths } from '../paths.js';
-import { queuedTasks, readJobs, slurm, tasksOf, writeJobs } from './jobs.js';
+import { queuedTasks, readJobs, slurm, submittedJob, tasksOf, writeJobs } from './jobs.js';
 import { checkSbatch, type SbatchOptions, type SlurmSettings } from './options.js';
 import { arrayScript } from './script.js';
 
@@ -47,7 +47,7 @@ export const slurmLauncher =
           options,
         }),
       );
-      const [job] = (await slurm('sbatch', ['--parsable', `${base}.sh`])).trim().split(';');
+      const job = submittedJob(await slurm('sbatch', ['--parsable', `${base}.sh`]));
       const record = { id: job, submittedAt: new Date().toISOString(), trials: part };
       writeJobs(directory, [...readJobs(directory), record]);
       emit({ type: 'submitted', job, trials: part.length });
