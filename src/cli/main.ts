@@ -1,10 +1,11 @@
-import { ExitCode, FlnError } from '../errors.js';
+import { EnvironmentError, ExitCode, FlnError } from '../errors.js';
 import { dispatch } from './dispatch.js';
 
 /** The outermost edge: runs the command and turns errors into one message and an exit code. */
 async function main(args: readonly string[]): Promise<void> {
   surviveLostOutput();
   try {
+    requireFolder();
     await dispatch(args);
   } catch (error) {
     if (error instanceof FlnError) {
@@ -13,6 +14,18 @@ async function main(args: readonly string[]): Promise<void> {
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
       fail(`This is a bug in fln; please report it:\n${detail}`, ExitCode.runFailed);
     }
+  }
+}
+
+/** @throws EnvironmentError when the folder that the program was started in is gone */
+function requireFolder(): void {
+  try {
+    process.cwd();
+  } catch (error) {
+    throw new EnvironmentError(
+      'the current folder was removed, or cannot be entered: change to another one',
+      { cause: error },
+    );
   }
 }
 

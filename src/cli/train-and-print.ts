@@ -3,7 +3,7 @@ import { ExitCode } from '../errors.js';
 import { type ExperimentOptions, runExperiment } from '../experiment/run.js';
 import { type Interruption, interruptible } from './interrupt.js';
 import { type ProgressMode, resolveMode } from './render/mode.js';
-import { note } from './render/print.js';
+import { note, printText } from './render/print.js';
 import { createProgress } from './render/progress.js';
 import { formatResult, notes, resultJson } from './render/result.js';
 
@@ -38,7 +38,7 @@ export async function trainAndPrint(
       failed: ExitCode.runFailed,
       interrupted: interruption?.exitCode ?? ExitCode.interrupted,
     }[result.status];
-    process.stdout.write(json ? resultJson(result, code) : formatResult(result));
+    printText(json ? resultJson(result, code) : formatResult(result));
     for (const text of notes(result)) note(text);
     return code;
   } finally {

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { RunError } from '../errors.js';
+import { withRegularFile } from '../files/regular-file.js';
 
 /** The first bytes of a metrics.csv, whole lines, and their SHA-256. */
 export interface MetricsExtent {
@@ -19,31 +20,31 @@ const piece = 1 << 20;
  */
 export function hashOfStart(path: string, extent: MetricsExtent, header = ''): Hash {
   const hash = createHash('sha256');
-  const file = openSync(path, 'r');
   try {
-    const { size } = fstatSync(file);
-    if (size < extent.bytes) {
-      throw torn(
-        path,
-        `it ends after ${size} of the ${extent.bytes} bytes that its checkpoint saw`,
-      );
-    }
-    const buffer = Buffer.alloc(piece);
-    for (let done = 0; done < extent.bytes; ) {
-      const read = readSync(file, buffer, 0, Math.min(piece, extent.bytes - done), done);
-      if (read === 0) throw torn(path, `it became shorter while it was read`);
-      const bytes = buffer.subarray(0, read);
-      const start = Buffer.from(header).subarray(0, read);
-      if (done === 0 && !bytes.subarray(0, start.length).equals(start)) {
-        throw new RunError(
-          `${path} has other columns than this version of the program writes: its run cannot go on. ${wayOut}`,
+    withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) => {
+      if (size < extent.bytes) {
+        throw torn(
+          path,
+          `it ends after ${size} of the ${extent.bytes} bytes that its checkpoint saw`,
         );
       }
-      hash.update(bytes);
-      done += read;
-    }
-  } finally {
-    closeSync(file);
+      const buffer = Buffer.alloc(piece);
+      for (let done = 0; done < extent.bytes; ) {
+        const read = readSync(file, buffer, 0, Math.min(piece, extent.bytes - done), done);
+        if (read === 0) throw torn(path, `it became shorter while it was read`);
+        const bytes = buffer.subarray(0, read);
+        const start = Buffer.from(header).subarray(0, read);
+        if (done === 0 && !bytes.subarray(0, start.length).equals(start)) {
+          throw new RunError(
+            `${path} has other columns than this version of the program writes: its run cannot go on. ${wayOut}`,
+          );
+        }
+        hash.update(bytes);
+        done += read;
+      }
+    });
+  } catch (error) {
+    throw error instanceof RunError ? error : torn(path, (error as Error).message);
   }
   if (hash.copy().digest('hex') !== extent.sha256) {
     throw torn(path, `its first ${extent.bytes} bytes are no longer what they were`);

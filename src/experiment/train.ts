@@ -15,7 +15,8 @@ import type {
 import { restoreState } from '../methods/state.js';
 import type { Network } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
-import { runName } from '../report/text.js';
+import { mostCells } from '../report/metrics-file.js';
+import { grouped, runName } from '../report/text.js';
 import { Random } from '../shared/random.js';
 import { NotPositiveDefiniteError } from '../solvers/cholesky.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
@@ -110,6 +111,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
   try {
     if (resumeFrom) restore(trainer, resumeFrom);
     const columns = metricsColumns(dataset.validation !== undefined, trainer.columns);
+    refuseTooManyRows(run, totalBatches, columns.length);
     writer = resumeFrom
       ? MetricsWriter.resume(job.metricsPath, columns, resumeFrom.position.metrics)
       : MetricsWriter.create(job.metricsPath, columns);
@@ -171,6 +173,16 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
     trainer.dispose();
     writer?.close();
   }
+}
+
+/** @throws RunError when the run's metrics.csv would become longer than what fits into memory again */
+function refuseTooManyRows(run: RunId, batches: number, columns: number): void {
+  const most = Math.floor(mostCells / columns);
+  if (batches <= most) return;
+  throw new RunError(
+    `${runName(run)}: ${grouped(batches)} batches are more than the ${grouped(most)} that a metrics.csv ` +
+      `of ${columns} columns can have. Try fewer epochs or a larger batchSize`,
+  );
 }
 
 /** Says where a run was when what it did failed. */

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   openSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -12,6 +11,7 @@ import {
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { processBirth } from './process-birth.js';
+import { readText } from './regular-file.js';
 
 /** A lock file that this process holds until it is released. */
 export interface FileLock {
@@ -34,6 +34,8 @@ export interface Holder {
 const beat = 15_000;
 /** A lock of another machine that was not touched for so long is a dead process's. */
 const silence = 180_000;
+/** Bytes that a lock file has at the most. */
+const longest = 10_000;
 
 /**
  * Takes the lock file at `path`. One left by a process that has died is taken over: a process of this
@@ -118,7 +120,7 @@ function create(path: string, holder: Holder): boolean {
 
 function read(path: string): Holder | 'gone' | 'unreadable' {
   try {
-    const holder: Partial<Holder> = JSON.parse(readFileSync(path, 'utf8'));
+    const holder: Partial<Holder> = JSON.parse(readText(path, longest));
     const { pid, host, token } = holder;
     const complete = Number.isInteger(pid) && typeof host === 'string' && typeof token === 'string';
     return complete ? (holder as Holder) : 'unreadable';

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { UsageError } from '../errors.js';
+import { readText } from './regular-file.js';
 
 /**
  * Text of a file; undefined when it does not exist.
@@ -8,7 +8,7 @@ import { UsageError } from '../errors.js';
  */
 export function readOptional(path: string, wayOut?: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readText(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;

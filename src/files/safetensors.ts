@@ -1,4 +1,5 @@
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { withRegularFile } from './regular-file.js';
 
 /**
  * Files of named arrays in the safetensors format (https://huggingface.co/docs/safetensors), which
@@ -74,18 +75,41 @@ function header(arrays: readonly ArrayShape[]): Uint8Array {
  * @throws Error in plain words when the file is none of this format, and what the system reports
  */
 export function readArrays(path: string): Map<string, NamedArray> {
-  const bytes = readFileSync(path);
-  const length = bytes.length < 8 ? Number.NaN : Number(bytes.readBigUInt64LE());
-  if (!(length <= bytes.length - 8)) throw new Error('its header is cut off');
-  const entries: unknown = JSON.parse(bytes.toString('utf8', 8, 8 + length));
-  const arrays = new Map<string, NamedArray>();
-  for (const [name, entry] of Object.entries(entries as object)) {
-    arrays.set(name, readArray(name, entry, bytes.subarray(8 + length)));
-  }
-  return arrays;
+  return withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) => {
+    const read = (position: number, bytes: number): ArrayBuffer => {
+      const buffer = new Uint8Array(bytes);
+      for (let done = 0; done < bytes; ) {
+        const count = readSync(file, buffer, done, bytes - done, position + done);
+        if (count === 0) throw new Error('it became shorter while it was read');
+        done += count;
+      }
+      return buffer.buffer;
+    };
+    const length = size < 8 ? Number.NaN : Number(Buffer.from(read(0, 8)).readBigUInt64LE());
+    if (!(length <= Math.min(size - 8, longestHeader))) throw new Error('its header is cut off');
+    const entries: unknown = JSON.parse(Buffer.from(read(8, length)).toString('utf8'));
+    const arrays = new Map<string, NamedArray>();
+    let left = size - 8 - length;
+    for (const [name, entry] of Object.entries(entries as object)) {
+      const place = placeOf(name, entry);
+      if (place.end > size - 8 - length) throw new Error(`its array ${name} is cut off`);
+      left -= place.end - place.start;
+      if (left < 0) throw new Error('its arrays overlap');
+      // An array at a time: nothing is in memory twice.
+      const buffer = read(8 + length + place.start, place.end - place.start);
+      const { dtype, shape } = place;
+      const values = dtype === 'F32' ? new Float32Array(buffer) : new Float64Array(buffer);
+      arrays.set(name, { name, dtype, shape, values });
+    }
+    return arrays;
+  });
 }
 
-function readArray(name: string, entry: unknown, data: Buffer): NamedArray {
+/** Bytes: arrays by the ten thousands. */
+const longestHeader = 1 << 23;
+
+/** What an entry of the header says of its array, with the bytes it has behind the header. */
+function placeOf(name: string, entry: unknown): ArrayShape & { start: number; end: number } {
   const { dtype, shape, data_offsets: offsets } = entry as Record<string, unknown>;
   const known = (Object.keys(bytesOf) as Dtype[]).find((type) => type === dtype);
   const isCount = (value: unknown): value is number =>
@@ -94,12 +118,8 @@ function readArray(name: string, entry: unknown, data: Buffer): NamedArray {
     Array.isArray(shape) && Array.isArray(offsets) && [...shape, ...offsets].every(isCount);
   if (known === undefined || !lists) throw new Error(`its array ${name} is not described`);
   const [start, end] = offsets as number[];
-  const size = sizeOf(shape);
-  if (end - start !== size * bytesOf[known] || end > data.length) {
+  if (end - start !== sizeOf(shape) * bytesOf[known]) {
     throw new Error(`its array ${name} is cut off`);
   }
-  // A copy: aligned, and free of the file's buffer.
-  const buffer = Uint8Array.from(data.subarray(start, end)).buffer;
-  const values = known === 'F32' ? new Float32Array(buffer) : new Float64Array(buffer);
-  return { name, dtype: known, shape, values };
+  return { name, dtype: known, shape, start, end };
 }

@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { RunError } from '../errors.js';
-import { type MetricsFile, parseMetrics, readMetrics } from './metrics-file.js';
+import { withRegularFile } from '../files/regular-file.js';
+import { type MetricsFile, parseMetrics, readMetrics, unreadable } from './metrics-file.js';
 
 /** No line of a metrics.csv comes near this many bytes; longer ones are read all the same, slowly. */
 const window = 1 << 13;
@@ -28,20 +29,15 @@ export function readMetricsEnd(path: string): MetricsFile {
 
 /** Up to a window from either end of a file. */
 function readEnds(path: string): { head: string; tail: string } {
-  let file: number;
   try {
-    file = openSync(path, 'r');
+    return withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) => {
+      const read = (position: number) => {
+        const buffer = Buffer.alloc(Math.min(window, size));
+        return buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, position));
+      };
+      return { head: read(0), tail: read(Math.max(0, size - window)) };
+    });
   } catch (error) {
-    throw new RunError(`${path}: cannot be read (${(error as Error).message})`, { cause: error });
-  }
-  try {
-    const { size } = fstatSync(file);
-    const read = (position: number) => {
-      const buffer = Buffer.alloc(Math.min(window, size));
-      return buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, position));
-    };
-    return { head: read(0), tail: read(Math.max(0, size - window)) };
-  } finally {
-    closeSync(file);
+    throw unreadable(path, error);
   }
 }

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { CsvError, parse } from 'csv-parse/sync';
 import { RunError } from '../errors.js';
+import { readBytes } from '../files/regular-file.js';
+import { GrowingColumn } from './growing-column.js';
 import { printable } from './text.js';
 
 /** The columns every metrics.csv begins with; a method's own columns follow. */
@@ -21,6 +22,11 @@ export const commonColumns = [
 
 /** Columns of clocks: they differ between runs that are otherwise the same. */
 export const clockColumns: readonly string[] = ['wall_s', 'step_ms'];
+
+/** Rows times columns that a metrics.csv may have, so that reading one fits into memory. */
+export const mostCells = 1 << 24;
+/** No number that is written takes more bytes than 16, its comma included. */
+const mostBytes = 16 * mostCells;
 
 /** Numbers of one metrics.csv, column by column. */
 export interface Metrics {
@@ -44,69 +50,107 @@ export interface MetricsFile {
  * @throws RunError naming file and line when the file cannot be read or is damaged anywhere else
  */
 export function readMetrics(path: string): MetricsFile {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = readFileSync(path, 'utf8');
+    bytes = readBytes(path, mostBytes);
   } catch (error) {
-    throw new RunError(`${path}: cannot be read (${(error as Error).message})`, { cause: error });
+    throw unreadable(path, error);
   }
-  return parseMetrics(text, path);
+  return parseMetrics(bytes, path);
 }
 
-/** {@link readMetrics} of text already in memory; `path` is for messages. */
-export function parseMetrics(text: string, path: string): MetricsFile {
+export const unreadable = (path: string, error: unknown): RunError =>
+  new RunError(`${path}: cannot be read (${(error as Error).message})`, { cause: error });
+
+/** {@link readMetrics} of what is in memory already; `path` is for messages. */
+export function parseMetrics(content: Buffer | string, path: string): MetricsFile {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   const warnings: string[] = [];
-  const end = text.lastIndexOf('\n') + 1;
+  const end = bytes.lastIndexOf('\n') + 1;
   if (end === 0) throw damage(path, 1, 'the file has no complete line, not even a header');
-  if (end < text.length) {
-    const line = text.slice(0, end).split('\n').length;
+  if (end < bytes.length) {
+    const line = linesOf(bytes) + 1;
     warnings.push(`${path}:${line}: the last line is incomplete (the run was cut off); left out`);
   }
-  const [header, ...records] = parseRecords(text.slice(0, end), path);
-  const names = header.record;
-  checkHeader(names, path);
+  let table: Table | undefined;
+  eachRecord(bytes.subarray(0, end), path, (record, line) => {
+    if (table === undefined) table = new Table(record, path);
+    else table.add(record, line);
+  });
+  if (table === undefined) throw damage(path, 1, 'the file is empty, without even a header');
+  return { metrics: table.metrics(), warnings };
+}
 
-  const at = (name: string) => names.indexOf(name);
-  const columns: Record<string, Float64Array> = Object.create(null);
-  for (const name of names) {
-    if (name !== 'method') columns[name] = new Float64Array(records.length);
+/** Rows as they are read; of each just its numbers are kept, for files may have millions. */
+class Table {
+  readonly #columns: readonly GrowingColumn[];
+  #method = '';
+  #rows = 0;
+  #batch = 0;
+
+  constructor(
+    private readonly names: readonly string[],
+    private readonly path: string,
+  ) {
+    checkHeader(names, path);
+    this.#columns = names.map(() => new GrowingColumn());
   }
-  for (const [row, { record, line }] of records.entries()) {
+
+  add(record: readonly string[], line: number): void {
+    const { names, path } = this;
     if (record.length !== names.length) {
       throw damage(path, line, `${record.length} fields, but the header names ${names.length}`);
     }
+    this.#rows++;
+    if (this.#rows * names.length > mostCells) throw damage(path, line, 'more rows than a run has');
     for (const [index, name] of names.entries()) {
-      if (name !== 'method') columns[name][row] = readNumber(record[index], name, path, line);
-    }
-    const { batch } = columns;
-    if (!Number.isInteger(batch[row]) || batch[row] < 1 || batch[row] <= (batch[row - 1] ?? 0)) {
-      const text = record[at('batch')];
-      throw damage(path, line, `batch is "${printable(text)}"; batches count up from 1`);
+      if (name === 'method') {
+        if (this.#rows === 1) this.#method = printable(record[index]);
+        continue;
+      }
+      const value = readNumber(record[index], name, path, line);
+      this.#columns[index].push(value);
+      if (name !== 'batch') continue;
+      if (!Number.isInteger(value) || value < 1 || value <= this.#batch) {
+        const text = printable(record[index]);
+        throw damage(path, line, `batch is "${text}"; batches count up from 1`);
+      }
+      this.#batch = value;
     }
   }
-  const metrics = {
-    method: records.length > 0 ? printable(records[0].record[at('method')]) : '',
-    seed: columns.seed[0] ?? 0,
-    rows: records.length,
-    columns,
-  };
-  return { metrics, warnings };
+
+  metrics(): Metrics {
+    const columns: Record<string, Float64Array> = Object.create(null);
+    for (const [index, name] of this.names.entries()) {
+      if (name !== 'method') columns[name] = this.#columns[index].values();
+    }
+    return { method: this.#method, seed: columns.seed[0] ?? 0, rows: this.#rows, columns };
+  }
 }
 
-interface LineRecord {
-  readonly record: string[];
-  readonly line: number;
+function linesOf(bytes: Buffer): number {
+  let lines = 0;
+  for (let at = bytes.indexOf('\n'); at >= 0; at = bytes.indexOf('\n', at + 1)) lines++;
+  return lines;
 }
 
-function parseRecords(text: string, path: string): LineRecord[] {
+/** @param use gets the fields of each record in turn, and the line it ends in */
+function eachRecord(
+  bytes: Buffer,
+  path: string,
+  use: (record: readonly string[], line: number) => void,
+): void {
   try {
-    const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true };
-    const parsed = parse(text, options) as unknown as {
-      record: string[];
-      info: { lines: number };
-    }[];
-    if (parsed.length === 0) throw damage(path, 1, 'the file is empty, without even a header');
-    return parsed.map(({ record, info }) => ({ record, line: info.lines }));
+    parse(bytes, {
+      bom: true,
+      relax_column_count: true,
+      skip_empty_lines: true,
+      on_record: (record: unknown, { lines }) => {
+        use(record as string[], lines);
+        // Nothing is collected.
+        return null;
+      },
+    });
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
     throw damage(path, Number(error.lines ?? 1), `not valid CSV (${printable(error.message)})`);

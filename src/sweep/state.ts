@@ -1,8 +1,9 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk, makeFolder } from '../files/disk.js';
+import { readText } from '../files/regular-file.js';
 import { runStatuses } from '../report/run-summary.js';
 import { sweepPaths } from './paths.js';
 
@@ -41,9 +42,7 @@ export type TrialState = Readonly<z.infer<typeof State>>;
 /** A trial without a readable state has not begun. */
 export function readState(directory: string, id: string): TrialState {
   try {
-    const parsed = State.safeParse(
-      JSON.parse(readFileSync(sweepPaths(directory).state(id), 'utf8')),
-    );
+    const parsed = State.safeParse(JSON.parse(readText(sweepPaths(directory).state(id))));
     if (parsed.success) return parsed.data;
   } catch {
     // Absent, or damaged by what no process of ours does: running it again is safe.

@@ -54,3 +54,18 @@ it('nothing is written by an experiment that is refused', async () => {
   await expect(runExperiment(experiment, { outDir })).rejects.toThrow(EnvironmentError);
   expect(existsSync(outDir)).toBe(false);
 });
+
+it('a run whose metrics would not fit into memory again is refused at its start, and the others go on', async () => {
+  const outDir = join(temporaryFolder(), 'run');
+  const experiment = tinyExperiment('methods.adam.epochs=10000000');
+  const { status, runs } = await runExperiment(experiment, { outDir });
+  expect(status).toBe('failed');
+  const [adam, ...others] = runs;
+  expect(adam.error).toMatch(
+    /^adam, seed 1: [\d,]+ batches are more than the [\d,]+ that a metrics\.csv of 12 columns can have\. Try fewer epochs/,
+  );
+  expect(others.length).toBeGreaterThan(0);
+  expect(others.filter((run) => run.label !== 'adam').map((run) => run.status)).toContain(
+    'COMPLETED',
+  );
+});

@@ -63,6 +63,17 @@ describe('safetensors', () => {
     expect(reading(() => bytes.subarray(0, 40))).toThrow('header is cut off');
     expect(reading(() => '')).toThrow('header is cut off');
     expect(reading(() => 'PK\u0003\u0004 something else entirely')).toThrow('header is cut off');
+    const overlapping = { a: [0, 24], b: [8, 32] };
+    const entry = ([name, place]: [string, number[]]) => [
+      name,
+      { dtype: 'F64', shape: [3], data_offsets: place },
+    ];
+    const text = JSON.stringify(Object.fromEntries(Object.entries(overlapping).map(entry)));
+    const head = Buffer.alloc(8);
+    head.writeBigUInt64LE(BigInt(text.length));
+    expect(reading(() => Buffer.concat([head, Buffer.from(text), Buffer.alloc(32)]))).toThrow(
+      'its arrays overlap',
+    );
     const other = bytes.toString('latin1').replace('"F64"', '"I64"');
     expect(reading(() => Buffer.from(other, 'latin1'))).toThrow('array loss is not described');
   });

@@ -3,7 +3,12 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../src/errors.js';
 import { readMetricsEnd } from '../../src/report/metrics-end.js';
-import { commonColumns, parseMetrics, readMetrics } from '../../src/report/metrics-file.js';
+import {
+  commonColumns,
+  mostCells,
+  parseMetrics,
+  readMetrics,
+} from '../../src/report/metrics-file.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 import { mnistMethods, syntheticCsv } from './synthetic.js';
 
@@ -75,6 +80,18 @@ describe('metrics.csv', () => {
   ])('with %s is refused by file and line', (_, text, message) => {
     expect(() => parseMetrics(text, 'm.csv')).toThrow(message);
     expect(() => parseMetrics(text, 'm.csv')).toThrow(RunError);
+  });
+
+  it('with more rows than fit into memory is refused', () => {
+    // A wide table, so that few rows are enough.
+    const columns = 1 << 14;
+    const own = `,x${Array.from({ length: columns }, (_, i) => i).join(',x')}`;
+    const most = Math.floor(mostCells / (commonColumns.length + columns));
+    const blank = ','.repeat(columns);
+    const rows = (count: number) => Array.from({ length: count }, (_, i) => row(i + 1, '', blank));
+    expect(() => parse(header + own, ...rows(most + 1))).toThrow(
+      `m.csv:${most + 2}: more rows than a run has`,
+    );
   });
 
   it('that cannot be read is an error of its own', () => {

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   lstatSync,
   mkdirSync,
@@ -7,14 +7,16 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ExitCode } from '../../src/errors.js';
-import { fln, type Outcome } from '../cli/fln.js';
+import { fln, type Outcome, program } from '../cli/fln.js';
 import { temporaryFolder, tinyConfig } from '../experiment/tiny.js';
 import { checkMessage } from '../fuzz/surface.js';
+import { mnistMethods, syntheticCsv } from '../report/synthetic.js';
 
 /** Nine levels of nine: 3 billion values, from ten lines. */
 const bomb = Array.from({ length: 10 }, (_, level) =>
@@ -48,6 +50,8 @@ interface Attack {
   readonly args?: readonly string[];
   readonly code: number;
   readonly message: RegExp;
+  /** Whether a file of the work folder cannot be compared. */
+  readonly isTooLong?: boolean;
   /** Prepares the work folder. */
   readonly prepare?: (work: string) => void;
 }
@@ -182,7 +186,78 @@ const attacks: readonly Attack[] = [
       writeFileSync(join(work, 'run/run.json'), '{"__proto__":{"polluted":1},"runs":"../../x"}');
     },
   },
+  {
+    what: 'a run.json without end',
+    args: ['ls', 'run'],
+    code: ExitCode.ok,
+    message: /run\/run\.json cannot be read \(it is no regular file\)/,
+    prepare: (work) => {
+      runWith(work, metricsOf(1));
+      symlinkSync('/dev/zero', join(work, 'run/run.json'));
+    },
+  },
+  {
+    what: 'a run.json in a pipe, where a run is to go on',
+    args: ['run', 'tiny.yaml', '--out', 'run', '--resume'],
+    code: ExitCode.usage,
+    message: /run\/run\.json cannot be read \(it is no regular file\)/,
+    prepare: (work) => {
+      runWith(work, metricsOf(1));
+      execFileSync('mkfifo', [join(work, 'run/run.json')]);
+    },
+  },
+  {
+    what: 'metrics in a pipe',
+    args: ['plot', 'run'],
+    code: ExitCode.usage,
+    message: /metrics\.csv: cannot be read \(it is no regular file\)/,
+    prepare: (work) => runWith(work, (path) => execFileSync('mkfifo', [path])),
+  },
+  {
+    what: 'metrics without end, of which the last row is asked for',
+    args: ['ls', 'run'],
+    code: ExitCode.usage,
+    message: /metrics\.csv: cannot be read \(it is no regular file\)/,
+    prepare: (work) => runWith(work, (path) => symlinkSync('/dev/zero', path)),
+  },
+  {
+    what: 'metrics of a terabyte',
+    args: ['plot', 'run'],
+    code: ExitCode.usage,
+    message: /it has 1000000000000 bytes, more than/,
+    prepare: (work) =>
+      runWith(work, (path) => {
+        metricsOf(1)(path);
+        truncateSync(path, 1e12);
+      }),
+    // Nobody could read it to compare.
+    isTooLong: true,
+  },
+  {
+    what: 'escape sequences in the name of a folder',
+    args: ['plot', '\u001b]0;x\u0007'],
+    code: ExitCode.usage,
+    message: /there is nothing to draw/,
+    prepare: (work) => mkdirSync(join(work, '\u001b]0;x\u0007')),
+  },
+  {
+    what: 'escape sequences in the name of a folder with runs',
+    args: ['ls', 'runs'],
+    code: ExitCode.ok,
+    message: /^$/,
+    prepare: (work) => runWith(work, metricsOf(1), 'runs/\u001b[31m'),
+  },
 ];
+
+const metricsOf = (rows: number) => (path: string) =>
+  writeFileSync(path, syntheticCsv(mnistMethods[0], 1, { batches: rows }));
+
+/** Makes the metrics of a run. */
+function runWith(work: string, make: (path: string) => void, directory = 'run'): void {
+  const folder = join(work, directory, 'adam-s1');
+  mkdirSync(folder, { recursive: true });
+  make(join(folder, 'metrics.csv'));
+}
 
 it.each(attacks)('$what does no harm', { timeout: 60_000 }, async (attack) => {
   const { code, message, config = tinyConfig, args = ['run', 'tiny.yaml', '--offline'] } = attack;
@@ -193,7 +268,7 @@ it.each(attacks)('$what does no harm', { timeout: 60_000 }, async (attack) => {
   writeFileSync(join(sandbox, 'outside/precious'), 'precious');
   writeFileSync(join(work, 'tiny.yaml'), config);
   attack.prepare?.(work);
-  const before = contents(sandbox);
+  const before = attack.isTooLong ? {} : contents(sandbox);
 
   const started = performance.now();
   const outcome: Outcome = await fln(args, {
@@ -212,7 +287,7 @@ it.each(attacks)('$what does no harm', { timeout: 60_000 }, async (attack) => {
       rmSync(join(sandbox, own), { recursive: true });
     }
   }
-  expect(contents(sandbox)).toEqual(before);
+  if (!attack.isTooLong) expect(contents(sandbox)).toEqual(before);
 });
 
 /** Every path below a folder, with what is there. */
@@ -227,3 +302,20 @@ function contents(folder: string): Record<string, string> {
     }),
   );
 }
+
+it('a current folder that is gone is told without a stack', () => {
+  const folder = temporaryFolder();
+  const script = `rmdir "$PWD" && exec "$@"`;
+  const { status, stderr } = spawnSync(
+    'sh',
+    ['-c', script, 'sh', process.execPath, ...program, 'ls'],
+    {
+      cwd: folder,
+      encoding: 'utf8',
+    },
+  );
+  expect(status).toBe(ExitCode.environment);
+  expect(stderr).toBe(
+    'the current folder was removed, or cannot be entered: change to another one\n',
+  );
+});

@@ -6,7 +6,7 @@ import type { Experiment } from '../../config/experiment.js';
 import { manual } from '../manual.js';
 import { dataDir, offline } from '../options/shared.js';
 import { decimalsOf, once, oneNumber } from '../options/values.js';
-import { print, printJson } from '../render/print.js';
+import { note, print, printJson, printText } from '../render/print.js';
 
 const options = {
   lambda: {
@@ -98,7 +98,7 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
 
   const data = { dataDir: args.dataDir, offline: args.offline };
   const result = await computeBound(experiment, settings, data, (row) => {
-    if (!args.json) process.stderr.write(boundProgress(row));
+    if (!args.json) note(boundProgress(row));
   });
   const { report, dataset } = result;
   const directory = args.out ?? defaultDirectory(experiment, settings);
@@ -109,7 +109,7 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
     return;
   }
   const description = describeBound(experiment, dataset.train.count, report);
-  process.stdout.write(boundText(report, description));
+  printText(boundText(report, description));
   print(`Written: ${files.map(shortPath).join(', ')}`);
 }
 

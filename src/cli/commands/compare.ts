@@ -3,7 +3,7 @@ import { UsageError } from '../../errors.js';
 import type { Problem } from '../../report/run-directory.js';
 import { manual } from '../manual.js';
 import { type TableFormArguments, tableFormOf, tableFormOptions } from '../options/table-form.js';
-import { warn } from '../render/print.js';
+import { printText, warn } from '../render/print.js';
 
 interface CompareArguments extends TableFormArguments {
   dirs: string[];
@@ -48,7 +48,7 @@ async function compare({ dirs, ...forms }: CompareArguments): Promise<void> {
   if (!comparison.rows.some(({ accuracy }) => accuracy)) throw new UsageError(nothing(problems));
 
   warn(problems);
-  process.stdout.write(comparisonFormats[form](comparison, problems));
+  printText(comparisonFormats[form](comparison, problems));
 }
 
 function nothing(problems: readonly Problem[]): string {

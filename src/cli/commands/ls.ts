@@ -3,7 +3,7 @@ import { UsageError } from '../../errors.js';
 import { manual } from '../manual.js';
 import { type TableFormArguments, tableFormOf, tableFormOptions } from '../options/table-form.js';
 import { listOf, once, onceOrBare, oneNumber } from '../options/values.js';
-import { note, warn } from '../render/print.js';
+import { note, printText, warn } from '../render/print.js';
 
 interface LsArguments extends TableFormArguments {
   dirs: string[];
@@ -97,7 +97,7 @@ async function ls(args: LsArguments): Promise<void> {
   }
   const shown =
     columns ?? defaultColumns(listing.runs, [...sweepParameters(listing.runs), ...listing.names]);
-  process.stdout.write(formatListing(listing, shown, form));
+  printText(formatListing(listing, shown, form));
 }
 
 function nothing(problems: readonly { readonly message: string }[]): string {

@@ -5,7 +5,7 @@ import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import type { Verification } from '../../verify/verify.js';
 import { manual } from '../manual.js';
 import { once } from '../options/values.js';
-import { warn } from '../render/print.js';
+import { note, printText, warn } from '../render/print.js';
 
 interface VerifyArguments {
   target: string;
@@ -115,14 +115,14 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
   warn(directory.problems);
   const code = verification.ok ? ExitCode.ok : ExitCode.regression;
   await writeReports(args, verification);
-  process.stdout.write(
+  printText(
     json ? render.verificationJson(verification, code) : render.verificationText(verification),
   );
   if (updateBaseline && baselinePath !== undefined && verification.ok) {
     const { methods } = verification;
     const { info } = directory;
     const changes = baseline.updateBaseline(baselinePath, experiment, methods, info);
-    process.stderr.write(render.baselineText(baselinePath, changes));
+    note(render.baselineText(baselinePath, changes));
   }
   if (verification.ok) return;
   const { trainCommand } = await import('../../verify/train-command.js');

@@ -34,5 +34,5 @@ function gapText({ gap = 0, liftedObjective }: BoundRow): string {
 
 /** A line of progress. */
 export function boundProgress({ lambda, liftedObjective }: BoundRow): string {
-  return `lambda ${lambda}: lifted objective ${liftedObjective.toPrecision(6)}\n`;
+  return `lambda ${lambda}: lifted objective ${liftedObjective.toPrecision(6)}`;
 }

@@ -1,11 +1,18 @@
-/** A command's result goes to stdout, and nothing else does. */
-export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+import { withoutControls } from '../../shared/control-characters.js';
+
+/**
+ * A command's result goes to stdout, and nothing else does. Names of files may hold what a terminal obeys.
+ */
+export function printText(text: string): void {
+  process.stdout.write(withoutControls(text));
 }
+
+/** The same for text without its last line end. */
+export const print = (text: string): void => printText(`${text}\n`);
 
 /** Everything else is said on stderr, a line at a time. */
 export const note = (text: string): void => {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${withoutControls(text)}\n`);
 };
 
 /** What could not be read, and is left out. */

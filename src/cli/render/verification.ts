@@ -57,7 +57,7 @@ export function baselineText(path: string, changes: readonly BaselineChange[]): 
     before === undefined ? missing : points(after - before),
   ]);
   const table = alignTable({ head: ['method', 'before', 'now', 'difference'], rows });
-  return [`Baseline: ${shortPath(path)}`, ...table, ''].join('\n');
+  return [`Baseline: ${shortPath(path)}`, ...table].join('\n');
 }
 
 const head = [

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { writeFileSynced, writeFolderAtomic } from '../../files/atomic.js';
+import { readText, withRegularFile } from '../../files/regular-file.js';
 import type { TrainerState } from '../../methods/state.js';
 import { readState, type StateForm, writeState } from './state-file.js';
 
@@ -71,15 +72,15 @@ export async function writeCheckpoint(
  * @throws Error in plain words, without the path, when it is damaged
  */
 export function readCheckpoint(folder: string): Checkpoint {
-  const sums = readFileSync(join(folder, sumsName), 'utf8');
+  const sums = readText(join(folder, sumsName));
   for (const name of [contentName, stateName]) {
     const expected = new RegExp(`^([0-9a-f]{64}) {2}${name}$`, 'm').exec(sums)?.[1];
     if (expected === undefined) throw new Error(`${sumsName} does not list ${name}`);
-    if (hashOf(readFileSync(join(folder, name))) !== expected) {
+    if (hashOfFile(join(folder, name)) !== expected) {
       throw new Error(`${name} does not match its checksum`);
     }
   }
-  const content = Content.safeParse(JSON.parse(readFileSync(join(folder, contentName), 'utf8')));
+  const content = Content.safeParse(JSON.parse(readText(join(folder, contentName))));
   if (!content.success) throw new Error(`${contentName} is of another version of the program`);
   const { state: form, format: _, writtenAt: __, ...position } = content.data;
   return { folder, position, state: () => readState(join(folder, stateName), form) };
@@ -94,5 +95,18 @@ export function batchOf(folder: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-const hashOf = (data: string | Uint8Array): string =>
-  createHash('sha256').update(data).digest('hex');
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** In pieces: a state may be as large as the memory. */
+function hashOfFile(path: string): string {
+  const hash = createHash('sha256');
+  const piece = Buffer.alloc(1 << 20);
+  withRegularFile(path, Number.POSITIVE_INFINITY, (file) => {
+    let length: number;
+    do {
+      length = readSync(file, piece);
+      hash.update(piece.subarray(0, length));
+    } while (length > 0);
+  });
+  return hash.digest('hex');
+}

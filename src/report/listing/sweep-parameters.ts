@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { readText } from '../../files/regular-file.js';
 import type { ListedRun } from './listed-run.js';
 
 /** Settings that vary between runs which are all trials of one sweep; none for other runs. */
@@ -8,7 +8,7 @@ export function sweepParameters(runs: readonly ListedRun[]): string[] {
   if (sweeps.size !== 1) return [];
   const [sweep] = sweeps;
   try {
-    const { parameters } = JSON.parse(readFileSync(join(sweep, 'sweep.json'), 'utf8'));
+    const { parameters } = JSON.parse(readText(join(sweep, 'sweep.json')));
     return parameters.filter((path: unknown) => typeof path === 'string').map(shortName);
   } catch {
     // No sweep, or one whose manifest is damaged: its runs are listed all the same.

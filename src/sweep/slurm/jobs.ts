@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { EnvironmentError, UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
+import { readOptional } from '../../files/read-optional.js';
 import { plural } from '../../report/text.js';
 import { readManifest } from '../manifest.js';
 import { sweepPaths } from '../paths.js';
@@ -23,13 +23,8 @@ const jobsPath = (directory: string) => join(sweepPaths(directory).slurm, 'jobs.
 /** @throws UsageError when the record is damaged: nobody would know which trials are queued */
 export function readJobs(directory: string): SlurmJobs {
   const path = jobsPath(directory);
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  const text = readOptional(path);
+  if (text === undefined) return [];
   try {
     return Jobs.parse(JSON.parse(text));
   } catch {

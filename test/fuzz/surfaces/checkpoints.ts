@@ -8,6 +8,7 @@ import { Checkpoints } from '../../../src/experiment/checkpoint/checkpoints.js';
 import { resumePoint } from '../../../src/experiment/checkpoint/resume-point.js';
 import { disposeState } from '../../../src/methods/state.js';
 import { mutated } from '../mutate.js';
+import { makeOdd, type OddFile, oddFile } from '../odd-file.js';
 import { checkMessage, harmless, type Surface } from '../surface.js';
 
 const csv = 'method,seed,batch\nadam,1,1\nadam,1,2\nadam,1,3\n';
@@ -18,6 +19,7 @@ interface Damage {
   readonly change: (content: Uint8Array) => Uint8Array;
   /** Whether the checksums are made to fit, as somebody would who means harm. */
   readonly isForged: boolean;
+  readonly odd: OddFile;
 }
 
 /** Changes that are drawn before it is known what they change. */
@@ -29,11 +31,17 @@ const change = fc.nat(1_000_000_000).map((seed) => (content: Uint8Array) => {
 /** A run with two checkpoints, the last of which is damaged, or its metrics.csv. */
 export const checkpoints: Surface<Damage> = {
   name: 'checkpoints',
-  cases: fc.record({ part: fc.constantFrom(...parts), change, isForged: fc.boolean() }),
-  run: async ({ part, change, isForged }, folder) => {
+  cases: fc.record({
+    part: fc.constantFrom(...parts),
+    change,
+    isForged: fc.boolean(),
+    odd: oddFile,
+  }),
+  run: async ({ part, change, isForged, odd }, folder) => {
     const run = await place(folder);
     const last = join(run, 'checkpoints', checkpointName(2));
-    const path = part === 'metrics.csv' ? join(run, part) : join(last, part);
+    const metricsPath = join(run, 'metrics.csv');
+    const path = part === 'metrics.csv' ? metricsPath : join(last, part);
     writeFileSync(path, change(readFileSync(path)));
     if (isForged && part !== 'SHA256SUMS') {
       const lines = parts
@@ -41,11 +49,15 @@ export const checkpoints: Surface<Damage> = {
         .map((name) => `${sha256(readFileSync(join(last, name)))}  ${name}\n`);
       writeFileSync(join(last, 'SHA256SUMS'), lines.join(''));
     }
+    const paths = parts.slice(0, 3).map((name) => join(last, name));
+    const oddPath = makeOdd(odd, [...paths, metricsPath]);
     const found = await harmless(() =>
-      resumePoint(new Checkpoints(run), join(run, 'metrics.csv'), checkMessage),
+      resumePoint(new Checkpoints(run), metricsPath, checkMessage),
     );
     if (found === undefined) {
-      if (part !== 'metrics.csv') throw new Error('the checkpoint before the damaged one is lost');
+      if (part !== 'metrics.csv' && oddPath !== metricsPath) {
+        throw new Error('the checkpoint before the damaged one is lost');
+      }
       return;
     }
     const before = tf.memory().numTensors;

@@ -9,6 +9,7 @@ import { loadRunDirectory } from '../../../src/report/run-directory.js';
 import { mnistMethods, syntheticCsv } from '../../report/synthetic.js';
 import { gateConfig } from '../../verify/inject.js';
 import { mutatedText } from '../mutate.js';
+import { makeOdd, type OddFile, oddFile } from '../odd-file.js';
 import { checkMessage, harmless, type Surface } from '../surface.js';
 import { words } from './config.js';
 
@@ -88,6 +89,7 @@ interface Files {
   readonly config: string;
   readonly csv: string;
   readonly label: string;
+  readonly odd: OddFile;
 }
 
 /** A run directory in which one file or more are damaged, read by every command that reads. */
@@ -97,15 +99,17 @@ export const runDirectories: Surface<Files> = {
     record: fc.oneof(fc.constant(record), mutatedText([record], jsonWords)),
     config: fc.oneof(fc.constant(gateConfig), mutatedText([gateConfig], words)),
     csv: fc.oneof(fc.constant(csv), mutatedText([csv], csvWords)),
+    odd: oddFile,
     label: fc.constantFrom('fenchel', 'adam', 'x y', '<b>', '\u001b[31m', 'a-s1', '..'),
   }),
-  run: async ({ record, config, csv, label }, folder) => {
+  run: async ({ record, config, csv, label, odd }, folder) => {
     const place = join(folder, 'run');
     rmSync(place, { recursive: true, force: true });
     mkdirSync(join(place, `${label}-s1`), { recursive: true });
-    writeFileSync(join(place, 'run.json'), record);
-    writeFileSync(join(place, 'config.yaml'), config);
-    writeFileSync(join(place, `${label}-s1`, 'metrics.csv'), csv);
+    const files = ['run.json', 'config.yaml', `${label}-s1/metrics.csv`];
+    const paths = files.map((file) => join(place, file));
+    for (const [i, text] of [record, config, csv].entries()) writeFileSync(paths[i], text);
+    makeOdd(odd, paths);
     const { problems, runs } = loadRunDirectory(place);
     const compared = compareRuns([loadRunDirectory(place, 'last row')]);
     const listed = await harmless(() =>

@@ -7,6 +7,7 @@ import { writeSweepReport } from '../../../src/sweep/report/write-sweep-report.j
 import { sweepStatus } from '../../../src/sweep/status.js';
 import { tinyConfig } from '../../experiment/tiny.js';
 import { mutatedText } from '../mutate.js';
+import { makeOdd, type OddFile, oddFile } from '../odd-file.js';
 import { checkMessage, harmless, type Surface } from '../surface.js';
 import { checkPrototypes, words } from './config.js';
 
@@ -95,6 +96,7 @@ const jsonWords = [
 interface Files {
   readonly manifest: string;
   readonly states: readonly string[];
+  readonly odd: OddFile;
 }
 
 /** Sweep directories whose manifest or states are damaged. */
@@ -102,15 +104,17 @@ export const sweepDirectories: Surface<Files> = {
   name: 'sweep directories',
   cases: fc.record({
     manifest: fc.oneof(fc.constant(manifest), mutatedText([manifest], jsonWords)),
+    odd: oddFile,
     states: fc.array(mutatedText([state], jsonWords), { minLength: 2, maxLength: 2 }),
   }),
-  run: async ({ manifest, states }, folder) => {
+  run: async ({ manifest, states, odd }, folder) => {
     const place = join(folder, 'sweep');
     rmSync(place, { recursive: true, force: true });
     mkdirSync(join(place, 'states'), { recursive: true });
-    writeFileSync(join(place, 'sweep.json'), manifest);
-    writeFileSync(join(place, 'states', `${id}.json`), states[0]);
-    writeFileSync(join(place, 'states', 'ba9876543210.json'), states[1]);
+    const files = ['sweep.json', `states/${id}.json`, 'states/ba9876543210.json'];
+    const paths = files.map((file) => join(place, file));
+    for (const [i, text] of [manifest, ...states].entries()) writeFileSync(paths[i], text);
+    makeOdd(odd, paths);
     const status = await harmless(() => sweepStatus(place));
     if (status === undefined) return;
     checkPrototypes();
