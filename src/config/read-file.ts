@@ -1,5 +1,5 @@
-import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
 import { suggest } from '../shared/suggest.js';
 
@@ -27,6 +27,10 @@ export function readConfigFile(file: string): string {
 function readBounded(file: string): Buffer {
   let descriptor: number | undefined;
   try {
+    // A pipe of a shell, <(...), has a writer; one with a name in a folder may wait for it forever.
+    if (!isPassedOn(file) && statSync(file).isFIFO()) {
+      throw new Error('it is a named pipe; give the file itself, or pipe it to /dev/stdin');
+    }
     descriptor = openSync(file, 'r');
     const buffer = Buffer.alloc(maxBytes + 1);
     let length = 0;
@@ -42,6 +46,9 @@ function readBounded(file: string): Buffer {
     if (descriptor !== undefined) closeSync(descriptor);
   }
 }
+
+/** Whether a path stands for a file that is open already. */
+const isPassedOn = (file: string): boolean => /^\/(dev|proc)\//.test(resolve(file));
 
 function readFailure(file: string, error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;

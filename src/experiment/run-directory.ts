@@ -1,10 +1,11 @@
-import { lstatSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Experiment } from '../config/experiment.js';
 import { resolvedYaml } from '../config/print.js';
 import { UsageError } from '../errors.js';
 import { isLeftOver, removeFolderAtomic, writeFileAtomic } from '../files/atomic.js';
 import { guardDisk, makeFolder } from '../files/disk.js';
+import { refuseElsewhere } from '../files/elsewhere.js';
 import type { FileLock } from '../files/lock.js';
 import type { Checkpoint } from './checkpoint/checkpoint.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
@@ -57,7 +58,10 @@ export class RunDirectory {
       };
       const directory = new RunDirectory(path, lock, record);
       // Refused before anything is changed.
-      for (const run of current.runs) refuseLinks(directory.#folder(run));
+      for (const run of current.runs) {
+        const folder = directory.#folder(run);
+        refuseElsewhere([folder, join(folder, 'metrics.csv'), join(folder, 'checkpoints')]);
+      }
       for (const run of current.runs) if (run.continues) directory.#findResumePoint(run, warn);
       removeLeftOvers(path);
       writeRecord(path, record);
@@ -142,19 +146,6 @@ export class RunDirectory {
   #prepare(run: RunId): void {
     if (this.resumePoint(run)) this.checkpoints(run).clean();
     else removeFolderAtomic(this.#folder(run));
-  }
-}
-
-/**
- * Runs are written below their directory, and nowhere else: not even where links in it lead.
- * @throws UsageError
- */
-function refuseLinks(folder: string): void {
-  for (const path of [folder, join(folder, 'metrics.csv'), join(folder, 'checkpoints')]) {
-    if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) continue;
-    throw new UsageError(
-      `${path} is a link, and what is written there would go elsewhere. Remove it, or choose another --out DIR`,
-    );
   }
 }
 

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { refuseElsewhere } from '../files/elsewhere.js';
 
 /** Where the files of a sweep are. */
 export const sweepPaths = (directory: string) => ({
@@ -20,3 +21,14 @@ export const sweepPaths = (directory: string) => ({
 
 export const isSweepDirectory = (directory: string): boolean =>
   existsSync(sweepPaths(directory).manifest);
+
+/**
+ * Everything that a sweep writes goes below its directory.
+ * @param ids trials whose logs will be written
+ * @throws UsageError when something in the directory leads elsewhere
+ */
+export function refuseLinksIn(directory: string, ids: readonly string[]): void {
+  const { history, slurm, log } = sweepPaths(directory);
+  const folders = ['configs', 'trials', 'states', 'logs'].map((name) => join(directory, name));
+  refuseElsewhere([...folders, slurm, history, ...ids.map(log)]);
+}

@@ -8,7 +8,7 @@ import type { SweepEvent } from './events.js';
 import type { Launcher, LaunchOptions, LaunchResult } from './launcher.js';
 import type { Sweep } from './load.js';
 import { writeManifest } from './manifest.js';
-import { sweepPaths } from './paths.js';
+import { refuseLinksIn, sweepPaths } from './paths.js';
 import { planSweep, type SweepPlan, type SweepPlanOptions } from './plan.js';
 import { readState, writeState } from './state.js';
 import { type SweepStatus, statusOf } from './status.js';
@@ -59,6 +59,10 @@ export async function runSweep(
 function prepare(sweep: Sweep, plan: SweepPlan, { rerun }: SweepPlanOptions): void {
   const { directory, due, manifest } = plan;
   const paths = sweepPaths(directory);
+  refuseLinksIn(
+    directory,
+    due.map(({ id }) => id),
+  );
   for (const folder of ['configs', 'trials', 'states', 'logs']) makeFolder(join(directory, folder));
   for (const { id, experiment } of due) {
     writeFileAtomic(paths.config(id), resolvedYaml(experiment));

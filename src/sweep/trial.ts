@@ -10,7 +10,7 @@ import { describeHolder, takeLock } from '../files/lock.js';
 import type { RunSummary } from '../report/run-summary.js';
 import { average } from '../report/statistics.js';
 import { trialId } from './manifest.js';
-import { sweepPaths } from './paths.js';
+import { refuseLinksIn, sweepPaths } from './paths.js';
 import { type MethodResult, readState, type TrialState, writeState } from './state.js';
 
 export interface TrialOptions
@@ -43,6 +43,7 @@ export async function runTrial(
       `${directory} has no trial "${id}": its trials are named as the files in ${join(directory, 'configs')} are`,
     );
   }
+  refuseLinksIn(directory, [id]);
   makeFolder(dirname(paths.state(id)));
   const lock = takeLock(
     paths.trialLock(id),

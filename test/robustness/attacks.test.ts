@@ -221,6 +221,37 @@ const attacks: readonly Attack[] = [
     prepare: (work) => runWith(work, (path) => symlinkSync('/dev/zero', path)),
   },
   {
+    what: 'a config in a pipe that nobody writes to, in a run directory',
+    args: ['verify', 'run'],
+    code: ExitCode.usage,
+    message: /run\/config\.yaml: cannot be read: it is a named pipe/,
+    prepare: (work) => {
+      runWith(work, metricsOf(1));
+      execFileSync('mkfifo', [join(work, 'run/config.yaml')]);
+    },
+  },
+  ...['history.ndjson', 'states', 'logs', 'trials', 'configs'].map((name) => ({
+    what: `a sweep directory whose ${name} is a link to what is elsewhere`,
+    args: ['sweep', 'sweep.yaml', '--out', 'sweep'],
+    code: ExitCode.usage,
+    message: new RegExp(`sweep/${name} is a link, and what is written there would go elsewhere`),
+    prepare: (work: string) => {
+      sweepOfOne(work);
+      const target = name === 'history.ndjson' ? '../../outside/precious' : '../../outside';
+      symlinkSync(target, join(work, 'sweep', name));
+    },
+  })),
+  {
+    what: 'a sweep directory whose history is a pipe',
+    args: ['sweep', 'sweep.yaml', '--out', 'sweep'],
+    code: ExitCode.usage,
+    message: /sweep\/history\.ndjson is no regular file/,
+    prepare: (work) => {
+      sweepOfOne(work);
+      execFileSync('mkfifo', [join(work, 'sweep/history.ndjson')]);
+    },
+  },
+  {
     what: 'metrics of a terabyte',
     args: ['plot', 'run'],
     code: ExitCode.usage,
@@ -251,6 +282,15 @@ const attacks: readonly Attack[] = [
 
 const metricsOf = (rows: number) => (path: string) =>
   writeFileSync(path, syntheticCsv(mnistMethods[0], 1, { batches: rows }));
+
+/** A sweep of one trial, and its directory, in which nothing is yet. */
+function sweepOfOne(work: string): void {
+  mkdirSync(join(work, 'sweep'));
+  writeFileSync(
+    join(work, 'sweep.yaml'),
+    'name: s\nconfig: tiny.yaml\nparameters: { epochs: [1] }\n',
+  );
+}
 
 /** Makes the metrics of a run. */
 function runWith(work: string, make: (path: string) => void, directory = 'run'): void {

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../files/atomic.js';
+import { readText } from '../../files/regular-file.js';
 import { programInfo } from '../../shared/provenance.js';
 import type { Ingredients, Verdict } from './recipe.js';
 
@@ -44,7 +44,7 @@ export function writeInstallationRecord(
 /** @returns undefined when there is none, or none that can be read */
 export function readInstallationRecord(folder: string): InstallationRecord | undefined {
   try {
-    const record = JSON.parse(readFileSync(join(folder, fileName), 'utf8'));
+    const record = JSON.parse(readText(join(folder, fileName)));
     return typeof record?.installedAt === 'string' ? record : undefined;
   } catch {
     return undefined;

@@ -8,7 +8,7 @@ import { writeFileAtomic } from '../../files/atomic.js';
 import { readOptional } from '../../files/read-optional.js';
 import { plural } from '../../report/text.js';
 import { readManifest } from '../manifest.js';
-import { sweepPaths } from '../paths.js';
+import { refuseLinksIn, sweepPaths } from '../paths.js';
 import { readState, writeState } from '../state.js';
 
 const Jobs = z.array(
@@ -116,6 +116,7 @@ export async function crossCheck(directory: string): Promise<string[]> {
   const jobs = readJobs(directory);
   const manifest = readManifest(directory);
   if (jobs.length === 0 || !manifest) return [];
+  refuseLinksIn(directory, []);
   let queue: Map<string, QueuedTask>;
   try {
     // Before the states are read: a trial writes its end before its job ends.
