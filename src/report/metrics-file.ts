@@ -25,6 +25,10 @@ export const clockColumns: readonly string[] = ['wall_s', 'step_ms'];
 
 /** Rows times columns that a metrics.csv may have, so that reading one fits into memory. */
 export const mostCells = 1 << 24;
+/** Columns that a metrics.csv may have. */
+const mostColumns = 1000;
+/** Bytes; one line without end would fill the memory with empty fields. */
+const longestLine = 100 * mostColumns;
 /** No number that is written takes more bytes than 16, its comma included. */
 const mostBytes = 16 * mostCells;
 
@@ -68,8 +72,9 @@ export function parseMetrics(content: Buffer | string, path: string): MetricsFil
   const warnings: string[] = [];
   const end = bytes.lastIndexOf('\n') + 1;
   if (end === 0) throw damage(path, 1, 'the file has no complete line, not even a header');
+  const lines = linesOf(bytes, path);
   if (end < bytes.length) {
-    const line = linesOf(bytes) + 1;
+    const line = lines + 1;
     warnings.push(`${path}:${line}: the last line is incomplete (the run was cut off); left out`);
   }
   let table: Table | undefined;
@@ -128,9 +133,18 @@ class Table {
   }
 }
 
-function linesOf(bytes: Buffer): number {
+/** Complete lines. @throws RunError for one that is longer than any table of numbers has */
+function linesOf(bytes: Buffer, path: string): number {
+  const lineEnd = 10;
   let lines = 0;
-  for (let at = bytes.indexOf('\n'); at >= 0; at = bytes.indexOf('\n', at + 1)) lines++;
+  let start = 0;
+  // Byte by byte: there may be as many lines as bytes.
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at] !== lineEnd) continue;
+    lines++;
+    if (at - start > longestLine) throw damage(path, lines, `a line of ${at - start} bytes`);
+    start = at + 1;
+  }
   return lines;
 }
 
@@ -145,6 +159,7 @@ function eachRecord(
       bom: true,
       relax_column_count: true,
       skip_empty_lines: true,
+      max_record_size: longestLine,
       on_record: (record: unknown, { lines }) => {
         use(record as string[], lines);
         // Nothing is collected.
@@ -158,6 +173,13 @@ function eachRecord(
 }
 
 function checkHeader(names: readonly string[], path: string): void {
+  if (names.length > mostColumns) {
+    throw damage(
+      path,
+      1,
+      `${names.length} columns are more than the ${mostColumns} that it can have`,
+    );
+  }
   const missing = commonColumns.filter((name) => !names.includes(name));
   if (missing.length > 0) {
     const plural = missing.length === 1 ? 'column' : 'columns';
