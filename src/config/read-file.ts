@@ -3,7 +3,8 @@ import { basename, dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
 import { suggest } from '../shared/suggest.js';
 
-const maxBytes = 1024 * 1024;
+/** Bytes of a config. */
+export const maxConfigBytes = 1024 * 1024;
 
 /**
  * The text of a config file, without its byte-order mark.
@@ -11,7 +12,7 @@ const maxBytes = 1024 * 1024;
  */
 export function readConfigFile(file: string): string {
   const bytes = readBounded(file);
-  if (bytes.length > maxBytes) {
+  if (bytes.length > maxConfigBytes) {
     throw new UsageError(
       `${file}: is larger than 1 MiB, which no config needs; is it the right file?`,
     );
@@ -32,7 +33,7 @@ function readBounded(file: string): Buffer {
       throw new Error('it is a named pipe; give the file itself, or pipe it to /dev/stdin');
     }
     descriptor = openSync(file, 'r');
-    const buffer = Buffer.alloc(maxBytes + 1);
+    const buffer = Buffer.alloc(maxConfigBytes + 1);
     let length = 0;
     while (length < buffer.length) {
       const count = readSync(descriptor, buffer, length, buffer.length - length, null);

@@ -82,7 +82,7 @@ export function writeRecord(directory: string, record: RunRecord): void {
  */
 export function readRecord(directory: string): RunRecord | undefined {
   const path = join(directory, recordName);
-  const text = readOptional(path, 'Choose another --out DIR');
+  const text = readOptional(path, { wayOut: 'Choose another --out DIR' });
   if (text === undefined) return undefined;
   try {
     const record: RunRecord = JSON.parse(text);

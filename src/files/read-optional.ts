@@ -3,12 +3,15 @@ import { readText } from './regular-file.js';
 
 /**
  * Text of a file; undefined when it does not exist.
- * @param wayOut what to do about one that cannot be read, a sentence
+ * @param options what to do about one that cannot be read, a sentence, and the length it may have
  * @throws UsageError when it is there and cannot be read
  */
-export function readOptional(path: string, wayOut?: string): string | undefined {
+export function readOptional(
+  path: string,
+  { wayOut, mostBytes }: { readonly wayOut?: string; readonly mostBytes?: number } = {},
+): string | undefined {
   try {
-    return readText(path);
+    return readText(path, mostBytes);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;

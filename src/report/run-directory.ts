@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { maxConfigBytes } from '../config/read-file.js';
 import { FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { readOptional } from '../files/read-optional.js';
@@ -100,7 +101,9 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
   };
   const runJson = join(path, 'run.json');
   const info = attempt(runJson, () => readRunInfo(path));
-  const config = attempt(join(path, 'config.yaml'), () => readOptional(join(path, 'config.yaml')));
+  const config = attempt(join(path, 'config.yaml'), () =>
+    readOptional(join(path, 'config.yaml'), { mostBytes: maxConfigBytes }),
+  );
   const experiment = info?.name ?? printable(basename(resolve(path)));
 
   const files = new Map(runFolders(path).map((folder) => [folder.key, folder]));

@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { readOptional } from '../files/read-optional.js';
+import { mostTextBytes } from '../files/regular-file.js';
+import { plural } from '../report/text.js';
+import { sizeText } from '../shared/size.js';
 import type { Sweep } from './load.js';
 import { sweepPaths } from './paths.js';
 import { metricColumns } from './schema.js';
@@ -75,9 +78,17 @@ export function manifestOf(sweep: Sweep, earlier?: Manifest): Manifest {
   };
 }
 
-/** @throws DiskError */
+/** @throws UsageError when it would be too long to be read again; DiskError */
 export function writeManifest(directory: string, manifest: Manifest): void {
-  writeFileAtomic(sweepPaths(directory).manifest, `${JSON.stringify(manifest, null, 1)}\n`);
+  const text = `${JSON.stringify(manifest, null, 1)}\n`;
+  const bytes = Buffer.byteLength(text);
+  if (bytes > mostTextBytes) {
+    throw new UsageError(
+      `${plural(manifest.trials.length, 'trial')} are too many for one sweep: their settings take ` +
+        `${sizeText(bytes)} of sweep.json, which may have ${sizeText(mostTextBytes)}`,
+    );
+  }
+  writeFileAtomic(sweepPaths(directory).manifest, text);
 }
 
 /**

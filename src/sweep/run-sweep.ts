@@ -63,6 +63,8 @@ function prepare(sweep: Sweep, plan: SweepPlan, { rerun }: SweepPlanOptions): vo
     directory,
     due.map(({ id }) => id),
   );
+  // First: whatever stops this process, the directory is a sweep's, and --resume writes the rest.
+  writeManifest(directory, manifest);
   for (const folder of ['configs', 'trials', 'states', 'logs']) makeFolder(join(directory, folder));
   for (const { id, experiment } of due) {
     writeFileAtomic(paths.config(id), resolvedYaml(experiment));
@@ -72,5 +74,4 @@ function prepare(sweep: Sweep, plan: SweepPlan, { rerun }: SweepPlanOptions): vo
     writeState(directory, { id, status: 'QUEUED', attempts: readState(directory, id).attempts });
   }
   writeFileAtomic(paths.file, sweep.text);
-  writeManifest(directory, manifest);
 }

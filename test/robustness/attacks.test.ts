@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -250,6 +251,37 @@ const attacks: readonly Attack[] = [
       sweepOfOne(work);
       execFileSync('mkfifo', [join(work, 'sweep/history.ndjson')]);
     },
+  },
+  {
+    what: 'a run.json of 40 million brackets',
+    args: ['ls', 'run'],
+    code: ExitCode.ok,
+    message: /run\.json cannot be read \(it has 40000000 bytes, more than/,
+    prepare: (work) => {
+      runWith(work, metricsOf(1));
+      writeFileSync(join(work, 'run/run.json'), '['.repeat(4e7));
+    },
+  },
+  {
+    what: 'a config of megabytes in a run directory',
+    args: ['diff', 'run', 'run'],
+    code: ExitCode.ok,
+    message: /config\.yaml cannot be read \(it has 6000004 bytes, more than the 1048576/,
+    prepare: (work) => {
+      runWith(work, metricsOf(1));
+      writeFileSync(join(work, 'run/config.yaml'), `a: [${'1, '.repeat(2e6 - 1)}1]\n`);
+    },
+  },
+  {
+    what: 'metrics of one endless line',
+    args: ['plot', 'run'],
+    code: ExitCode.usage,
+    message: /metrics\.csv:2: a line of 60000000 bytes/,
+    prepare: (work) =>
+      runWith(work, (path) => {
+        metricsOf(0)(path);
+        appendFileSync(path, `${','.repeat(6e7)}\n`);
+      }),
   },
   {
     what: 'metrics of a terabyte',

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -164,6 +164,17 @@ describe('the plan of a sweep', () => {
   };
   const due = (outDir: string, options: object) =>
     planSweep(sweep, { outDir, ...options }).due.map(({ id }) => ids.indexOf(id));
+
+  it('has a manifest that can be read again, or none', () => {
+    const directory = temporaryFolder();
+    const manifest = manifestOf(sweep);
+    const [trial] = manifest.trials;
+    const trials = Array(3000).fill({ ...trial, overrides: { note: 'x'.repeat(12_000) } });
+    expect(() => writeManifest(directory, { ...manifest, trials })).toThrow(
+      /^3,000 trials are too many for one sweep: their settings take 36\.\d MB of sweep\.json, which may have 33\.6 MB$/,
+    );
+    expect(readdirSync(directory)).toEqual([]);
+  });
 
   it('takes what is asked for', () => {
     const outDir = directoryWith('COMPLETED', 'FAILED', 'INTERRUPTED', 'QUEUED');
