@@ -65,6 +65,8 @@ function readFailure(file: string, error: unknown): string {
     case 'EACCES':
     case 'EPERM':
       return `${file}: cannot be read: permission denied`;
+    case 'ENAMETOOLONG':
+      return `${file}: cannot be read: its name is too long`;
     default:
       return `${file}: cannot be read: ${message}`;
   }
