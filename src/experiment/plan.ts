@@ -123,7 +123,7 @@ function select(
 /** Found now rather than after the data was loaded: a new directory must have a place to be in. */
 function checkParent(directory: string): void {
   const parent = nearestExisting(dirname(directory));
-  if (existsSync(parent) && !isFolder(parent)) {
+  if (!isFolder(parent)) {
     throw new UsageError(
       `${directory} cannot be made: ${parent} is a file; choose another run directory with --out DIR`,
     );

@@ -22,6 +22,10 @@ export const sweepPaths = (directory: string) => ({
 export const isSweepDirectory = (directory: string): boolean =>
   existsSync(sweepPaths(directory).manifest);
 
+/** The folders of a sweep, whichever launcher runs it. */
+export const sweepFolders = (directory: string): string[] =>
+  ['configs', 'trials', 'states', 'logs'].map((name) => join(directory, name));
+
 /**
  * Everything that a sweep writes goes below its directory.
  * @param ids trials whose logs will be written
@@ -29,6 +33,5 @@ export const isSweepDirectory = (directory: string): boolean =>
  */
 export function refuseLinksIn(directory: string, ids: readonly string[]): void {
   const { history, slurm, log } = sweepPaths(directory);
-  const folders = ['configs', 'trials', 'states', 'logs'].map((name) => join(directory, name));
-  refuseElsewhere([...folders, slurm, history, ...ids.map(log)]);
+  refuseElsewhere([...sweepFolders(directory), slurm, history, ...ids.map(log)]);
 }

@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { resolvedYaml } from '../config/print.js';
 import { RunError } from '../errors.js';
 import { removeFolderAtomic, writeFileAtomic } from '../files/atomic.js';
@@ -8,7 +8,7 @@ import type { SweepEvent } from './events.js';
 import type { Launcher, LaunchOptions, LaunchResult } from './launcher.js';
 import type { Sweep } from './load.js';
 import { writeManifest } from './manifest.js';
-import { refuseLinksIn, sweepPaths } from './paths.js';
+import { refuseLinksIn, sweepFolders, sweepPaths } from './paths.js';
 import { planSweep, type SweepPlan, type SweepPlanOptions } from './plan.js';
 import { readState, writeState } from './state.js';
 import { type SweepStatus, statusOf } from './status.js';
@@ -65,7 +65,7 @@ function prepare(sweep: Sweep, plan: SweepPlan, { rerun }: SweepPlanOptions): vo
   );
   // First: whatever stops this process, the directory is a sweep's, and --resume writes the rest.
   writeManifest(directory, manifest);
-  for (const folder of ['configs', 'trials', 'states', 'logs']) makeFolder(join(directory, folder));
+  for (const folder of sweepFolders(directory)) makeFolder(folder);
   for (const { id, experiment } of due) {
     writeFileAtomic(paths.config(id), resolvedYaml(experiment));
     if (rerun !== 'all') continue;
