@@ -9,12 +9,20 @@ const cache = process.env.FLN_TEST_BACKEND
   ? {}
   : { FLN_CACHE_DIR: mkdtempSync(join(tmpdir(), 'fln-test-cache-')), FLN_TENSORFLOW_DIR: '' };
 
+const full = 'test/**/*.full.test.ts';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     env: cache,
-    // Numerical tests share two cores with the wasm backend; slow ones say so themselves.
-    testTimeout: 180_000,
+    // Against a test that hangs, not against a slow machine: no test fails for other work beside it.
+    testTimeout: 30 * 60_000,
+    hookTimeout: 30 * 60_000,
     maxWorkers: 2,
+    projects: [
+      // `npm test`: everything that a few minutes on two cores can tell.
+      { extends: true, test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: [full] } },
+      // `npm run test:full`: the same kinds of test with more cases, and what is slow by nature.
+      { extends: true, test: { name: 'full', include: [full] } },
+    ],
   },
 });
