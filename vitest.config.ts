@@ -9,11 +9,18 @@ const cache = process.env.FLN_TEST_BACKEND
   ? {}
   : { FLN_CACHE_DIR: mkdtempSync(join(tmpdir(), 'fln-test-cache-')), FLN_TENSORFLOW_DIR: '' };
 
+// Nor a proxy of this machine: the mirrors that are tested are on it.
+const proxies = Object.fromEntries(
+  ['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy']
+    .flatMap((name) => [name, name.toUpperCase()])
+    .map((name) => [name, '']),
+);
+
 const full = 'test/**/*.full.test.ts';
 
 export default defineConfig({
   test: {
-    env: cache,
+    env: { ...cache, ...proxies },
     // Against a test that hangs, not against a slow machine: no test fails for other work beside it.
     testTimeout: 30 * 60_000,
     hookTimeout: 30 * 60_000,

@@ -55,10 +55,6 @@ export function wayOut(origin: Origin | undefined): string {
 
 function mirrorReport({ failures }: MirrorsError): string[] {
   const lines = failures.map(({ url, reason }) => `  ${url}: ${reason}`);
-  const proxy = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].find(
-    (name) => process.env[name],
-  );
-  if (proxy) lines.push(`  (${proxy} is set; fln connects directly and does not use proxies)`);
   return ['Mirrors tried:', ...lines];
 }
 

@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import fetch, { type Response } from 'node-fetch';
 import type { NetworkSettings } from './dataset.js';
+import { type ProxyServer, proxyAgent, proxyFor } from './proxy.js';
 
 export const defaultNetwork: NetworkSettings = {
   connectMs: 10_000,
@@ -47,11 +48,17 @@ export async function transfer(url: string, path: string, options: TransferOptio
   const watch = new Watch(network.totalMs);
   const onAbort = () => watch.stop('interrupted');
   signal?.addEventListener('abort', onAbort, { once: true });
+  let proxy: ProxyServer | undefined;
   try {
     watch.expect(network.connectMs, 'no answer');
     const response = await watch.guard(
       fetch(url, {
         signal: watch.signal,
+        // Asked again at each redirect.
+        agent: (target) => {
+          proxy = proxyFor(target.href);
+          return proxy && proxyAgent(proxy, target);
+        },
         follow: network.redirects,
         // Files are stored as they are served; a second compression would only blur the size limit.
         compress: false,
@@ -61,7 +68,10 @@ export async function transfer(url: string, path: string, options: TransferOptio
     await save(response, path, options, watch);
   } catch (error) {
     signal?.throwIfAborted();
-    throw error;
+    if (!(error instanceof RequestError && proxy)) throw error;
+    const login = error.message.startsWith('HTTP 407') ? ', which wants USER:PASSWORD@HOST' : '';
+    const message = `${error.message} (through the proxy ${proxy.description}${login})`;
+    throw new RequestError(message, error.transient, { cause: error });
   } finally {
     signal?.removeEventListener('abort', onAbort);
     watch.stop('done');
@@ -147,6 +157,10 @@ class Watch {
 
 type NetworkFailure = Error & { code?: string; type?: string };
 
+/** As behind proxies that look into TLS. */
+const unknownAuthority =
+  'its certificate is from an unknown authority (name the file of your own in NODE_EXTRA_CA_CERTS)';
+
 const plainWords: Readonly<Record<string, string>> = {
   ENOTFOUND: 'host name not found',
   EAI_AGAIN: 'host name could not be looked up (no network?)',
@@ -156,6 +170,10 @@ const plainWords: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'connection timed out',
   ECONNRESET: 'connection reset by the server',
   ERR_STREAM_PREMATURE_CLOSE: 'connection closed before the end of the file',
+  SELF_SIGNED_CERT_IN_CHAIN: unknownAuthority,
+  DEPTH_ZERO_SELF_SIGNED_CERT: unknownAuthority,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unknownAuthority,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownAuthority,
 };
 
 /** Failures that a new connection a moment later may not meet. */

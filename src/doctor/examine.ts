@@ -6,7 +6,7 @@ import { collectProvenance } from '../shared/provenance.js';
 import { backendFindings } from './backends.js';
 import type { Finding } from './finding.js';
 import { gpuFindings, programFindings, slurmFinding } from './machine.js';
-import { datasetFindings, folderFinding, variableFindings } from './storage.js';
+import { datasetFindings, folderFinding, proxyFindings, variableFindings } from './storage.js';
 
 /**
  * Looks at everything that training depends on. Nothing is downloaded, installed or written, and
@@ -35,7 +35,9 @@ export async function examine(signal: AbortSignal): Promise<Finding[]> {
 
 async function locateDatasets(): Promise<Finding[]> {
   try {
-    return datasetFindings(await listDatasets({ offline: true }));
+    const locations = await listDatasets({ offline: true });
+    const mirrors = locations.flatMap((location) => location.mirrors);
+    return [...datasetFindings(locations), ...proxyFindings(mirrors)];
   } catch (error) {
     // The folder that FLN_DATA_DIR names is not there: that variable is found at fault, too.
     if (error instanceof DataError)

@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DatasetLocation } from '../data/inspect.js';
+import { proxyFor } from '../data/proxy.js';
 import { freeBytes } from '../files/disk.js';
 import { isFolder, nearestExisting } from '../files/folder.js';
 import { sizeText } from '../shared/size.js';
@@ -43,6 +44,27 @@ export function datasetFindings(locations: readonly DatasetLocation[]): Finding[
       wayOut: `fln data fetch ${name}`,
     };
   });
+}
+
+/** The proxies that downloads from mirrors would go through, and the hosts of each. */
+export function proxyFindings(mirrors: readonly string[]): Finding[] {
+  const topic = 'proxy';
+  const hosts = new Map<string, Set<string>>();
+  try {
+    for (const mirror of mirrors) {
+      const way = proxyFor(mirror)?.description ?? 'none';
+      hosts.set(way, (hosts.get(way) ?? new Set()).add(new URL(mirror).host));
+    }
+  } catch (error) {
+    const wayOut = 'correct or unset the variable';
+    return [{ topic, state: 'warning', text: (error as Error).message, wayOut }];
+  }
+  if (hosts.size === 1 && hosts.has('none')) return [];
+  return [...hosts].map(([way, names]) => ({
+    topic,
+    state: 'ok',
+    text: `${way}, for downloads from ${[...names].join(', ')}`,
+  }));
 }
 
 /** Environment variables that change what the program does. */
