@@ -1,15 +1,19 @@
 import { EnvironmentError, ExitCode, FlnError } from '../errors.js';
+import { unexpectedDiskError } from '../files/disk.js';
+import { hearDiskWarnings } from '../files/system-calls.js';
 import { dispatch } from './dispatch.js';
 
 /** The outermost edge: runs the command and turns errors into one message and an exit code. */
 async function main(args: readonly string[]): Promise<void> {
   surviveLostOutput();
+  hearDiskWarnings((message) => process.stderr.write(`warning: ${message}\n`));
   try {
     requireFolder();
     await dispatch(args);
   } catch (error) {
-    if (error instanceof FlnError) {
-      fail(error.message, error.exitCode);
+    const expected = error instanceof FlnError ? error : unexpectedDiskError(error);
+    if (expected !== undefined) {
+      fail(expected.message, expected.exitCode);
     } else {
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
       fail(`This is a bug in fln; please report it:\n${detail}`, ExitCode.runFailed);

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DataError } from '../errors.js';
-import { syncFolder } from '../files/atomic.js';
+import { causeOf, isSystemError } from '../files/disk.js';
 import { createFolder } from '../files/folder.js';
+import { renamePatiently, syncFolder } from '../files/system-calls.js';
 import { ContentError } from './content.js';
 import type { LoadOptions } from './dataset.js';
 import { type MirrorFailure, MirrorsError } from './mirrors-error.js';
@@ -110,7 +111,7 @@ export class Downloader {
         onBytes: (received, total) =>
           this.options.onProgress?.({ file: file.name, url, received, total }),
       });
-      return await this.#publish(temporary, await file.verify(temporary));
+      return this.#publish(temporary, await file.verify(temporary));
     } catch (error) {
       if (error instanceof ContentError) {
         throw new RequestError(`what it sent ${error.message}`, false, { cause: error });
@@ -122,9 +123,9 @@ export class Downloader {
   }
 
   /** Moves a verified file to its name; whoever comes last replaces a file by an identical one. */
-  async #publish(temporary: string, name: string): Promise<string> {
+  #publish(temporary: string, name: string): string {
     const path = join(this.folder, name);
-    await rename(temporary, path);
+    renamePatiently(temporary, path);
     syncFolder(this.folder);
     return path;
   }
@@ -144,12 +145,9 @@ export async function removeStaleParts(folder: string, now = Date.now()): Promis
 }
 
 function asCacheError(error: unknown, folder: string): unknown {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const isSystemError = error instanceof Error && 'syscall' in error;
-  if (!isSystemError) return error;
-  const what = code === 'ENOSPC' ? 'the disk is full' : message;
+  if (!isSystemError(error)) return error;
   return new DataError(
-    `Cannot write to the cache folder ${folder}: ${what}. Make room or give access there, or set FLN_CACHE_DIR to another folder.`,
+    `Cannot write to the cache folder ${folder}: ${causeOf(error)}. Make room or give access there, or set FLN_CACHE_DIR to another folder.`,
     { cause: error },
   );
 }

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { causeOf, isSystemError } from '../files/disk.js';
 import { ContentError, type FileContent, maxStoredBytes, readContent } from './content.js';
 import type { LoadOptions } from './dataset.js';
 import type {
@@ -112,8 +113,8 @@ export async function orProblem<T>(
     return await read();
   } catch (error) {
     if (error instanceof ContentError) return { path, problem: error.message };
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
-    return { path, problem: `cannot be read (${error.message})` };
+    if (!isSystemError(error)) throw error;
+    return { path, problem: `cannot be read: ${causeOf(error)}` };
   }
 }
 

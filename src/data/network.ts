@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import fetch, { type Response } from 'node-fetch';
+import { passUnsupportedSync } from '../files/system-calls.js';
 import type { NetworkSettings } from './dataset.js';
 import { type ProxyServer, proxyAgent, proxyFor } from './proxy.js';
 
@@ -109,7 +110,7 @@ async function save(response: Response, path: string, options: TransferOptions, 
     if (total !== undefined && received !== total) {
       throw new RequestError(`sent ${received} of ${total} bytes`, true);
     }
-    await handle.sync();
+    await handle.sync().catch(passUnsupportedSync);
   } finally {
     await handle.close();
   }

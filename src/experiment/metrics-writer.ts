@@ -1,15 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
-import {
-  closeSync,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { stringify } from 'csv-stringify/sync';
 import { guardDisk } from '../files/disk.js';
+import { syncFile } from '../files/system-calls.js';
 import { hashOfStart, type MetricsExtent } from './metrics-start.js';
 
 /** How a column is written; the default is {@link formatNumber}. */
@@ -93,7 +86,7 @@ export class MetricsWriter {
   /** Flushes, and waits until the disk has it. @returns what the file holds now */
   sync(): MetricsExtent {
     this.flush();
-    guardDisk(this.path, () => fsyncSync(this.file));
+    guardDisk(this.path, () => syncFile(this.file));
     return { bytes: this.#size, sha256: this.#hash.copy().digest('hex') };
   }
 
@@ -102,7 +95,8 @@ export class MetricsWriter {
     try {
       this.flush();
     } finally {
-      closeSync(this.file);
+      // Network mounts tell of a full disk only now.
+      guardDisk(this.path, () => closeSync(this.file));
     }
   }
 }

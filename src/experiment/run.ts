@@ -3,6 +3,7 @@ import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../data/batches.js';
 import type { Dataset, LoadOptions } from '../data/dataset.js';
 import { loadDataset } from '../data/load.js';
+import { hearDiskWarnings } from '../files/system-calls.js';
 import { buildNetwork } from '../network/network.js';
 import { runName } from '../report/text.js';
 import { collectProvenance } from '../shared/provenance.js';
@@ -78,6 +79,7 @@ export async function runExperiment(
   const fresh = newRecord(experiment, await collectProvenance(), backend, dataset);
   const replan = () => planExperiment(experiment, options);
   const warn = (message: string) => emit({ type: 'warning', message });
+  const stopHearing = hearDiskWarnings(warn);
   const opened = RunDirectory.open(plan.directory, experiment, replan, fresh, warn);
   const { directory } = opened;
   plan = opened.plan;
@@ -88,6 +90,7 @@ export async function runExperiment(
     return await finish(plan, directory.record.runs, emit, options.signal?.aborted);
   } finally {
     directory.release();
+    stopHearing();
   }
 }
 

@@ -1,15 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { diskError, guardDisk } from './disk.js';
+import { diskError, errorName, guardDisk } from './disk.js';
+import { renamePatiently, syncFile, syncFolder } from './system-calls.js';
 
 /**
  * Replaces a file as a whole: readers see the old content or the new, never a part of it, whenever
@@ -21,9 +14,9 @@ export function writeFileAtomic(path: string, data: string | Uint8Array): void {
   guardDisk(path, () => {
     try {
       writeFileSynced(temporary, data);
-      renameSync(temporary, path);
+      renamePatiently(temporary, path);
     } catch (error) {
-      rmSync(temporary, { force: true });
+      removeQuietly(temporary);
       throw error;
     }
   });
@@ -45,10 +38,10 @@ export async function writeFolderAtomic(
     mkdirSync(temporary);
     await fill(temporary);
     syncFolder(temporary);
-    rmSync(path, { recursive: true, force: true });
-    renameSync(temporary, path);
+    removeTree(path);
+    renamePatiently(temporary, path);
   } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
+    removeQuietly(temporary);
     throw diskError(path, error);
   }
   syncFolder(dirname(path));
@@ -59,7 +52,7 @@ export function writeFileSynced(path: string, data: string | Uint8Array): void {
   const file = openSync(path, 'wx');
   try {
     writeFileSync(file, data);
-    fsyncSync(file);
+    syncFile(file);
   } finally {
     closeSync(file);
   }
@@ -73,13 +66,29 @@ export function removeFolderAtomic(path: string): void {
   guardDisk(path, () => {
     const aside = temporaryName(path);
     try {
-      renameSync(path, aside);
+      renamePatiently(path, aside);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      throw error;
+      if (errorName(error) === 'ENOENT') return;
+      // A folder of a lower layer of a container's disk can be deleted, and not renamed.
+      if (errorName(error) !== 'EXDEV') throw error;
+      return removeTree(path);
     }
-    rmSync(aside, { recursive: true, force: true });
+    removeTree(aside);
   });
+}
+
+/** Tries again where a file in it is busy, or was open on another machine a moment ago. */
+function removeTree(path: string): void {
+  rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
+}
+
+/** What cannot be deleted after a failure is a left-over by its name; the failure is what counts. */
+function removeQuietly(temporary: string): void {
+  try {
+    rmSync(temporary, { recursive: true, force: true });
+  } catch {
+    // See above.
+  }
 }
 
 /** Beside `path`, so that it can be renamed to it. */
@@ -88,16 +97,3 @@ const temporaryName = (path: string): string =>
 
 /** Whether a file or folder is one that a process was killed over, by its name. */
 export const isLeftOver = (name: string): boolean => name.endsWith('.tmp');
-
-/** Makes a rename in a folder durable, where the platform can (Windows cannot open a folder). */
-export function syncFolder(folder: string): void {
-  let file: number | undefined;
-  try {
-    file = openSync(folder, 'r');
-    fsyncSync(file);
-  } catch {
-    // The data is in place; only its survival of a power cut is less certain.
-  } finally {
-    if (file !== undefined) closeSync(file);
-  }
-}

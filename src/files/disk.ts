@@ -1,4 +1,5 @@
 import { statfsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { RunError } from '../errors.js';
 import { createFolder } from './folder.js';
 
@@ -8,9 +9,9 @@ export class DiskError extends RunError {
 }
 
 /**
- * Does a file operation and turns what a disk can do to it into one plain message.
+ * Does a file operation and turns what the system answers into one plain message.
  * @param path the file or folder at work, named in the message
- * @throws DiskError for a full disk, missing permission and the like; anything else passes unchanged
+ * @throws DiskError for an error of the system; anything else passes unchanged
  */
 export function guardDisk<T>(path: string, work: () => T): T {
   try {
@@ -20,11 +21,42 @@ export function guardDisk<T>(path: string, work: () => T): T {
   }
 }
 
-/** A DiskError for what a disk can do to an operation on `path`; anything else as it is. */
+/** A DiskError for an error of the system in an operation on `path`; anything else as it is. */
 export function diskError(path: string, error: unknown): unknown {
-  const reason = reasons[(error as NodeJS.ErrnoException).code ?? ''];
-  if (reason === undefined) return error;
-  return new DiskError(`cannot write ${path}: ${reason}`, { cause: error });
+  if (!isSystemError(error)) return error;
+  const { cause, advice = 'Choose another folder with --out DIR' } = reasonOf(error);
+  return new DiskError(`cannot write ${path}: ${cause}. ${advice}`, { cause: error });
+}
+
+/**
+ * A DiskError for an error of the file system that no caller expected, such as that of a disk which
+ * fails while a file is read; undefined for anything else.
+ */
+export function unexpectedDiskError(error: unknown): DiskError | undefined {
+  if (!isSystemError(error) || !fileCalls.test(error.syscall ?? '')) return undefined;
+  const { cause, advice } = reasonOf(error);
+  const { syscall = '', path = 'a file' } = error;
+  const verb = syscall === 'open' ? 'open' : readingCalls.test(syscall) ? 'read' : 'write';
+  // Nothing was meant to be written where something was read.
+  const isOfUse = advice !== undefined && (verb === 'write' || !advice.includes('--out'));
+  const wayOut = isOfUse ? `. ${advice}` : '';
+  return new DiskError(`cannot ${verb} ${path}: ${cause}${wayOut}`, { cause: error });
+}
+
+/** Whether an error is the system's answer to a call, as those of Node's file functions are. */
+export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && errorName(error) !== undefined;
+
+/**
+ * `ENOSPC` and the like; undefined when it is no error of the system. Node names those alone that all
+ * its platforms have: ESTALE and EDQUOT are found by their numbers.
+ */
+export function errorName(error: unknown): string | undefined {
+  const { code, errno, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  if (typeof code === 'string' && /^E[A-Z0-9]+$/.test(code)) return code;
+  if (typeof errno !== 'number' || syscall === undefined) return undefined;
+  const found = Object.entries(constants.errno).find(([, number]) => number === Math.abs(errno));
+  return found?.[0] ?? `error ${Math.abs(errno)}`;
 }
 
 /**
@@ -41,18 +73,59 @@ export function freeBytes(folder: string): number {
   return bavail * bsize;
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  ENOSPC: 'the disk is full. Free some space, or choose another disk with --out DIR',
-  EDQUOT: 'your disk quota is used up. Free some space, or choose another disk with --out DIR',
-  EACCES: 'permission denied. Change its permissions, or choose another folder with --out DIR',
-  EPERM: 'permission denied. Change its permissions, or choose another folder with --out DIR',
-  EROFS: 'the file system is read-only. Choose another folder with --out DIR',
-  ENOTDIR: 'a part of this path is a file, not a folder. Choose another folder with --out DIR',
-  EEXIST: 'something else already has this name. Choose another folder with --out DIR',
-  EISDIR: 'it is a folder, where a file is wanted. Move it away, or choose another --out DIR',
-  ENAMETOOLONG: 'the path is too long. Choose a shorter one with --out DIR',
-  EMFILE: 'this process has too many open files. Raise the limit (ulimit -n)',
-  ENFILE: 'the system has too many open files',
-  EIO: 'the disk reported an input/output error. Check the disk',
-  ENOENT: 'its folder is not there, or refuses new entries. Choose another with --out DIR',
+/** Calls of the system that are about files, as errors name them. */
+const fileCalls =
+  /^(open|close|read|write|f?sync|fdatasync|rename|unlink|rm|rmdir|mkdir|mkdtemp|scandir|opendir|[lf]?stat|statfs|statx|access|f?truncate|copyfile|cp|symlink|link|readlink|realpath|f?chmod|[lf]?utimes?)$/;
+const readingCalls = /^(read|scandir|opendir|[lf]?stat|statfs|statx|access|readlink|realpath)$/;
+
+/** What the system answered, in words: `the disk is full`. */
+export const causeOf = (error: NodeJS.ErrnoException): string => reasonOf(error).cause;
+
+interface Reason {
+  readonly cause: string;
+  /** What to do, where it is not to write elsewhere. */
+  readonly advice?: string;
+}
+
+function reasonOf(error: NodeJS.ErrnoException): Reason {
+  const name = errorName(error) ?? '';
+  return reasons[name] ?? { cause: `the file system refused "${error.syscall}" (${name})` };
+}
+
+const noPermission = {
+  cause: 'permission denied',
+  advice: 'Change its permissions, or choose another folder with --out DIR',
+};
+const moreSpace = 'Free some space, or choose another disk with --out DIR';
+
+const reasons: Readonly<Record<string, Reason>> = {
+  ENOSPC: { cause: 'the disk is full', advice: moreSpace },
+  EDQUOT: { cause: 'your disk quota is used up', advice: moreSpace },
+  EFBIG: {
+    cause: 'the file would be larger than the system allows',
+    advice: 'Raise the limit (ulimit -f)',
+  },
+  EACCES: noPermission,
+  EPERM: noPermission,
+  EROFS: { cause: 'the file system is read-only' },
+  ENOTDIR: { cause: 'a part of this path is a file, not a folder' },
+  EEXIST: { cause: 'something else already has this name' },
+  ENOTEMPTY: { cause: 'the folder there is not empty, or has files that are still open' },
+  EISDIR: {
+    cause: 'it is a folder, where a file is wanted',
+    advice: 'Move it away, or choose another --out DIR',
+  },
+  ENAMETOOLONG: { cause: 'the path is too long', advice: 'Choose a shorter one with --out DIR' },
+  ELOOP: { cause: 'symbolic links on this path lead in a circle' },
+  EMFILE: { cause: 'this process has too many open files', advice: 'Raise the limit (ulimit -n)' },
+  ENFILE: { cause: 'the system has too many open files', advice: 'Close other programs' },
+  EIO: { cause: 'the disk reported an input/output error', advice: 'Check the disk' },
+  ENOENT: { cause: 'its folder is not there, or refuses new entries' },
+  ESTALE: {
+    cause: 'the network file system no longer knows it (stale file handle)',
+    advice: 'Mount it again, or choose another folder with --out DIR',
+  },
+  EBUSY: { cause: 'it is busy: another process uses it, or it is a mount point' },
+  ETXTBSY: { cause: 'it is busy: another process executes it' },
+  EXDEV: { cause: 'the file system cannot rename it from one part of itself to another' },
 };

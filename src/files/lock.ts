@@ -182,6 +182,10 @@ function removeStale(path: string, stale: Holder): void {
 }
 
 function release(path: string, holder: Holder): void {
-  if (holds(path, holder)) rmSync(path, { force: true });
+  try {
+    if (holds(path, holder)) rmSync(path, { force: true });
+  } catch {
+    // A lock that stays is taken over once this process has ended.
+  }
   heldTokens.delete(holder.token);
 }

@@ -1,4 +1,5 @@
 import { UsageError } from '../errors.js';
+import { causeOf, isSystemError } from './disk.js';
 import { readText } from './regular-file.js';
 
 /**
@@ -16,6 +17,7 @@ export function readOptional(
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     const advice = wayOut === undefined ? '' : `. ${wayOut}`;
-    throw new UsageError(`${path} cannot be read (${message})${advice}`, { cause: error });
+    const cause = isSystemError(error) ? causeOf(error) : message;
+    throw new UsageError(`${path} cannot be read (${cause})${advice}`, { cause: error });
   }
 }

@@ -1,5 +1,6 @@
-import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { withRegularFile } from './regular-file.js';
+import { syncFile } from './system-calls.js';
 
 /**
  * Files of named arrays in the safetensors format (https://huggingface.co/docs/safetensors), which
@@ -48,7 +49,7 @@ export async function writeArrays(
       const array = await values(index);
       write(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
     }
-    fsyncSync(file);
+    syncFile(file);
   } finally {
     closeSync(file);
   }

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { EnvironmentError, FlnError } from '../../errors.js';
+import { causeOf, errorName, isSystemError } from '../../files/disk.js';
 import { createFolder } from '../../files/folder.js';
 import { describeHolder, type FileLock, takeLock } from '../../files/lock.js';
 import { installationFolder } from '../packages.js';
@@ -155,10 +156,10 @@ async function attempt(
 function diskMessage(error: unknown, folder: string): unknown {
   // Errors of this program already say what to do, but for those that speak of run directories.
   const cause = error instanceof FlnError ? error.cause : error;
-  const { code = '', message = '' } = (cause ?? {}) as NodeJS.ErrnoException;
-  if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(folder);
-  if (!/^E(ACCES|PERM|ROFS|NOTDIR|EXIST|ISDIR|NAMETOOLONG|IO|NOENT)$/.test(code)) return error;
+  if (!isSystemError(cause)) return error;
+  const name = errorName(cause);
+  if (name === 'ENOSPC' || name === 'EDQUOT') return diskFull(folder);
   return new EnvironmentError(
-    `cannot write into ${folder} (${message}). Nothing was changed. ${anotherDisk}`,
+    `cannot write into ${folder}: ${causeOf(cause)}. Nothing was changed. ${anotherDisk}`,
   );
 }
