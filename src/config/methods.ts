@@ -1,11 +1,12 @@
 import type { MethodDefinition, NetworkShape } from '../methods/method.js';
 import { checkPerLayer } from '../methods/per-layer.js';
-import { methods } from '../methods/registry.js';
+import { methods, methodVariant } from '../methods/registry.js';
 import type { ResolvedMethod } from './experiment.js';
 import { ExperimentSchema } from './schema.js';
-import type { Path } from './tree.js';
+import { type Path, plain } from './tree.js';
 import { type Finding, validate } from './validate.js';
 import { notOneOf } from './wording.js';
+import { parseYaml } from './yaml.js';
 
 /** One entry of `methods` with its defaults filled in, or the reasons why it cannot be used. */
 export interface MethodResolution {
@@ -132,4 +133,20 @@ function locate(finding: Finding, path: Path, definition: MethodDefinition): Fin
     return { ...moved, message: 'belongs at the top level of the file: it holds for all methods' };
   }
   return moved;
+}
+
+/**
+ * Which algorithm each label of a config.yaml trains, where the method's name does not say it
+ * (`methodVariant`). Nothing is checked, so that results of earlier versions are labelled too; a text
+ * that is no config has none.
+ */
+export function methodVariants(config: string): ReadonlyMap<string, string> {
+  const variants = new Map<string, string>();
+  const tree = parseYaml(config).tree;
+  const methods = tree && (plain(tree) as { methods?: unknown } | null)?.methods;
+  for (const method of Array.isArray(methods) ? methods : []) {
+    const variant = methodVariant(Object(method));
+    if (variant !== undefined) variants.set(String(method.label ?? method.name), variant);
+  }
+  return variants;
 }

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { FlnError, RunError } from '../errors.js';
 import { DiskError } from '../files/disk.js';
+import { methodVariant } from '../methods/registry.js';
 import { readMetrics } from '../report/metrics-file.js';
 import type { RunStatus, RunSummary } from '../report/run-summary.js';
 import { summarise } from '../report/summary.js';
 import { runName } from '../report/text.js';
-import type { RunId } from './events.js';
 import type { RunDirectory } from './run-directory.js';
 import { type TrainingJob, train } from './train.js';
 
@@ -31,7 +31,7 @@ export async function superviseRun(
   const { startedAt, resumed } = directory.begin(run);
   const end = (status: RunStatus, error?: string) => {
     const endedAt = new Date().toISOString();
-    const summary = summaryOf(metricsPath, run, status, error);
+    const summary = summaryOf(metricsPath, job, status, error);
     directory.update({ ...run, status, startedAt, resumed, endedAt, error, summary });
     return summary;
   };
@@ -61,9 +61,17 @@ export async function superviseRun(
   }
 }
 
-function summaryOf(path: string, run: RunId, status: RunStatus, error?: string): RunSummary {
+function summaryOf(
+  path: string,
+  { run, method }: Pick<TrainingJob, 'run' | 'method'>,
+  status: RunStatus,
+  error?: string,
+): RunSummary {
   const metrics = existsSync(path) ? readMetrics(path).metrics : { rows: 0, columns: {} };
-  return summarise({ ...metrics, method: run.label, seed: run.seed }, status, error);
+  return {
+    ...summarise({ ...metrics, method: run.label, seed: run.seed }, status, error),
+    variant: methodVariant(method.config),
+  };
 }
 
 function warnOfLeaks({ run, emit }: Pick<TrainingJob, 'run' | 'emit'>, tensors: number): void {

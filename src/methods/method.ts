@@ -111,6 +111,11 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   };
   readonly summary: string;
   /**
+   * What tables and figures add in brackets to the label, where a name alone would not say which
+   * algorithm trained: it reads the resolved config, of an earlier version of the program too.
+   */
+  readonly variant?: (config: Readonly<Record<string, unknown>>) => string;
+  /**
    * Every step takes all training images: the method needs `batchSize: full`, `init` returns a
    * {@link FullBatchTrainer}, and `epochs` counts its iterations.
    */

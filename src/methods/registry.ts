@@ -3,8 +3,12 @@ import { hasConvolution } from '../network/shape.js';
 import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
 import { checkHeld, checkHiddenLayer } from './fenchel/checks.js';
-import { exactPresets, FenchelExactConfig } from './fenchel/exact/config.js';
-import { FenchelFullBatchConfig, fullBatchPresets } from './fenchel/full-batch/config.js';
+import { exactPresets, exactVariant, FenchelExactConfig } from './fenchel/exact/config.js';
+import {
+  FenchelFullBatchConfig,
+  fullBatchPresets,
+  fullBatchVariant,
+} from './fenchel/full-batch/config.js';
 import {
   convolutionDefaults,
   FenchelConvolutionConfig,
@@ -42,7 +46,9 @@ export const methods: readonly MethodDefinition[] = [
     solver: 'gram',
     isDefault: true,
     networks: fullyConnected,
-    summary: 'Fenchel lifted network, one proximal step per block in the running-Gram metric',
+    summary:
+      "Fenchel lifted network, one step per block, preconditioned by the inputs' covariance; not the paper's algorithm",
+    variant: () => 'preconditioned',
     schema: FenchelGramConfig,
     defaults: gramDefaults,
     check: (config, network) => [
@@ -57,6 +63,7 @@ export const methods: readonly MethodDefinition[] = [
     isDefault: true,
     networks: convolutional,
     summary: 'Fenchel lifted network with convolutions: the same with steps of a normalised length',
+    variant: () => 'preconditioned',
     schema: FenchelConvolutionConfig,
     defaults: convolutionDefaults,
     load: async () => (await import('./fenchel/gram/gram.js')).fenchelConvolution,
@@ -65,6 +72,7 @@ export const methods: readonly MethodDefinition[] = [
     name: 'fenchel',
     solver: 'exact',
     summary: 'Fenchel lifted network, Algorithm 2: every sub-problem solved to a tolerance',
+    variant: exactVariant,
     schema: FenchelExactConfig,
     presets: exactPresets,
     check: (config, network) => [
@@ -79,7 +87,9 @@ export const methods: readonly MethodDefinition[] = [
     name: 'fenchel',
     solver: 'full-batch',
     fullBatch: true,
-    summary: 'Fenchel lifted network, Algorithm 1: all training images in every iteration',
+    summary:
+      'Fenchel lifted network, Algorithm 1 with inexact W-steps: all training images in every iteration',
+    variant: fullBatchVariant,
     schema: FenchelFullBatchConfig,
     presets: fullBatchPresets,
     check: (config, network) => [
@@ -148,3 +158,14 @@ export const methods: readonly MethodDefinition[] = [
     load: async () => (await import('./lpom/lpom.js')).lpom,
   }),
 ];
+
+/**
+ * The algorithm behind a method of a resolved config, for tables and figures: `preconditioned`, `Algorithm 2`.
+ * @returns undefined where the method's name says it all, and for methods that are not known (any more)
+ */
+export function methodVariant(config: Readonly<Record<string, unknown>>): string | undefined {
+  const { name, solver } = config;
+  const entries = methods.filter((method) => method.name === name);
+  const entry = entries.find((method) => method.solver === solver) ?? entries[0];
+  return entry?.variant?.(config);
+}

@@ -1,3 +1,4 @@
+import { methodVariants } from '../config/methods.js';
 import { finalResult } from './final-result.js';
 import { type Problem, problem, type Run, type RunDirectory } from './run-directory.js';
 import { readSettings } from './settings.js';
@@ -9,6 +10,8 @@ export interface ComparisonRow {
   readonly directory: string;
   readonly experiment: string;
   readonly method: string;
+  /** Which algorithm trained, where the method's name does not say it: `preconditioned`, `Algorithm 2`. */
+  readonly variant?: string;
   /** Seeds that have a final result; the estimates are over these. */
   readonly completed: number;
   readonly seeds: number;
@@ -34,10 +37,12 @@ export function compareRuns(directories: readonly RunDirectory[]): Comparison {
   const problems: Problem[] = [];
   const rows = directories.flatMap((directory) => {
     const papers = paperAccuracies(directory, problems);
+    const variants = variantsOf(directory);
     const labels = new Set(directory.runs.map(({ label }) => label));
     return [...labels].map((label) => {
       const runs = directory.runs.filter((run) => run.label === label);
-      return compareMethod(directory.path, runs, papers.get(label), problems);
+      const row = compareMethod(directory.path, runs, papers.get(label), problems);
+      return { ...row, variant: variants.get(label) };
     });
   });
   return { rows, problems };
@@ -72,6 +77,11 @@ function compareMethod(
     difference: test && paper !== undefined ? test.mean - paper : undefined,
     trainSeconds: over(({ trainSeconds }) => trainSeconds),
   };
+}
+
+/** Only `fenchel` has variants; most of the time would go into YAML. */
+function variantsOf({ config }: RunDirectory): ReadonlyMap<string, string> {
+  return config?.includes('fenchel') ? methodVariants(config) : new Map();
 }
 
 /**

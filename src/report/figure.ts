@@ -6,6 +6,7 @@ import { type FigureSpec, type FigureText, figureSpec } from './figure-spec.js';
 import { fontOptions, measureText } from './font.js';
 import type { Run } from './run-directory.js';
 import { groupRuns } from './series.js';
+import { withVariant } from './table.js';
 import { escapeHtml } from './text.js';
 
 export interface Figure {
@@ -29,7 +30,9 @@ export function curvesOf(runs: readonly Run[]): Curves | undefined {
   const measure = chooseMeasure(runs);
   if (measure === undefined) return undefined;
   const drawn = runs.filter((run) => measuredRows(run, measure.column).length > 0);
-  const curves = groupRuns(drawn).map(({ name, runs }) => buildCurve(name, runs, measure));
+  const curves = groupRuns(drawn).map(({ name, runs }) =>
+    buildCurve(withVariant(name, runs[0].variant), runs, measure),
+  );
   return { curves, measure };
 }
 

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { methodVariants } from '../config/methods.js';
 import { maxConfigBytes } from '../config/read-file.js';
 import { FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
@@ -18,6 +19,8 @@ export interface Run {
   /** Name of the experiment: from run.json, else the directory's. */
   readonly experiment: string;
   readonly label: string;
+  /** Which algorithm trained, where the method's name does not say it; known when all rows are read. */
+  readonly variant?: string;
   readonly seed: number;
   readonly status: RunStatus;
   readonly error?: string;
@@ -104,6 +107,9 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
   const config = attempt(join(path, 'config.yaml'), () =>
     readOptional(join(path, 'config.yaml'), { mostBytes: maxConfigBytes }),
   );
+  // Parsing YAML costs more than the last rows of the runs do.
+  const variants =
+    config !== undefined && extent === 'all rows' ? methodVariants(config) : undefined;
   const experiment = info?.name ?? printable(basename(resolve(path)));
 
   const files = new Map(runFolders(path).map((folder) => [folder.key, folder]));
@@ -119,7 +125,7 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
     if (entry === undefined && read === undefined) continue;
     const { error, status = 'COMPLETED', startedAt, endedAt, recorded } = entry ?? {};
     const unread = folder === undefined ? 'absent' : read === undefined ? 'damaged' : undefined;
-    const id = { directory: path, experiment, label, seed };
+    const id = { directory: path, experiment, label, variant: variants?.get(label), seed };
     runs.push({ ...id, status, error, startedAt, endedAt, metrics, unread, recorded });
   }
   return { path, info, config, runs: guessStatus(runs, entries), problems };

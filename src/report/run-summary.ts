@@ -5,6 +5,8 @@ export type RunStatus = (typeof runStatuses)[number];
 /** One line of summary.csv and summary.json. Accuracies are shares in [0, 1]; times are seconds. */
 export interface RunSummary {
   readonly method: string;
+  /** Which algorithm trained, where the method's name does not say it: `preconditioned`, `Algorithm 2`. */
+  readonly variant?: string;
   readonly seed: number;
   readonly status: RunStatus;
   readonly batches: number;

@@ -44,6 +44,7 @@ function best(accuracies: Float64Array): number | undefined {
 /** One method over its seeds: the completed ones, which alone have a final accuracy. */
 export interface MethodSummary {
   readonly method: string;
+  readonly variant?: string;
   /** Seeds that completed. */
   readonly completed: number;
   readonly seeds: number;
@@ -73,6 +74,7 @@ export function aggregate(summaries: readonly RunSummary[]): MethodSummary[] {
     }
     return {
       method,
+      variant: runs[0].variant,
       completed: completed.length,
       seeds: runs.length,
       finalTestAccuracy: over((run) => run.finalTestAccuracy),

@@ -45,7 +45,7 @@ export function resultTable(methods: readonly MethodSummary[]): {
       'train time',
     ],
     rows: methods.map((method) => [
-      { text: method.method },
+      { text: withVariant(method.method, method.variant) },
       {
         text:
           method.completed === method.seeds
@@ -90,6 +90,10 @@ export function alignTable({ head, rows }: Table, left = 1): string[] {
 export const tableNote = 'accuracy: mean ± 95 % interval over seeds; times: training alone, means';
 
 export const missing = '–';
+
+/** `fenchel (preconditioned)` */
+export const withVariant = (method: string, variant: string | undefined): string =>
+  variant === undefined ? method : `${method} (${variant})`;
 
 /** Mean ± 95 % interval, in per cent. */
 export function accuracy(value: Estimate | undefined): string {

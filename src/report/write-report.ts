@@ -57,9 +57,10 @@ export async function writeOverlay(
 /** Summaries of runs under the names that the figure gives them. */
 function summariseRuns(runs: readonly Run[]): RunSummary[] {
   return groupRuns(runs).flatMap(({ name, runs }) =>
-    runs.map(({ metrics, status, error }) => ({
+    runs.map(({ metrics, status, error, variant }) => ({
       ...summarise(metrics, status, error),
       method: name,
+      variant,
     })),
   );
 }

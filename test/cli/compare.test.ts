@@ -21,11 +21,11 @@ describe('fln compare', () => {
     const { code, stdout, stderr } = await fln(['compare', 'results/a'], { cwd: results() });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout.split('\n').slice(0, 5)).toEqual([
-      'method   seeds  final test accuracy    paper  difference  train time',
-      '-------  -----  -------------------  -------  ----------  ----------',
-      'fenchel      3       98.49 ± 0.08 %  97.60 %       +0.89        20 s',
-      'adam         3       97.65 ± 0.12 %  97.60 %       +0.05        20 s',
-      'sgd          3       94.10 ± 0.25 %        –           –        20 s',
+      'method                    seeds  final test accuracy    paper  difference  train time',
+      '------------------------  -----  -------------------  -------  ----------  ----------',
+      'fenchel (preconditioned)      3       98.49 ± 0.08 %  97.60 %       +0.89        20 s',
+      'adam                          3       97.65 ± 0.12 %  97.60 %       +0.05        20 s',
+      'sgd                           3       94.10 ± 0.25 %        –           –        20 s',
     ]);
   });
 
@@ -34,8 +34,8 @@ describe('fln compare', () => {
     const args = ['compare', 'broken', 'results', 'absent'];
     const { code, stdout, stderr } = await fln(args, { cwd });
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^results\/a +fenchel +3 +98\.49/m);
-    expect(stdout).toMatch(/^results\/b +fenchel +3 +98\.10/m);
+    expect(stdout).toMatch(/^results\/a +fenchel \(preconditioned\) +3 +98\.49/m);
+    expect(stdout).toMatch(/^results\/b +fenchel \(preconditioned\) +3 +98\.10/m);
     expect(stderr).toContain('warning: absent: there is no such directory\n');
     expect(stderr).toContain('warning: broken/run.json: not valid JSON');
     expect(stderr).toContain('warning: broken/adam-s1/metrics.csv:1: this is no metrics file');
@@ -57,6 +57,7 @@ describe('fln compare', () => {
       directory: 'results/a',
       experiment: 'gate',
       method: 'fenchel',
+      variant: 'preconditioned',
       seeds: '3',
       completed: '3',
       measured_on: 'test',
@@ -70,7 +71,7 @@ describe('fln compare', () => {
     expect(markdown.stdout.split('\n').slice(0, 3)).toEqual([
       '| method | seeds | final test accuracy | paper | difference | train time |',
       '| --- | ---: | ---: | ---: | ---: | ---: |',
-      '| fenchel | 3 | 98.49 ± 0.08 % | 97.60 % | +0.89 | 20 s |',
+      '| fenchel (preconditioned) | 3 | 98.49 ± 0.08 % | 97.60 % | +0.89 | 20 s |',
     ]);
   });
 

@@ -82,8 +82,12 @@ describe('comparison', () => {
     const both = compareRuns([tuned, tested].map((path) => loadRunDirectory(path)));
     const lines = comparisonFormats.table(both).split('\n');
     expect(lines[0]).toMatch(/^run +method +seeds +final accuracy +measured on +paper/);
-    expect(lines[2]).toMatch(/a +fenchel +3 +98\.49 ± 0\.08 % +validation +97\.60 % +– +20 s$/);
-    expect(lines[5]).toMatch(/b +fenchel +3 +98\.49 ± 0\.08 % +test +97\.60 % +\+0\.89 +20 s$/);
+    expect(lines[2]).toMatch(
+      /a +fenchel \(preconditioned\) +3 +98\.49 ± 0\.08 % +validation +97\.60 % +– +20 s$/,
+    );
+    expect(lines[5]).toMatch(
+      /b +fenchel \(preconditioned\) +3 +98\.49 ± 0\.08 % +test +97\.60 % +\+0\.89 +20 s$/,
+    );
   });
 
   it('keeps a Markdown table whole, whatever a directory is called', () => {

@@ -1,7 +1,7 @@
 import { stringify } from 'csv-stringify/sync';
 import type { Comparison, ComparisonRow } from '../../report/comparison.js';
 import type { Problem } from '../../report/run-directory.js';
-import { accuracy, alignTable, missing, type Table } from '../../report/table.js';
+import { accuracy, alignTable, missing, type Table, withVariant } from '../../report/table.js';
 import { duration, inPercent, printable } from '../../report/text.js';
 import { points, shortPath } from './format.js';
 import { markdown } from './records.js';
@@ -37,6 +37,7 @@ function comparisonCsv({ rows }: Comparison): string {
     directory: row.directory,
     experiment: row.experiment,
     method: row.method,
+    variant: row.variant,
     seeds: row.seeds,
     completed: row.completed,
     measured_on: row.measuredOn,
@@ -71,7 +72,7 @@ function comparisonTable(rows: readonly ComparisonRow[]): Table {
     ],
     rows: rows.map((row) => [
       ...(several ? [printable(shortPath(row.directory))] : []),
-      row.method,
+      withVariant(row.method, row.variant),
       row.completed === row.seeds ? String(row.seeds) : `${row.completed} of ${row.seeds}`,
       accuracy(row.accuracy),
       ...(mixed ? [row.measuredOn ?? missing] : []),

@@ -113,3 +113,20 @@ export const exactPresets = {
         }
       : { ...authors, gamma: [10, 100], lossWeight: 10, initializer: 'xavier' },
 };
+
+/** Fields that, off their default, leave the paper's Algorithm 2. */
+const departures = {
+  order: 'activations-first',
+  gammaUnit: 'absolute',
+  momentum: 0,
+  schedule: 'constant',
+  weightUpdate: 'solve',
+  weightAverage: 0,
+};
+
+export function exactVariant(config: Readonly<Record<string, unknown>>): string {
+  const departs = Object.entries(departures).some(
+    ([field, value]) => config[field] !== undefined && config[field] !== value,
+  );
+  return departs ? 'Algorithm 2, modified' : 'Algorithm 2';
+}

@@ -8,13 +8,15 @@ export const FenchelFullBatchConfig = z.strictObject({
   preset: z
     .literal('paper')
     .optional()
-    .describe("Algorithm 1 as it stands in the paper's text: activations kept, no momentum"),
+    .describe(
+      "Algorithm 1, inexact: activations kept and no momentum, as in the paper's text, but its W-update is `weightSteps` majorised steps, not solved",
+    ),
   label: fields.label,
   variant: z
     .enum(['accelerated', 'plain'])
     .default('accelerated')
     .describe(
-      'accelerated: activations fed forward anew in every iteration, momentum on the weights; plain: Algorithm 1',
+      'accelerated: activations fed forward anew in every iteration, momentum on the weights; plain: Algorithm 1 with inexact W-updates',
     ),
   lambda: fields.positive.default(1).describe('dual variable of the biconvex constraint'),
   rho: fields
@@ -62,3 +64,7 @@ export type FenchelFullBatchConfig = z.output<typeof FenchelFullBatchConfig>;
 export const fullBatchPresets = {
   paper: { variant: 'plain', lambda: 0.05, rho: [1e-6, 1e-2], damping: 1e-3 },
 };
+
+export function fullBatchVariant({ variant }: Readonly<Record<string, unknown>>): string {
+  return variant === 'plain' ? 'Algorithm 1, inexact' : 'Algorithm 1, accelerated';
+}
