@@ -47,6 +47,7 @@ describe('fln run --device cuda', () => {
     return fln(['run', 'tiny.yaml', '--out', 'out', '--progress', 'text', ...args], {
       cwd,
       env: all,
+      separate: true,
     }).then((outcome) => ({ ...outcome, started: existsSync(join(cwd, 'out')) }));
   };
 

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process';
+import { Console } from 'node:console';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
@@ -15,6 +17,8 @@ export interface Outcome {
 export interface RunOptions {
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether it has to be a process of its own. */
+  readonly separate?: boolean;
   /** Called with all of stderr so far, and the process. */
   readonly onStderr?: (text: string, signal: (name: NodeJS.Signals) => void) => void;
 }
@@ -34,12 +38,81 @@ function isBuilt(): boolean {
   return files.every((file) => statSync(join(source, file)).mtimeMs < (built?.mtimeMs ?? 0));
 }
 
-/** Runs the program as `npx fln` does. */
-export function fln(args: readonly string[], { cwd, env, onStderr }: RunOptions): Promise<Outcome> {
+/** Commands that start processes of their own, which take part in what is tested. */
+const starters = ['sweep', 'sweep-trial', 'backend', 'doctor'];
+
+/**
+ * Runs the program as `npx fln` does: in a process of its own where `onStderr` or `separate` asks for
+ * one or the command starts others, else in this one, which is ten times cheaper.
+ */
+export function fln(args: readonly string[], options: RunOptions): Promise<Outcome> {
+  const { onStderr, separate = onStderr !== undefined || starters.includes(args[0]) } = options;
+  if (separate) return spawned(args, options);
+  const outcome = last.then(() => inProcess(args, options));
+  last = outcome.catch(() => {});
+  return outcome;
+}
+
+/** Working folder, variables and output belong to the process: one command at a time. */
+let last: Promise<unknown> = Promise.resolve();
+
+const environment = ({ cwd, env }: RunOptions) => ({
+  ...process.env,
+  FLN_DATA_DIR: '',
+  FLN_CACHE_DIR: join(cwd, 'cache'),
+  ...env,
+});
+
+async function inProcess(args: readonly string[], options: RunOptions): Promise<Outcome> {
+  const { argv, env, exitCode } = process;
+  const { console } = globalThis;
+  const cwd = process.cwd();
+  const text = { stdout: '', stderr: '' };
+  const restore = (['stdout', 'stderr'] as const).map((name) => {
+    const { write } = process[name];
+    const listeners = process[name].listeners('error');
+    process[name].write = ((chunk: string | Uint8Array, ...rest: unknown[]) => {
+      text[name] += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8');
+      const done = rest.find((argument) => typeof argument === 'function');
+      if (done) process.nextTick(done as () => void);
+      return true;
+    }) as typeof write;
+    return () => {
+      process[name].write = write;
+      for (const listener of process[name].listeners('error')) {
+        if (!listeners.includes(listener)) process[name].off('error', listener as () => void);
+      }
+    };
+  });
+  try {
+    process.chdir(options.cwd);
+    process.argv = [process.execPath, 'fln', ...args];
+    process.env = environment(options);
+    process.exitCode = undefined;
+    globalThis.console = new Console(process.stdout, process.stderr);
+    await main();
+    return { code: Number(process.exitCode ?? 0), ...text };
+  } finally {
+    for (const one of restore) one();
+    process.chdir(cwd);
+    Object.assign(process, { argv, env, exitCode });
+    globalThis.console = console;
+  }
+}
+
+/** main.ts runs the command line when it is evaluated: once more each time. */
+async function main(): Promise<void> {
+  await import(/* @vite-ignore */ `${join(root, 'src/cli/main.ts')}?run=${++runs}`);
+}
+
+let runs = 0;
+
+function spawned(args: readonly string[], options: RunOptions): Promise<Outcome> {
+  const { cwd, onStderr } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...program, ...args], {
       cwd,
-      env: { ...process.env, FLN_DATA_DIR: '', FLN_CACHE_DIR: join(cwd, 'cache'), ...env },
+      env: environment(options),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let stdout = '';
@@ -54,6 +127,11 @@ export function fln(args: readonly string[], { cwd, env, onStderr }: RunOptions)
     child.on('error', reject);
     child.on('close', (code) => resolve({ code, stdout, stderr }));
   });
+}
+
+/** Waits for a condition, however slow the machine is: a limit would fail where other work goes on. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(20);
 }
 
 /** An empty folder with one config in it, removed when the test ends. */

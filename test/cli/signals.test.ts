@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tinyConfig, untimed } from '../experiment/tiny.js';
-import { fln, workplace } from './fln.js';
+import { fln, until, workplace } from './fln.js';
 
 const statuses = (cwd: string) =>
   JSON.parse(readFileSync(join(cwd, 'run', 'run.json'), 'utf8')).runs.map(
@@ -56,14 +56,24 @@ it('stops at once on a second Ctrl-C, without waiting for a checkpoint', async (
 
 it('lets one of two processes that start on one directory train, and refuses the other', async () => {
   const cwd = workplace(tinyConfig);
-  const both = await Promise.all(
-    [1, 2].map(() => fln([...long, '--out', 'run', '--resume'], { cwd })),
+  // Without an end of its own, so that neither can be through before the other has begun.
+  const endless = [...long, 'epochs=100000', '--out', 'run', '--resume'];
+  const stop: (() => void)[] = [];
+  const both = [0, 1].map((i) =>
+    fln(endless, {
+      cwd,
+      onStderr: (_, signal) => {
+        stop[i] = () => signal('SIGTERM');
+      },
+    }),
   );
-  const codes = both.map(({ code }) => code).sort();
-  expect(codes).toEqual([0, 1]);
-  const refused = both.find(({ code }) => code === 1);
-  expect(refused?.stderr).toMatch(
+  const refused = await Promise.race(both);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toMatch(
     /^process \d+ .*is writing into .*run\. Wait for it, or write elsewhere/m,
   );
-  expect(statuses(cwd)).toEqual(['COMPLETED']);
+  await until(() => existsSync(join(cwd, 'run', 'sgd-s1', 'metrics.csv')));
+  for (const one of stop) one();
+  expect((await Promise.all(both)).map(({ code }) => code).toSorted()).toEqual([1, 75]);
+  expect(statuses(cwd)).toEqual(['INTERRUPTED']);
 });
