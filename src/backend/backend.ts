@@ -1,3 +1,5 @@
+import { EnvironmentError } from '../errors.js';
+
 /** What `device` of a config may ask for; without it, a backend takes what it finds. */
 export const devices = ['cpu', 'cuda'] as const;
 export type Device = (typeof devices)[number];
@@ -14,6 +16,21 @@ export interface BackendReport {
   readonly room?: number;
 }
 
+/** A backend that cannot run here. */
+export class BackendUnavailable extends EnvironmentError {
+  override name = 'BackendUnavailable';
+  /**
+   * @param problem what is wrong, and how to make this very backend run: complete but for the full stop
+   * @param alternative what else would compute here, for who has the choice: `use --backend wasm`
+   */
+  constructor(
+    readonly problem: string,
+    alternative: string,
+  ) {
+    super(`${problem}, or ${alternative}`);
+  }
+}
+
 /** One line of the backend registry. */
 export interface BackendDefinition {
   readonly name: string;
@@ -27,7 +44,7 @@ export interface BackendDefinition {
   /**
    * Loads and initialises the backend and makes it the tensor library's current one.
    * @param device one of `devices`, and no other is used; absent: what the backend finds
-   * @throws EnvironmentError when it cannot run here: never falls back to another backend or device
+   * @throws BackendUnavailable when it cannot run here: never falls back to another backend or device
    */
   readonly start: (device?: Device) => Promise<BackendReport>;
 }

@@ -5,7 +5,7 @@ import { activate } from './start.js';
 
 /** The tensor library's plain JavaScript backend: the reference that other kernels are tested against. */
 export async function startCpu(): Promise<BackendReport> {
-  await activate('cpu', 'This backend needs nothing but Node; reinstall with `npm ci`.');
+  await activate('cpu', 'Reinstall with `npm ci`', 'use --backend wasm');
   return {
     name: 'cpu',
     version: version_core,

@@ -78,7 +78,7 @@ async function download(
   const name = `${set.archive.name}.gz`;
   let raw: RawDataset | undefined;
   try {
-    const downloader = await startDownloader(set, locations, options);
+    const downloader = await startDownloader(set, [set.archive], locations, options);
     const path = await downloader.fetch({
       name,
       remoteName: name,

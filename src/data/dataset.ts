@@ -46,6 +46,8 @@ export interface LoadOptions {
   readonly cacheDir?: string;
   /** Never touch the network. */
   readonly offline?: boolean;
+  /** Stop with a `DownloadNeeded` in place of downloading, and write nothing. */
+  readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
   /** Progress of downloads, in bytes. */
   readonly onProgress?: (progress: DownloadProgress) => void;

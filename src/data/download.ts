@@ -2,12 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DataError } from '../errors.js';
-import { causeOf, isSystemError } from '../files/disk.js';
 import { createFolder } from '../files/folder.js';
 import { renamePatiently, syncFolder } from '../files/system-calls.js';
 import { ContentError } from './content.js';
 import type { LoadOptions } from './dataset.js';
+import { cacheError } from './file-errors.js';
 import { type MirrorFailure, MirrorsError } from './mirrors-error.js';
 import { defaultNetwork, RequestError, transfer } from './network.js';
 
@@ -116,7 +115,7 @@ export class Downloader {
       if (error instanceof ContentError) {
         throw new RequestError(`what it sent ${error.message}`, false, { cause: error });
       }
-      throw asCacheError(error, this.folder);
+      throw cacheError(error, this.folder);
     } finally {
       await rm(temporary, { force: true }).catch(() => undefined);
     }
@@ -142,12 +141,4 @@ export async function removeStaleParts(folder: string, now = Date.now()): Promis
     );
     if (age > 3_600_000) await rm(path, { force: true }).catch(() => undefined);
   }
-}
-
-function asCacheError(error: unknown, folder: string): unknown {
-  if (!isSystemError(error)) return error;
-  return new DataError(
-    `Cannot write to the cache folder ${folder}: ${causeOf(error)}. Make room or give access there, or set FLN_CACHE_DIR to another folder.`,
-    { cause: error },
-  );
 }

@@ -1,4 +1,5 @@
 import { DataError } from '../errors.js';
+import { causeOf, isSystemError } from '../files/disk.js';
 import type { DatasetPlaces, Locations, Origin } from './definition.js';
 import { cacheFolder, userFolders } from './locations.js';
 import type { MirrorsError } from './mirrors-error.js';
@@ -7,6 +8,14 @@ import type { MirrorsError } from './mirrors-error.js';
 export interface DamagedFile {
   readonly path: string;
   readonly problem: string;
+}
+
+/** Thrown in place of a download where `dryRun` is asked for; what is on this machine is intact. */
+export class DownloadNeeded extends Error {
+  /** @param bytes approximate size of the download */
+  constructor(readonly bytes: number) {
+    super('files of the data set have to be downloaded');
+  }
 }
 
 export interface Absence {
@@ -44,6 +53,15 @@ export function damagedError(
   origin: Origin | undefined,
 ): DataError {
   return new DataError(`${path} ${problem}. ${wayOut(origin)}`);
+}
+
+/** What the system says of a cache folder that it does not let us write to; other errors as they are. */
+export function cacheError(error: unknown, folder: string): unknown {
+  if (!isSystemError(error)) return error;
+  return new DataError(
+    `Cannot write to the cache folder ${folder}: ${causeOf(error)}. Make room or give access there, or set FLN_CACHE_DIR to another folder.`,
+    { cause: error },
+  );
 }
 
 /** What to do about a damaged file. */

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { causeOf, isSystemError } from '../files/disk.js';
+import { probeWritable } from '../files/folder.js';
 import { ContentError, type FileContent, maxStoredBytes, readContent } from './content.js';
 import type { LoadOptions } from './dataset.js';
 import type {
@@ -11,7 +12,13 @@ import type {
   Locations,
 } from './definition.js';
 import type { Download, Downloader } from './download.js';
-import { absentError, type DamagedFile, damagedError } from './file-errors.js';
+import {
+  absentError,
+  cacheError,
+  type DamagedFile,
+  DownloadNeeded,
+  damagedError,
+} from './file-errors.js';
 import {
   cacheFolder,
   candidates,
@@ -128,11 +135,13 @@ async function download(
   const wanted = missing.map(({ name }) => name);
   const absence = { places: set, wanted, damaged: [...damaged.values()], locations };
   if (options.offline) throw absentError(absence);
-  const downloader = await startDownloader(set, locations, options);
+  for (const { path, problem } of damaged.values()) {
+    options.onWarning?.(`The cached file ${path} ${problem}; fetching it again.`);
+  }
+  const downloader = await startDownloader(set, missing, locations, options);
   const obtained = new Map<string, ObtainedFile>();
   for (const file of missing) {
     const bad = damaged.get(file);
-    if (bad) options.onWarning?.(`The cached file ${bad.path} ${bad.problem}; fetching it again.`);
     try {
       const path = await downloader.fetch(gzipDownload(file));
       if (bad && bad.path !== path) await rm(bad.path, { force: true });
@@ -156,13 +165,23 @@ const gzipDownload = (file: DataFile): Download => ({
   },
 });
 
+/** @throws DataError for mirrors or a cache folder that cannot be used; DownloadNeeded in a dry run */
 export async function startDownloader(
   places: DatasetPlaces,
+  wanted: readonly Pick<DataFile, 'downloadBytes'>[],
   locations: Locations,
   options: LoadOptions,
 ): Promise<Downloader> {
   const folder = cacheFolder(places, locations);
   const mirrors = mirrorsOf(places, options);
+  try {
+    probeWritable(folder);
+  } catch (error) {
+    throw cacheError(error, folder);
+  }
+  if (options.dryRun) {
+    throw new DownloadNeeded(wanted.reduce((sum, { downloadBytes = 0 }) => sum + downloadBytes, 0));
+  }
   // Only now, so that a run whose data is on this machine never loads the network library.
   const { Downloader, removeStaleParts } = await import('./download.js');
   await removeStaleParts(folder);

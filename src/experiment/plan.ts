@@ -1,10 +1,12 @@
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { devices } from '../backend/backend.js';
+import { backendNames } from '../backend/registry.js';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
+import { experimentHash } from '../config/hash.js';
 import { UsageError } from '../errors.js';
 import { isLeftOver } from '../files/atomic.js';
-import { guardDisk } from '../files/disk.js';
-import { isFolder, nearestExisting } from '../files/folder.js';
+import { checkPlace } from '../files/elsewhere.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import type { RunId } from './events.js';
 import { lockName, refuseIfLocked } from './lock.js';
@@ -120,28 +122,12 @@ function select(
     );
 }
 
-/** Found now rather than after the data was loaded: a new directory must have a place to be in. */
-function checkParent(directory: string): void {
-  const parent = nearestExisting(dirname(directory));
-  if (!isFolder(parent)) {
-    throw new UsageError(
-      `${directory} cannot be made: ${parent} is a file; choose another run directory with --out DIR`,
-    );
-  }
-  guardDisk(directory, () => accessSync(parent, constants.W_OK));
-}
-
 /** The earlier session's record, where the directory is this experiment's own. */
-function inspect(directory: string, { hash }: Experiment): RunRecord | undefined {
-  if (!existsSync(directory)) {
-    checkParent(directory);
-    return undefined;
-  }
-  if (!isFolder(directory)) {
-    throw new UsageError(`${directory} is a file; choose another run directory with --out DIR`);
-  }
+function inspect(directory: string, experiment: Experiment): RunRecord | undefined {
+  // Found now rather than after the data was loaded.
+  checkPlace(directory, 'run directory');
+  if (!existsSync(directory)) return undefined;
   refuseIfLocked(directory);
-  guardDisk(directory, () => accessSync(directory, constants.W_OK));
   const record = readRecord(directory);
   if (record === undefined) {
     // A process killed while it set up the directory leaves a lock and temporary files at most.
@@ -151,11 +137,33 @@ function inspect(directory: string, { hash }: Experiment): RunRecord | undefined
       `${directory} is not empty and is no run directory; choose a new or empty one with --out DIR`,
     );
   }
-  if (record.experiment.hash !== hash) {
-    throw new UsageError(
-      `${directory} holds results of another config (${record.experiment.name}, ${record.experiment.hash}; ` +
-        `this one is ${hash}). A run directory is never reused: choose another with --out DIR`,
-    );
+  if (record.experiment.hash !== experiment.hash) {
+    throw new UsageError(`${directory} ${otherConfig(record, experiment)}`);
   }
   return record;
+}
+
+function otherConfig({ experiment: { name, hash }, backend }: RunRecord, here: Experiment): string {
+  const settings = settingsOf(hash, here);
+  if (settings === undefined) {
+    return (
+      `holds results of another config (${name}, ${hash}; this one is ${here.hash}). ` +
+      'A run directory is never reused: choose another with --out DIR'
+    );
+  }
+  return (
+    `holds results of this config with ${settings}, computed on the backend "${backend?.name}". ` +
+    'With these settings, --resume continues them on that backend; other settings need another directory: --out DIR'
+  );
+}
+
+/** The backend and device of a config, by its hash, where these are all that it differs in. */
+function settingsOf(hash: string, { resolved }: Experiment): string | undefined {
+  for (const backend of ['auto', ...backendNames]) {
+    for (const device of [undefined, ...devices]) {
+      if (experimentHash({ ...resolved, backend, device }) !== hash) continue;
+      return `backend: ${backend} and ${device ? `device: ${device}` : 'no device'}`;
+    }
+  }
+  return undefined;
 }

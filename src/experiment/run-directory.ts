@@ -2,9 +2,9 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Experiment } from '../config/experiment.js';
 import { resolvedYaml } from '../config/print.js';
-import { UsageError } from '../errors.js';
+import { RunError, UsageError } from '../errors.js';
 import { isLeftOver, removeFolderAtomic, writeFileAtomic } from '../files/atomic.js';
-import { guardDisk, makeFolder } from '../files/disk.js';
+import { guardDisk, makeFolder, refuseUnwritable } from '../files/disk.js';
 import { refuseElsewhere } from '../files/elsewhere.js';
 import type { FileLock } from '../files/lock.js';
 import type { Checkpoint } from './checkpoint/checkpoint.js';
@@ -19,13 +19,15 @@ import { type RunEntry, type RunRecord, sameRun, writeRecord } from './run-recor
 export class RunDirectory {
   #record: RunRecord;
   /** Where runs go on, by their folder. */
-  readonly #resumePoints = new Map<string, Checkpoint>();
+  readonly #resumePoints: ReadonlyMap<string, Checkpoint>;
 
   private constructor(
     readonly path: string,
     readonly lock: FileLock,
     record: RunRecord,
+    resumePoints: ReadonlyMap<string, Checkpoint>,
   ) {
+    this.#resumePoints = resumePoints;
     this.#record = record;
   }
 
@@ -50,19 +52,13 @@ export class RunDirectory {
     try {
       const current = plan();
       const { previous } = current;
-      if (previous) checkContinuity(path, previous, fresh, current);
+      const resumePoints = inspectDirectory(current, fresh, warn);
       const record = {
         ...fresh,
         startedAt: previous?.startedAt ?? fresh.startedAt,
         runs: queue(current),
       };
-      const directory = new RunDirectory(path, lock, record);
-      // Refused before anything is changed.
-      for (const run of current.runs) {
-        const folder = directory.#folder(run);
-        refuseElsewhere([folder, join(folder, 'metrics.csv'), join(folder, 'checkpoints')]);
-      }
-      for (const run of current.runs) if (run.continues) directory.#findResumePoint(run, warn);
+      const directory = new RunDirectory(path, lock, record, resumePoints);
       removeLeftOvers(path);
       writeRecord(path, record);
       writeFileAtomic(join(path, 'config.yaml'), resolvedYaml(experiment));
@@ -132,14 +128,8 @@ export class RunDirectory {
     this.lock.release();
   }
 
-  #folder({ label, seed }: RunId): string {
-    return join(this.path, `${label}-s${seed}`);
-  }
-
-  #findResumePoint(run: RunId, warn: (message: string) => void): void {
-    const metrics = join(this.#folder(run), 'metrics.csv');
-    const point = resumePoint(this.checkpoints(run), metrics, warn);
-    if (point) this.#resumePoints.set(this.#folder(run), point);
+  #folder(run: RunId): string {
+    return folderOf(this.path, run);
   }
 
   /** Makes room for a run that starts anew, and tidies up for one that goes on. */
@@ -179,34 +169,65 @@ function queue({ previous, runs }: ExperimentPlan): RunEntry[] {
   return [...planned, ...others];
 }
 
+/** Whether results stay in the directory that this session does not compute from their start. */
+export function keepsNumbers({ previous, runs }: ExperimentPlan): boolean {
+  const kept = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
+  return kept.some(
+    (entry) => !runs.some((run) => !run.done && !run.continues && sameRun(run, entry)),
+  );
+}
+
+/**
+ * Everything that the contents of a run directory may be refused for, before anything is changed.
+ * @param plan of the directory as it is now
+ * @param made what computes now, and from which data; no data where it has to be downloaded
+ * @param warn told of checkpoints that cannot be used
+ * @returns where runs go on, by their folder
+ * @throws UsageError, RunError
+ */
+export function inspectDirectory(
+  plan: ExperimentPlan,
+  made: Partial<Pick<RunRecord, 'backend' | 'dataset'>>,
+  warn: (message: string) => void,
+): Map<string, Checkpoint> {
+  const { directory, runs } = plan;
+  if (keepsNumbers(plan)) checkContinuity(plan, made);
+  for (const run of runs) {
+    const folder = folderOf(directory, run);
+    refuseElsewhere([folder, join(folder, 'metrics.csv'), join(folder, 'checkpoints')]);
+    if (!run.done) refuseUnwritable(folder);
+  }
+  const points = new Map<string, Checkpoint>();
+  for (const run of runs) {
+    if (!run.continues) continue;
+    const folder = folderOf(directory, run);
+    const point = resumePoint(new Checkpoints(folder), join(folder, 'metrics.csv'), warn);
+    if (point) points.set(folder, point);
+  }
+  return points;
+}
+
+/** Of a run: its numbers and checkpoints. */
+export const folderOf = (directory: string, { label, seed }: RunId): string =>
+  join(directory, `${label}-s${seed}`);
+
 /** Numbers of one directory must be comparable: same backend and device, same data. */
 function checkContinuity(
-  path: string,
-  previous: RunRecord,
-  fresh: RunRecord,
-  plan: ExperimentPlan,
+  { directory, previous }: ExperimentPlan,
+  { backend, dataset }: Partial<Pick<RunRecord, 'backend' | 'dataset'>>,
 ): void {
-  const replaced = previous.runs.every((entry) =>
-    plan.runs.some((run) => !run.done && !run.continues && sameRun(run, entry)),
-  );
-  if (replaced) return;
-  if (previous.backend.name !== fresh.backend.name) {
-    throw new UsageError(
-      `the results in ${path} were computed on the backend "${previous.backend.name}", not "${fresh.backend.name}". ` +
-        `Go on with --backend ${previous.backend.name}, or write elsewhere with --out DIR`,
+  const before = previous?.backend;
+  const device = backend?.device;
+  if (before && backend && (before.name !== backend.name || (before.device ?? device) !== device)) {
+    throw new RunError(
+      `another process computed results in ${directory} on the backend "${before.name}" meanwhile. Run the same command again`,
     );
   }
-  const { device } = fresh.backend;
-  if ((previous.backend.device ?? device) !== device) {
+  const data = dataset && { name: dataset.name, sha256: dataset.sha256 };
+  if (data && JSON.stringify(previous?.dataset) !== JSON.stringify(data)) {
     throw new UsageError(
-      `the results in ${path} were computed on the device "${previous.backend.device}", not "${device}". ` +
-        `Go on with --device ${previous.backend.device}, or write elsewhere with --out DIR`,
-    );
-  }
-  if (JSON.stringify(previous.dataset) !== JSON.stringify(fresh.dataset)) {
-    throw new UsageError(
-      `the results in ${path} were computed from other data (the checksums in run.json differ). ` +
-        'Add --overwrite to train everything anew, or write elsewhere with --out DIR',
+      `the results in ${directory} were computed from other data (the checksums in run.json differ). ` +
+        'Train everything anew with --overwrite (without --resume, --only and --seeds), or write elsewhere with --out DIR',
     );
   }
 }

@@ -1,8 +1,6 @@
-import { startBackend } from '../backend/select.js';
 import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../data/batches.js';
-import type { Dataset, LoadOptions } from '../data/dataset.js';
-import { loadDataset } from '../data/load.js';
+import type { Dataset } from '../data/dataset.js';
 import { hearDiskWarnings } from '../files/system-calls.js';
 import { buildNetwork } from '../network/network.js';
 import { runName } from '../report/text.js';
@@ -11,18 +9,14 @@ import type { Position } from './checkpoint/checkpoint.js';
 import { defaultInterval, everySeconds } from './checkpoint/schedule.js';
 import { Evaluator } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
-import { type ExperimentPlan, type PlannedRun, type PlanOptions, planExperiment } from './plan.js';
+import { type ExperimentPlan, type PlannedRun, planExperiment } from './plan.js';
 import { predictionRule } from './prediction.js';
-import { refuseWithoutRoom } from './room.js';
+import { type PrepareOptions, prepareExperiment } from './prepare.js';
 import { RunDirectory } from './run-directory.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from './run-record.js';
 import { BackendFailure, superviseRun } from './supervise.js';
 
-export interface ExperimentOptions
-  extends PlanOptions,
-    Pick<LoadOptions, 'dataDir' | 'cacheDir' | 'offline'> {
-  /** Replaces the config's backend. */
-  readonly backend?: string;
+export interface ExperimentOptions extends PrepareOptions {
   /** Stop at the first run that fails, rather than train the others. */
   readonly failFast?: boolean;
   /**
@@ -60,21 +54,16 @@ export async function runExperiment(
   options: ExperimentOptions = {},
   emit: Emit = () => {},
 ): Promise<ExperimentResult> {
-  let plan = planExperiment(experiment, options);
-  if (plan.runs.every(({ done }) => done)) {
+  const prepared = await prepareExperiment(experiment, options, emit);
+  const { backend, dataset } = prepared;
+  let { plan } = prepared;
+  if (backend === undefined) {
     emit({ type: 'directory', path: plan.directory });
     return finish(plan, plan.previous?.runs ?? [], emit);
   }
-
-  const backend = await startBackend(options.backend ?? experiment.backend, experiment.device);
-  emit({ type: 'backend', ...backend });
-  const dataset = await load(experiment, options, emit);
   if (dataset === undefined) {
     return { directory: plan.directory, status: 'interrupted', runs: [], files: [] };
   }
-
-  const methods = plan.runs.flatMap(({ method, done }) => (done ? [] : [method]));
-  refuseWithoutRoom(experiment, methods, dataset.train.count, backend);
 
   const fresh = newRecord(experiment, await collectProvenance(), backend, dataset);
   const replan = () => planExperiment(experiment, options);
@@ -91,34 +80,6 @@ export async function runExperiment(
   } finally {
     directory.release();
     stopHearing();
-  }
-}
-
-async function load(
-  experiment: Experiment,
-  { dataDir, cacheDir, offline, signal }: ExperimentOptions,
-  emit: Emit,
-): Promise<Dataset | undefined> {
-  try {
-    const dataset = await loadDataset(experiment.dataset, {
-      dataDir,
-      cacheDir,
-      offline,
-      signal,
-      onProgress: (progress) => emit({ type: 'download', progress }),
-      onWarning: (message) => emit({ type: 'warning', message }),
-    });
-    emit({
-      type: 'dataset',
-      name: dataset.name,
-      train: dataset.train.count,
-      validation: dataset.validation?.count ?? 0,
-      test: dataset.test.count,
-    });
-    return signal?.aborted ? undefined : dataset;
-  } catch (error) {
-    if (signal?.aborted) return undefined;
-    throw error;
   }
 }
 

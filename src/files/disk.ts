@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { RunError } from '../errors.js';
-import { createFolder } from './folder.js';
+import { createFolder, probeWritable } from './folder.js';
 
 /** The disk refused a write: every later write would fail too, so it ends the whole experiment. */
 export class DiskError extends RunError {
@@ -65,6 +65,14 @@ export function errorName(error: unknown): string | undefined {
  */
 export function makeFolder(path: string): void {
   guardDisk(path, () => createFolder(path));
+}
+
+/**
+ * Finds what would keep files from being written below a path, before anything is written.
+ * @throws DiskError
+ */
+export function refuseUnwritable(path: string): void {
+  guardDisk(path, () => probeWritable(path));
 }
 
 /** Bytes that this user can still write to the disk of a folder. */

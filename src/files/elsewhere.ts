@@ -1,5 +1,26 @@
-import { lstatSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { UsageError } from '../errors.js';
+import { refuseUnwritable } from './disk.js';
+import { isFolder, nearestExisting } from './folder.js';
+
+/**
+ * Finds, without writing, what would keep a run or sweep directory from being made or written to.
+ * @param what it is to be, for messages
+ * @throws UsageError where a file is in the way, DiskError where the disk refuses
+ */
+export function checkPlace(directory: string, what: string): void {
+  if (existsSync(directory) && !isFolder(directory)) {
+    throw new UsageError(`${directory} is a file; choose another ${what} with --out DIR`);
+  }
+  const parent = nearestExisting(dirname(directory));
+  if (!isFolder(parent)) {
+    throw new UsageError(
+      `${directory} cannot be made: ${parent} is a file; choose another ${what} with --out DIR`,
+    );
+  }
+  refuseUnwritable(directory);
+}
 
 /**
  * What is written below a directory stays there: not where links in it lead, nor into pipes and

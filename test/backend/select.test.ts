@@ -68,10 +68,16 @@ describe('starting a backend', () => {
     console.warn = () => {};
     registerBackend('broken', () => Promise.reject(new Error('no such device')), 0);
     try {
-      const start = activate('broken', 'Try another.');
+      const start = activate('broken', 'Mend it', 'try another');
       await expect(start).rejects.toThrow(EnvironmentError);
       await expect(start).rejects.toThrow('the backend "broken" does not start');
-      await expect(activate('never-registered', 'Try another.')).rejects.toThrow(EnvironmentError);
+      await expect(start).rejects.toThrow('gave no reason. Mend it, or try another');
+      await expect(start).rejects.toMatchObject({
+        problem: 'the backend "broken" does not start: the tensor library gave no reason. Mend it',
+      });
+      await expect(activate('never-registered', 'Mend it', 'try another')).rejects.toThrow(
+        EnvironmentError,
+      );
     } finally {
       removeBackend('broken');
       console.warn = silenced;

@@ -104,7 +104,12 @@ describe('fln run', () => {
     expect((await fln(absent, { cwd })).stdout).toContain('mnist, would be downloaded (');
     const offline = await fln([...absent, '--offline'], { cwd });
     expect(offline.code).toBe(5);
-    expect(offline.stderr).toMatch(/^mnist is not on this machine .*--data-dir DIR/);
+    const real = await fln(['run', 'tiny.yaml', 'dataset.name=mnist', '--offline'], { cwd });
+    expect(offline.stderr).toMatch(/^The data set mnist is not complete .*--data-dir DIR/s);
+    expect([real.code, real.stderr]).toEqual([
+      5,
+      `${real.stderr.split('\n')[0]}\n${offline.stderr}`,
+    ]);
     writeFileSync(join(cwd, 'test_batch.bin'), '');
     const part = ['run', 'tiny.yaml', 'dataset.name=cifar10', '--dry-run', '--data-dir', cwd];
     const refused = await fln(part, { cwd });

@@ -213,8 +213,13 @@ describe('runExperiment', () => {
     await run(experiment, { outDir, only: ['adam'] });
     const file = join(outDir, 'run.json');
     writeFileSync(file, readFileSync(file, 'utf8').replace('"name": "wasm"', '"name": "other"'));
-    await expect(run(experiment, { outDir, only: ['sgd'] })).rejects.toThrow(
-      'computed on the backend "other", not "wasm"',
+    const outDated = run(experiment, { outDir, only: ['sgd'] });
+    await expect(outDated).rejects.toThrow(
+      'computed on the backend "other" (device cpu), and the others have to be computed on the same',
+    );
+    await expect(outDated).rejects.toMatchObject({ exitCode: 4 });
+    await expect(run(experiment, { outDir, only: ['sgd'], backend: 'cpu' })).rejects.toThrow(
+      'not on the backend "cpu" (device cpu)',
     );
     expect(existsSync(join(outDir, 'lock'))).toBe(false);
 
@@ -222,7 +227,10 @@ describe('runExperiment', () => {
     onGpu.backend.device = 'cuda';
     writeFileSync(file, JSON.stringify(onGpu));
     await expect(run(experiment, { outDir, only: ['sgd'] })).rejects.toThrow(
-      'computed on the device "cuda", not "cpu"',
+      'computed on the backend "wasm" (device cuda), and the others have to be computed on the same',
+    );
+    await expect(run(experiment, { outDir, only: ['sgd'], device: 'cpu' })).rejects.toThrow(
+      'not on the backend "wasm" (device cpu)',
     );
   });
 

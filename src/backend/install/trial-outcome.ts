@@ -9,7 +9,12 @@ export type Trial =
       /** Native packages that it loaded. */
       readonly binding?: TriedBinding;
     }
-  | { readonly works: false; readonly reason: string };
+  | {
+      readonly works: false;
+      readonly reason: string;
+      /** The reason without what else could be used, where there is such advice in it. */
+      readonly problem?: string;
+    };
 
 export interface TriedBinding {
   readonly name: string;

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { FlnError } from '../../errors.js';
+import { BackendUnavailable, type Device } from '../backend.js';
 import { deviceCholesky } from '../device-cholesky.js';
 import { startBackend } from '../select.js';
 import { loadBinding } from '../tensorflow/binding.js';
@@ -10,13 +11,14 @@ import type { Trial, TriedBinding } from './trial-outcome.js';
 /*
  * The process of ./trial.ts: starts the backend that its first argument names, checks a few results
  * whose values are known, and prints a Trial. With `cuda` for the second, a TensorFlow that was built
- * for GPUs is taken before others; whether it computes on one is another question.
+ * for GPUs is taken before others; whether it computes on one is another question, which a third
+ * argument settles: the device that it has to compute on.
  */
 
-async function attempt(name: string, prefer: string | undefined): Promise<Trial> {
+async function attempt(name: string, prefer?: string, device?: string): Promise<Trial> {
   try {
     if (prefer === 'cuda') loadBinding('cuda');
-    const report = await startBackend(name);
+    const report = await startBackend(name, (device || undefined) as Device | undefined);
     await checkProduct();
     await checkConvolution();
     if (!report.name.startsWith('tensorflow')) return { works: true, report };
@@ -24,7 +26,8 @@ async function attempt(name: string, prefer: string | undefined): Promise<Trial>
     return { works: true, report, binding: describeBinding(report.version, report.device) };
   } catch (error) {
     const reason = error instanceof FlnError ? error.message : String((error as Error).stack);
-    return { works: false, reason };
+    const problem = error instanceof BackendUnavailable ? error.problem : undefined;
+    return { works: false, reason, problem };
   }
 }
 
@@ -82,6 +85,6 @@ function describeBinding(version: string, device: string | undefined): TriedBind
   return { name: binding.name, folder: binding.folder, cudaBuild, closed };
 }
 
-const trial = await attempt(process.argv[2], process.argv[3]);
+const trial = await attempt(process.argv[2], process.argv[3], process.argv[4]);
 // A native library may keep the process alive.
 process.stdout.write(`\n${resultMark}${JSON.stringify(trial)}\n`, () => process.exit());

@@ -13,15 +13,20 @@ export const resultMark = 'fln-trial-result:';
  * that crashes, or a fault that shows only at the first kernel, is an answer and not an accident.
  *
  * @param env added to this process's own variables
+ * @param device it has to compute on this one
  * @param prefer which TensorFlow is taken where there are several
  * @throws Interrupted
  */
 export async function tryBackend(
   name: string,
   signal: AbortSignal,
-  { env, prefer }: { env?: Readonly<Record<string, string>>; prefer?: Device } = {},
+  {
+    env,
+    device,
+    prefer = device,
+  }: { env?: Readonly<Record<string, string>>; device?: Device; prefer?: Device } = {},
 ): Promise<Trial> {
-  const { command, args } = childCommand(name, prefer);
+  const { command, args } = childCommand(name, prefer, device);
   try {
     const { code, killedBy, output, stdout } = await runToEnd(command, args, {
       cwd: process.cwd(),
@@ -50,12 +55,13 @@ function crash(code: number | null, signal: NodeJS.Signals | null, output: strin
 function childCommand(
   backend: string,
   prefer: Device | undefined,
+  device: Device | undefined,
 ): { command: string; args: string[] } {
   const here = import.meta.url;
   const child = fileURLToPath(new URL(`./trial-process${extname(here)}`, here));
   const loader = extname(here) === '.ts' ? ['--import', import.meta.resolve('tsx')] : [];
   return {
     command: process.execPath,
-    args: [...loader, child, backend, ...(prefer ? [prefer] : [])],
+    args: [...loader, child, backend, prefer ?? '', device ?? ''],
   };
 }

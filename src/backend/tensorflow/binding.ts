@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module';
-import { EnvironmentError } from '../../errors.js';
-import type { Device } from '../backend.js';
+import { BackendUnavailable, type Device } from '../backend.js';
 import { loadQuietly, packageFolders, resolves } from '../packages.js';
 
 /** The native bindings, the one for NVIDIA GPUs first. */
@@ -27,7 +26,7 @@ let loaded: Binding | undefined;
  * Loads the first binding that loads here: beside this program, in a private installation, or in the
  * folder that {@link folderVariable} names.
  * @param device with `cuda`, bindings for GPUs are tried before every other; `cpu` hides the GPUs
- * @throws EnvironmentError with the reason of each that was tried
+ * @throws BackendUnavailable with the reason of each that was tried
  */
 export function loadBinding(device?: Device): Binding {
   if (loaded !== undefined) return loaded;
@@ -46,9 +45,10 @@ export function loadBinding(device?: Device): Binding {
   const why =
     reasons.length > 0 ? reasons.join('; ') : `neither ${bindings.join(' nor ')} is installed`;
   const options = device === 'cuda' ? ' --cuda' : '';
-  throw new EnvironmentError(
+  throw new BackendUnavailable(
     `the backend "tensorflow" does not start: ${why}. Install it with \`fln backend install tensorflow${options}\`, ` +
-      `name the folder whose node_modules holds a binding with ${folderVariable}, or use --backend wasm`,
+      `name the folder whose node_modules holds a binding with ${folderVariable}`,
+    `use --backend wasm${device === 'cuda' ? ' --device cpu' : ''}`,
   );
 }
 

@@ -14,33 +14,32 @@ export const driverLibrary = 'libcuda.so.1';
 
 type Location = Pick<Binding, 'name' | 'folder'>;
 
-/** Why a binding that has loaded computes on no GPU, and what to do. */
+/** Why a binding that has loaded computes on no GPU, and what to do: without the last full stop. */
 export function whyNoGpu(binding: Binding, version: string): string {
   const what = `TensorFlow ${version} (${binding.name} in ${binding.folder})`;
-  const onCpu = 'or compute on the CPU with --device cpu';
   if (!isCudaBuild(binding)) {
     const others = binding.failed.map((reason) => `${reason}; `).join('');
     return (
       `no GPU can be used: ${others}${what} is a build for CPUs alone. ` +
-      `Get the other with \`fln backend install tensorflow --cuda\`, ${onCpu}`
+      `Get the other with \`fln backend install tensorflow --cuda\``
     );
   }
   const visible = process.env.CUDA_VISIBLE_DEVICES;
   if (visible !== undefined && /^\s*(-1.*)?$/.test(visible)) {
-    return `no GPU can be used: CUDA_VISIBLE_DEVICES="${visible}" hides them all. Unset it, ${onCpu}`;
+    return `no GPU can be used: CUDA_VISIBLE_DEVICES="${visible}" hides them all. Unset it`;
   }
   const [missing] = closedLibraries(binding, version);
   if (missing === undefined) {
     return (
       `no GPU can be used: ${what} opens every CUDA library and still finds no GPU that it supports. ` +
-      `See whether nvidia-smi lists one, and what TensorFlow says with TF_CPP_MIN_LOG_LEVEL=0, ${onCpu}`
+      `See whether nvidia-smi lists one, and what TensorFlow says with TF_CPP_MIN_LOG_LEVEL=0`
     );
   }
   const advice =
     missing.name === driverLibrary
       ? "It comes with NVIDIA's driver: run on a machine that has a GPU and the driver"
       : 'Install it with `fln backend install tensorflow --cuda`, or name its folder in LD_LIBRARY_PATH';
-  return `no GPU can be used: ${what} needs ${missing.name}, which cannot be opened (${missing.reason}). ${advice}, ${onCpu}`;
+  return `no GPU can be used: ${what} needs ${missing.name}, which cannot be opened (${missing.reason}). ${advice}`;
 }
 
 /** Whether a binding's TensorFlow was built for GPUs. */

@@ -1,16 +1,16 @@
 import { availableParallelism } from 'node:os';
 import { EnvironmentError } from '../../errors.js';
 import { availableMemory } from '../../shared/memory.js';
-import type { BackendReport, Device } from '../backend.js';
+import { type BackendReport, BackendUnavailable, type Device } from '../backend.js';
 import { compilerOf, eager, registerCompiler } from '../compile.js';
 import { requireFrom } from '../packages.js';
 import { activate } from '../start.js';
 import { loadBinding } from './binding.js';
 import { graphCompiler } from './capture/capture.js';
 import { whyNoGpu } from './cuda.js';
-import { gpuName } from './gpu-name.js';
 import { installKernels } from './kernels/install.js';
 import { nativeBackend } from './native.js';
+import { gpuName } from './nvidia-smi.js';
 
 /**
  * TensorFlow's own kernels through its Node binding.
@@ -20,11 +20,14 @@ import { nativeBackend } from './native.js';
 export async function startTensorflow(device?: Device): Promise<BackendReport> {
   const loaded = loadBinding(device);
   const { name, folder } = loaded;
-  await activate('tensorflow', `Reinstall ${name} in ${folder}, or use --backend wasm.`);
+  await activate('tensorflow', `Reinstall ${name} in ${folder}`, 'use --backend wasm');
   const { isUsingGpuDevice, binding } = nativeBackend();
   const version = binding.TF_Version;
   if (device === 'cuda' && !isUsingGpuDevice) {
-    throw new EnvironmentError(whyNoGpu(loaded, version));
+    throw new BackendUnavailable(
+      whyNoGpu(loaded, version),
+      'compute on the CPU with --backend tensorflow --device cpu',
+    );
   }
   if (device === 'cpu' && isUsingGpuDevice) {
     throw new EnvironmentError('TensorFlow was loaded with its GPU earlier in this process');

@@ -9,10 +9,7 @@ import { installKernels } from './kernels/install.js';
 /** The WebAssembly backend, with the kernels of ./kernels in place of its slow or missing ones. */
 export async function startWasm(): Promise<BackendReport> {
   installKernels();
-  await activate(
-    'wasm',
-    'Reinstall with `npm ci`, or use `--backend cpu` (about 50 times slower).',
-  );
+  await activate('wasm', 'Reinstall with `npm ci`', 'use `--backend cpu` (about 50 times slower)');
   guardHeap();
   const simd = (await env().getAsync('WASM_HAS_SIMD_SUPPORT')) === true;
   return {

@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url';
-import { EnvironmentError } from '../../errors.js';
+import { BackendUnavailable } from '../backend.js';
 import { loadQuietly, packageFolders, requireFrom, resolves } from '../packages.js';
 
 /** Names a folder whose node_modules holds the packages, in place of every other. */
@@ -46,6 +46,8 @@ export interface GpuDevice extends EventTarget {
   readonly lost: Promise<{ readonly reason: string; readonly message: string }>;
 }
 
+const alternative = 'use --backend wasm';
+
 export interface WebgpuPackages {
   readonly dawn: Dawn;
   readonly version: string;
@@ -56,7 +58,7 @@ export interface WebgpuPackages {
 /**
  * Finds the two packages beside this program, in a private installation, or in the folder that
  * {@link folderVariable} names.
- * @throws EnvironmentError when they are nowhere, or do not load
+ * @throws BackendUnavailable when they are nowhere, or do not load
  */
 export async function loadPackages(): Promise<WebgpuPackages> {
   for (const folder of packageFolders(folderVariable, ['webgpu'])) {
@@ -70,15 +72,16 @@ export async function loadPackages(): Promise<WebgpuPackages> {
       };
     } catch (error) {
       const reason = (error as Error).message.split('\n')[0];
-      throw new EnvironmentError(
+      throw new BackendUnavailable(
         `the backend "webgpu" does not start: ${dawn} in ${folder} does not load: ${reason}. ` +
-          'Reinstall it with `fln backend install webgpu --force`, or use --backend wasm',
+          'Reinstall it with `fln backend install webgpu --force`',
+        alternative,
       );
     }
   }
-  throw new EnvironmentError(
+  throw new BackendUnavailable(
     `the backend "webgpu" does not start: ${dawn} and ${kernels} are not installed. Install them with ` +
-      `\`fln backend install webgpu\`, name the folder whose node_modules holds them with ${folderVariable}, ` +
-      'or use --backend wasm',
+      `\`fln backend install webgpu\`, name the folder whose node_modules holds them with ${folderVariable}`,
+    alternative,
   );
 }

@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { EnvironmentError } from '../../errors.js';
-import type { BackendReport } from '../backend.js';
+import { type BackendReport, BackendUnavailable } from '../backend.js';
 import { activate } from '../start.js';
 import { type GpuBackend, guardBackend } from './guard.js';
 import { type Gpu, type GpuAdapter, type GpuDevice, loadPackages } from './packages.js';
@@ -14,13 +13,13 @@ let started: Promise<BackendReport> | undefined;
 
 /**
  * The tensor library's WebGPU backend on Dawn: any vendor's GPU, through Vulkan, Metal or Direct3D 12.
- * @throws EnvironmentError when the packages or an adapter are missing
+ * @throws BackendUnavailable when the packages or an adapter are missing
  */
 export async function startWebgpu(): Promise<BackendReport> {
   started ??= start();
   try {
     const report = await started;
-    await activate('webgpu', advice);
+    await activate('webgpu', advice, alternative);
     return report;
   } catch (error) {
     started = undefined;
@@ -28,7 +27,8 @@ export async function startWebgpu(): Promise<BackendReport> {
   }
 }
 
-const advice = 'Update the graphics driver, or use --backend wasm.';
+const advice = 'Update the graphics driver';
+const alternative = 'use --backend wasm';
 
 async function start(): Promise<BackendReport> {
   const { dawn, version, registerKernels } = await loadPackages();
@@ -36,10 +36,10 @@ async function start(): Promise<BackendReport> {
   instance = dawn.create([]);
   const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' });
   if (adapter === null) {
-    throw new EnvironmentError(
-      'the backend "webgpu" does not start: no GPU was found. It takes a driver for Vulkan (Linux: ' +
-        'libvulkan1 and the driver of the GPU, listed by `vulkaninfo`), Metal or Direct3D 12. ' +
-        'Use --backend wasm without one',
+    throw new BackendUnavailable(
+      'the backend "webgpu" does not start: no GPU was found. Install its driver for Vulkan (Linux: ' +
+        'libvulkan1 and the driver of the GPU, listed by `vulkaninfo`), Metal or Direct3D 12',
+      alternative,
     );
   }
   let device: GpuDevice | undefined;
@@ -49,7 +49,7 @@ async function start(): Promise<BackendReport> {
   registerKernels();
   // The others of the library's matrix products add up with atomics, in an order that changes from run to run.
   tf.env().set('WEBGPU_MATMUL_PROGRAM_TYPE', packedProducts);
-  await activate('webgpu', advice);
+  await activate('webgpu', advice, alternative);
   if (device) guardBackend(tf.backend() as unknown as GpuBackend, device);
   return { name: 'webgpu', version, detail: describeAdapter(adapter) };
 }

@@ -7,7 +7,7 @@ import { interruptedCodes, manual } from '../manual.js';
 import { checkpointing, dataDir, offline } from '../options/shared.js';
 import { listOf, numbersOf, once, oneOf } from '../options/values.js';
 import { progressModes } from '../render/mode.js';
-import { print, printJson } from '../render/print.js';
+import { note, print, printJson } from '../render/print.js';
 
 const options = {
   out: {
@@ -126,8 +126,10 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
   };
   const data = { dataDir: args.dataDir, offline: args.offline };
   if (args.dryRun) {
-    const { checkExperiment, formatCheck } = await import('../render/dry-run.js');
+    const { checkExperiment } = await import('../../experiment/check.js');
+    const { formatCheck } = await import('../render/dry-run.js');
     const check = await checkExperiment(loaded.experiment, { ...plan, ...data });
+    for (const warning of check.warnings) note(warning);
     if (args.json) printJson(check);
     else print(formatCheck(check));
     return;

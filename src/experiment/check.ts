@@ -1,0 +1,103 @@
+import type { BackendReport } from '../backend/backend.js';
+import type { Experiment } from '../config/experiment.js';
+import { stepsOf } from '../data/batches.js';
+import { splitSizes } from '../data/load.js';
+import { findDataset } from '../data/registry.js';
+import type { RunStatus } from '../report/run-summary.js';
+import type { RunId } from './events.js';
+import { type PrepareOptions, prepareExperiment } from './prepare.js';
+import { folderOf, inspectDirectory } from './run-directory.js';
+import { sameRun } from './run-record.js';
+
+/** What a dry run finds out. */
+export interface ExperimentCheck {
+  readonly name: string;
+  readonly hash: string;
+  readonly directory: string;
+  /** As the config names it: may be `auto`. */
+  readonly backend: string;
+  readonly device?: string;
+  /** What was started to compute on; absent when there is nothing to train. */
+  readonly computes?: Omit<BackendReport, 'room'>;
+  readonly dataset: {
+    readonly name: string;
+    /** `unread`: nothing would be trained. The files of the others were read and verified. */
+    readonly state: 'generated' | 'present' | 'absent' | 'unread';
+    readonly downloadBytes: number;
+  };
+  readonly train: readonly PlannedTraining[];
+  /** Selected, and completed earlier. */
+  readonly keep: readonly RunId[];
+  /** Results of other runs, which stay as they are. */
+  readonly others: readonly (RunId & { readonly status: RunStatus })[];
+  /** What a run would warn of. */
+  readonly warnings: readonly string[];
+}
+
+export interface PlannedTraining extends RunId {
+  readonly batches: number;
+  /** Batches of an earlier session, that the run goes on after. */
+  readonly done: number;
+  /** Status of the earlier results that this run would replace. */
+  readonly replaces?: RunStatus;
+}
+
+/**
+ * A dry run: everything that a run does and refuses up to its first write, and what it would then train.
+ * Nothing is written or downloaded.
+ * @throws what the run would throw
+ */
+export async function checkExperiment(
+  experiment: Experiment,
+  options: PrepareOptions,
+): Promise<ExperimentCheck> {
+  const warnings: string[] = [];
+  const warn = (message: string) => void warnings.push(message);
+  const { plan, backend, dataset, downloadBytes } = await prepareExperiment(
+    experiment,
+    { ...options, dryRun: true },
+    (event) => event.type === 'warning' && warn(event.message),
+  );
+  const { directory, runs, previous } = plan;
+  const points = backend ? inspectDirectory(plan, { backend, dataset }, warn) : new Map();
+  const definition = findDataset(experiment.dataset.name);
+  const { train } = splitSizes(definition, experiment.dataset);
+  const recorded = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
+  const { room: _, ...computes } = backend ?? {};
+  return {
+    name: experiment.name,
+    hash: experiment.hash,
+    directory,
+    backend: experiment.backend,
+    device: experiment.device,
+    ...(backend && { computes: computes as BackendReport }),
+    dataset: {
+      name: definition.name,
+      state: stateOf(backend !== undefined, downloadBytes, definition.storage === undefined),
+      downloadBytes: downloadBytes ?? 0,
+    },
+    train: runs
+      .filter(({ done }) => !done)
+      .map(({ label, seed, method }): PlannedTraining => {
+        const done = points.get(folderOf(directory, { label, seed }))?.position.batch ?? 0;
+        const before = recorded.find((entry) => sameRun(entry, { label, seed }));
+        const replaces = done === 0 && before ? { replaces: before.status } : {};
+        return { label, seed, batches: stepsOf(method, train), done, ...replaces };
+      }),
+    keep: runs.filter(({ done }) => done).map(({ label, seed }) => ({ label, seed })),
+    others: recorded
+      .filter((entry) => !runs.some((run) => sameRun(entry, run)))
+      .map(({ label, seed, status }) => ({ label, seed, status })),
+    warnings,
+  };
+}
+
+function stateOf(
+  isRead: boolean,
+  downloadBytes: number | undefined,
+  isGenerated: boolean,
+): ExperimentCheck['dataset']['state'] {
+  if (isGenerated) return 'generated';
+  if (!isRead) return 'unread';
+  return downloadBytes === undefined ? 'present' : 'absent';
+}

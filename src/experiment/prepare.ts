@@ -1,0 +1,162 @@
+import { type BackendReport, BackendUnavailable, type Device } from '../backend/backend.js';
+import { startBackend } from '../backend/select.js';
+import type { Experiment } from '../config/experiment.js';
+import type { Dataset, LoadOptions } from '../data/dataset.js';
+import { DownloadNeeded } from '../data/file-errors.js';
+import { loadDataset, splitSizes } from '../data/load.js';
+import { findDataset } from '../data/registry.js';
+import { EnvironmentError, FlnError, UsageError } from '../errors.js';
+import type { ExperimentEvent } from './events.js';
+import { type ExperimentPlan, type PlanOptions, planExperiment } from './plan.js';
+import { refuseWithoutRoom } from './room.js';
+import { keepsNumbers } from './run-directory.js';
+
+export interface PrepareOptions
+  extends PlanOptions,
+    Pick<LoadOptions, 'dataDir' | 'cacheDir' | 'offline'> {
+  /** Replaces the config's backend. */
+  readonly backend?: string;
+  /** What to compute on, where the config leaves that open. */
+  readonly device?: Device;
+  /** Stops what takes long. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a run has in its hands before it writes anything. */
+export interface Preparation {
+  readonly plan: ExperimentPlan;
+  /** Absent, with the data, when there is nothing to train. */
+  readonly backend?: BackendReport;
+  /** Absent when it has to be downloaded, in a dry run, or when the signal came first. */
+  readonly dataset?: Dataset;
+  /** Bytes to download, in a dry run. */
+  readonly downloadBytes?: number;
+}
+
+/**
+ * Everything that an experiment does and refuses before it writes its first file: what a run and a
+ * dry run have in common. Plans, starts the backend, loads and verifies the data, compares the memory.
+ *
+ * @param dryRun data that is not on this machine is reported rather than downloaded
+ * @throws UsageError, EnvironmentError, DataError, RunError
+ */
+export async function prepareExperiment(
+  experiment: Experiment,
+  options: PrepareOptions & { readonly dryRun?: boolean },
+  emit: (event: ExperimentEvent) => void,
+): Promise<Preparation> {
+  const plan = planExperiment(experiment, options);
+  if (plan.runs.every(({ done }) => done)) return { plan };
+
+  const backend = await startPlanned(experiment, options, plan);
+  emit({ type: 'backend', ...backend });
+  const { dataset, downloadBytes } = await load(experiment, options, emit);
+  const prepared = { plan, backend, dataset, downloadBytes };
+  if (dataset === undefined && downloadBytes === undefined) return prepared;
+
+  const methods = plan.runs.flatMap(({ method, done }) => (done ? [] : [method]));
+  const { train } = splitSizes(findDataset(experiment.dataset.name), experiment.dataset);
+  refuseWithoutRoom(experiment, methods, train, backend);
+  return prepared;
+}
+
+/** A backend and device to start, and whether they are those of results that stay. */
+export interface BackendRequest {
+  readonly name: string;
+  readonly device?: Device;
+  readonly recorded: boolean;
+}
+
+/**
+ * The backend and device of a run. The results of one directory are comparable: as long as any of them
+ * stay, the others are computed on the same backend and device, which `backend: auto` then means.
+ * @throws UsageError when something else is asked for
+ */
+export function requestBackend(
+  experiment: Experiment,
+  options: Pick<PrepareOptions, 'backend' | 'device'>,
+  plan: ExperimentPlan,
+): BackendRequest {
+  const name = options.backend ?? experiment.backend;
+  const device = options.device ?? experiment.device;
+  if (experiment.device !== undefined && device !== experiment.device) {
+    throw new UsageError(
+      `the config says device: ${experiment.device}, and the device ${device} is asked for beside it`,
+    );
+  }
+  const before = keepsNumbers(plan) ? plan.previous?.backend : undefined;
+  if (before === undefined) return { name, device, recorded: false };
+  const asked = { name: name === 'auto' ? before.name : name, device: device ?? before.device };
+  if (asked.name === before.name && (before.device ?? asked.device) === asked.device) {
+    return { ...asked, recorded: true };
+  }
+  throw new UsageError(
+    `${resultsOf(plan)}, and the others have to be computed on the same, not on ${describe(asked)}. ` +
+      `Leave that choice out to go on with them, ${waysOut}`,
+  );
+}
+
+/** Why the backend that results were computed on cannot go on with them here. */
+export function whyNotContinued(plan: ExperimentPlan, problem: string): EnvironmentError {
+  return new EnvironmentError(
+    `${resultsOf(plan)}, and the others have to be computed on the same, which does not start here:\n` +
+      `${problem}.\nOr ${waysOut}`,
+  );
+}
+
+async function startPlanned(
+  experiment: Experiment,
+  options: PrepareOptions,
+  plan: ExperimentPlan,
+): Promise<BackendReport> {
+  const { name, device, recorded } = requestBackend(experiment, options, plan);
+  try {
+    return await startBackend(name, device);
+  } catch (error) {
+    if (!recorded || !(error instanceof FlnError)) throw error;
+    // What else would compute here is no way on for these results.
+    const problem = error instanceof BackendUnavailable ? error.problem : error.message;
+    throw whyNotContinued(plan, problem);
+  }
+}
+
+const resultsOf = ({ directory, previous }: ExperimentPlan): string =>
+  `${directory} holds results that were computed on ${previous ? describe(previous.backend) : ''}`;
+
+const describe = ({ name, device }: { readonly name: string; readonly device?: Device }): string =>
+  `the backend "${name}"${device === undefined ? '' : ` (device ${device})`}`;
+
+const waysOut =
+  'train everything anew with --overwrite (without --resume, --only and --seeds; in a sweep: --rerun all), ' +
+  'or write elsewhere with --out DIR';
+
+async function load(
+  experiment: Experiment,
+  options: PrepareOptions & { readonly dryRun?: boolean },
+  emit: (event: ExperimentEvent) => void,
+): Promise<Pick<Preparation, 'dataset' | 'downloadBytes'>> {
+  const { dataDir, cacheDir, offline, dryRun, signal } = options;
+  try {
+    const dataset = await loadDataset(experiment.dataset, {
+      dataDir,
+      cacheDir,
+      offline,
+      dryRun,
+      signal,
+      onProgress: (progress) => emit({ type: 'download', progress }),
+      onWarning: (message) => emit({ type: 'warning', message }),
+    });
+    emit({
+      type: 'dataset',
+      name: dataset.name,
+      train: dataset.train.count,
+      validation: dataset.validation?.count ?? 0,
+      test: dataset.test.count,
+    });
+    return signal?.aborted ? {} : { dataset };
+  } catch (error) {
+    if (signal?.aborted) return {};
+    if (error instanceof DownloadNeeded) return { downloadBytes: error.bytes };
+    throw error;
+  }
+}
