@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import type { SweepEvent } from './events.js';
 import type { SweepPlan } from './plan.js';
 
@@ -38,7 +39,8 @@ export function trialCommand(directory: string, flags: TrialFlags): string[] {
   return [
     process.execPath,
     ...process.execArgv,
-    process.argv[1],
+    // The program itself: npx starts it by a link in a cache, which npm may empty before a job begins.
+    realpathSync(process.argv[1]),
     'sweep-trial',
     ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
     ...(offline ? ['--offline'] : []),

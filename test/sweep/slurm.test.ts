@@ -1,14 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { EnvironmentError, UsageError } from '../../src/errors.js';
+import { trialCommand } from '../../src/sweep/launcher.js';
 import { SweepSchema } from '../../src/sweep/schema.js';
-import { parseQueue, submittedJob } from '../../src/sweep/slurm/jobs.js';
+import { slurmEnvironment, submittedJob } from '../../src/sweep/slurm/commands.js';
 import { checkSbatch, parseSbatch } from '../../src/sweep/slurm/options.js';
-import { arrayScript } from '../../src/sweep/slurm/script.js';
-import { readState, writeState } from '../../src/sweep/state.js';
+import { parseQueue } from '../../src/sweep/slurm/queue.js';
+import { literalPath, sbatchArguments, trialScript } from '../../src/sweep/slurm/script.js';
+import { readState } from '../../src/sweep/state.js';
 import { fln, workplace } from '../cli/fln.js';
 
 const settings = SweepSchema.shape.slurm.parse(undefined);
@@ -24,109 +26,116 @@ describe('options of sbatch', () => {
   });
 
   it('are refused where the sweep sets them, and with line breaks', () => {
-    for (const name of ['array', 'signal', 'requeue', 'output']) {
+    for (const name of ['array', 'signal', 'requeue', 'no-requeue', 'output', 'wait']) {
       expect(() => checkSbatch({ [name]: 'x' })).toThrow(`the option ${name} of sbatch is set by`);
     }
     expect(() => checkSbatch({ comment: 'a\n#SBATCH --uid=0' })).toThrow('line break');
+    expect(() => checkSbatch({ dependency: 'afterok:1?afterok:2' })).toThrow('by commas');
+  });
+});
+
+describe('the arguments of sbatch', () => {
+  const job = {
+    name: 'lambda',
+    tasks: 12,
+    output: join(literalPath("/home/o'neil/50% off"), '%A_%a.out'),
+    settings: { ...settings, warnSeconds: 90 },
+    options: { time: '1:00:00', comment: 'two words', exclusive: true as const },
+  };
+
+  it('are all of its options: those of a script lose to SBATCH_* of the environment', () => {
+    expect(sbatchArguments({ ...job, throttle: 3, after: ['7', '8'] })).toEqual([
+      '--job-name=fln-lambda',
+      '--array=0-11%3',
+      "--output=/home/o'neil/50%% off/%A_%a.out",
+      "--error=/home/o'neil/50%% off/%A_%a.out",
+      '--open-mode=append',
+      '--requeue',
+      '--signal=B:USR2@90',
+      '--time=1:00:00',
+      '--comment=two words',
+      '--exclusive',
+      '--dependency=afterany:7:8',
+    ]);
+  });
+
+  it('keep a dependency of the user beside the own one', () => {
+    const options = { dependency: 'afterok:3' };
+    expect(sbatchArguments({ ...job, options, after: ['7'] })).toContain(
+      '--dependency=afterok:3,afterany:7',
+    );
+    expect(sbatchArguments({ ...job, options })).toContain('--dependency=afterok:3');
   });
 });
 
 describe('the script of an array job', () => {
-  const script = arrayScript({
-    name: 'lambda',
-    tasks: 12,
-    throttle: 3,
-    list: "/home/o'neil/list",
-    logs: '/logs',
-    output: '/slurm/%A_%a.out',
-    command: ['/usr/bin/node', 'fln.js', 'sweep-trial', '/the sweep'],
-    settings: { ...settings, warnSeconds: 90, setup: ['module load cuda'] },
-    options: { time: '1:00:00', comment: 'two words', exclusive: true },
-  });
-
-  it('says everything to sbatch in its head', () => {
-    const head = script.split('\n\n')[0].split('\n').slice(1);
-    expect(head).toEqual([
-      '#SBATCH --job-name=fln-lambda',
-      '#SBATCH --array=0-11%3',
-      '#SBATCH --output=/slurm/%A_%a.out',
-      '#SBATCH --open-mode=append',
-      '#SBATCH --requeue',
-      '#SBATCH --signal=B:USR2@90',
-      '#SBATCH --time=1:00:00',
-      '#SBATCH --comment="two words"',
-      '#SBATCH --exclusive',
-    ]);
-  });
+  const script = () =>
+    trialScript({
+      list: "/home/o'neil/list",
+      logs: '/logs',
+      command: ['/usr/bin/node', 'fln.js', 'sweep-trial', '/the sweep'],
+      settings: { ...settings, setup: ['module load cuda'] },
+    });
 
   it('is shell, with paths that hold what they hold', () => {
-    execFileSync('bash', ['-n'], { input: script });
-    expect(script).toContain(`'/home/o'\\''neil/list'`);
-    expect(script).toContain(
+    execFileSync('bash', ['-n'], { input: script() });
+    expect(script()).toContain(`'/home/o'\\''neil/list'`);
+    expect(script()).toContain(
       "module load cuda\n'/usr/bin/node' 'fln.js' 'sweep-trial' '/the sweep' ",
     );
+    expect(script()).not.toContain('#SBATCH');
   });
+
+  it('carries the variables of the program, which --export=NONE keeps from a job', () => {
+    vi.stubEnv('FLN_DATA_DIR', "my data's");
+    vi.stubEnv('FLN_CACHE_DIR', '');
+    vi.stubEnv('FLN_SWEEP_JOB', '1_2');
+    const text = script();
+    vi.unstubAllEnvs();
+    expect(text).toContain(`export FLN_DATA_DIR='${process.cwd()}/my data'\\''s'\n`);
+    expect(text).not.toContain('FLN_CACHE_DIR');
+    expect(text.match(/export FLN_SWEEP_JOB/g)).toHaveLength(1);
+  });
+
+  it('calls the program itself, and not a link to it', () => {
+    const folder = sweepFolder();
+    writeFileSync(join(folder, 'fln.js'), '');
+    symlinkSync(join(folder, 'fln.js'), join(folder, 'link'));
+    const [, before] = process.argv;
+    process.argv[1] = join(folder, 'link');
+    const command = trialCommand('/the sweep', {});
+    process.argv[1] = before;
+    expect(command).toContain(realpathSync(join(folder, 'fln.js')));
+  });
+});
+
+it('asks Slurm without what narrows its answers, and in a job without what is about that job', () => {
+  const site = { PATH: '/bin', SLURM_CONF: '/conf', SLURM_CLUSTERS: 'a', SBATCH_ACCOUNT: 'b' };
+  const narrowing = { SQUEUE_STATES: 'RUNNING', SCANCEL_INTERACTIVE: '1', SBATCH_WAIT: '1' };
+  expect(slurmEnvironment({ ...site, ...narrowing })).toEqual(site);
+  const job = { SLURM_JOB_ID: '7', SLURM_RESTART_COUNT: '3', SLURM_MEM_PER_NODE: '100' };
+  expect(slurmEnvironment({ ...site, ...job })).toEqual(site);
 });
 
 it('reads what squeue prints', () => {
   const queue = parseQueue(
-    '12|3|RUNNING|None\n12|4|PENDING|JobArrayTaskLimit\nslurm_load: error\n',
+    'CLUSTER: east\n12|3|RUNNING|None\n12|4|PENDING|JobArrayTaskLimit\nslurm_load: error\n',
   );
-  expect([...queue]).toEqual([
-    ['12_3', { state: 'RUNNING', reason: 'None' }],
-    ['12_4', { state: 'PENDING', reason: 'JobArrayTaskLimit' }],
+  expect(queue.size).toBe(1);
+  expect([...(queue.get('12') ?? [])]).toEqual([
+    [3, { state: 'RUNNING', reason: 'None' }],
+    [4, { state: 'PENDING', reason: 'JobArrayTaskLimit' }],
   ]);
 });
 
 it('reads which job sbatch has submitted', () => {
-  expect(submittedJob('12\n')).toBe('12');
-  expect(submittedJob('Welcome to the cluster, 7 nodes\n12;east\n')).toBe('12');
+  expect(submittedJob('12\n')).toEqual({ id: '12' });
+  const east = { id: '12', cluster: 'east' };
+  expect(submittedJob('Welcome to the cluster, 7 nodes\n12;east\n')).toEqual(east);
   expect(() => submittedJob('Queued, 12 before you\n')).toThrow(
     'sbatch printed no job id but "Queued, 12 before you\\n"',
   );
   expect(() => submittedJob('')).toThrow(EnvironmentError);
-});
-
-it('says what to do where there is no Slurm', async () => {
-  const cwd = sweepFolder();
-  const { code, stderr } = await fln(['sweep', 'sweep.yaml', '--launcher', 'slurm'], {
-    cwd,
-    env: { PATH: '/nowhere' },
-  });
-  expect(code).toBe(4);
-  expect(stderr).toContain('there is no squeue here: run this on a login node');
-});
-
-it('tells of trials that are left and in no job', async () => {
-  const cwd = sweepFolder();
-  const commands = join(cwd, 'commands');
-  mkdirSync(commands);
-  const command = (name: string, does: string) =>
-    writeFileSync(join(commands, name), `#!/bin/sh\n${does}\n`, { mode: 0o755 });
-  command('sbatch', 'echo 7');
-  command('scontrol', 'echo "MaxArraySize = 1001"');
-  // The first task waits; the other jobs are gone.
-  const queue = join(cwd, 'queue');
-  command('squeue', `cat ${queue}`);
-  writeFileSync(queue, '');
-  const env = { PATH: `${commands}:${process.env.PATH}` };
-  const sweep = (...args: string[]) =>
-    fln(['sweep', 'sweep.yaml', '--out', 'out', ...args], { cwd, env });
-  expect((await sweep('--launcher', 'slurm')).stderr).toContain('Submitted 5 trials');
-
-  writeFileSync(queue, '7|0|PENDING|Resources\n');
-  const out = join(cwd, 'out');
-  const { trials } = JSON.parse(readFileSync(join(out, 'sweep.json'), 'utf8'));
-  const [, interrupted, completed]: { id: string }[] = trials;
-  writeState(out, { id: interrupted.id, status: 'INTERRUPTED', attempts: 1 });
-  writeState(out, { id: completed.id, status: 'COMPLETED', attempts: 1 });
-  const { stderr } = await sweep('--status');
-  expect(stderr).toContain('1 waiting in Slurm (Resources)');
-  expect(stderr).toContain('3 trials left and in no Slurm job: --resume submits');
-
-  const resumed = await sweep('--launcher', 'slurm', '--resume');
-  expect(resumed.stderr).toContain('1 trial in Slurm already: not submitted again');
-  expect(resumed.stderr).toContain('Submitted 3 trials');
 });
 
 const hasSlurm = (() => {

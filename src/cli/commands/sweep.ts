@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
 import { ExitCode, UsageError } from '../../errors.js';
-import { isFolder } from '../../files/folder.js';
 import { plural } from '../../report/text.js';
 import type { Launcher, LaunchOptions } from '../../sweep/launcher.js';
 import type { Sweep } from '../../sweep/load.js';
 import type { SweepPlanOptions } from '../../sweep/plan.js';
 import type { SweepConfig } from '../../sweep/schema.js';
+import type { SlurmOptions, SlurmPreview } from '../../sweep/slurm/launcher.js';
 import { type Interruption, interruptible } from '../interrupt.js';
 import { interruptedCodes, manual } from '../manual.js';
 import { checkpointing, dataDir, offline } from '../options/shared.js';
@@ -14,6 +14,7 @@ import { listOf, once, oneNumber, oneOf } from '../options/values.js';
 import { shortPath } from '../render/format.js';
 import { progressModes, resolveMode } from '../render/mode.js';
 import { note, print, printJson } from '../render/print.js';
+import { sweepCommandLine } from '../render/sweep-command.js';
 
 const launchers = ['local', 'slurm'] as const;
 
@@ -31,7 +32,7 @@ const options = {
   },
   jobs: {
     type: 'string',
-    describe: 'trials at a time; default 1, or one a GPU',
+    describe: 'trials at a time; default 1, or one a GPU; on Slurm no limit',
     coerce: oneNumber('jobs'),
   },
   gpus: {
@@ -50,6 +51,10 @@ const options = {
     describe: 'failed: run the failed trials again; all: every trial, from its start',
     coerce: oneOf('rerun', ['failed', 'all']),
   },
+  resubmit: {
+    type: 'boolean',
+    describe: 'submit trials again, too, whose Slurm job cannot be looked up: it has ended',
+  },
   'fail-fast': { type: 'boolean', describe: 'start no more trials once one has failed' },
   'keep-going': { type: 'boolean', describe: 'run the others when trials fail (the default)' },
   'stop-after': {
@@ -59,7 +64,10 @@ const options = {
   },
   status: { type: 'boolean', describe: 'say where the sweep stands; run nothing' },
   cancel: { type: 'boolean', describe: 'take the jobs of the sweep out of Slurm' },
-  'dry-run': { type: 'boolean', describe: 'check everything, list the trials, write nothing' },
+  'dry-run': {
+    type: 'boolean',
+    describe: 'check everything, list the trials, for Slurm also the script; write nothing',
+  },
   'data-dir': dataDir,
   offline,
   ...checkpointing,
@@ -120,30 +128,34 @@ async function runHandler(args: Args): Promise<void> {
   if (args.failFast && args.keepGoing) {
     throw new UsageError('--fail-fast and --keep-going contradict each other: give one of them');
   }
-  if (args.status || args.cancel) return look(args);
+  if (args.status || args.cancel) {
+    const { lookAtSweep } = await import('../look-at-sweep.js');
+    return lookAtSweep(args, commandLine);
+  }
   const { loadSweep } = await import('../../sweep/load.js');
-  const { planSweep } = await import('../../sweep/plan.js');
   const sweep = loadSweep(args.sweep, args.overrides);
   const plan: SweepPlanOptions = { outDir: args.out, resume: args.resume, rerun: args.rerun };
-  if (args.dryRun) {
-    const { directory, due, status } = planSweep(sweep, plan);
-    const { settings } = await import('../render/sweep-table.js');
-    if (args.json) {
-      return printJson({ directory, trials: due.map(({ id, overrides }) => ({ id, overrides })) });
-    }
-    const equal = sweep.duplicates > 0 ? `; ${sweep.duplicates} more equal one of them` : '';
-    const kept = status.trials.length - due.length;
-    print(
-      [
-        `${sweep.config.name}: the sweep is valid, with ${plural(sweep.trials.length, 'trial')}${equal}. Nothing was written.`,
-        `Sweep: ${shortPath(directory)}`,
-        `Would run ${plural(due.length, 'trial')}${kept > 0 ? `, keep ${kept}` : ''}:`,
-        ...due.map(({ id, overrides }) => `  ${id}  ${settings(overrides)}`),
-      ].join('\n'),
-    );
-    return;
-  }
+  if (args.dryRun) return dryRun(args, sweep, plan);
   await launch(args, sweep, plan);
+}
+
+async function dryRun(args: Args, sweep: Sweep, options: SweepPlanOptions): Promise<void> {
+  const { planSweep } = await import('../../sweep/plan.js');
+  const { formatSweepDryRun, sweepDryRunJson } = await import('../render/sweep-dry-run.js');
+  const slurmOptions = await launcherOptions(args, sweep.config.slurm);
+  const plan = planSweep(sweep, options);
+  let slurm: SlurmPreview | undefined;
+  if (slurmOptions) {
+    const { crossCheck } = await import('../../sweep/slurm/cross-check.js');
+    const { previewSlurm } = await import('../../sweep/slurm/launcher.js');
+    const { resubmit } = args;
+    const checks = { resubmit, readOnly: true, resume: commandLine(args, ['--resume']) };
+    slurm = await previewSlurm(slurmOptions, plan, launchOptions(args, sweep));
+    for (const message of await crossCheck(plan.directory, checks)) note(message);
+    for (const message of slurm.messages) note(`warning: ${message}`);
+  }
+  if (args.json) printJson(sweepDryRunJson(plan, slurm));
+  else print(formatSweepDryRun(sweep, plan, slurm));
 }
 
 async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise<void> {
@@ -163,29 +175,15 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
     progress.pause();
     note('Stopping: trials write checkpoints. Press Ctrl-C again to stop at once.');
   };
-  const { dataDir, offline, checkpointEvery, keepCheckpoints } = args;
-  const flags = {
-    // Trials may run elsewhere.
-    dataDir: dataDir === undefined ? undefined : resolve(dataDir),
-    offline,
-    checkpointEvery,
-    keepCheckpoints,
-  };
-  const options: LaunchOptions = {
-    jobs: args.jobs,
-    failFast: args.failFast,
-    stopAfter: args.stopAfter ?? sweep.config.stopAfter,
-    flags,
-  };
   const launcher = await launcherOf(args, sweep.config.slurm);
   if (args.launcher === 'slurm') {
-    const { crossCheck } = await import('../../sweep/slurm/jobs.js');
-    for (const message of await crossCheck(planSweep(sweep, { ...plan, resume: true }).directory)) {
-      note(message);
-    }
+    const { crossCheck } = await import('../../sweep/slurm/cross-check.js');
+    const { directory } = planSweep(sweep, { ...plan, resume: true });
+    const checks = { resubmit: args.resubmit, resume: commandLine(args, ['--resume']) };
+    for (const message of await crossCheck(directory, checks)) note(message);
   }
   const result = await interruptible(onFirst, (signal) =>
-    runSweep(sweep, { ...plan, ...options, signal }, launcher, progress.listen),
+    runSweep(sweep, { ...plan, ...launchOptions(args, sweep), signal }, launcher, progress.listen),
   ).finally(progress.pause);
 
   const { counts } = result.status;
@@ -207,12 +205,36 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   }
   const left = counts.QUEUED + counts.INTERRUPTED;
   if (result.stopped === 'submitted') {
-    note(`Look at it with: fln sweep ${args.sweep} --status`);
+    note(`Look at it with: ${sweepCommandLine(args, { out: options.out }, ['--status'])}`);
   } else if (left > 0) {
-    note(`${plural(left, 'trial')} left. The same command with --resume goes on with them`);
+    note(`${plural(left, 'trial')} left. Go on with: ${commandLine(args, ['--resume'])}`);
   } else if (counts.FAILED > 0) {
-    note('The same command with --rerun failed runs the failed trials again');
+    note(`Run what failed again with: ${commandLine(args, ['--rerun', 'failed'])}`);
   }
+}
+
+/** Options that say how a sweep runs, not what one command does with it. */
+const kept = (({ resume, rerun, resubmit, status, cancel, json, 'dry-run': _, ...rest }) => rest)(
+  options,
+);
+
+const commandLine = (args: Args, added: readonly string[]): string =>
+  sweepCommandLine(args, kept, added);
+
+function launchOptions(args: Args, sweep: Sweep): LaunchOptions {
+  const { dataDir, offline, checkpointEvery, keepCheckpoints } = args;
+  return {
+    jobs: args.jobs,
+    failFast: args.failFast,
+    stopAfter: args.stopAfter ?? sweep.config.stopAfter,
+    flags: {
+      // Trials may run elsewhere.
+      dataDir: dataDir === undefined ? undefined : resolve(dataDir),
+      offline,
+      checkpointEvery,
+      keepCheckpoints,
+    },
+  };
 }
 
 async function draw(directory: string): Promise<string[]> {
@@ -221,47 +243,29 @@ async function draw(directory: string): Promise<string[]> {
 }
 
 async function launcherOf(args: Args, settings: SweepConfig['slurm']): Promise<Launcher> {
-  if (args.launcher === 'slurm') {
-    if (args.gpus) {
-      throw new UsageError('--gpus is of the local launcher; ask Slurm with --sbatch gres=gpu:1');
-    }
+  const slurm = await launcherOptions(args, settings);
+  if (slurm) {
     const { slurmLauncher } = await import('../../sweep/slurm/launcher.js');
-    const { parseSbatch } = await import('../../sweep/slurm/options.js');
-    return slurmLauncher(settings, parseSbatch(args.sbatch ?? []));
+    return slurmLauncher(slurm);
   }
-  if (args.sbatch) throw new UsageError('--sbatch needs --launcher slurm');
   const { localLauncher } = await import('../../sweep/local/launcher.js');
   return localLauncher(args.gpus);
 }
 
-/** --status and --cancel, which need no sweep file when they are given its directory. */
-async function look(args: Args): Promise<void> {
-  const directory = await directoryOf(args);
-  const { sweepStatus } = await import('../../sweep/status.js');
-  const { crossCheck, cancelJobs } = await import('../../sweep/slurm/jobs.js');
-  const { formatSweep, sweepJson } = await import('../render/sweep-table.js');
-  if (!sweepStatus(directory)) {
-    throw new UsageError(
-      `${directory} holds no sweep that has begun; start it with fln sweep SWEEP`,
-    );
+/** @returns undefined for the local launcher */
+async function launcherOptions(
+  args: Args,
+  settings: SweepConfig['slurm'],
+): Promise<SlurmOptions | undefined> {
+  if (args.launcher === 'slurm') {
+    if (args.gpus) {
+      throw new UsageError('--gpus is of the local launcher; ask Slurm with --sbatch gres=gpu:1');
+    }
+    const { parseSbatch } = await import('../../sweep/slurm/options.js');
+    return { settings, given: parseSbatch(args.sbatch ?? []), resubmit: args.resubmit };
   }
-  if (args.cancel) {
-    const jobs = await cancelJobs(directory);
-    const what =
-      jobs.length > 0 ? `Cancelled: ${jobs.join(', ')}` : 'no job of this sweep is in Slurm';
-    note(what);
+  for (const name of ['sbatch', 'resubmit'] as const) {
+    if (args[name]) throw new UsageError(`--${name} needs --launcher slurm`);
   }
-  for (const message of await crossCheck(directory)) note(message);
-  const status = sweepStatus(directory);
-  if (!status) return;
-  if (args.json) printJson(sweepJson(directory, status));
-  else print(formatSweep(directory, status));
-}
-
-async function directoryOf(args: Args): Promise<string> {
-  if (args.out !== undefined) return args.out;
-  if (isFolder(args.sweep)) return args.sweep;
-  const { loadSweep } = await import('../../sweep/load.js');
-  const { defaultSweepDirectory } = await import('../../sweep/plan.js');
-  return defaultSweepDirectory(loadSweep(args.sweep, args.overrides).config.name);
+  return undefined;
 }

@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+import { shellQuoted } from '../../report/text.js';
 import type { SbatchOptions, SlurmSettings } from './options.js';
 
 export interface ArrayJob {
@@ -6,41 +8,62 @@ export interface ArrayJob {
   readonly tasks: number;
   /** Tasks at a time. */
   readonly throttle?: number;
+  /** Ids of jobs that have to end before this one begins. */
+  readonly after?: readonly string[];
+  /** File for what Slurm itself and the script print, with %A for the job and %a for the task. */
+  readonly output: string;
+  readonly settings: SlurmSettings;
+  readonly options: SbatchOptions;
+}
+
+/**
+ * Arguments of sbatch. A script can carry them, too, but loses to SBATCH_TIMELIMIT and its like in
+ * somebody's environment; arguments win over both.
+ */
+export function sbatchArguments(job: ArrayJob): string[] {
+  const { settings, tasks, throttle, after = [], output } = job;
+  const { dependency, ...options } = job.options;
+  const dependencies = [dependency, after.length > 0 && `afterany:${after.join(':')}`];
+  const all: [string, string | number | true][] = [
+    ['job-name', `fln-${job.name}`],
+    ['array', `0-${tasks - 1}${throttle === undefined ? '' : `%${throttle}`}`],
+    ['output', output],
+    ['error', output],
+    ['open-mode', 'append'],
+    ['requeue', true],
+    ['signal', `B:USR2@${settings.warnSeconds}`],
+    ...Object.entries(options),
+  ];
+  const joined = dependencies.filter(Boolean).join(',');
+  if (joined !== '') all.push(['dependency', joined]);
+  return all.map(([name, value]) => `--${name}${value === true ? '' : `=${value}`}`);
+}
+
+/** A path in which Slurm replaces nothing. */
+export const literalPath = (path: string): string => path.replaceAll('%', '%%');
+
+export interface TrialScript {
   /** File with one trial id a line. */
   readonly list: string;
-  /** Folder of the trials' logs, and of what Slurm itself prints. */
+  /** Folder of the trials' logs. */
   readonly logs: string;
-  readonly output: string;
   /** Runs a trial, once its id is added. */
   readonly command: readonly string[];
   readonly settings: SlurmSettings;
-  readonly options: SbatchOptions;
 }
 
 /**
  * The script of an array job. Each task runs one trial. Before the time limit, Slurm signals the
  * script, which hands the signal on: the trial writes a checkpoint and exits 75, and is queued again.
  */
-export function arrayScript(job: ArrayJob): string {
-  const { settings, options, throttle, tasks } = job;
-  const array = `0-${tasks - 1}${throttle === undefined ? '' : `%${throttle}`}`;
-  const sbatch: [string, string | number | true][] = [
-    ['job-name', `fln-${job.name}`],
-    ['array', array],
-    ['output', job.output],
-    ['open-mode', 'append'],
-    ['requeue', true],
-    ['signal', `B:USR2@${settings.warnSeconds}`],
-    ...Object.entries(options),
-  ];
+export function trialScript({ list, logs, command, settings }: TrialScript): string {
+  const { setup, maxRequeues } = settings;
   return `#!/bin/bash
-${sbatch.map(([name, value]) => `#SBATCH --${name}${value === true ? '' : `=${sbatchValue(String(value))}`}`).join('\n')}
-
 # Written by fln sweep; task K of the array runs the trial of line K + 1 of the list.
-trial=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" ${quote(job.list)})
+trial=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" ${shellQuoted(list)})
 export FLN_SWEEP_JOB="\${SLURM_ARRAY_JOB_ID}_\${SLURM_ARRAY_TASK_ID}"
-${settings.setup.join('\n')}
-${job.command.map(quote).join(' ')} "$trial" >> ${quote(job.logs)}/"$trial".log 2>&1 &
+${[...ownVariables(process.env), ...setup].join('\n')}
+${command.map(shellQuoted).join(' ')} "$trial" >> ${shellQuoted(logs)}/"$trial".log 2>&1 &
 child=$!
 
 # The time limit is near (USR2), or the job is cancelled or preempted (TERM).
@@ -51,15 +74,19 @@ wait "$child"; code=$?
 # A trap ends the wait before the trial has ended.
 while kill -0 "$child" 2> /dev/null; do wait "$child"; code=$?; done
 
-if [ "$code" -eq 75 ] && [ "$cancelled" = no ] && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${settings.maxRequeues} ]; then
+if [ "$code" -eq 75 ] && [ "$cancelled" = no ] && [ "\${SLURM_RESTART_COUNT:-0}" -lt ${maxRequeues} ]; then
   scontrol requeue "$FLN_SWEEP_JOB"
 fi
 exit "$code"
 `;
 }
 
-/** For the shell. */
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-
-/** sbatch takes quotation marks around values with spaces. */
-const sbatchValue = (text: string): string => (/\s/.test(text) ? `"${text}"` : text);
+/** The program's own variables, which --export=NONE and SBATCH_EXPORT keep from a job. */
+function ownVariables(env: NodeJS.ProcessEnv): string[] {
+  return Object.entries(env)
+    .filter(([name, value]) => /^FLN_\w+$/.test(name) && name !== 'FLN_SWEEP_JOB' && value)
+    .map(([name, value = '']) => {
+      const text = name.endsWith('_DIR') ? resolve(value) : value;
+      return `export ${name}=${shellQuoted(text)}`;
+    });
+}

@@ -1,0 +1,59 @@
+import { ExitCode, UsageError } from '../errors.js';
+import { isFolder } from '../files/folder.js';
+import { note, print, printJson } from './render/print.js';
+import type { SweepCommand } from './render/sweep-command.js';
+
+type Args = SweepCommand & {
+  readonly out?: string;
+  readonly cancel?: boolean;
+  readonly json?: boolean;
+};
+
+/** --status and --cancel, which need no sweep file when they are given its directory. */
+export async function lookAtSweep<A extends Args>(
+  args: A,
+  commandLine: (args: A, added: readonly string[]) => string,
+): Promise<void> {
+  const directory = await directoryOf(args);
+  const { sweepStatus } = await import('../sweep/status.js');
+  const { crossCheck } = await import('../sweep/slurm/cross-check.js');
+  const { formatSweep, sweepJson } = await import('./render/sweep-table.js');
+  const isFile = !isFolder(args.sweep);
+  if (!sweepStatus(directory)) {
+    const start = commandLine(isFile ? args : { ...args, sweep: 'SWEEP' }, []);
+    throw new UsageError(`${directory} holds no sweep that has begun; start it with: ${start}`);
+  }
+  if (args.cancel) await cancel(directory);
+  const known = { ...args, launcher: 'slurm' };
+  // The directory does not tell which file it was made of.
+  const file = isFile ? known : { ...known, sweep: 'SWEEP', out: directory };
+  const resume = commandLine(file, ['--resume']);
+  for (const message of await crossCheck(directory, { resume })) note(message);
+  const status = sweepStatus(directory);
+  if (!status) return;
+  if (args.json) printJson(sweepJson(directory, status));
+  else print(formatSweep(directory, status));
+}
+
+async function cancel(directory: string): Promise<void> {
+  const { cancelJobs } = await import('../sweep/slurm/cross-check.js');
+  const { jobName } = await import('../sweep/slurm/jobs.js');
+  const { cancelled, unsure, failed } = await cancelJobs(directory);
+  if (cancelled.length > 0) note(`Cancelled: ${cancelled.map(jobName).join(', ')}`);
+  for (const job of unsure) {
+    note(`Slurm was asked to cancel job ${jobName(job)}, and does not say whether it has it`);
+  }
+  for (const { job, why } of failed) note(`Not cancelled: job ${jobName(job)}: ${why}`);
+  if (failed.length > 0) process.exitCode = ExitCode.environment;
+  if (cancelled.length + unsure.length + failed.length === 0) {
+    note('no job of this sweep is in Slurm');
+  }
+}
+
+async function directoryOf(args: Args): Promise<string> {
+  if (args.out !== undefined) return args.out;
+  if (isFolder(args.sweep)) return args.sweep;
+  const { loadSweep } = await import('../sweep/load.js');
+  const { defaultSweepDirectory } = await import('../sweep/plan.js');
+  return defaultSweepDirectory(loadSweep(args.sweep, args.overrides).config.name);
+}
