@@ -115,13 +115,3 @@ it('draws hostile labels as text', async () => {
 it('has no curves without an accuracy', () => {
   expect(curvesOf([])).toBeUndefined();
 });
-
-it('gives the pixels of its pictures back: 30 figures in a process hold few of them', async () => {
-  const runs = load('many', mnistMethods.slice(0, 1), [1], { batches: 10 });
-  const draw = () => drawFigure(runs, { title: 'mnist-mlp', subtitle: 'mnist' });
-  for (let i = 0; i < 5; i++) await draw();
-  const before = process.memoryUsage().rss;
-  for (let i = 0; i < 30; i++) await draw();
-  // Each has 13 MB of pixels.
-  expect(process.memoryUsage().rss - before).toBeLessThan(250e6);
-}, 120_000);

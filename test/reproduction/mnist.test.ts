@@ -1,6 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parse } from 'csv-parse/sync';
 import { expect, it } from 'vitest';
 import { loadExperiment } from '../../src/config/load.js';
 import { runExperiment } from '../../src/experiment/run.js';
@@ -34,34 +31,4 @@ it.skipIf(!dataDir)(
       expect(accuracy.fenchel).toBeGreaterThan(accuracy[other]);
     }
   },
-  180_000,
-);
-
-it.skipIf(!dataDir)(
-  "the authors' settings learn real digits, every sub-problem solved to its tolerance (needs FLN_DATA_DIR)",
-  async () => {
-    const { experiment } = loadExperiment('configs/mnist-mlp.yaml', [
-      'dataset.limit=5000',
-      'epochs=1',
-    ]);
-    const outDir = temporaryFolder();
-    const result = await runExperiment(experiment, {
-      dataDir,
-      offline: true,
-      outDir,
-      seeds: [1],
-      only: ['fenchel-exact'],
-    });
-    expect(result.status).toBe('completed');
-    const [{ summary }] = result.runs;
-    // 0.90 is what ten batches reach in the float64 prototype too.
-    expect(summary?.finalTestAccuracy).toBeGreaterThan(0.88);
-    const rows = parse(readFileSync(join(outDir, 'fenchel-exact-s1', 'metrics.csv')), {
-      columns: true,
-    }) as Record<string, string>[];
-    expect(rows).toHaveLength(10);
-    // X-updates are measured once more after the step that solved them, hence the margin.
-    for (const { max_residual } of rows) expect(Number(max_residual)).toBeLessThan(2e-3);
-  },
-  180_000,
 );

@@ -2,7 +2,6 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { interruptSweep } from '../../scripts/robustness/sweep-interruptions.js';
 import { ConfigError } from '../../src/config/issues.js';
 import { UsageError } from '../../src/errors.js';
 import type { RunStatus } from '../../src/report/run-summary.js';
@@ -332,13 +331,5 @@ describe('fln sweep', () => {
     expect(launcher).toBe('-');
     expect(trials).toHaveLength(4);
     expect(new Set(trials)).toEqual(new Set(['4', '7']));
-  });
-
-  it('finishes each trial exactly once, however it is interrupted', {
-    timeout: 300_000,
-  }, async () => {
-    const figures = await interruptSweep(12, 4, 2);
-    expect(figures).toMatchObject({ completed: 12, notOnce: 0, unreadable: 0, incomplete: 0 });
-    expect(Object.values(figures.interruptions).reduce((a, b) => a + b)).toBe(4);
   });
 });

@@ -1,0 +1,156 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { RunError } from '../../src/errors.js';
+import type { MethodDefinition, StepMetrics, Trainer } from '../../src/methods/method.js';
+import { methods } from '../../src/methods/registry.js';
+import { activationNames, lossNames } from '../../src/network/names.js';
+import type { LayerShape } from '../../src/network/shape.js';
+import { startTestBackend } from '../backends.js';
+import {
+  batchAt,
+  convolutional,
+  defaultConfig,
+  dense,
+  learningSteps,
+  rows,
+  runInTwoSessions,
+  runSteps,
+  type Setting,
+  shapeOf,
+  startTrainer,
+  weightsOf,
+} from './training.js';
+
+const networks: Readonly<Record<string, readonly LayerShape[]>> = {
+  'one hidden layer': dense(24),
+  'two hidden layers': dense(24, 16),
+  convolutions: convolutional,
+};
+
+/** Whether the config loader would let this method train in this setting. */
+function trains({ networks: own, check, ...definition }: MethodDefinition, setting: Setting) {
+  const shape = shapeOf(setting);
+  if (own && !own.include(shape)) return false;
+  return (check?.(defaultConfig(definition, setting), shape) ?? []).length === 0;
+}
+
+/** A setting that this method trains in. */
+function someSetting(definition: MethodDefinition, steps: number): Setting {
+  const settings = Object.values(networks).flatMap((layers) =>
+    lossNames.map((loss): Setting => ({ layers, activation: 'relu', loss, batchSize: 60, steps })),
+  );
+  return settings.find((candidate) => trains(definition, candidate))!;
+}
+
+/** What the first step says, or throws; the trainer is gone afterwards. */
+async function firstStep(starting: Promise<Trainer>, batchRows = rows): Promise<unknown> {
+  let trainer: Trainer | undefined;
+  const { y, indices, dispose } = batchAt(0, 60);
+  const batchX = batchRows(indices);
+  try {
+    trainer = await starting;
+    return await trainer.step({ x: batchX, y, indices });
+  } catch (error) {
+    return error;
+  } finally {
+    trainer?.dispose();
+    batchX.dispose();
+    dispose();
+  }
+}
+
+/** The first setting of each network, and the last of all. */
+function isRepresentative(setting: Setting, settings: readonly Setting[]): boolean {
+  const first = settings.find(({ layers }) => layers === setting.layers);
+  return setting === first || setting === settings.at(-1);
+}
+
+/**
+ * What every method must do on every network: a new entry of a registry is tested by being there.
+ * @param part a few settings of each method, or all others
+ */
+export const describeConformance = (part: 'representatives' | 'others') =>
+  describe.each(methods.map((definition) => ({ definition, ...definition })))(
+    '$name $solver $networks.name',
+    ({ definition }) => {
+      beforeAll(startTestBackend);
+
+      const settings = Object.values(networks)
+        .flatMap((layers) =>
+          activationNames.flatMap((activation) =>
+            lossNames.map((loss): Setting => {
+              const steps = learningSteps(layers, 'tolerance' in definition.schema.shape);
+              return { layers, activation, loss, batchSize: 60, steps };
+            }),
+          ),
+        )
+        .filter((setting) => trains(definition, setting));
+
+      for (const setting of settings) {
+        if (isRepresentative(setting, settings) !== (part === 'representatives')) continue;
+        const { activation, loss } = setting;
+        const [network] = Object.entries(networks).find(([, layers]) => layers === setting.layers)!;
+
+        it(`learns with ${activation}, ${loss}, ${network}; leaks nothing; goes on from its state`, async () => {
+          const method = await definition.load();
+          const fields = definition.schema.shape.tolerance ? { tolerance: 0.01 } : {};
+          const config = defaultConfig(definition, setting, fields);
+          const baseline = tf.memory().numTensors;
+
+          const trainer = await startTrainer(method, config, setting);
+          const { metrics, tensors } = await runSteps(trainer, setting);
+          const weights = await weightsOf(trainer);
+          trainer.dispose();
+
+          expect(weights.every(Number.isFinite)).toBe(true);
+          const losses = metrics.map((step) => step.loss);
+          const late = losses.slice(-4).reduce((sum, value) => sum + value, 0) / 4;
+          expect(late).toBeLessThan(losses[0]);
+          for (const { accuracy, residual, extra } of metrics) {
+            expect(accuracy).toBeGreaterThanOrEqual(0);
+            expect(accuracy).toBeLessThanOrEqual(1);
+            if (residual !== undefined) expect(residual).toBeGreaterThanOrEqual(0);
+            expect(Object.keys(extra ?? {})).toEqual(trainer.columns);
+          }
+          // Averages and metrics may appear in the first step; after that the count stands still.
+          expect(new Set(tensors.slice(1)).size).toBe(1);
+          expect(tf.memory().numTensors).toBe(baseline);
+
+          const start = () => startTrainer(method, config, setting);
+          expect(await runInTwoSessions(start, setting)).toEqual({ metrics, weights });
+          expect(tf.memory().numTensors).toBe(baseline);
+        });
+      }
+
+      if (part === 'others') return;
+
+      it('goes on from its state bit for bit with all that it can average', async () => {
+        const setting = someSetting(definition, 8);
+        const method = await definition.load();
+        const averaging = { momentum: 0.5, weightAverage: 0.9, gramRefresh: 3, variant: 'plain' };
+        const own = Object.entries(averaging).filter(([field]) => field in definition.schema.shape);
+        const config = defaultConfig(definition, setting, Object.fromEntries(own));
+        const start = () => startTrainer(method, config, setting);
+        const trainer = await start();
+        const { metrics } = await runSteps(trainer, setting);
+        const weights = await weightsOf(trainer);
+        trainer.dispose();
+        expect(await runInTwoSessions(start, setting)).toEqual({ metrics, weights });
+      });
+
+      it('cannot be fooled by images that are not finite, and leaks nothing over them', async () => {
+        const setting = someSetting(definition, 3);
+        const method = await definition.load();
+        const baseline = tf.memory().numTensors;
+        const config = defaultConfig(definition, setting);
+        const broken = (indices: ArrayLike<number>) =>
+          tf.tidy(() => tf.mul(rows(indices), Number.NaN)) as tf.Tensor2D;
+        const outcome = definition.fullBatch
+          ? await firstStep(startTrainer(method, config, setting, broken))
+          : await firstStep(startTrainer(method, config, setting), broken);
+        if (outcome instanceof Error) expect(outcome).toBeInstanceOf(RunError);
+        else expect((outcome as StepMetrics).loss).toBeNaN();
+        expect(tf.memory().numTensors).toBe(baseline);
+      });
+    },
+  );
