@@ -40,6 +40,9 @@ import { reluPenalty } from './objective.js';
  * the fixed-point iteration of the paper, which contracts where kappa = mu_{l+1}/mu_l ||W_{l+1}||^2 is
  * below 1, and which elsewhere goes only 1/kappa of the way; then the weights (hidden-weights.ts; the
  * output's by ridge regression). The objective never increases.
+ *
+ * The paper updates the activations from the input up, in mini-batches; docs/lifted-baselines.md has this
+ * and the other departures.
  */
 export const lpom: Method<LpomConfig> = {
   async init(context) {

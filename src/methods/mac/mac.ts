@@ -33,6 +33,8 @@ import type { MacConfig } from './config.js';
  * penalty, with [X_0, 1]^T [X_0, 1] for the Hessian of the active units (an upper bound of it, factored
  * once) and backtracking: P moves along a line, so that trying a shorter step costs no product. The
  * objective never increases.
+ *
+ * mu is fixed, where the paper lets it grow; docs/lifted-baselines.md has this and the other departures.
  */
 export const mac: Method<MacConfig> = {
   async init(context) {
