@@ -3,9 +3,14 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defaultCacheDir } from '../files/cache.js';
 
-/** Where `fln backend install` puts the packages of an installation, each a folder with node_modules. */
-export const installationFolder = (installation: string): string =>
-  resolve(defaultCacheDir(), 'backends', installation);
+/**
+ * Where `fln backend install` puts the packages of an installation, each a folder with node_modules;
+ * undefined where no place for a cache is known.
+ */
+export function installationFolder(installation: string): string | undefined {
+  const cache = defaultCacheDir();
+  return cache && resolve(cache, 'backends', installation);
+}
 
 /** The folder of this program, whose node_modules (or those above it) hold its own packages. */
 const programFolder = fileURLToPath(new URL('../..', import.meta.url));
@@ -19,7 +24,7 @@ const programFolder = fileURLToPath(new URL('../..', import.meta.url));
 export function packageFolders(variable: string, installations: readonly string[]): string[] {
   const named = process.env[variable];
   if (named) return [resolve(named)];
-  return [programFolder, ...installations.map(installationFolder)];
+  return [programFolder, ...installations.flatMap((name) => installationFolder(name) ?? [])];
 }
 
 /** `require` as a module in `folder` would have it. */

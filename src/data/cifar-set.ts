@@ -1,6 +1,6 @@
 import { type CifarLayout, checkRecords, fileBytes, fileNames } from './cifar-records.js';
 import type { DataFile, DatasetPlaces, LocatedFile, Locations } from './definition.js';
-import { type Candidate, cacheFolder, firstExisting, inFolder, userFolders } from './locations.js';
+import { type Candidate, cacheFolders, firstExisting, inFolder, userFolders } from './locations.js';
 
 /** What a data set of the CIFAR family is, and where it may be had. */
 export interface CifarSet extends DatasetPlaces, CifarLayout {
@@ -40,7 +40,9 @@ export async function locateSource(set: CifarSet, locations: Locations): Promise
     if (found.length > 0) incomplete ??= { kind: 'incomplete', folder, files };
   }
   if (incomplete) return incomplete;
-  const cached = inFolder(cacheFolder(set, locations), set.archive.name, 'cache');
+  const cached = cacheFolders(set, locations).flatMap((folder) =>
+    inFolder(folder, set.archive.name, 'cache'),
+  );
   const archive = await firstExisting(cached);
   return archive ? { kind: 'archive', ...archive } : { kind: 'absent' };
 }

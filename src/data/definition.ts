@@ -28,7 +28,8 @@ export interface LocatedFile {
 /** Where data files are looked for: the user's folder, then the cache. */
 export interface Locations {
   readonly dataDir?: string;
-  readonly cacheDir: string;
+  /** Absent where no place for a cache is known. */
+  readonly cacheDir?: string;
 }
 
 export type Origin = 'data-dir' | 'cache';

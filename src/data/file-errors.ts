@@ -1,7 +1,8 @@
 import { DataError } from '../errors.js';
+import { noCacheDir } from '../files/cache.js';
 import { causeOf, isSystemError } from '../files/disk.js';
 import type { DatasetPlaces, Locations, Origin } from './definition.js';
-import { cacheFolder, userFolders } from './locations.js';
+import { cacheFolders, userFolders } from './locations.js';
 import type { MirrorsError } from './mirrors-error.js';
 
 /** A file that is there and not what it should be: `problem` is the rest of a sentence about it. */
@@ -40,6 +41,7 @@ export function absentError(absence: Absence): DataError {
     ...wanted.map((name) => `  ${name}`),
     'Looked in:',
     ...lookedIn(places, locations).map((folder) => `  ${folder}`),
+    ...(locations.cacheDir === undefined ? [`  (${noCacheDir})`] : []),
     ...damaged.map(({ path, problem }) => `  (${path} ${problem})`),
     'Two ways on:',
     `  put the files into ${homes(places)}, and give --data-dir DIR or set FLN_DATA_DIR=DIR`,
@@ -78,7 +80,7 @@ function mirrorReport({ failures }: MirrorsError): string[] {
 
 const lookedIn = (places: DatasetPlaces, locations: Locations): string[] => [
   ...userFolders(places, locations),
-  cacheFolder(places, locations),
+  ...cacheFolders(places, locations),
 ];
 
 /** Where the user may put files: `DIR/mnist or DIR`. */

@@ -1,4 +1,6 @@
 import { rm } from 'node:fs/promises';
+import { DataError } from '../errors.js';
+import { noCacheDir } from '../files/cache.js';
 import { causeOf, isSystemError } from '../files/disk.js';
 import { probeWritable } from '../files/folder.js';
 import { ContentError, type FileContent, maxStoredBytes, readContent } from './content.js';
@@ -20,7 +22,7 @@ import {
   damagedError,
 } from './file-errors.js';
 import {
-  cacheFolder,
+  cacheFolders,
   candidates,
   firstExisting,
   mirrorsOf,
@@ -172,7 +174,8 @@ export async function startDownloader(
   locations: Locations,
   options: LoadOptions,
 ): Promise<Downloader> {
-  const folder = cacheFolder(places, locations);
+  const [folder] = cacheFolders(places, locations);
+  if (folder === undefined) throw new DataError(`${noCacheDir}, or the data with --data-dir DIR.`);
   const mirrors = mirrorsOf(places, options);
   try {
     probeWritable(folder);

@@ -12,7 +12,8 @@ import type { DatasetPlaces, Locations, Origin } from './definition.js';
  */
 export function resolveLocations(options: LoadOptions): Locations {
   const named = options.dataDir ?? (process.env.FLN_DATA_DIR || undefined);
-  const cacheDir = resolve(options.cacheDir ?? defaultCacheDir());
+  const cache = options.cacheDir ?? defaultCacheDir();
+  const cacheDir = cache === undefined ? undefined : resolve(cache);
   if (named === undefined) return { cacheDir };
   const dataDir = resolve(named);
   if (!isFolder(dataDir)) {
@@ -24,9 +25,9 @@ export function resolveLocations(options: LoadOptions): Locations {
   return { dataDir, cacheDir };
 }
 
-/** The folder of one data set's verified downloads. */
-export const cacheFolder = ({ name }: DatasetPlaces, { cacheDir }: Locations): string =>
-  join(cacheDir, name);
+/** The folder of one data set's verified downloads, in a list; empty where there is no cache. */
+export const cacheFolders = ({ name }: DatasetPlaces, { cacheDir }: Locations): string[] =>
+  cacheDir === undefined ? [] : [join(cacheDir, name)];
 
 /** The folders of the user's that may hold files of a data set, in the order they are searched. */
 export const userFolders = ({ folders }: DatasetPlaces, { dataDir }: Locations): string[] =>
@@ -40,7 +41,7 @@ export function candidates(
 ): Candidate[] {
   return [
     ...userFolders(places, locations).flatMap((folder) => inFolder(folder, fileName, 'data-dir')),
-    ...inFolder(cacheFolder(places, locations), fileName, 'cache'),
+    ...cacheFolders(places, locations).flatMap((folder) => inFolder(folder, fileName, 'cache')),
   ];
 }
 

@@ -26,11 +26,18 @@ export async function examine(signal: AbortSignal): Promise<Finding[]> {
     ...(await gpuFindings(hasCuda)),
     ...backendFindings(backends),
     ...datasets,
-    folderFinding('cache folder', defaultCacheDir(), 'FLN_CACHE_DIR'),
+    cacheFinding(),
     folderFinding('results folder', 'results'),
     slurm,
     ...variableFindings(process.env),
   ];
+}
+
+/** Training needs no cache: only one that was named and cannot be used has to be mended. */
+function cacheFinding(): Finding {
+  const finding = folderFinding('cache folder', defaultCacheDir(), 'FLN_CACHE_DIR');
+  const isNamed = Boolean(process.env.FLN_CACHE_DIR || process.env.XDG_CACHE_HOME);
+  return finding.state === 'problem' && !isNamed ? { ...finding, state: 'warning' } : finding;
 }
 
 async function locateDatasets(): Promise<Finding[]> {

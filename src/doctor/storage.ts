@@ -2,7 +2,8 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { DatasetLocation } from '../data/inspect.js';
 import { proxyFor } from '../data/proxy.js';
-import { freeBytes } from '../files/disk.js';
+import { noCacheDir } from '../files/cache.js';
+import { causeOf, freeBytes, isSystemError } from '../files/disk.js';
 import { isFolder, nearestExisting } from '../files/folder.js';
 import { sizeText } from '../shared/size.js';
 import type { Finding } from './finding.js';
@@ -10,7 +11,11 @@ import type { Finding } from './finding.js';
 const enoughSpace = 1e9;
 
 /** A folder that the program writes into: whether it can, and how much room there is. */
-export function folderFinding(topic: string, folder: string, variable?: string): Finding {
+export function folderFinding(topic: string, folder?: string, variable?: string): Finding {
+  if (folder === undefined) {
+    const wayOut = 'needed for downloads and installations alone';
+    return { topic, state: 'warning', text: noCacheDir, wayOut };
+  }
   const path = resolve(folder);
   const elsewhere =
     variable === undefined ? 'choose another with --out DIR' : `name another with ${variable}`;
@@ -23,7 +28,7 @@ export function folderFinding(topic: string, folder: string, variable?: string):
     if (free >= enoughSpace) return { topic, state: 'ok', text };
     return { topic, state: 'warning', text, wayOut: `free some space, or ${elsewhere}` };
   } catch (error) {
-    const text = `${path} cannot be written to (${(error as Error).message})`;
+    const text = `${path} cannot be written to (${isSystemError(error) ? causeOf(error) : (error as Error).message})`;
     return { topic, state: 'problem', text, wayOut: elsewhere };
   }
 }

@@ -1,17 +1,36 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { homedir, userInfo } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+
+/** What to say where a cache is needed and {@link defaultCacheDir} knows none. */
+export const noCacheDir =
+  'There is no place for a cache: HOME is not set and this user has no home folder. ' +
+  'Name a folder with FLN_CACHE_DIR (or XDG_CACHE_HOME)';
 
 /**
  * FLN_CACHE_DIR, else XDG_CACHE_HOME/fln, else the system's place for caches: ~/.cache/fln,
  * ~/Library/Caches/fln on macOS, %LOCALAPPDATA%\fln\cache on Windows.
+ * @param homes of this user, in the order they are asked; each may throw, as both do in a container
+ *   whose user number has no entry in the password database
+ * @returns undefined when none of these is known
  */
 export function defaultCacheDir(
   env: NodeJS.ProcessEnv = process.env,
   platform: NodeJS.Platform = process.platform,
-): string {
+  homes: readonly (() => string)[] = [homedir, () => userInfo().homedir],
+): string | undefined {
   if (env.FLN_CACHE_DIR) return env.FLN_CACHE_DIR;
   if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, 'fln');
   if (platform === 'win32' && env.LOCALAPPDATA) return join(env.LOCALAPPDATA, 'fln', 'cache');
-  if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'fln');
-  return join(homedir(), '.cache', 'fln');
+  const home = homes.map(orNone).find((path) => path !== undefined && isAbsolute(path));
+  if (home === undefined) return undefined;
+  if (platform === 'darwin') return join(home, 'Library', 'Caches', 'fln');
+  return join(home, '.cache', 'fln');
+}
+
+function orNone(home: () => string): string | undefined {
+  try {
+    return home();
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { EnvironmentError, FlnError } from '../../errors.js';
+import { noCacheDir } from '../../files/cache.js';
 import { causeOf, errorName, isSystemError } from '../../files/disk.js';
 import { createFolder } from '../../files/folder.js';
 import { describeHolder, type FileLock, takeLock } from '../../files/lock.js';
@@ -52,7 +53,7 @@ export async function install(recipe: Recipe, options: InstallOptions): Promise<
     const detail = await recipe.present(options.signal);
     if (detail !== undefined) return { name, status: 'present', detail };
   }
-  const target = installationFolder(name);
+  const target = targetFolder(name);
   const lock = lockInstallation(target);
   try {
     return await firstWay(recipe, target, options);
@@ -69,7 +70,7 @@ export async function install(recipe: Recipe, options: InstallOptions): Promise<
  * @throws EnvironmentError when another process installs the same, or the disk refuses
  */
 export async function remove(name: string): Promise<number | undefined> {
-  const target = installationFolder(name);
+  const target = targetFolder(name);
   if (!existsSync(dirname(target))) return undefined;
   const lock = lockInstallation(target);
   try {
@@ -82,6 +83,13 @@ export async function remove(name: string): Promise<number | undefined> {
   } finally {
     lock.release();
   }
+}
+
+/** @throws EnvironmentError where there is no place for installations */
+function targetFolder(name: string): string {
+  const folder = installationFolder(name);
+  if (folder === undefined) throw new EnvironmentError(noCacheDir);
+  return folder;
 }
 
 /** With the lock, what a killed process left behind is cleared away. */

@@ -42,7 +42,7 @@ export async function listBackends(signal: AbortSignal): Promise<ListedBackend[]
 
 export async function listInstallations(): Promise<ListedInstallation[]> {
   const present = recipes
-    .map(({ name }) => ({ name, folder: installationFolder(name) }))
+    .map(({ name }) => ({ name, folder: installationFolder(name) ?? '' }))
     .filter(({ folder }) => existsSync(folder));
   return Promise.all(
     present.map(async ({ name, folder }) => {
