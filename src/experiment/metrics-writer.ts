@@ -1,7 +1,18 @@
-import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
+import { createHash, type Hash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { stringify } from 'csv-stringify/sync';
 import { guardDisk } from '../files/disk.js';
+import { refuseIfLost } from '../files/lock.js';
 import { syncFile } from '../files/system-calls.js';
 import { hashOfStart, type MetricsExtent } from './metrics-start.js';
 
@@ -32,6 +43,7 @@ export class MetricsWriter {
    * @throws DiskError
    */
   static create(path: string, columns: readonly string[]): MetricsWriter {
+    refuseIfLost(path);
     const file = guardDisk(path, () => {
       // A new file rather than a truncated one: whoever still reads the old one keeps it whole.
       rmSync(path, { force: true });
@@ -44,15 +56,27 @@ export class MetricsWriter {
   }
 
   /**
-   * Goes on after the first rows of a file, and drops those behind them.
-   * @throws RunError when these are no longer what they were, or have other columns; DiskError
+   * Goes on after the first rows of a file, and drops those behind them. It does so in a copy, put in the
+   * place of the file: a process that had the file open before, and wakes up, does not write into ours.
+   * @throws RunError when these are no longer what they were, or have other columns; DiskError, LostLockError
    */
   static resume(path: string, columns: readonly string[], extent: MetricsExtent): MetricsWriter {
     const hash = hashOfStart(path, extent, headerOf(columns));
+    const copy = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
     const file = guardDisk(path, () => {
-      const opened = openSync(path, 'a');
-      ftruncateSync(opened, extent.bytes);
-      return opened;
+      let opened: number | undefined;
+      try {
+        copyFileSync(path, copy, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+        opened = openSync(copy, 'a');
+        ftruncateSync(opened, extent.bytes);
+        refuseIfLost(path);
+        renameSync(copy, path);
+        return opened;
+      } catch (error) {
+        if (opened !== undefined) closeSync(opened);
+        rmSync(copy, { force: true });
+        throw error;
+      }
     });
     return new MetricsWriter(path, columns, file, { hash, size: extent.bytes });
   }
@@ -66,6 +90,7 @@ export class MetricsWriter {
   /** Writes what is buffered. A disk that fills up half-way leaves no part of a line. */
   flush(): void {
     if (this.#pending.length === 0) return;
+    refuseIfLost(this.path);
     const bytes = Buffer.from(this.#pending.join(''));
     this.#pending = [];
     guardDisk(this.path, () => {

@@ -131,7 +131,9 @@ function inspect(directory: string, experiment: Experiment): RunRecord | undefin
   const record = readRecord(directory);
   if (record === undefined) {
     // A process killed while it set up the directory leaves a lock and temporary files at most.
-    const foreign = readdirSync(directory).filter((file) => file !== lockName && !isLeftOver(file));
+    const isForeign = (file: string) =>
+      file !== lockName && !file.startsWith(`${lockName}.`) && !isLeftOver(file);
+    const foreign = readdirSync(directory).filter(isForeign);
     if (foreign.length === 0) return undefined;
     throw new UsageError(
       `${directory} is not empty and is no run directory; choose a new or empty one with --out DIR`,

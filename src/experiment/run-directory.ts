@@ -11,7 +11,7 @@ import type { Checkpoint } from './checkpoint/checkpoint.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { resumePoint } from './checkpoint/resume-point.js';
 import type { RunId } from './events.js';
-import { lockDirectory, lostLock } from './lock.js';
+import { lockDirectory } from './lock.js';
 import type { ExperimentPlan } from './plan.js';
 import { type RunEntry, type RunRecord, sameRun, writeRecord } from './run-record.js';
 
@@ -109,10 +109,9 @@ export class RunDirectory {
 
   /**
    * Replaces the entry of one run in run.json.
-   * @throws RunError when another process has taken the directory over, DiskError
+   * @throws DiskError; LostLockError, as all that writes into the directory
    */
   update(entry: RunEntry): void {
-    if (!this.lock.isHeld()) throw lostLock(this.path);
     const runs = this.#record.runs.map((old) => (sameRun(old, entry) ? entry : old));
     this.#record = { ...this.#record, runs };
     writeRecord(this.path, this.#record);
@@ -134,8 +133,10 @@ export class RunDirectory {
 
   /** Makes room for a run that starts anew, and tidies up for one that goes on. */
   #prepare(run: RunId): void {
-    if (this.resumePoint(run)) this.checkpoints(run).clean();
-    else removeFolderAtomic(this.#folder(run));
+    if (this.resumePoint(run)) {
+      removeLeftOvers(this.#folder(run));
+      this.checkpoints(run).clean();
+    } else removeFolderAtomic(this.#folder(run));
   }
 }
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { FlnError, RunError } from '../errors.js';
 import { DiskError } from '../files/disk.js';
+import { LostLockError } from '../files/lock.js';
 import { methodVariant } from '../methods/registry.js';
 import { readMetrics } from '../report/metrics-file.js';
 import type { RunStatus, RunSummary } from '../report/run-summary.js';
@@ -18,7 +19,8 @@ export class BackendFailure extends RunError {
 /**
  * Trains one run and keeps its entry in run.json up to date.
  * @returns FAILED when this run alone went wrong: the reason is in its entry and was emitted
- * @throws DiskError and BackendFailure, which no later run would escape; other errors are bugs
+ * @throws DiskError, LostLockError and BackendFailure, which no later run would escape; other errors are
+ *   bugs
  */
 export async function superviseRun(
   job: Omit<TrainingJob, 'metricsPath' | 'checkpoints' | 'resumeFrom'>,
@@ -46,6 +48,8 @@ export async function superviseRun(
     warnOfLeaks(job, tf.memory().numTensors - tensorsBefore);
     return status;
   } catch (thrown) {
+    // The entry of the run is another process's by now.
+    if (thrown instanceof LostLockError) throw thrown;
     const error = asBackendFailure(thrown);
     const message = error instanceof Error ? error.message : String(error);
     try {

@@ -4,6 +4,7 @@ import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { BatchSource, gatherRows, oneHot } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
 import { RunError } from '../errors.js';
+import { refuseIfLost } from '../files/lock.js';
 import type {
   Batch,
   FullBatchTrainer,
@@ -71,7 +72,7 @@ export interface TrainingJob {
  *
  * @returns INTERRUPTED when the signal was raised: the batch at work is finished and a checkpoint
  *   made first
- * @throws RunError when numbers stop being finite, DiskError, and what the method throws
+ * @throws RunError when numbers stop being finite, DiskError, LostLockError, and what the method throws
  */
 export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTED'> {
   const { experiment, method, run, dataset, network, emit, signal, resumeFrom } = job;
@@ -134,6 +135,8 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
       );
       const stepMs = performance.now() - started;
       wallMs += stepMs;
+      // The process may have been frozen meanwhile.
+      refuseIfLost(job.metricsPath, 1000);
 
       const measured = {
         'training loss': step.loss,

@@ -2,21 +2,25 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { diskError, errorName, guardDisk } from './disk.js';
-import { renamePatiently, syncFile, syncFolder } from './system-calls.js';
+import { refuseIfLost } from './lock.js';
+import { removeQuietly, renamePatiently, syncFile, syncFolder } from './system-calls.js';
 
 /**
  * Replaces a file as a whole: readers see the old content or the new, never a part of it, whenever
  * the process is killed. Writes beside the target, syncs, renames.
- * @throws DiskError when the disk refuses; the old file is then untouched and nothing is left behind
+ * @throws DiskError when the disk refuses, LostLockError; the old file is then untouched and nothing is
+ *   left behind
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array): void {
   const temporary = temporaryName(path);
   guardDisk(path, () => {
     try {
       writeFileSynced(temporary, data);
+      refuseIfLost(path);
       renamePatiently(temporary, path);
     } catch (error) {
       removeQuietly(temporary);
+      refuseIfLost(path);
       throw error;
     }
   });
@@ -34,14 +38,17 @@ export async function writeFolderAtomic(
   fill: (folder: string) => Promise<void>,
 ): Promise<void> {
   const temporary = temporaryName(path);
+  refuseIfLost(path);
   try {
     mkdirSync(temporary);
     await fill(temporary);
     syncFolder(temporary);
+    refuseIfLost(path);
     removeTree(path);
     renamePatiently(temporary, path);
   } catch (error) {
     removeQuietly(temporary);
+    refuseIfLost(path);
     throw diskError(path, error);
   }
   syncFolder(dirname(path));
@@ -64,6 +71,7 @@ export function writeFileSynced(path: string, data: string | Uint8Array): void {
  */
 export function removeFolderAtomic(path: string): void {
   guardDisk(path, () => {
+    refuseIfLost(path);
     const aside = temporaryName(path);
     try {
       renamePatiently(path, aside);
@@ -80,15 +88,6 @@ export function removeFolderAtomic(path: string): void {
 /** Tries again where a file in it is busy, or was open on another machine a moment ago. */
 function removeTree(path: string): void {
   rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
-}
-
-/** What cannot be deleted after a failure is a left-over by its name; the failure is what counts. */
-function removeQuietly(temporary: string): void {
-  try {
-    rmSync(temporary, { recursive: true, force: true });
-  } catch {
-    // See above.
-  }
 }
 
 /** Beside `path`, so that it can be renamed to it. */

@@ -81,6 +81,23 @@ export function freeBytes(folder: string): number {
   return bavail * bsize;
 }
 
+/**
+ * Types of file systems (statfs) that one kernel alone has mounted: ext2 to ext4, XFS, Btrfs, F2FS, ZFS,
+ * bcachefs, tmpfs, and overlays of such.
+ */
+const localTypes = new Set([
+  0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0xca451a4e, 0x01021994, 0x794c7630,
+]);
+
+/** Whether no other machine can write to the disk of a folder: no network file system, nor one of a host. */
+export function isLocalDisk(folder: string): boolean {
+  try {
+    return localTypes.has(statfsSync(folder).type);
+  } catch {
+    return false;
+  }
+}
+
 /** Calls of the system that are about files, as errors name them. */
 const fileCalls =
   /^(open|close|read|write|f?sync|fdatasync|rename|unlink|rm|rmdir|mkdir|mkdtemp|scandir|opendir|[lf]?stat|statfs|statx|access|f?truncate|copyfile|cp|symlink|link|readlink|realpath|f?chmod|[lf]?utimes?)$/;

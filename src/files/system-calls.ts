@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { errorName } from './disk.js';
 
 /*
@@ -53,6 +53,15 @@ export function passUnsupportedSync(error: unknown): void {
     `the file system does not support fsync (${name}): results are written, but the last of them ` +
       'may be lost when the machine loses power',
   );
+}
+
+/** What cannot be deleted after a failure is a left-over by its name; the failure is what counts. */
+export function removeQuietly(temporary: string): void {
+  try {
+    rmSync(temporary, { recursive: true, force: true });
+  } catch {
+    // See above.
+  }
 }
 
 /** Makes a rename in a folder durable, where the platform can (Windows cannot open a folder). */

@@ -48,7 +48,7 @@ const again = 'delete the file to train the run again';
 
 const why = {
   QUEUED: 'not started',
-  RUNNING: 'still running, or killed',
+  RUNNING: 'still running',
   FAILED: 'failed',
   INTERRUPTED: 'interrupted',
 } as const;

@@ -4,6 +4,7 @@ import { methodVariants } from '../config/methods.js';
 import { maxConfigBytes } from '../config/read-file.js';
 import { FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
+import { livingLock } from '../files/lock.js';
 import { readOptional } from '../files/read-optional.js';
 import { withoutControls } from '../shared/control-characters.js';
 import { readMetricsEnd } from './metrics-end.js';
@@ -103,7 +104,7 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
     }
   };
   const runJson = join(path, 'run.json');
-  const info = attempt(runJson, () => readRunInfo(path));
+  const info = attempt(runJson, () => liveRunInfo(path));
   const config = attempt(join(path, 'config.yaml'), () =>
     readOptional(join(path, 'config.yaml'), { mostBytes: maxConfigBytes }),
   );
@@ -129,6 +130,20 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
     runs.push({ ...id, status, error, startedAt, endedAt, metrics, unread, recorded });
   }
   return { path, info, config, runs: guessStatus(runs, entries), problems };
+}
+
+/** Runs that are said to run while no living process holds their directory were interrupted. */
+function liveRunInfo(path: string): RunInfo | undefined {
+  const info = readRunInfo(path);
+  const isRunning = ({ status }: RunEntry) => status === 'RUNNING';
+  if (!info?.runs.some(isRunning) || livingLock(join(path, 'lock'))) return info;
+  // They may have ended, or others begun, between the two looks.
+  const now = readRunInfo(path);
+  if (JSON.stringify(now?.runs) !== JSON.stringify(info.runs)) return now;
+  const runs = info.runs.map((entry) =>
+    isRunning(entry) ? { ...entry, status: 'INTERRUPTED' as const } : entry,
+  );
+  return { ...info, runs };
 }
 
 const noMetrics: Metrics = { method: '', seed: 0, rows: 0, columns: {} };

@@ -3,7 +3,7 @@ import { resolvedYaml } from '../config/print.js';
 import { RunError } from '../errors.js';
 import { removeFolderAtomic, writeFileAtomic } from '../files/atomic.js';
 import { guardDisk, makeFolder } from '../files/disk.js';
-import { describeHolder, takeLock } from '../files/lock.js';
+import { explainHeld, takeLock } from '../files/lock.js';
 import type { SweepEvent } from './events.js';
 import type { Launcher, LaunchOptions, LaunchResult } from './launcher.js';
 import type { Sweep } from './load.js';
@@ -34,10 +34,13 @@ export async function runSweep(
   const lock = guardDisk(path, () =>
     takeLock(
       path,
-      (holder) =>
+      (held) =>
         new RunError(
-          `${describeHolder(holder)} runs the sweep in ${directory}. Wait for it, or look at it with --status. ` +
-            `If you are sure that it is no longer running, delete ${path}`,
+          explainHeld(
+            held,
+            `is running the sweep in ${directory}`,
+            'Wait for it, or look at it with --status',
+          ),
         ),
     ),
   );
@@ -48,11 +51,29 @@ export async function runSweep(
     prepare(sweep, plan, options);
     const kept = plan.status.trials.filter(({ trial }) => !trial.retired).length - plan.due.length;
     emit({ type: 'begun', due: plan.due.length, kept });
-    const result = plan.due.length > 0 ? await launch(plan, options, emit) : {};
+    let result = plan.due.length > 0 ? await launch(plan, options, emit) : {};
+    const more = result.stopped === undefined ? leftByOthers(sweep, plan, options) : undefined;
+    if (more !== undefined) {
+      prepare(sweep, more, options);
+      result = await launch(more, options, emit);
+    }
     return { ...result, directory, status: statusOf(directory, plan.manifest) };
   } finally {
     lock.release();
   }
+}
+
+/** Trials that another process still ran when a resumed sweep began, and did not complete. */
+function leftByOthers(
+  sweep: Sweep,
+  { status }: SweepPlan,
+  options: SweepPlanOptions,
+): SweepPlan | undefined {
+  const others = status.trials.filter(({ state }) => state.status === 'RUNNING');
+  if (!options.resume || others.length === 0) return undefined;
+  const plan = planSweep(sweep, options);
+  const due = plan.due.filter(({ id }) => others.some(({ trial }) => trial.id === id));
+  return due.length > 0 ? { ...plan, due } : undefined;
 }
 
 /** Everything that trials need, before the first of them starts. */

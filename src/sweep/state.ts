@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk, makeFolder } from '../files/disk.js';
+import { refuseIfLost } from '../files/lock.js';
 import { readText } from '../files/regular-file.js';
 import { runStatuses } from '../report/run-summary.js';
 import { sweepPaths } from './paths.js';
@@ -50,7 +51,7 @@ export function readState(directory: string, id: string): TrialState {
   return { id, status: 'QUEUED', attempts: 0 };
 }
 
-/** Replaces the state of a trial, and adds the change to history.ndjson. @throws DiskError */
+/** Replaces the state of a trial, and adds the change to history.ndjson. @throws DiskError, LostLockError */
 export function writeState(directory: string, state: TrialState): void {
   const path = sweepPaths(directory).state(state.id);
   makeFolder(dirname(path));
@@ -59,5 +60,7 @@ export function writeState(directory: string, state: TrialState): void {
   const line = JSON.stringify({ at: new Date().toISOString(), id, status, attempts, error });
   const { history } = sweepPaths(directory);
   // One short write at the end of a file is not mixed with those of other processes.
+  refuseIfLost(path);
+  refuseIfLost(history);
   guardDisk(history, () => appendFileSync(history, `${line}\n`));
 }

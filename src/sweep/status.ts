@@ -1,4 +1,4 @@
-import { otherHolder } from '../files/lock.js';
+import { livingLock } from '../files/lock.js';
 import { type RunStatus, runStatuses } from '../report/run-summary.js';
 import { type Manifest, type ManifestTrial, type Metric, readManifest } from './manifest.js';
 import { sweepPaths } from './paths.js';
@@ -43,12 +43,15 @@ export function countsOf(trials: readonly TrialReport[]): Record<RunStatus, numb
   return counts as Record<RunStatus, number>;
 }
 
-/** The state of a trial; one that is said to run, and whose process has died, was interrupted. */
+/** The state of a trial; one that is said to run, and whose process is dead, was interrupted. */
 function liveState(directory: string, id: string): TrialState {
   const state = readState(directory, id);
   if (state.status !== 'RUNNING' || state.job) return state;
-  const isHeld = state.pid === process.pid || otherHolder(sweepPaths(directory).trialLock(id));
-  return isHeld ? state : { ...state, status: 'INTERRUPTED' };
+  if (livingLock(sweepPaths(directory).trialLock(id))) return state;
+  // It may have ended, or another begun, between the two looks.
+  const now = readState(directory, id);
+  const isSame = now.status === 'RUNNING' && now.startedAt === state.startedAt;
+  return isSame ? { ...state, status: 'INTERRUPTED' } : now;
 }
 
 /** The value of a metric: that of its method, or the best of any. */

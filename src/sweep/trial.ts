@@ -6,7 +6,7 @@ import { FlnError, RunError, UsageError } from '../errors.js';
 import type { ExperimentEvent } from '../experiment/events.js';
 import { type ExperimentOptions, type ExperimentResult, runExperiment } from '../experiment/run.js';
 import { makeFolder } from '../files/disk.js';
-import { describeHolder, takeLock } from '../files/lock.js';
+import { explainHeld, LostLockError, takeLock } from '../files/lock.js';
 import type { RunSummary } from '../report/run-summary.js';
 import { average } from '../report/statistics.js';
 import { trialId } from './manifest.js';
@@ -47,7 +47,7 @@ export async function runTrial(
   makeFolder(dirname(paths.state(id)));
   const lock = takeLock(
     paths.trialLock(id),
-    (holder) => new RunError(`trial ${id} is being run by ${describeHolder(holder)}`),
+    (held) => new RunError(explainHeld(held, `is running trial ${id}`, 'Wait for it')),
   );
   try {
     const before = readState(directory, id);
@@ -80,6 +80,8 @@ export async function runTrial(
       end(endOf(result, options.interruptedCode));
       return result.status;
     } catch (error) {
+      // Whoever took it over writes the state.
+      if (error instanceof LostLockError) throw error;
       const [exitCode, text] =
         error instanceof FlnError ? [error.exitCode, error.message] : [1, String(error)];
       end({ status: 'FAILED', exitCode, error: text });

@@ -3,7 +3,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeFileAtomic } from '../../src/files/atomic.js';
-import { isAlive } from '../../src/files/lock.js';
+import { isAlive } from '../../src/files/holder.js';
 import { fln, type Outcome, type RunOptions, workplace } from '../cli/fln.js';
 import { fakeTools, type Tool } from './fake-tools.js';
 

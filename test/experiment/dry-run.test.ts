@@ -15,7 +15,7 @@ import { FlnError } from '../../src/errors.js';
 import { checkExperiment } from '../../src/experiment/check.js';
 import { lockName } from '../../src/experiment/lock.js';
 import { runExperiment } from '../../src/experiment/run.js';
-import { processBirth } from '../../src/files/process-birth.js';
+import { processBirth } from '../../src/files/holder.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 
 type Options = Parameters<typeof checkExperiment>[1];

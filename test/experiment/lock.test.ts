@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { lockDirectory, lockName } from '../../src/experiment/lock.js';
-import { processBirth } from '../../src/files/process-birth.js';
+import { processBirth } from '../../src/files/holder.js';
 import { temporaryFolder } from './tiny.js';
 
 const holder = (fields: object) =>

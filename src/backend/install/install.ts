@@ -4,7 +4,7 @@ import { EnvironmentError, FlnError } from '../../errors.js';
 import { noCacheDir } from '../../files/cache.js';
 import { causeOf, errorName, isSystemError } from '../../files/disk.js';
 import { createFolder } from '../../files/folder.js';
-import { describeHolder, type FileLock, takeLock } from '../../files/lock.js';
+import { explainHeld, type FileLock, refuseIfLost, takeLock } from '../../files/lock.js';
 import { installationFolder } from '../packages.js';
 import {
   type Ingredients,
@@ -76,6 +76,7 @@ export async function remove(name: string): Promise<number | undefined> {
   try {
     if (!existsSync(target)) return undefined;
     const bytes = await folderBytes(target);
+    refuseIfLost(target);
     takeAway(target);
     return bytes;
   } catch (error) {
@@ -100,10 +101,9 @@ function lockInstallation(target: string): FileLock {
     createFolder(folder);
     const lock = takeLock(
       path,
-      (holder) =>
+      (held) =>
         new EnvironmentError(
-          `${describeHolder(holder)} is installing or removing ${target}. Wait for it. ` +
-            `If you are sure that it is no longer running, delete ${path}`,
+          explainHeld(held, `is installing or removing ${target}`, 'Wait for it'),
         ),
     );
     clearLeftovers(target);
@@ -151,6 +151,7 @@ async function attempt(
     const verdict: Verdict = await way.check(work);
     writeInstallationRecord(folder, name, way.title, ingredients, verdict);
     if (signal.aborted) throw new Interrupted();
+    refuseIfLost(target);
     putInPlace(folder, target);
     const bytes = await folderBytes(target);
     const detail = verdict.text;

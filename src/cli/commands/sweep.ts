@@ -113,7 +113,7 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
           'Every trial is a run directory, trials/ID, that the other commands read; docs/sweeps.md has the sweep file.',
           {
             0: 'all trials completed, or were given to Slurm',
-            1: 'some failed',
+            1: 'some failed, or did not end',
             2: 'usage or sweep file',
             4: 'the backend or Slurm is not there',
             5: 'data missing or damaged',
@@ -187,12 +187,16 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   ).finally(progress.pause);
 
   const { counts } = result.status;
+  const left = counts.QUEUED + counts.INTERRUPTED;
+  // What --rerun leaves out was not asked for, and Slurm says itself what runs in it.
+  const isAll = args.resume || args.rerun === undefined;
+  const isIncomplete = args.launcher === 'local' && isAll && left + counts.RUNNING > 0;
   const files =
     counts.COMPLETED > 0 && result.stopped !== 'submitted' ? await draw(result.directory) : [];
   const code =
     result.stopped === 'interrupted'
       ? (interruption?.exitCode ?? ExitCode.interrupted)
-      : result.stopped === 'failures' || counts.FAILED > 0
+      : result.stopped === 'failures' || counts.FAILED > 0 || isIncomplete
         ? ExitCode.runFailed
         : ExitCode.ok;
   process.exitCode = code;
@@ -203,11 +207,15 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
     const report = files.at(-1);
     if (report !== undefined) print(`\nReport: ${shortPath(report)}`);
   }
-  const left = counts.QUEUED + counts.INTERRUPTED;
   if (result.stopped === 'submitted') {
     note(`Look at it with: ${sweepCommandLine(args, { out: options.out }, ['--status'])}`);
   } else if (left > 0) {
     note(`${plural(left, 'trial')} left. Go on with: ${commandLine(args, ['--resume'])}`);
+  } else if (isIncomplete) {
+    note(
+      `${plural(counts.RUNNING, 'trial')} run by other processes. Once these have ended, go on with: ` +
+        commandLine(args, ['--resume']),
+    );
   } else if (counts.FAILED > 0) {
     note(`Run what failed again with: ${commandLine(args, ['--rerun', 'failed'])}`);
   }

@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-import { otherHolder } from '../../files/lock.js';
 import { finalResult } from '../final-result.js';
 import type { Problem, Run, RunDirectory } from '../run-directory.js';
 import { type Setting, settingsOf } from '../settings.js';
@@ -78,7 +76,7 @@ function fieldsOf(run: Run, { info, path }: RunDirectory): ListedRun['fields'] {
     experiment: run.experiment,
     method: run.label,
     seed: run.seed,
-    status: liveStatus(run),
+    status: run.status,
     batches: last('batch') ?? recorded?.batches,
     validation_accuracy: final.validationAccuracy,
     validation_loss: last('validation_loss') ?? recorded?.finalValidationLoss,
@@ -95,10 +93,4 @@ function fieldsOf(run: Run, { info, path }: RunDirectory): ListedRun['fields'] {
     ended: run.endedAt,
     error: run.error,
   };
-}
-
-/** A run that is said to run while no process holds its directory was interrupted. */
-function liveStatus({ status, directory }: Run): Run['status'] {
-  if (status !== 'RUNNING' || otherHolder(join(directory, 'lock'))) return status;
-  return 'INTERRUPTED';
 }

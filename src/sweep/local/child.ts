@@ -3,6 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ExitCode } from '../../errors.js';
 import { guardDisk, makeFolder } from '../../files/disk.js';
+import { livingLock, refuseIfLost } from '../../files/lock.js';
 import { type TrialFlags, trialCommand } from '../launcher.js';
 import { sweepPaths } from '../paths.js';
 import { readState, type TrialState, writeState } from '../state.js';
@@ -43,6 +44,7 @@ export class TrialProcess {
   ): TrialProcess {
     const path = sweepPaths(directory).log(id);
     makeFolder(dirname(path));
+    refuseIfLost(path);
     const log = guardDisk(path, () => openSync(path, 'a'));
     try {
       guardDisk(path, () => writeSync(log, `--- ${new Date().toISOString()}\n`));
@@ -86,6 +88,8 @@ function endState(
   { code, signal, isAsked }: ProcessEnd,
 ): TrialState {
   const state = readState(directory, id);
+  // Another process runs it, which was why this one ended, or took it over.
+  if (livingLock(sweepPaths(directory).trialLock(id))) return state;
   const wroteItself = state.status !== 'RUNNING' && state.status !== 'QUEUED';
   if (wroteItself && (code === 0 || state.pid === pid)) return state;
   if (isAsked && (signal === 'SIGTERM' || code === ExitCode.requeue)) {

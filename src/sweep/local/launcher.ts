@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { refuseIfLost } from '../../files/lock.js';
 import { sizeText } from '../../shared/size.js';
 import type { SweepEvent } from '../events.js';
 import type { Launcher, LaunchOptions, LaunchResult } from '../launcher.js';
+import { sweepPaths } from '../paths.js';
 import type { SweepPlan } from '../plan.js';
 import type { TrialState } from '../state.js';
 import { TrialProcess } from './child.js';
@@ -52,6 +54,7 @@ class LocalLaunch {
     try {
       if (signal?.aborted) interrupt();
       while (this.#hasWork()) {
+        refuseIfLost(sweepPaths(this.plan.directory).manifest);
         this.#startWhatFits();
         this.#memory.observe([...this.#running.values()].flatMap(({ pid }) => pid ?? []));
         const ends = [...this.#running.values()].map(({ ended }) => ended.catch(() => {}));
