@@ -309,6 +309,30 @@ describe('--jobs', () => {
   });
 });
 
+it('takes a job out of Slurm again that it cannot record', async () => {
+  const jobs = join(place.out, 'slurm', 'jobs.json');
+  place.command('sbatch', `mkdir ${jobs}; echo 101`);
+  await expect(place.sweep()).rejects.toThrow(jobs);
+  expect(place.calls('scancel')).toEqual(['scancel 101']);
+});
+
+it('submits what is left once the cluster takes more jobs', async () => {
+  place.scontrol({ maxArraySize: 3 });
+  const limit = 'sbatch: error: AssocMaxSubmitJobLimit';
+  place.command(
+    'sbatch',
+    `test -e ${place.out}/slurm/jobs.json || { echo 101; exit; }; echo "${limit}" >&2; exit 1`,
+  );
+  await expect(place.sweep()).rejects.toThrow('--resume submits what is left');
+  place.command('sbatch', 'echo 102');
+  place.command('squeue', 'for task in 0 1 2; do echo "101|$task|PENDING|None"; done');
+  await place.sweep({ resume: true });
+  expect(readJobs(place.out).map(({ trials }) => trials)).toEqual([
+    place.trials.slice(0, 3),
+    place.trials.slice(3),
+  ]);
+});
+
 it('says that a Slurm without arrays has none', async () => {
   place.scontrol({ maxArraySize: 0 });
   await expect(place.sweep()).rejects.toThrow('this Slurm takes no array jobs (MaxArraySize is 0)');
@@ -370,6 +394,8 @@ it('names commands to go on with that can be pasted', async () => {
   expect(stderr).toContain(
     "Look at it with: fln sweep sweep.yaml epochs=3 --out 'o'\\''neil'\\''s' --status\n",
   );
+  const nothing = await fln(['sweep', 'sweep.yaml', '--out', 'a b', '--status'], { cwd });
+  expect(nothing.stderr).toContain("start it with: fln sweep sweep.yaml --out 'a b'\n");
 });
 
 /** A folder with the commands that the fakes need, and none of Slurm. */

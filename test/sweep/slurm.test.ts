@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
@@ -10,7 +18,7 @@ import { slurmEnvironment, submittedJob } from '../../src/sweep/slurm/commands.j
 import { checkSbatch, parseSbatch } from '../../src/sweep/slurm/options.js';
 import { parseQueue } from '../../src/sweep/slurm/queue.js';
 import { literalPath, sbatchArguments, trialScript } from '../../src/sweep/slurm/script.js';
-import { readState } from '../../src/sweep/state.js';
+import { readState, type TrialState } from '../../src/sweep/state.js';
 import { fln, workplace } from '../cli/fln.js';
 
 const settings = SweepSchema.shape.slurm.parse(undefined);
@@ -209,6 +217,71 @@ describe('on a real Slurm', () => {
       await until(() => state(killed).status === 'INTERRUPTED');
       // Until then its script may write where the test's folder is about to be removed.
       await until(() => hasEnded(secondJob));
+    },
+  );
+
+  it.skipIf(!hasSlurm)(
+    'keeps to the options and the limit of the sweep, whatever the environment says',
+    { timeout: 300_000 },
+    async () => {
+      const cwd = sweepFolder();
+      writeFileSync(
+        join(cwd, 'sweep.yaml'),
+        'name: three\nconfig: tiny.yaml\nparameters: { methods.adam.learningRate: [0.01, 0.02, 0.03] }\n',
+      );
+      const out = join(cwd, "o'neil's 50%j");
+      // Arrays of two tasks at most.
+      mkdirSync(join(cwd, 'bin'));
+      const real = execFileSync('which', ['scontrol'], { encoding: 'utf8' }).trim();
+      writeFileSync(
+        join(cwd, 'bin', 'scontrol'),
+        `#!/bin/sh\nif [ "$*" = "show config" ]; then ${real} show config | sed 's/^MaxArraySize.*/MaxArraySize = 2/'; else exec ${real} "$@"; fi\n`,
+        { mode: 0o755 },
+      );
+      const misleading = {
+        SBATCH_ARRAY_INX: '7-9',
+        SBATCH_ERROR: join(cwd, 'elsewhere.err'),
+        SBATCH_EXCLUSIVE: '',
+        SBATCH_EXPORT: 'NONE',
+        SBATCH_JOB_NAME: 'elsewhere',
+        SBATCH_NO_REQUEUE: '1',
+        SBATCH_OPEN_MODE: 'truncate',
+        SBATCH_OUTPUT: join(cwd, 'elsewhere.out'),
+        SBATCH_PARTITION: 'nowhere',
+        SBATCH_TIMELIMIT: '1',
+        SBATCH_WAIT: '1',
+        SQUEUE_STATES: 'SUSPENDED',
+        // As inside of a job that was queued again.
+        SLURM_JOB_ID: '1',
+        SLURM_RESTART_COUNT: '99',
+      };
+      const env = { ...misleading, PATH: `${join(cwd, 'bin')}:${process.env.PATH}` };
+      const args = ['sweep', 'sweep.yaml', '--out', out, '--launcher', 'slurm', '--jobs', '1'];
+      const options = ['--sbatch', 'time=10,partition=test,exclusive=user'];
+      const submitted = await fln([...args, ...options], { cwd, env });
+      expect(submitted.code).toBe(0);
+      const jobs: { id: string }[] = JSON.parse(
+        readFileSync(join(out, 'slurm', 'jobs.json'), 'utf8'),
+      );
+      expect(jobs).toHaveLength(2);
+      const show = execFileSync('scontrol', ['show', 'job', jobs[0].id], { encoding: 'utf8' });
+      expect(show).toContain('JobName=fln-three\n');
+      expect(show).toContain('ArrayTaskThrottle=1 ');
+      expect(show).toMatch(/TimeLimit=00:10:00 /);
+      expect(show).toMatch(/Partition=test /);
+      expect(show).toMatch(/Requeue=1 /);
+      expect(show).toMatch(/OverSubscribe=USER /);
+      await until(() => hasEnded(jobs[0].id) && hasEnded(jobs[1].id));
+
+      const { trials } = JSON.parse(readFileSync(join(out, 'sweep.json'), 'utf8'));
+      const states = trials.map(({ id }: { id: string }) => readState(out, id));
+      expect(states.map(({ status }: TrialState) => status)).toEqual(Array(3).fill('COMPLETED'));
+      const [first, second, third] = states;
+      expect(second.startedAt >= first.endedAt).toBe(true);
+      expect(third.startedAt >= second.endedAt).toBe(true);
+      const files = [`${jobs[0].id}_0.out`, `${jobs[0].id}_1.out`, `${jobs[1].id}_0.out`];
+      expect(readdirSync(join(out, 'slurm'))).toEqual(expect.arrayContaining(files));
+      expect(readdirSync(cwd).filter((name) => name.startsWith('elsewhere'))).toEqual([]);
     },
   );
 });

@@ -296,7 +296,9 @@ describe('fln sweep', () => {
     expect(first.stdout).toMatch(/^grid: 4 trials: 2 completed, 2 failed\n/);
     expect(first.stdout).toMatch(/learningRate=1e\+29 batchSize=\d+: .*diverged/);
     expect(first.stderr).toContain('[4/4]');
-    expect(first.stderr).toContain('--rerun failed');
+    expect(first.stderr).toContain(
+      'Run what failed again with: fln sweep sweep.yaml --out out --jobs 2 --rerun failed\n',
+    );
     expect(first.stdout).toContain('Report: out/report.html\n');
     expect(readFileSync(join(cwd, 'out', 'report.html'), 'utf8')).toContain('<h2>Failed</h2>');
     const again = await fln(args, { cwd });

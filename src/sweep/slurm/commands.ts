@@ -146,6 +146,11 @@ async function sbatch(args: readonly string[], input?: string): Promise<string> 
   if (/contact|connect|socket|timed out|authentication|munge|configuration source/i.test(failure)) {
     throw new EnvironmentError(`${failure}. Is Slurm running? Try: sinfo`);
   }
+  if (/submit ?limit|MaxSubmit|MaxArraySize|too many jobs/i.test(failure)) {
+    throw new EnvironmentError(
+      `${failure}\nThe cluster takes no more jobs of yours for now. Once some have ended, --resume submits what is left`,
+    );
+  }
   throw new UsageError(
     `${failure}\nCorrect the options of sbatch: --sbatch, slurm.options of the sweep file, SBATCH_* of the environment`,
   );

@@ -68,7 +68,13 @@ export async function slurmLauncher(given: SlurmOptions): Promise<Launcher> {
         submittedAt: new Date().toISOString(),
         trials: [...array.trials],
       };
-      writeJobs(directory, [...readJobs(directory), record]);
+      try {
+        writeJobs(directory, [...readJobs(directory), record]);
+      } catch (error) {
+        // Nobody would know of it.
+        await ask('scancel', [job.id], { cluster: job.cluster });
+        throw error;
+      }
       emit({ type: 'submitted', job: jobName(job), trials: array.trials.length });
       previous = [record];
     }
