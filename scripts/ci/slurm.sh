@@ -86,7 +86,8 @@ CONF
 
 # One that runs already serves as well.
 pgrep -x munged >/dev/null || runuser -u munge -- munged || unavailable 'munged does not start'
-pgrep -x munged | head -1 >"$folder/munged.pid"
+# The newest: the one that started the daemon may not have ended yet.
+pgrep -nx munged >"$folder/munged.pid"
 export SLURM_CONF="$conf"
 slurmctld -f "$conf" || unavailable "slurmctld does not start, see $folder/slurmctld.log"
 slurmd -f "$conf" || unavailable "slurmd does not start, see $folder/slurmd.log"
