@@ -175,7 +175,7 @@ class Reader {
       const { key } = pair;
       if (isScalar(key) && key.anchor) this.#anchors.set(key.anchor, key);
       if (isScalar(key) && typeof key.value === 'symbol') {
-        merged.push(...this.#mergeSources(pair, path));
+        for (const source of this.#mergeSources(pair, path)) merged.push(source);
         continue;
       }
       const name =

@@ -1,4 +1,5 @@
 import type { Curve, CurvePoint } from './curves.js';
+import { largest, smallest } from './statistics.js';
 
 /** A horizontal or vertical axis: domain and ticks in data units, positions in [0, 1]. */
 export interface Axis {
@@ -47,9 +48,9 @@ export function errorAxis(curves: readonly Curve[], height: number): ErrorAxis {
   const errors = drawn.flat().map(({ high }) => 1 - high);
   const positive = errors.filter((error) => error > 1e-9);
   // A perfect score has no logarithm; it is drawn a little above the best imperfect one.
-  const floor = positive.length < errors.length ? Math.min(0.001, ...positive) / 2 : 0;
-  const best = Math.max(floor, Math.min(...errors));
-  const worst = Math.max(...drawn.map((points) => 1 - visibleFrom(points)));
+  const floor = positive.length < errors.length ? Math.min(0.001, smallest(positive)) / 2 : 0;
+  const best = Math.max(floor, smallest(errors));
+  const worst = largest(drawn.map((points) => 1 - visibleFrom(points)));
   let top = best * 0.9;
   let bottom = Math.min(1, Math.max(worst, best) * 1.12);
   // A single point, or curves of one height, still need a neighbourhood.
@@ -67,7 +68,7 @@ function visibleFrom(points: readonly CurvePoint[]): number {
   const last = points.at(-1)!;
   const settled = points.filter(({ batch }) => batch >= last.batch * 0.025);
   // Late collapses stay visible; a slow start below all of the rest is cut at 60 %.
-  const lowest = Math.min(...settled.map(({ low }) => low));
+  const lowest = smallest(settled.map(({ low }) => low));
   return Math.min(last.low, Math.max(lowest, 0.6));
 }
 
@@ -99,7 +100,7 @@ const tenths = Array.from({ length: 90 }, (_, k) => 1 + k / 10);
 
 /** Number of batches, from 0. */
 export function batchAxis(curves: readonly Curve[]): Axis {
-  const end = Math.max(...allPoints(curves).map(({ batch }) => batch));
+  const end = largest(allPoints(curves).map(({ batch }) => batch));
   return axis('linear', [0, end], linearTicks(end).filter(Number.isInteger), plain);
 }
 
@@ -111,10 +112,10 @@ export function batchAxis(curves: readonly Curve[]): Axis {
 export function timeAxis(curves: readonly Curve[], lowest: number): Axis {
   const ends = curves.map(({ points }) => points.at(-1)!.seconds);
   const all = allPoints(curves).filter(({ seconds }) => Number.isFinite(seconds));
-  const end = Math.max(1e-3, ...all.map(({ seconds }) => seconds));
-  if (end < 3 * Math.min(...ends)) return axis('linear', [0, end], linearTicks(end), plain);
+  const end = Math.max(1e-3, largest(all.map(({ seconds }) => seconds)));
+  if (end < 3 * smallest(ends)) return axis('linear', [0, end], linearTicks(end), plain);
   const visible = all.filter(({ accuracy, seconds }) => accuracy >= lowest && seconds > 0);
-  const start = Math.min(end / 10, ...visible.map(({ seconds }) => seconds)) * 0.9;
+  const start = Math.min(end / 10, smallest(visible.map(({ seconds }) => seconds))) * 0.9;
   return axis('log', [start, end], logTicks(start, end), plain);
 }
 

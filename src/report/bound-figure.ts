@@ -3,6 +3,7 @@ import { type FigureSpec, type FigureText, figureConfig, headingLayers } from '.
 import { labelFontSize, labelSpacing, type MeasureText } from './font.js';
 import { spreadLabels } from './label-layout.js';
 import { type Style, style } from './palette.js';
+import { largest, smallest } from './statistics.js';
 
 /** One line of the figure: a value for each lambda. */
 export interface BoundCurve {
@@ -26,16 +27,19 @@ export function boundFigureSpec(
   measureText: MeasureText,
 ): FigureSpec {
   const lambdas = curves.flatMap(({ points }) => points.map(({ lambda }) => lambda));
-  const [least, most] = [Math.min(...lambdas), Math.max(...lambdas)];
+  const [least, most] = [smallest(lambdas), largest(lambdas)];
   // A single lambda still needs a neighbourhood.
   const x = least < most ? [least, most] : [least / 2, most * 2];
-  const floor = Math.min(0, ...curves.flatMap(({ points }) => points.map(({ value }) => value)));
+  const floor = Math.min(
+    0,
+    smallest(curves.flatMap(({ points }) => points.map(({ value }) => value))),
+  );
   const y = [floor, ceiling];
   const height = (value: number) =>
     panel.height * (1 - (Math.min(value, ceiling) - floor) / (ceiling - floor));
   const ends = curves.map(({ points }) => height(points.at(-1)!.value));
   const labels = spreadLabels(ends, labelSpacing, 0, panel.height);
-  const widest = Math.max(...curves.map(({ label }) => measureText(label, labelFontSize)));
+  const widest = largest(curves.map(({ label }) => measureText(label, labelFontSize)));
   const heading = Math.max(
     measureText(text.title, 19) * 1.15, // measured in the regular face, drawn in bold
     measureText(text.subtitle, labelFontSize),

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Problem, Run } from './run-directory.js';
-import { average } from './statistics.js';
+import { average, largest, smallest } from './statistics.js';
 
 /** One point of a learning curve. Accuracies are shares in [0, 1]. */
 export interface CurvePoint {
@@ -43,8 +43,7 @@ const measures: readonly Measure[] = [
  * A validation curve is preferred where the test set was looked at only once, at the end.
  */
 export function chooseMeasure(runs: readonly Run[]): Measure | undefined {
-  const most = (column: string) =>
-    Math.max(0, ...runs.map((run) => measuredRows(run, column).length));
+  const most = (column: string) => largest(runs.map((run) => measuredRows(run, column).length));
   const [test, validation] = measures;
   if (most(test.column) === 1 && most(validation.column) > 1) return validation;
   return measures.find(({ column }) => most(column) > 0);
@@ -79,7 +78,7 @@ export function measuredRows({ metrics }: Run, column: string): number[] {
  */
 export function buildCurve(name: string, runs: readonly Run[], { column }: Measure): Curve {
   const series = runs.map((run) => readSeries(run, column)).filter((points) => points.length > 0);
-  const end = Math.max(...series.map((points) => points.at(-1)!.batch));
+  const end = largest(series.map((points) => points.at(-1)!.batch));
   const complete = series.filter((points) => points.at(-1)!.batch === end);
   const partial = series.filter((points) => points.at(-1)!.batch < end);
 
@@ -92,8 +91,8 @@ export function buildCurve(name: string, runs: readonly Run[], { column }: Measu
       batch,
       seconds: average(seeds.map((point) => point.seconds)),
       accuracy: average(accuracies),
-      low: Math.min(...accuracies),
-      high: Math.max(...accuracies),
+      low: smallest(accuracies),
+      high: largest(accuracies),
     };
   });
   const unfinished = !runs.some(({ status }) => status === 'COMPLETED');

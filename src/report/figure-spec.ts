@@ -3,7 +3,8 @@ import { type Axis, batchAxis, errorAxis, timeAxis } from './axes.js';
 import type { Curve, Measure } from './curves.js';
 import { fontFamily, labelFontSize, labelSpacing, type MeasureText } from './font.js';
 import { type PanelSettings, panelSpec, textLayer } from './panel-spec.js';
-import { duration, percent } from './text.js';
+import { largest } from './statistics.js';
+import { duration, grouped, percent } from './text.js';
 
 export interface FigureText {
   readonly title: string;
@@ -25,6 +26,27 @@ interface Margins {
   readonly bottom: number;
 }
 
+/** More curves than these cannot be told apart: five dashes and seven colours make 35 styles. */
+export const mostLabelled = 50;
+
+/** The curves that a figure labels: all, or those with the highest final accuracy, in the order given. */
+export function labelledCurves(curves: readonly Curve[]): {
+  readonly labelled: readonly Curve[];
+  /** Drawn in grey, without a label. */
+  readonly others: readonly Curve[];
+  /** What a figure says of this; undefined where all are labelled. */
+  readonly remark?: string;
+} {
+  if (curves.length <= mostLabelled) return { labelled: curves, others: [] };
+  const final = ({ points }: Curve) => points.at(-1)!.accuracy;
+  const best = new Set(curves.toSorted((a, b) => final(b) - final(a)).slice(0, mostLabelled));
+  return {
+    labelled: curves.filter((curve) => best.has(curve)),
+    others: curves.filter((curve) => !best.has(curve)),
+    remark: `the ${mostLabelled} of ${grouped(curves.length)} curves with the highest final accuracy are labelled, the others grey`,
+  };
+}
+
 const figureWidth = 1200;
 const minimumPanelWidth = 280;
 const minimumPanelHeight = 400;
@@ -33,7 +55,8 @@ const left = 84;
 
 /**
  * The figure: two panels, accuracy against batches and against training time, with a label at every
- * line end instead of a legend. It is 1200 pixels wide, more where labels are very long.
+ * line end instead of a legend; of very many curves, the best are labelled. It is 1200 pixels wide, more
+ * where labels are very long.
  * @param curves at least one, each with at least one point
  */
 export function figureSpec(
@@ -42,23 +65,25 @@ export function figureSpec(
   text: FigureText,
   measureText: MeasureText,
 ): FigureSpec {
-  const panelHeight = Math.max(minimumPanelHeight, curves.length * labelSpacing);
+  const { labelled, others, remark } = labelledCurves(curves);
+  const subtitle = [text.subtitle, remark].filter(Boolean).join(' · ');
+  const panelHeight = Math.max(minimumPanelHeight, labelled.length * labelSpacing);
   const y = errorAxis(curves, panelHeight);
   const settings = panelsOf(curves, y);
-  const labels = settings.flatMap(({ labelOf }) => curves.map(labelOf));
-  const right = 28 + Math.max(...labels.map((label) => measureText(label, labelFontSize)));
+  const labels = settings.flatMap(({ labelOf }) => labelled.map(labelOf));
+  const right = 28 + largest(labels.map((label) => measureText(label, labelFontSize)));
   const free = (figureWidth - 2 * (left + right)) / 2;
-  const heading = headingLayers(text);
+  const heading = headingLayers({ title: text.title, subtitle });
   const textWidth = Math.max(
     measureText(text.title, titleFontSize) * 1.15, // measured in the regular face, drawn in bold
-    measureText(text.subtitle, labelFontSize),
+    measureText(subtitle, labelFontSize),
   );
   const panelWidth = Math.ceil(
     Math.max(minimumPanelWidth, free, (textWidth - left - 2 * right) / 2),
   );
   const padding = { left, right: Math.ceil(right), top: 104, bottom: 56 };
   const size = { width: panelWidth, height: panelHeight };
-  const panels = settings.map((panel) => panelSpec(curves, y, measure, size, panel));
+  const panels = settings.map((panel) => panelSpec({ labelled, others }, y, measure, size, panel));
   const spec: TopLevelSpec = {
     background: '#ffffff',
     bounds: 'flush',

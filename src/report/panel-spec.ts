@@ -23,9 +23,12 @@ interface Size {
 // biome-ignore lint/suspicious/noExplicitAny: see above
 type Layer = any;
 
-/** One panel: spread over seeds as bands, cut-off runs, mean curves, and labels at the line ends. */
+/**
+ * One panel: curves without a label in grey; spread over seeds as bands, cut-off runs, mean curves, and
+ * labels at the line ends.
+ */
 export function panelSpec(
-  curves: readonly Curve[],
+  { labelled, others }: { readonly labelled: readonly Curve[]; readonly others: readonly Curve[] },
   y: ErrorAxis,
   measure: Measure,
   size: Size,
@@ -42,7 +45,7 @@ export function panelSpec(
     points
       .map(place)
       .filter((point) => Number.isFinite(point.x) && (x.type !== 'log' || point.x > 0));
-  const drawn = curves
+  const drawn = labelled
     .map((curve, i) => ({ curve, style: style(i), points: usable(curve.points) }))
     .filter(({ points }) => points.length > 0);
   const below = drawn.toReversed(); // the first method is drawn last, on top
@@ -104,6 +107,7 @@ export function panelSpec(
       },
     },
     layer: [
+      ...background(others.flatMap(({ points, partial }) => [points, ...partial].map(usable))),
       ...below.filter(({ curve }) => curve.seeds > 1).map(band),
       ...below.flatMap(({ curve, style }) =>
         curve.partial.map(usable).flatMap((points) => cutOff(points, style.color)),
@@ -136,6 +140,24 @@ function band({ points, style }: { points: readonly Placed[]; style: { color: st
     mark: { type: 'area', clip: true, color: style.color, opacity: 0.18 },
     encoding: { y: { field: 'low', type: 'quantitative' }, y2: { field: 'high' } },
   };
+}
+
+/** Curves that are there for comparison alone: one layer for all, as Vega's time grows with their square. */
+function background(curves: readonly (readonly Placed[])[]): Layer[] {
+  if (curves.length === 0) return [];
+  const values = curves.flatMap((points, curve) => {
+    const stride = Math.ceil(points.length / 60);
+    return points
+      .filter((_, i) => i % stride === 0 || i === points.length - 1)
+      .map(({ x, y }) => ({ x, y, curve }));
+  });
+  return [
+    {
+      data: { values },
+      mark: { type: 'line', clip: true, color: '#bdbdbd', strokeWidth: 0.8 },
+      encoding: { detail: { field: 'curve', type: 'nominal' } },
+    },
+  ];
 }
 
 /** A run that stopped early: a thin line that ends in a cross. */

@@ -28,6 +28,16 @@ export function average(values: readonly number[]): number {
   return values.reduce((sum, x) => sum + x, 0) / values.length;
 }
 
+/** The largest value, -Infinity for none. `Math.max(...values)` overflows the stack from some 100,000 on. */
+export function largest(values: readonly number[]): number {
+  return values.reduce((most, x) => Math.max(most, x), Number.NEGATIVE_INFINITY);
+}
+
+/** The smallest value, Infinity for none; see {@link largest}. */
+export function smallest(values: readonly number[]): number {
+  return values.reduce((least, x) => Math.min(least, x), Number.POSITIVE_INFINITY);
+}
+
 /** Middle value, NaN entries left out; undefined when there is none. */
 export function median(values: ArrayLike<number>): number | undefined {
   const sorted = Float64Array.from(values).filter(Number.isFinite).sort();

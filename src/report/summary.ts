@@ -1,6 +1,6 @@
 import type { Metrics } from './metrics-file.js';
 import type { RunStatus, RunSummary } from './run-summary.js';
-import { type Estimate, estimate, median } from './statistics.js';
+import { type Estimate, estimate, largest, median } from './statistics.js';
 
 /** Test accuracies whose first crossing is timed. */
 export const accuracyThresholds = [0.8, 0.9, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99] as const;
@@ -78,7 +78,7 @@ export function aggregate(summaries: readonly RunSummary[]): MethodSummary[] {
       completed: completed.length,
       seeds: runs.length,
       finalTestAccuracy: over((run) => run.finalTestAccuracy),
-      bestTestAccuracy: bests.length > 0 ? Math.max(...bests) : undefined,
+      bestTestAccuracy: bests.length > 0 ? largest(bests) : undefined,
       finalValidationAccuracy: over((run) => run.finalValidationAccuracy),
       wallSeconds: over((run) => run.wallSeconds),
       stepMs: over((run) => run.medianStepMs),

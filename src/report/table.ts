@@ -1,4 +1,4 @@
-import type { Estimate } from './statistics.js';
+import { type Estimate, largest } from './statistics.js';
 import { accuracyThresholds, type MethodSummary } from './summary.js';
 import { duration, inPercent, percent, significant, threshold } from './text.js';
 
@@ -76,7 +76,7 @@ export function formatTable(methods: readonly MethodSummary[]): string {
  */
 export function alignTable({ head, rows }: Table, left = 1): string[] {
   const lines = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  const widths = head.map((_, column) => largest(lines.map((line) => line[column].length)));
   const aligned = lines.map((line) =>
     line
       .map((cell, i) => (i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))

@@ -1,5 +1,6 @@
 import { livingLock } from '../files/lock.js';
 import { type RunStatus, runStatuses } from '../report/run-summary.js';
+import { largest, smallest } from '../report/statistics.js';
 import { type Manifest, type ManifestTrial, type Metric, readManifest } from './manifest.js';
 import { sweepPaths } from './paths.js';
 import { readState, type TrialState } from './state.js';
@@ -61,7 +62,7 @@ function metricValue({ method, column, goal }: Metric, { status, results }: Tria
     .filter((result) => method === undefined || result.method === method)
     .flatMap((result) => result[column] ?? []);
   if (values.length === 0) return undefined;
-  return goal === 'maximize' ? Math.max(...values) : Math.min(...values);
+  return goal === 'maximize' ? largest(values) : smallest(values);
 }
 
 /** The trials that have a value, the best first. */

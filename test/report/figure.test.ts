@@ -2,9 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Curve } from '../../src/report/curves.js';
 import { curvesOf, drawFigure as drawCurves, type Figure } from '../../src/report/figure.js';
-import type { FigureText } from '../../src/report/figure-spec.js';
+import { type FigureText, figureSpec } from '../../src/report/figure-spec.js';
 import { measureText } from '../../src/report/font.js';
+import { chartsHtml } from '../../src/report/html/charts.js';
 import { loadRuns, type Run } from '../../src/report/run-directory.js';
 import { decode } from './pixels.js';
 import { mnistMethods, writeRuns } from './synthetic.js';
@@ -98,6 +100,34 @@ it('grows with long labels and many methods rather than cut them', async () => {
   expect(width).toBeGreaterThan(2 * measureText(title, 19));
   expect(ink(width - 8, 0, width, height)).toBe(0);
   expect(height).toBeGreaterThan(2 * 26 * 18);
+});
+
+it('of 400 curves labels the best, draws the others grey, and says so', () => {
+  const curves = Array.from({ length: 400 }, (_, i): Curve => {
+    // 400 points each: more of them together than a call may have arguments.
+    const points = Array.from({ length: 400 }, (_, k) => {
+      const accuracy = 0.5 + (0.4 * k) / 400 + 0.0001 * ((i * 7) % 400);
+      return { batch: k + 1, seconds: (k + 1) / 10, accuracy, low: accuracy, high: accuracy };
+    });
+    return { name: `curve-${i}`, points, seeds: 1, unfinished: false, partial: [] };
+  });
+  const measure = { column: 'test_accuracy', title: 'test accuracy' };
+  const text = { title: 't', subtitle: 'mnist' };
+  const { spec, height } = figureSpec(curves, measure, text, () => 100);
+  const written = JSON.stringify(spec);
+  const labels = [
+    ...written.matchAll(/"text":"curve-(\d+) [\d.]+ %"|"label":"curve-(\d+) [\d.]+ %"/g),
+  ];
+  const best = curves.map((_, i) => i).filter((i) => (i * 7) % 400 >= 350);
+  expect([...new Set(labels.map((found) => Number(found[1] ?? found[2])))]).toEqual(best);
+  expect(written).toContain('mnist · the 50 of 400 curves with the highest final accuracy are');
+  // 350 in each of the two panels, of at most 61 points.
+  expect(written.match(/"color":"#bdbdbd"/g)).toHaveLength(2);
+  expect(new Set(written.match(/"curve":\d+/g)).size).toBe(350);
+  expect(height).toBeLessThan(1200);
+  const page = chartsHtml(curves, measure);
+  expect(page).toContain('Of 400 curves, these are the 50 with the highest final accuracy.');
+  expect(page.match(/"name":"curve-/g)).toHaveLength(50);
 });
 
 it('draws hostile labels as text', async () => {

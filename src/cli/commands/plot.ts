@@ -69,7 +69,7 @@ async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
   const { writeOverlay, writeReport } = await import('../../report/write-report.js');
   const { leftOut } = await import('../../report/curves.js');
   const { directories, runs, problems } = loadRuns(dirs.map(String));
-  problems.push(...leftOut(runs));
+  for (const problem of leftOut(runs)) problems.push(problem);
   const filled = directories.filter((directory) => directory.runs.length > 0);
   if (!runs.some(({ metrics }) => metrics.rows > 0)) throw new UsageError(nothingToDraw(problems));
 

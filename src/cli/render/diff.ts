@@ -12,7 +12,7 @@ export function formatDiff(diff: RunsDiff): string {
   lines.push('', ...values('Settings', settings), '', ...values('Provenance', provenance));
   lines.push('', 'Results:', ...alignTable(results(runs), 1).map(indented));
   lines.push('', 'Metrics, batch by batch (columns of clocks aside):');
-  lines.push(...runs.map((run) => `  ${nameOf(run)}: ${metricsText(run)}`));
+  for (const run of runs) lines.push(`  ${nameOf(run)}: ${metricsText(run)}`);
   const verdict = 'The two are the same: settings and every value of every batch.';
   return `${[...lines, ...(identical ? ['', verdict] : [])].join('\n')}\n`;
 }

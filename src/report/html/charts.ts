@@ -1,9 +1,9 @@
 import { errorAxis } from '../axes.js';
 import type { Curve, Measure } from '../curves.js';
-import { panelsOf } from '../figure-spec.js';
+import { labelledCurves, panelsOf } from '../figure-spec.js';
 import { style } from '../palette.js';
 import type { PanelSettings } from '../panel-spec.js';
-import { plural } from '../text.js';
+import { grouped, plural } from '../text.js';
 
 /** What assets/report/charts.js draws. */
 interface ChartData {
@@ -22,10 +22,14 @@ interface ChartData {
 
 /** The interactive figure: accuracy against batches and against training time, as in the static one. */
 export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
+  const { labelled, remark } = labelledCurves(curves);
+  const left = remark
+    ? ` Of ${grouped(curves.length)} curves, these are the ${labelled.length} with the highest final accuracy.`
+    : '';
   const y = errorAxis(curves, 400);
   const [batches, time] = panelsOf(curves, y);
   const data: ChartData = {
-    curves: curves.map((curve, i) => ({
+    curves: labelled.map((curve, i) => ({
       name: nameOf(curve),
       seeds: curve.seeds,
       points: curve.points,
@@ -47,7 +51,7 @@ export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
 <ul class="legend"></ul>
 <p class="readout" data-idle="${idle}">${idle}</p>
 <div class="panels">${panels.join('')}</div>
-<p class="note">Vertical axis: ${measure.title} (log scale of the error). <button type="button" class="reset" hidden>Reset zoom</button></p>
+<p class="note">Vertical axis: ${measure.title} (log scale of the error).${left} <button type="button" class="reset" hidden>Reset zoom</button></p>
 </div>
 <script type="application/json" id="chart-data">${json(data)}</script>`;
 }

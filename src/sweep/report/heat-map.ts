@@ -5,7 +5,7 @@ import {
   figureConfig,
   headingLayers,
 } from '../../report/figure-spec.js';
-import { average } from '../../report/statistics.js';
+import { average, largest, smallest } from '../../report/statistics.js';
 import { metricText, textOf } from './parameter-axis.js';
 import type { SweepView } from './sweep-view.js';
 
@@ -37,7 +37,7 @@ export function heatMap(
   }
   const best = trials[0].trial.overrides;
   const all = trials.map(({ value }) => value);
-  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const [least, most] = [smallest(all), largest(all)];
   const cells = [...groups.values()].map((group) => {
     const { overrides } = group[0].trial;
     const value = average(group.map((trial) => trial.value));

@@ -6,6 +6,7 @@ import {
   headingLayers,
 } from '../../report/figure-spec.js';
 import { measureText } from '../../report/font.js';
+import { largest } from '../../report/statistics.js';
 import type { SweepView } from './sweep-view.js';
 
 const height = 400;
@@ -22,7 +23,7 @@ export function parallelFigure(
   text: FigureText,
 ): FigureSpec {
   const axes = [...parameters, metric];
-  const widest = Math.max(...axes.map(({ title }) => measureText(title, titleSize)));
+  const widest = largest(axes.map(({ title }) => measureText(title, titleSize)));
   const spacing = Math.max(leastSpacing, Math.ceil(widest) + 24);
   // The titles of the outer axes are centred on them.
   const padding = { left: Math.max(84, spacing / 2), right: spacing / 2, top: 132, bottom: 28 };

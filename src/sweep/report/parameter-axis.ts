@@ -1,3 +1,4 @@
+import { largest, smallest } from '../../report/statistics.js';
 import { inPercent, significant } from '../../report/text.js';
 
 /** One parameter along an axis: places from 0 to 1 for its values. */
@@ -36,7 +37,7 @@ export const textOf = (value: unknown): string =>
   typeof value === 'string' ? value : JSON.stringify(value);
 
 function numberAxis(path: string, title: string, values: readonly number[]): ParameterAxis {
-  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const [least, most] = [smallest(values), largest(values)];
   const isLog = least > 0 && most / least > 30;
   const forward = isLog ? Math.log : (x: number) => x;
   const inverse = isLog ? Math.exp : (x: number) => x;
