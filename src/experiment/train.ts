@@ -93,14 +93,16 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
 
   // An iteration over all images takes seconds, beside which start-up costs are nothing.
   if (job.warmUp && !fullBatch) {
-    const throwaway = await implementation.init(context('warm-up') as never);
-    try {
-      for (let t = 0; t < Math.min(2, totalBatches); t++) {
-        await withBatch(dataset, data, source.indices(t), (batch) => throwaway.step(batch));
+    await passOverFailures(async () => {
+      const throwaway = await implementation.init(context('warm-up') as never);
+      try {
+        for (let t = 0; t < Math.min(2, totalBatches); t++) {
+          await withBatch(dataset, data, source.indices(t), (batch) => throwaway.step(batch));
+        }
+      } finally {
+        throwaway.dispose();
       }
-    } finally {
-      throwaway.dispose();
-    }
+    });
   }
 
   let started = performance.now();
@@ -142,6 +144,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
         'training loss': step.loss,
         objective: step.objective,
         residual: step.residual,
+        ...step.extra,
       };
       firstLoss ??= step.loss;
       await stopIf(notFinite(measured) ?? explosion(firstLoss, step.loss), place);
@@ -175,6 +178,22 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
   } finally {
     trainer.dispose();
     writer?.close();
+  }
+}
+
+/**
+ * Runs throw-away steps. That numbers fail there is for the run itself to find, and to say where and why;
+ * tensors that a step left behind when it failed are freed.
+ */
+async function passOverFailures(work: () => Promise<void>): Promise<void> {
+  const engine = tf.engine();
+  engine.startScope('warm-up');
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+  } finally {
+    engine.endScope();
   }
 }
 

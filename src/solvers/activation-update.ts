@@ -3,7 +3,7 @@ import type { Activation } from '../network/activations/activation.js';
 import type { LinearMap } from '../network/maps/linear-map.js';
 import type { LayerParameters } from '../network/parameters.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
-import type { SolverOptions, SolverReport } from './solver.js';
+import { relativeTo, type SolverOptions, type SolverReport } from './solver.js';
 import { squaredMapNorm } from './spectral-norm.js';
 
 /**
@@ -41,6 +41,11 @@ export interface ActivationUpdate extends SolverReport {
  * pre-activation space, S <- S - theta (S - U + h'(phi(S))), theta = 1/(1 + ||h''|| sup phi'), which
  * never leaves the domain of F nor evaluates phi^-1 near its poles.
  *
+ * ||h''|| of a convolution is an estimate, which may be too small. Each step is checked: with D the
+ * change of Z, ||A D||^2 <= ||A||^2 ||D||^2 for the estimate makes h(Z) + <h'(Z), D> + ||h''|| ||D||^2 / 2
+ * an upper bound of h(Z + D), which is all that the descent of both methods rests on. Where it fails,
+ * the estimate grows and the step is taken again.
+ *
  * Optimality residual: ||Z - phi(U - h'(Z))||, zero iff Z is the minimiser, relative to ||Z|| or to its
  * own value at the start, whichever is less: how far the activations move can differ by orders of
  * magnitude between layers. A start that is optimal to rounding stays.
@@ -50,21 +55,35 @@ export async function updateActivations(
   options: SolverOptions,
 ): Promise<ActivationUpdate> {
   const { activation, predicted, map, layer, above, weight } = problem;
-  const smoothness = weight * above.curvature * (await squaredMapNorm(map, layer.weights));
-  const method = activation.proximal
-    ? accelerated(problem, smoothness)
-    : mirror(problem, smoothness);
+  const { bound, ...norm } = await squaredMapNorm(map, layer.weights);
+  let { estimate } = norm;
+  const methodFor = (squaredNorm: number) => {
+    const smoothness = weight * above.curvature * squaredNorm;
+    return activation.proximal ? accelerated(problem, smoothness) : mirror(problem, smoothness);
+  };
+  let method = methodFor(estimate);
 
   let state = method.start(predicted);
   let iterations = 0;
   let first = 0;
   for (;;) {
     const { gradient, distance } = evaluate(problem, state.point);
-    const [apart, size] = await distance.data();
+    const [apart, size, sum] = await distance.data();
     if (iterations === 0) first = apart;
-    const done =
-      relative(apart, size, first) <= options.tolerance || iterations >= options.maxIterations;
-    const next = done ? undefined : tf.tidy(() => method.advance(state, gradient));
+    // Ends for NaN, too.
+    const isOpen = relative(apart, size, sum, first) > options.tolerance;
+    let next: State | undefined;
+    if (isOpen && iterations < options.maxIterations) {
+      for (;;) {
+        next = tf.tidy(() => method.advance(state, gradient));
+        if (!(estimate < bound)) break;
+        const needed = await stretch(problem, state.point, method.reached(next));
+        if (!(needed > estimate)) break;
+        estimate = Math.min(bound, 1.1 * needed);
+        method = methodFor(estimate);
+        tf.dispose(next);
+      }
+    }
     tf.dispose([gradient, distance]);
     if (!next) break;
     tf.dispose(state);
@@ -74,24 +93,46 @@ export async function updateActivations(
   const result = tf.tidy(() => method.finish(state));
   tf.dispose(state);
   const last = evaluate(problem, result.activations);
-  const [apart, size] = await last.distance.data();
+  const [apart, size, sum] = await last.distance.data();
   tf.dispose(last);
-  return { ...result, iterations, residual: relative(apart, size, first) };
+  return { ...result, iterations, residual: relative(apart, size, sum, first) };
 }
 
 /** Distances below this share of ||Z|| are rounding errors. */
 const rounding = 1e-6;
 
-function relative(apart: number, size: number, first: number): number {
-  return apart <= rounding * size ? 0 : apart / Math.min(first, size);
+function relative(apart: number, size: number, sum: number, first: number): number {
+  if (!Number.isFinite(size) || !Number.isFinite(sum)) return Number.NaN;
+  return apart <= rounding * size ? 0 : relativeTo(apart, Math.min(first, size));
 }
 
-/** h'(Z), and ||Z - phi(U - h'(Z))|| and ||Z||, [2]. */
+/** ||A D||^2 / ||D||^2 of the change D between two points, all rows together; 0 where they are equal. */
+async function stretch(
+  { map, layer }: ActivationProblem,
+  from: tf.Tensor2D,
+  to: tf.Tensor2D,
+): Promise<number> {
+  const squares = tf.tidy(() => {
+    const change = tf.sub(to, from) as tf.Tensor2D;
+    const linear = { weights: layer.weights, bias: tf.zerosLike(layer.bias) };
+    return tf.stack([tf.sum(tf.square(map.apply(change, linear))), tf.sum(tf.square(change))]);
+  });
+  const [image, size] = await squares.data();
+  squares.dispose();
+  return relativeTo(image, size);
+}
+
+/**
+ * h'(Z), and ||Z - phi(U - h'(Z))||, ||Z|| and the sum of U - h'(Z), [3]: phi may pass over what is not
+ * a number, a sum does not.
+ */
 function evaluate(problem: ActivationProblem, z: tf.Tensor2D) {
   return tf.tidy(() => {
     const gradient = slope(problem, z);
-    const wanted = problem.activation.phi(tf.sub(problem.predicted, gradient));
-    return { gradient, distance: tf.stack([tf.norm(tf.sub(z, wanted)), tf.norm(z)]) };
+    const target = tf.sub(problem.predicted, gradient) as tf.Tensor2D;
+    const wanted = problem.activation.phi(target);
+    const measured = [tf.norm(tf.sub(z, wanted)), tf.norm(z), tf.sum(target)];
+    return { gradient, distance: tf.stack(measured) };
   });
 }
 
@@ -111,6 +152,8 @@ type State = {
 interface Iteration {
   start(predicted: tf.Tensor2D): State;
   advance(state: State, gradient: tf.Tensor2D): State;
+  /** Z where a step from `point` has led, before any extrapolation; owned by the state. */
+  reached(state: State): tf.Tensor2D;
   finish(state: State): { activations: tf.Tensor2D; preimage: tf.Tensor2D };
 }
 
@@ -126,6 +169,7 @@ function accelerated({ activation, predicted }: ActivationProblem, smoothness: n
       const next = operator(moved, step);
       return { iterate: next, point: tf.add(next, tf.mul(tf.sub(next, iterate), momentum)) };
     },
+    reached: ({ iterate }) => iterate,
     // The extrapolated point, at which the method stopped, may be just outside the domain of F.
     finish: ({ point }) => {
       const feasible = activation.phi(preimage(point));
@@ -143,6 +187,7 @@ function mirror({ activation, predicted }: ActivationProblem, smoothness: number
       const next = tf.add(iterate, tf.mul(pull, step)) as tf.Tensor2D;
       return { iterate: next, point: activation.phi(next) };
     },
+    reached: ({ point }) => point,
     finish: ({ iterate }) => ({ activations: activation.phi(iterate), preimage: iterate.clone() }),
   };
 }

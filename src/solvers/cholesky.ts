@@ -42,6 +42,8 @@ export interface CholeskyFactor {
   solve(rhs: ArrayLike<number>, columns?: number): Float64Array;
   /** A^-1, [n, n], exactly symmetric, a new array. */
   inverse(): Float64Array;
+  /** The row, from 0, of the smallest pivot, and its value. */
+  smallestPivot(): { readonly index: number; readonly pivot: number };
 }
 
 /**
@@ -89,6 +91,13 @@ class PaddedFactor implements CholeskyFactor {
       for (let c = 0; c < columns; c++) result[i * columns + c] = x[c * stride + i];
     }
     return result;
+  }
+
+  smallestPivot() {
+    let index = 0;
+    const root = (i: number) => this.lower[i * this.#stride + i];
+    for (let i = 1; i < this.n; i++) if (root(i) < root(index)) index = i;
+    return { index, pivot: root(index) ** 2 };
   }
 
   inverse(): Float64Array {

@@ -22,7 +22,7 @@ import type { SolverOptions, SolverReport } from './solver.js';
  * products of W's columns are one product with the 0-1 matrix of active units. A few steps suffice,
  * where a projected gradient method takes hundreds.
  *
- * Optimality residual: ||F(R)|| / (||T - b|| + ||R||).
+ * Optimality residual: ||F(R)|| / (||T - b|| + ||R||); NaN where U is not finite.
  */
 export interface NonNegativeActivations {
   /**
@@ -65,7 +65,7 @@ const sufficient = 1e-4;
 const rounding = 1e-6;
 
 async function solveRows(problem: Problem, { tolerance, maxIterations }: SolverOptions) {
-  const { layer, weight, target } = problem;
+  const { layer, weight, target, predicted } = problem;
   const [rows, q] = target.shape;
   const shifted = tf.tidy(() => tf.sub(target, layer.bias)) as tf.Tensor2D;
   const goal = Math.sqrt(sumOfSquares(await shifted.data()));
@@ -95,7 +95,11 @@ async function solveRows(problem: Problem, { tolerance, maxIterations }: SolverO
   }
   const activations = tf.tidy(() => minimiser(problem, pointTensor(at.point, rows, q), weight));
   shifted.dispose();
-  return { activations, iterations, residual };
+  // The ReLU may pass over what is not a number in U; a sum does not.
+  const sum = tf.tidy(() => tf.sum(predicted));
+  const [total] = await sum.data();
+  sum.dispose();
+  return { activations, iterations, residual: Number.isFinite(total) ? residual : Number.NaN };
 }
 
 /** R, and what is known there of every row. */

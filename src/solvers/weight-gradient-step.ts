@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { splitBias, stackBias, withOnes } from '../network/stacked.js';
+import { relativeTo } from './solver.js';
 import { squaredNormBound } from './spectral-norm.js';
 import type { WeightProblem, WeightUpdate } from './weight-update.js';
 
@@ -33,5 +34,5 @@ export async function stepWeights(problem: WeightProblem, length: number): Promi
   });
   const [before, after] = await norms.data();
   tf.dispose([extended, norms]);
-  return { parameters: next, iterations: 1, residual: before > 0 ? after / before : 0 };
+  return { parameters: next, iterations: 1, residual: relativeTo(after, before) };
 }

@@ -3,7 +3,7 @@ import type { LayerParameters } from '../network/parameters.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
 import { extrapolate } from './extrapolate.js';
 import { type Coefficients, majorizer, type Ridge } from './majorizer.js';
-import type { SolverOptions, SolverReport } from './solver.js';
+import { relativeTo, type SolverOptions, type SolverReport } from './solver.js';
 
 /**
  * The W-update of one layer (eq. 17 and 19; eq. 18 and 20 for the output layer):
@@ -77,7 +77,9 @@ export async function updateWeights(
     step.products.dispose();
     const norm = Math.sqrt(Math.max(0, squaredNorm));
     first ??= norm;
-    residual = norm > rounding * size ? norm / first : 0;
+    // A ReLU may pass over a pre-activation that is not a number, and nothing is small beside infinity.
+    if (!Number.isFinite(size)) residual = Number.NaN;
+    else residual = norm <= rounding * size ? 0 : relativeTo(norm, first);
     iterations++;
     age = uphill > 0 ? 0 : age + 1;
     const momentum = age / (age + 3);
@@ -85,7 +87,8 @@ export async function updateWeights(
     point = ahead(step.next, previous, momentum);
     tf.dispose(previous);
     previous = step.next;
-    if (residual <= options.tolerance || iterations >= options.maxIterations) break;
+    // Ends for NaN, too.
+    if (!(residual > options.tolerance) || iterations >= options.maxIterations) break;
   }
   const parameters = tf.tidy(() => {
     const move = solver.parameters(previous);

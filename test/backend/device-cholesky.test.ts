@@ -1,14 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
-  checkFactor,
   deviceCholesky,
   deviceSolve,
   hasDeviceCholesky,
 } from '../../src/backend/device-cholesky.js';
-import { RunError } from '../../src/errors.js';
+import { runningInverse } from '../../src/methods/fenchel/gram/running-inverse.js';
 import { Random } from '../../src/shared/random.js';
-import { factor } from '../../src/solvers/cholesky.js';
+import { factor, NotPositiveDefiniteError } from '../../src/solvers/cholesky.js';
 import { startTestBackend, testBackend } from '../backends.js';
 import { multiply, transpose } from '../reference/matrix.js';
 import { matrix, normal } from '../solvers/tensors.js';
@@ -37,15 +36,53 @@ describe(`Cholesky on the device, ${testBackend}`, () => {
     expect((await above.data())[0]).toBe(0);
   });
 
-  it('says in plain words that a matrix is not positive definite', async ({ skip }) => {
-    skip(!hasDeviceCholesky(), `${testBackend} factors on the host`);
-    const indefinite = matrix([
-      [1, 2],
-      [2, 1],
-    ]);
-    const sum = (await tf.sum(deviceCholesky(indefinite)).data())[0];
-    expect(() => checkFactor(sum)).toThrow(RunError);
-    expect(() => checkFactor(sum)).toThrow('not positive definite');
-    expect(() => checkFactor(12)).not.toThrow();
+  it.each([
+    {
+      matrix: [
+        [1, 2],
+        [2, 1],
+      ],
+      index: 1,
+      pivot: -3,
+    },
+    {
+      matrix: [
+        [1, 1, 0],
+        [1, 1, 0],
+        [0, 0, 1],
+      ],
+      index: 1,
+      pivot: 0,
+    },
+    {
+      matrix: [
+        [1, 0],
+        [0, Number.NaN],
+      ],
+      index: 1,
+      pivot: Number.NaN,
+    },
+    // Positive in float64 alone.
+    {
+      matrix: [
+        [1, 1],
+        [1, 1 + 2 ** -22],
+      ],
+      damping: 2 ** -30,
+      index: 1,
+      pivot: 2 ** -22 + 2 ** -29,
+    },
+  ])('says where the factorisation of $matrix breaks down, as on the host', async (entry) => {
+    const { damping = 1e-30 } = entry;
+    const size = entry.matrix.length;
+    const gram = () => matrix(entry.matrix);
+    const inverse = runningInverse({ average: 0, refresh: 1, damping, size, gram });
+    const outcome = await inverse.observe(matrix([[1]])).catch((error) => error);
+    inverse.dispose();
+    if (outcome === undefined) return expect(entry.damping).toBeDefined();
+    expect(outcome).toBeInstanceOf(NotPositiveDefiniteError);
+    expect(outcome).toMatchObject({ pivotIndex: entry.index, size });
+    if (Number.isNaN(entry.pivot)) expect(outcome.pivot).toBeNaN();
+    else expect(outcome.pivot).toBeCloseTo(entry.pivot, 8);
   });
 });

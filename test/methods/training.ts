@@ -130,6 +130,14 @@ export function batchAt(t: number, batchSize: number): Batch & { dispose(): void
   return { x, y, indices, dispose: () => tf.dispose([x, y]) };
 }
 
+/** All training rows, as a full-batch method sees them. */
+export function wholeSplit(): Batch & { dispose(): void } {
+  const indices = Uint32Array.from({ length: split.count }, (_, i) => i);
+  const x = rows(indices);
+  const y = tf.tensor2d(oneHot(split.labels, indices, 10), [split.count, 10]);
+  return { x, y, indices, dispose: () => tf.dispose([x, y]) };
+}
+
 /** Runs the steps from `first` on; returns what each reported and the tensor count after each. */
 export async function runSteps(trainer: Trainer, { batchSize, steps }: Setting, first = 0) {
   const metrics: StepMetrics[] = [];

@@ -3,6 +3,7 @@ import { initializeParameters } from '../../network/initialize.js';
 import { disposeParameters } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
+import { lastResidual } from '../../solvers/solver.js';
 import { updateNonNegative } from '../full-batch/nonnegative-rows.js';
 import {
   affineRows,
@@ -93,7 +94,7 @@ class AskariTrainer implements FullBatchTrainer {
     return {
       ...scores,
       objective: await this.#objective(),
-      residual,
+      residual: lastResidual([z.residual, head.residual, residual]),
       extra: { ...extra, z_residual: z.residual, z_iterations: z.iterations },
     };
   }

@@ -4,6 +4,7 @@ import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';
+import { lastResidual } from '../../solvers/solver.js';
 import {
   affineRows,
   mapChunks,
@@ -83,14 +84,14 @@ class LauTrainer implements FullBatchTrainer {
 
   async step(): Promise<StepMetrics> {
     const scores = await trainingScores(this.context, this.current, this.#first, this.set.y);
-    let residual = 0;
+    const residuals: number[] = [];
     for (let l = this.current.length - 1; l >= 0; l--) {
       await this.#updateBlocks(l);
-      residual = await this.#updateLayer(l);
+      residuals.push(await this.#updateLayer(l));
     }
     const { weights, bias } = this.current[0];
     updateChunks(this.#first, (_, chunk) => affine(this.set.x[chunk], { weights, bias }));
-    return { ...scores, objective: await this.#objective(), residual };
+    return { ...scores, objective: await this.#objective(), residual: lastResidual(residuals) };
   }
 
   /** V_l, then U_l. */

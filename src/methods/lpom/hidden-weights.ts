@@ -3,6 +3,7 @@ import { disposeParameters } from '../../network/network.js';
 import type { LayerParameters } from '../../network/parameters.js';
 import { extrapolate } from '../../solvers/extrapolate.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
+import { relativeLength } from '../../solvers/solver.js';
 import {
   affineRows,
   mapChunks,
@@ -47,14 +48,14 @@ export interface FittedLayer {
 export async function updateHiddenWeights(
   problem: HiddenWeightProblem,
   start: FittedLayer,
-): Promise<FittedLayer & { residual: number }> {
+): Promise<FittedLayer & { change: number }> {
   const { inputs, activations, options, equations, steps } = problem;
   let best = start;
   let bestValue = await valueAt(problem, best);
   /** Where the next step starts: `best`, or beyond it. */
   let point = best;
   let age = 0;
-  let residual = 0;
+  let change = 0;
   for (let k = 0; k < steps; k++) {
     const { u } = point;
     const targets = mapChunks(u, (chunk) =>
@@ -63,7 +64,7 @@ export async function updateHiddenWeights(
     const { layer } = await fitLayer(inputs, targets, options, equations);
     tf.dispose(targets);
     const next = { layer, u: affineRows(inputs, layer) };
-    residual = await relativeDistance(next.u, u);
+    change = await relativeDistance(next.u, u);
     const value = await valueAt(problem, next);
     // A step from `best` itself rises by rounding at most.
     const rises = point !== best && !(value <= bestValue);
@@ -79,7 +80,7 @@ export async function updateHiddenWeights(
     disposeFitted(best);
     [best, bestValue] = [next, value];
   }
-  return { ...best, residual };
+  return { ...best, change };
 }
 
 async function valueAt(
@@ -95,7 +96,7 @@ async function relativeDistance(a: Rows, b: Rows): Promise<number> {
     squaredDistance(a[chunk], b[chunk]),
     tf.sum(tf.square(b[chunk])),
   ]);
-  return Math.sqrt(distance / (size + 1e-30));
+  return relativeLength(distance, size);
 }
 
 /** a + momentum (a - b) */

@@ -3,6 +3,7 @@ import { initializeParameters } from '../../network/initialize.js';
 import { disposeParameters } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
+import { relativeLength } from '../../solvers/solver.js';
 import { squaredNormBound } from '../../solvers/spectral-norm.js';
 import {
   affineRows,
@@ -61,7 +62,7 @@ type Saved = {
 };
 
 class LpomTrainer implements FullBatchTrainer {
-  readonly columns = [positiveShare, 'x_residual'];
+  readonly columns = [positiveShare, 'x_residual', 'step_change'];
   /** U_1 with the current weights: the one forward product that costs much. */
   #first: tf.Tensor2D[];
   /** X_l above each layer: from a forward pass at first. */
@@ -97,14 +98,14 @@ class LpomTrainer implements FullBatchTrainer {
     for (let l = this.#last - 1; l >= 0; l--) {
       xResidual = Math.max(xResidual, await this.#updateActivations(l));
     }
-    await this.#fitOutput();
-    let residual = 0;
-    for (let l = this.#last - 1; l >= 0; l--) residual = await this.#fitHidden(l);
+    const residual = await this.#fitOutput();
+    let change = 0;
+    for (let l = this.#last - 1; l >= 0; l--) change = Math.max(change, await this.#fitHidden(l));
     return {
       ...scores,
       objective: await this.#objective(),
       residual,
-      extra: { ...extra, x_residual: xResidual },
+      extra: { ...extra, x_residual: xResidual, step_change: change },
     };
   }
 
@@ -136,16 +137,18 @@ class LpomTrainer implements FullBatchTrainer {
       (chunk) => tf.unstack(moves[chunk]) as tf.Scalar[],
     );
     tf.dispose(moves);
-    return Math.sqrt(distance / (size + 1e-30));
+    return relativeLength(distance, size);
   }
 
-  async #fitOutput(): Promise<void> {
+  /** Returns the residual of the normal equations. */
+  async #fitOutput(): Promise<number> {
     const { config } = this.context;
     const ridge = (2 * config.headRho) / layerValue(config.mu, this.#last);
     const options = { biases: true, ridge: { weights: ridge, bias: 0 } };
     const fitted = await fitLayer(this.#inputs(this.#last), this.#x[this.#last], options);
     disposeParameters([this.current[this.#last]]);
     this.current[this.#last] = fitted.layer;
+    return fitted.residual;
   }
 
   /** Returns the relative length of the last step. */
@@ -153,7 +156,7 @@ class LpomTrainer implements FullBatchTrainer {
     const options = hiddenRidge(this.context.config, l);
     const inputs = this.#inputs(l);
     const equations = l === 0 ? this.inputEquations : await layerEquations(inputs, options);
-    const { residual, layer, u } = await updateHiddenWeights(
+    const { change, layer, u } = await updateHiddenWeights(
       {
         inputs,
         activations: this.#x[l],
@@ -169,7 +172,7 @@ class LpomTrainer implements FullBatchTrainer {
       tf.dispose(u);
       equations.dispose();
     }
-    return residual;
+    return change;
   }
 
   /** X_{l-1} */

@@ -4,6 +4,7 @@ import { disposeParameters } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
+import { relativeLength } from '../../solvers/solver.js';
 import {
   affineRows,
   mapChunks,
@@ -52,7 +53,7 @@ type Saved = {
 };
 
 class MacTrainer implements FullBatchTrainer {
-  readonly columns = [positiveShare, 'step_length'];
+  readonly columns = [positiveShare, 'step_length', 'step_change'];
   /** P = X_0 W_1 + b_1 with the current weights, and Z: from a forward pass at first. */
   #predicted: tf.Tensor2D[];
   #z: tf.Tensor2D[];
@@ -83,13 +84,13 @@ class MacTrainer implements FullBatchTrainer {
     const ridge = { weights: rho, bias: 0 };
     const head = await fitLayer(this.#z, this.set.y, { biases: true, ridge });
     this.#replace(1, head.layer);
-    let report = { residual: 0, length: 0 };
+    let report = { change: 0, length: 0 };
     for (let k = 0; k < steps; k++) report = await this.#stepHidden();
     return {
       ...scores,
       objective: await this.#objective(),
-      residual: report.residual,
-      extra: { ...extra, step_length: report.length },
+      residual: head.residual,
+      extra: { ...extra, step_length: report.length, step_change: report.change },
     };
   }
 
@@ -97,7 +98,7 @@ class MacTrainer implements FullBatchTrainer {
    * One Gauss-Newton step on (W_1, b_1), 0 long when no length tried decreases the penalty.
    * @returns its length, and what it would move P by in full, ||X_0 dW + db|| / ||P||
    */
-  async #stepHidden(): Promise<{ residual: number; length: number }> {
+  async #stepHidden(): Promise<{ change: number; length: number }> {
     const slope = mapChunks(this.set.x, (chunk) => {
       const p = this.#predicted[chunk];
       return tf.mul(tf.step(p), tf.sub(p, this.#z[chunk])) as tf.Tensor2D;
@@ -111,7 +112,7 @@ class MacTrainer implements FullBatchTrainer {
       tf.sum(tf.square(image[chunk])),
       tf.sum(tf.square(this.#predicted[chunk])),
     ]);
-    const residual = Math.sqrt(move / (size + 1e-30));
+    const change = relativeLength(move, size);
 
     let length = 1;
     for (; length >= shortest; length /= 2) {
@@ -129,7 +130,7 @@ class MacTrainer implements FullBatchTrainer {
     });
     disposeParameters([direction]);
     tf.dispose(image);
-    return { residual, length };
+    return { change, length };
   }
 
   /** ||Z - relu(P)||^2 */

@@ -5,6 +5,7 @@ import type { Random } from '../../shared/random.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';
+import { lastResidual } from '../../solvers/solver.js';
 import { mapChunks, type Rows, sumScalars, updateChunks } from '../full-batch/products.js';
 import { fitLayer, prepareTraining } from '../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
@@ -85,13 +86,14 @@ class TaylorTrainer implements FullBatchTrainer {
     const scores = await trainingScores(this.context, this.#current, this.#first, this.set.y);
     this.#iteration++;
     const last = this.#current.length - 1;
+    const residuals: number[] = [];
     for (let l = 0; l < last; l++) {
-      await this.#fit(l);
+      residuals.push(await this.#fit(l));
       await this.#updateHidden(l);
     }
-    const residual = await this.#fit(last);
+    residuals.push(await this.#fit(last));
     this.#updateOutput(last);
-    return { ...scores, objective: await this.#objective(), residual };
+    return { ...scores, objective: await this.#objective(), residual: lastResidual(residuals) };
   }
 
   /** W_l; returns the residual of the normal equations. */

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, lossValue } from '../../../network/loss.js';
-import { disposeParameters, forwardLayers } from '../../../network/network.js';
+import { disposeParameters, forwardLayers, predict } from '../../../network/network.js';
 import type { Parameters } from '../../../network/parameters.js';
 import { extrapolate } from '../../../solvers/extrapolate.js';
-import type { SolverReport } from '../../../solvers/solver.js';
+import { lastResidual, type SolverReport } from '../../../solvers/solver.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import { scheduleFactor } from '../../schedule.js';
 import { type AverageState, WeightAverage } from '../../weight-average.js';
@@ -73,7 +73,9 @@ class FenchelExactTrainer implements Trainer {
           else w.push(await updateWeightBlock(objective, blocks, network, anchor, l, config));
         }
       }
-      const metrics = await stepMetrics(scores, objective.value(blocks), x, w);
+      // A gradient step solves no W-update: the last sub-problem that is solved is an X-update.
+      const last = config.weightUpdate === 'solve' ? [...x, ...w] : [...w, ...x];
+      const metrics = await stepMetrics(scores, objective.value(blocks), { x, w, last });
       this.#accept(blocks.parameters);
       return metrics;
     } finally {
@@ -106,13 +108,18 @@ class FenchelExactTrainer implements Trainer {
     this.#average.update(parameters);
   }
 
-  /** Blocks of a forward pass, where every penalty is zero; loss and accuracy of its outputs. */
+  /**
+   * Blocks of a forward pass, where every penalty is zero; loss and accuracy of the network before the
+   * batch, whose weights momentum has moved on from.
+   */
   #forward({ x, y }: Batch, parameters: Parameters): { blocks: Blocks; scores: tf.Scalar[] } {
     const { network, loss } = this.context;
     const kept = tf.tidy(() => {
       const { inputs, preActivations } = forwardLayers(network, parameters, x);
       const preimages = preActivations.slice(0, -1);
-      const output = preActivations[preimages.length];
+      const { current } = this;
+      const output =
+        parameters === current ? preActivations[preimages.length] : predict(network, current, x);
       return { inputs, preimages, scores: [lossValue(loss, y, output), accuracyValue(y, output)] };
     });
     const blocks = { inputs: kept.inputs, preimages: [undefined, ...kept.preimages], parameters };
@@ -149,8 +156,7 @@ class FenchelExactTrainer implements Trainer {
 async function stepMetrics(
   scores: readonly tf.Scalar[],
   objective: tf.Scalar,
-  x: readonly SolverReport[],
-  w: readonly SolverReport[],
+  { x, w, last }: Readonly<Record<'x' | 'w' | 'last', readonly SolverReport[]>>,
 ): Promise<StepMetrics> {
   const values = tf.stack([...scores, objective]);
   const [loss, accuracy, lifted] = await values.data();
@@ -159,7 +165,7 @@ async function stepMetrics(
     loss,
     accuracy,
     objective: lifted,
-    residual: w[w.length - 1].residual,
+    residual: lastResidual(last.map(({ residual }) => residual)),
     extra: {
       max_residual: Math.max(...[...x, ...w].map(({ residual }) => residual)),
       x_iterations: total(x),

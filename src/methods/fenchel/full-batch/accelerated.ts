@@ -3,6 +3,7 @@ import { disposeParameters } from '../../../network/network.js';
 import type { LayerParameters, Parameters } from '../../../network/parameters.js';
 import { splitBias } from '../../../network/stacked.js';
 import { extrapolate } from '../../../solvers/extrapolate.js';
+import { lastResidual } from '../../../solvers/solver.js';
 import { squaredNormBound } from '../../../solvers/spectral-norm.js';
 import { affineRows, mapChunks } from '../../full-batch/products.js';
 import { fitLayer } from '../../full-batch/ridge-layer.js';
@@ -24,6 +25,7 @@ type Saved = {
   readonly age: number;
   readonly restarts: number;
   readonly loss: number;
+  readonly scores: { readonly loss: number; readonly accuracy: number } | undefined;
   readonly metric: number | undefined;
 };
 
@@ -43,7 +45,7 @@ type Saved = {
  * The network that is tested is (V, W_1): the head belongs to it.
  */
 export class AcceleratedTrainer implements FullBatchTrainer {
-  readonly columns = [positiveShare, 'restarts'];
+  readonly columns = [positiveShare, 'restarts', 'hidden_gradient'];
   /** P and U of the last two iterations. */
   #hidden: LayerParameters;
   #previous: LayerParameters;
@@ -54,6 +56,8 @@ export class AcceleratedTrainer implements FullBatchTrainer {
   #age = 0;
   #restarts = 0;
   #loss = Number.POSITIVE_INFINITY;
+  /** Of the tested network, which the next step reports. */
+  #scores: Saved['scores'];
 
   constructor(
     private readonly context: MethodContext<FenchelFullBatchConfig>,
@@ -71,26 +75,30 @@ export class AcceleratedTrainer implements FullBatchTrainer {
   async step(): Promise<StepMetrics> {
     const { config } = this.context;
     const { y } = this.set;
+    // The first step has the initial network before it.
+    const before = this.#scores ?? (await trainingScores(this.context, this.#tested, this.#u, y));
     const { point, u } = this.#extrapolate();
     const f = mapChunks(u, (chunk) => tf.relu(u[chunk]));
     try {
       const ridge = { weights: this.set.rows * layerValue(config.rho, 1), bias: 0 };
-      const { layer: head } = await fitLayer(f, y, { biases: true, ridge });
+      const { layer: head, residual } = await fitLayer(f, y, { biases: true, ridge });
       disposeParameters(this.#tested);
       this.#tested = [copy(point), head];
       const scores = await trainingScores(this.context, this.#tested, u, y);
+      this.#scores = { loss: scores.loss, accuracy: scores.accuracy };
       this.#restartWhereRising(scores.loss + (await ridges(config, this.#tested)));
       const z = await this.#activations(f, u);
       const objective = await liftedObjective(config, this.#tested, { z, u, y });
       const difference = mapChunks(z, (chunk) => tf.sub(z[chunk], f[chunk]) as tf.Tensor2D);
       tf.dispose(z);
-      const residual = await this.#move(point, u, difference);
+      const gradient = await this.#move(point, u, difference);
       tf.dispose(difference);
       return {
-        ...scores,
+        loss: before.loss,
+        accuracy: before.accuracy,
         objective,
-        residual,
-        extra: { ...scores.extra, restarts: this.#restarts },
+        residual: lastResidual([residual]),
+        extra: { ...scores.extra, restarts: this.#restarts, hidden_gradient: gradient },
       };
     } finally {
       disposeParameters([point]);
@@ -149,7 +157,7 @@ export class AcceleratedTrainer implements FullBatchTrainer {
     difference: readonly tf.Tensor2D[],
   ): Promise<number> {
     const { stepSize } = this.context.config;
-    const { step, residual } = await this.metric.step(difference, point);
+    const { step, gradient } = await this.metric.step(difference, point);
     const move = tf.tidy(() => splitBias(tf.mul(step, stepSize)));
     step.dispose();
     disposeParameters([this.#previous]);
@@ -162,7 +170,7 @@ export class AcceleratedTrainer implements FullBatchTrainer {
     };
     this.#u = mapChunks(u, (chunk) => tf.add(u[chunk], affine(this.set.x[chunk], move)));
     disposeParameters([move]);
-    return residual;
+    return gradient;
   }
 
   get state(): Saved {
@@ -175,11 +183,23 @@ export class AcceleratedTrainer implements FullBatchTrainer {
       age: this.#age,
       restarts: this.#restarts,
       loss: this.#loss,
+      scores: this.#scores,
       metric: this.metric.state,
     };
   }
 
-  set state({ hidden, previous, u, uPrevious, tested, age, restarts, loss, metric }: Saved) {
+  set state({
+    hidden,
+    previous,
+    u,
+    uPrevious,
+    tested,
+    age,
+    restarts,
+    loss,
+    scores,
+    metric,
+  }: Saved) {
     this.#hidden = hidden;
     this.#previous = previous;
     this.#u = u;
@@ -188,6 +208,7 @@ export class AcceleratedTrainer implements FullBatchTrainer {
     this.#age = age;
     this.#restarts = restarts;
     this.#loss = loss;
+    this.#scores = scores;
     this.metric.state = metric;
   }
 

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../../../network/parameters.js';
 import { stackBias } from '../../../network/stacked.js';
 import { dampedInverse } from '../../../solvers/damped-inverse.js';
+import { relativeTo } from '../../../solvers/solver.js';
 import { crossProduct, gram, type Rows, sumChunks } from '../../full-batch/products.js';
 
 /**
@@ -53,7 +54,7 @@ export class HiddenMetric {
   async step(
     difference: Rows,
     { weights: held, bias: free }: LayerParameters,
-  ): Promise<{ readonly step: tf.Tensor2D; readonly residual: number }> {
+  ): Promise<{ readonly step: tf.Tensor2D; readonly gradient: number }> {
     const { step, square } = tf.tidy(() => {
       const pull = stackBias({
         weights: tf.mul(held, this.pull) as tf.Tensor2D,
@@ -69,7 +70,7 @@ export class HiddenMetric {
     square.dispose();
     const norm = Math.sqrt(Math.max(0, value));
     this.#firstNorm ??= norm;
-    return { step, residual: this.#firstNorm > 0 ? norm / this.#firstNorm : 0 };
+    return { step, gradient: relativeTo(norm, this.#firstNorm) };
   }
 
   dispose(): void {

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { disposeParameters } from '../../../network/network.js';
 import type { LayerParameters, Parameters } from '../../../network/parameters.js';
 import { splitBias } from '../../../network/stacked.js';
+import { lastResidual } from '../../../solvers/solver.js';
 import { updateNonNegative } from '../../full-batch/nonnegative-rows.js';
 import { affineRows, mapChunks, updateChunks } from '../../full-batch/products.js';
 import { fitLayer } from '../../full-batch/ridge-layer.js';
@@ -33,7 +34,7 @@ type Saved = {
  * at relu(U).
  */
 export class PlainTrainer implements FullBatchTrainer {
-  readonly columns = [positiveShare, 'z_residual', 'z_iterations'];
+  readonly columns = [positiveShare, 'z_residual', 'z_iterations', 'hidden_gradient'];
   /** U with the current weights, and Z. */
   #u: tf.Tensor2D[];
   #z: tf.Tensor2D[];
@@ -61,13 +62,18 @@ export class PlainTrainer implements FullBatchTrainer {
     const ridge = { weights: set.rows * layerValue(config.rho, 1), bias: 0 };
     const head = await fitLayer(this.#z, set.y, { biases: true, ridge });
     this.#replace(1, head.layer);
-    let residual = 0;
-    for (let k = 0; k < config.weightSteps; k++) residual = await this.#stepHidden();
+    let gradient = 0;
+    for (let k = 0; k < config.weightSteps; k++) gradient = await this.#stepHidden();
     return {
       ...scores,
       objective: await liftedObjective(config, current, { z: this.#z, u: this.#u, y: set.y }),
-      residual,
-      extra: { ...scores.extra, z_residual: z.residual, z_iterations: z.iterations },
+      residual: lastResidual([z.residual, head.residual]),
+      extra: {
+        ...scores.extra,
+        z_residual: z.residual,
+        z_iterations: z.iterations,
+        hidden_gradient: gradient,
+      },
     };
   }
 
@@ -77,7 +83,7 @@ export class PlainTrainer implements FullBatchTrainer {
     const difference = mapChunks(this.#z, (chunk) =>
       tf.sub(this.#z[chunk], tf.relu(this.#u[chunk])),
     );
-    const { step, residual } = await this.metric.step(difference as tf.Tensor2D[], this.current[0]);
+    const { step, gradient } = await this.metric.step(difference as tf.Tensor2D[], this.current[0]);
     tf.dispose(difference);
     const move = splitBias(step);
     updateChunks(this.#u, (old, chunk) => tf.add(old, affine(this.set.x[chunk], move)));
@@ -87,7 +93,7 @@ export class PlainTrainer implements FullBatchTrainer {
     });
     disposeParameters([move]);
     step.dispose();
-    return residual;
+    return gradient;
   }
 
   #replace(l: 0 | 1, layer: LayerParameters): void {

@@ -30,7 +30,7 @@ export const FenchelGramConfig = z.strictObject({
     .enum(['low-rank', 'exact'])
     .default('low-rank')
     .describe(
-      'how the inverse Gram matrix of the input layer is applied: low-rank (its leading eigenvectors, a few percent of a step) or exact (one more large matrix product a step)',
+      'how the inverse Gram matrix of the input layer is applied: low-rank (leading eigenvectors of the Gram matrix of 2,000 evenly spaced training images, a few percent of a step) or exact (the Gram matrix of all training images, one more large matrix product a step)',
     ),
   inputRank: z.int().positive().default(48).describe('eigenvectors kept by inputMetric: low-rank'),
   gramAverage: z

@@ -5,8 +5,8 @@ import { trainingGram } from './gram-matrix.js';
 import type { Metric } from './metric.js';
 
 /**
- * Metric of the input layer, whose Gram matrix C never changes: (C + delta I)^-1 is formed once, in
- * float64, and costs a [p+1, p+1] x [p+1, q] product a step. The reference for the low-rank metric.
+ * Metric of the input layer, whose Gram matrix C, of all training images, never changes: (C + delta I)^-1
+ * is formed once, in float64, and costs a [p+1, p+1] x [p+1, q] product a step. The reference for the low-rank metric.
  */
 export async function exactInputMetric(
   train: TrainingData,

@@ -10,14 +10,20 @@ export function gramMatrix(inputs: tf.Tensor2D): tf.Tensor2D {
   });
 }
 
-/** Rows that the Gram matrix of the training images is averaged over; more change nothing measurable. */
-const sampleRows = 2000;
+/** Rows that the low-rank metric's Gram matrix is averaged over; more change nothing measurable there. */
+export const sampleRows = 2000;
 /** Rows per matrix product. */
 const chunkRows = 2000;
 
-/** The Gram matrix of the training images, averaged over rows evenly spaced over the set. */
-export function trainingGram({ split, rows }: TrainingData): tf.Tensor2D {
-  const used = Math.min(sampleRows, split.count);
+/**
+ * The Gram matrix of the training images, averaged over all of them, or over rows evenly spaced over
+ * the set. At most {@link chunkRows} rows are on the device at a time.
+ */
+export function trainingGram(
+  { split, rows }: TrainingData,
+  mostRows = Number.POSITIVE_INFINITY,
+): tf.Tensor2D {
+  const used = Math.min(mostRows, split.count);
   const spacing = split.count / used;
   return tf.tidy(() => {
     const features = split.images.length / split.count;

@@ -3,7 +3,7 @@ import type { Random } from '../../../shared/random.js';
 import { factor } from '../../../solvers/cholesky.js';
 import { orthonormaliseRows } from '../../../solvers/orthonormalise.js';
 import type { TrainingData } from '../../method.js';
-import { trainingGram } from './gram-matrix.js';
+import { sampleRows, trainingGram } from './gram-matrix.js';
 import type { Metric } from './metric.js';
 
 /** Y [p + 1, rank] and S [rank, p + 1] */
@@ -32,7 +32,7 @@ export async function lowRankMetric(
   options: { readonly damping: number; readonly rank: number },
   random: Random,
 ): Promise<Metric<LowRank>> {
-  const gram = trainingGram(train);
+  const gram = trainingGram(train, sampleRows);
   const size = gram.shape[0];
   const rank = Math.min(options.rank, size);
   const { damping } = options;

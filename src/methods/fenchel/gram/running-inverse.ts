@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { type Compiled, compile } from '../../../backend/compile.js';
 import {
-  checkFactor,
   deviceCholesky,
   deviceSolve,
   hasDeviceCholesky,
 } from '../../../backend/device-cholesky.js';
 import { blend } from '../../../solvers/blend.js';
+import { factor, NotPositiveDefiniteError } from '../../../solvers/cholesky.js';
 import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
 import { scalars } from '../../scalars.js';
 import type { Metric } from './metric.js';
@@ -140,7 +140,18 @@ class DeviceInverse extends InverseHolder<tf.Tensor2D> implements Metric<Applied
     this.replace(applied);
     const [value] = await sum.data();
     sum.dispose();
-    checkFactor(value);
+    if (!Number.isFinite(value)) await this.#refuse(applied.delta);
+  }
+
+  /** @throws NotPositiveDefiniteError that says which pivot broke down: the device does not */
+  async #refuse(delta: tf.Scalar): Promise<never> {
+    const { size } = this.options;
+    const damped = Float64Array.from(await this.gram.data());
+    const [ridge] = await delta.data();
+    for (let i = 0; i < size; i++) damped[i * size + i] += ridge;
+    const { index, pivot } = factor(damped, size).smallestPivot();
+    // Positive in float64, and lost in the device's single precision.
+    throw new NotPositiveDefiniteError(index, pivot, size);
   }
 
   #updated({ old, inputs, shares }: Update): Updated {
