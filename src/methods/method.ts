@@ -74,13 +74,19 @@ export interface FullBatchTrainer extends Trainer {
 }
 
 export interface StepMetrics {
-  /** Mean loss of the batch against its true labels, with the weights before the step. */
+  /**
+   * Mean loss of the batch against its true labels, with the raw weights before the step: no average, no
+   * extrapolation.
+   */
   readonly loss: number;
-  /** Share of the batch classified correctly by the weights before the step. */
+  /** Share of the batch classified correctly by the same weights. */
   readonly accuracy: number;
   /** Lifted objective after the step, where the method has one. */
   readonly objective?: number;
-  /** Optimality residual of the last sub-problem, where the method solves one. */
+  /**
+   * Relative optimality residual of the last sub-problem that the step solved, to a tolerance or in closed
+   * form; absent where it solves none. NaN when any of the step's sub-problems has numbers that are not finite.
+   */
   readonly residual?: number;
   /** Values of the method's own columns. */
   readonly extra?: Readonly<Record<string, number>>;

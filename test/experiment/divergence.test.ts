@@ -2,13 +2,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
+import type { Experiment } from '../../src/config/experiment.js';
 import { parseExperiment } from '../../src/config/load.js';
 import { divergence, singularMatrix } from '../../src/experiment/divergence.js';
+import type { ExperimentEvent } from '../../src/experiment/events.js';
 import { explosion, notFinite } from '../../src/experiment/finite.js';
 import { runExperiment } from '../../src/experiment/run.js';
 import { suspectBlock } from '../../src/experiment/suspect-blocks.js';
 import { buildNetwork } from '../../src/network/network.js';
 import { NotPositiveDefiniteError } from '../../src/solvers/cholesky.js';
+import { testBackend } from '../backends.js';
 import { temporaryFolder, tinyConfig, tinyExperiment } from './tiny.js';
 
 function methodOf(entry: string) {
@@ -118,6 +121,69 @@ describe('singular matrices', () => {
     const { runs } = await runExperiment(singular, { outDir: join(temporaryFolder(), 'run') });
     expect(runs[0].error).toMatch(
       /^askari-bcd, seed 1: before the first batch, the matrix over the inputs of layer 1 .* is singular: .*Try a larger rho \(now 1e-30\)$/,
+    );
+  });
+});
+
+describe('warm-up', () => {
+  /** An experiment whose first trainer, the throw-away one, does something else in its steps. */
+  const warmedUp = (step: () => Promise<never>) => {
+    const experiment = tinyExperiment('backend=wasm', 'methods=[{ name: sgd }]');
+    const [{ definition, ...method }] = experiment.methods;
+    let trainers = 0;
+    const load = async () => {
+      const real = await definition.load();
+      return {
+        init: async (context: never) => {
+          const trainer = await real.init(context);
+          if (trainers++ === 0) trainer.step = step;
+          return trainer;
+        },
+      };
+    };
+    return { ...experiment, methods: [{ ...method, definition: { ...definition, load } }] };
+  };
+  const outcome = async (experiment: Experiment) => {
+    const events: ExperimentEvent[] = [];
+    const options = { outDir: join(temporaryFolder(), 'run') };
+    const { runs } = await runExperiment(experiment, options, (event) => events.push(event));
+    return { ...runs[0], warnings: events.filter(({ type }) => type === 'warning') };
+  };
+
+  it('that fails does not fail the run, and leaves no tensors', async () => {
+    const experiment = warmedUp(async () => {
+      tf.zeros([7]);
+      throw new NotPositiveDefiniteError(2, -1, 13);
+    });
+    const { status, warnings } = await outcome(experiment);
+    expect(status).toBe('COMPLETED');
+    expect(warnings).toEqual([]);
+  });
+
+  it('that meets a bug of the program does not hide it', async () => {
+    const experiment = warmedUp(async () => {
+      throw new TypeError('a bug');
+    });
+    await expect(outcome(experiment)).rejects.toThrow('a bug');
+  });
+});
+
+describe(`singular matrices in a step on ${testBackend}`, () => {
+  const failure = async (...fields: string[]) => {
+    const experiment = tinyExperiment(
+      `backend=${testBackend}`,
+      // More units than a batch has rows, and next to no damping.
+      'network.layers=[{ dense: 64, activation: relu }, { dense: 10 }]',
+      'batchSize=20',
+      `methods=[{ name: fenchel, ${fields.join(', ')} }]`,
+    );
+    const { runs } = await runExperiment(experiment, { outDir: join(temporaryFolder(), 'run') });
+    return runs[0].error;
+  };
+
+  it('name the layer, the batch and the setting to enlarge', async () => {
+    expect(await failure('headDamping: 1e-30')).toMatch(
+      /^fenchel, seed 1: at batch 1 \(epoch 1\), the matrix over the inputs of layer 2 \(65 rows\) is singular: its Cholesky pivot \d+ is \S+\. Try a larger headDamping \(now 1e-30\)$/,
     );
   });
 });

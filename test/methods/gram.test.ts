@@ -69,19 +69,22 @@ describe('metrics', () => {
     expect(rank20).toBeLessThan(rank5);
   });
 
-  it('the exact input metric inverts the damped Gram matrix of the rows with a one', async () => {
-    const metric = await exactInputMetric(data, damping);
-    const rows = (await data.rows(Array.from({ length: 200 }, (_, i) => i)).array()).map((row) => [
-      ...row,
-      1,
-    ]);
-    const gram = multiply(transpose(rows), rows).map((row, i) =>
-      row.map((value, j) => value / 200 + (i === j ? damping : 0)),
-    );
-    const gradient = normal(new Random(1, 'gradient'), 41, 3);
-    const back = tf.matMul(matrix(gram), metric.apply(metric.applied, matrix(gradient)));
-    expect(await difference(back, matrix(gradient))).toBeLessThan(1e-4);
-  });
+  // More rows than the low-rank metric samples, and than a chunk holds.
+  it.each([200, 4300])(
+    'the exact input metric inverts the damped Gram matrix of all %i rows with a one',
+    async (count) => {
+      const data = correlatedData(count, 40);
+      const metric = await exactInputMetric(data, damping);
+      const indices = Array.from({ length: count }, (_, i) => i);
+      const rows = (await data.rows(indices).array()).map((row) => [...row, 1]);
+      const gram = multiply(transpose(rows), rows).map((row, i) =>
+        row.map((value, j) => value / count + (i === j ? damping : 0)),
+      );
+      const gradient = normal(new Random(1, 'gradient'), 41, 3);
+      const back = tf.matMul(matrix(gram), metric.apply(metric.applied, matrix(gradient)));
+      expect(await difference(back, matrix(gradient))).toBeLessThan(1e-4);
+    },
+  );
 
   it('the running metric averages per batch, whatever its refresh', async () => {
     const metric = runningInverse({
