@@ -234,6 +234,7 @@ describe('iterations in float64', () => {
       bias0: first.bias,
     });
     expect(extra?.x_residual).toBeLessThan(1e-6);
+    expect(extra?.step_change).toBeLessThan(1e-6);
     expect(residual).toBeLessThan(1e-6);
     expectLayers(await readLayers(trainer), [hidden, head]);
     trainer.dispose();
