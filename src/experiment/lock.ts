@@ -17,8 +17,8 @@ export function lockDirectory(directory: string): FileLock {
 }
 
 /** @throws RunError when a living process, other than this one, holds the lock of a run directory */
-export function refuseIfLocked(directory: string): void {
-  const lock = lockOfOther(join(directory, lockName));
+export function refuseIfLocked(directory: string, mayWrite: boolean): void {
+  const lock = lockOfOther(join(directory, lockName), mayWrite);
   if (lock !== undefined) throw refusal(directory, lock);
 }
 

@@ -26,6 +26,8 @@ export interface PlanOptions {
   readonly rerun?: 'failed';
   /** Train the selected runs anew, whatever the directory holds of them. */
   readonly overwrite?: boolean;
+  /** Write nothing, not for a moment either. */
+  readonly dryRun?: boolean;
 }
 
 export interface PlannedRun extends RunId {
@@ -60,7 +62,7 @@ export function planExperiment(experiment: Experiment, options: PlanOptions = {}
   }
   const directory = resolve(options.outDir ?? defaultDirectory(experiment));
   const selected = select(experiment, options);
-  const previous = inspect(directory, experiment);
+  const previous = inspect(directory, experiment, options.dryRun);
 
   const started = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
   const recorded = started.filter((entry) => selected.some((run) => sameRun(run, entry)));
@@ -123,11 +125,11 @@ function select(
 }
 
 /** The earlier session's record, where the directory is this experiment's own. */
-function inspect(directory: string, experiment: Experiment): RunRecord | undefined {
+function inspect(directory: string, experiment: Experiment, dryRun = false): RunRecord | undefined {
   // Found now rather than after the data was loaded.
   checkPlace(directory, 'run directory');
   if (!existsSync(directory)) return undefined;
-  refuseIfLocked(directory);
+  refuseIfLocked(directory, !dryRun);
   const record = readRecord(directory);
   if (record === undefined) {
     // A process killed while it set up the directory leaves a lock and temporary files at most.

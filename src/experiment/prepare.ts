@@ -37,12 +37,12 @@ export interface Preparation {
  * Everything that an experiment does and refuses before it writes its first file: what a run and a
  * dry run have in common. Plans, starts the backend, loads and verifies the data, compares the memory.
  *
- * @param dryRun data that is not on this machine is reported rather than downloaded
+ * @param options with `dryRun`, data that is not on this machine is reported rather than downloaded
  * @throws UsageError, EnvironmentError, DataError, RunError
  */
 export async function prepareExperiment(
   experiment: Experiment,
-  options: PrepareOptions & { readonly dryRun?: boolean },
+  options: PrepareOptions,
   emit: (event: ExperimentEvent) => void,
 ): Promise<Preparation> {
   const plan = planExperiment(experiment, options);
@@ -81,7 +81,7 @@ export function requestBackend(
   const device = options.device ?? experiment.device;
   if (experiment.device !== undefined && device !== experiment.device) {
     throw new UsageError(
-      `the config says device: ${experiment.device}, and the device ${device} is asked for beside it`,
+      `the config says device: ${experiment.device}, and the device ${device} is asked for beside it (as --gpus does)`,
     );
   }
   const before = keepsNumbers(plan) ? plan.previous?.backend : undefined;
@@ -132,7 +132,7 @@ const waysOut =
 
 async function load(
   experiment: Experiment,
-  options: PrepareOptions & { readonly dryRun?: boolean },
+  options: PrepareOptions,
   emit: (event: ExperimentEvent) => void,
 ): Promise<Pick<Preparation, 'dataset' | 'downloadBytes'>> {
   const { dataDir, cacheDir, offline, dryRun, signal } = options;

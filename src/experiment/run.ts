@@ -16,7 +16,7 @@ import { RunDirectory } from './run-directory.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from './run-record.js';
 import { BackendFailure, superviseRun } from './supervise.js';
 
-export interface ExperimentOptions extends PrepareOptions {
+export interface ExperimentOptions extends Omit<PrepareOptions, 'dryRun'> {
   /** Stop at the first run that fails, rather than train the others. */
   readonly failFast?: boolean;
   /**

@@ -100,9 +100,13 @@ export function livingLock(path: string): HeldLock | undefined {
   return lock?.lives ? lock : undefined;
 }
 
-/** The same, where it is another process. */
-export function lockOfOther(path: string): HeldLock | undefined {
-  const lock = livingLock(path);
+/**
+ * The same, where it is another process.
+ * @param mayWrite false: go by the clock of this machine, since that of a network disk is told by a write
+ */
+export function lockOfOther(path: string, mayWrite = true): HeldLock | undefined {
+  const found = look(path, mayWrite);
+  const lock = found?.lives ? found : undefined;
   return lock && lock.holder !== 'unreadable' && held.has(lock.holder.token) ? undefined : lock;
 }
 
@@ -213,7 +217,7 @@ interface SeenLock extends HeldLock {
   readonly beatAt: number;
 }
 
-function look(path: string): SeenLock | undefined {
+function look(path: string, mayWrite = true): SeenLock | undefined {
   let beatAt: number;
   let holder: Holder | 'gone' | 'unreadable';
   try {
@@ -236,7 +240,7 @@ function look(path: string): SeenLock | undefined {
     birth: processBirth,
     isLocalDisk: () => isLocalDisk(dirname(path)),
     isDeserted: (token) => isDeserted(path, token),
-    silentFor: () => now(dirname(path)) - beatAt,
+    silentFor: () => (mayWrite ? now(dirname(path)) : Date.now()) - beatAt,
   };
   return { path, holder, beatAt, ...judge(holder, witness) };
 }

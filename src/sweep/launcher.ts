@@ -1,9 +1,12 @@
 import { realpathSync } from 'node:fs';
+import type { Device } from '../backend/backend.js';
 import type { SweepEvent } from './events.js';
 import type { SweepPlan } from './plan.js';
 
 /** Options of `fln sweep-trial` that a launcher hands on to every trial. */
 export interface TrialFlags {
+  /** What to compute on, where the experiment leaves that open. */
+  readonly device?: Device;
   readonly dataDir?: string;
   readonly offline?: boolean;
   readonly checkpointEvery?: number;
@@ -17,6 +20,10 @@ export interface LaunchOptions {
   readonly failFast?: boolean;
   /** Stop when this many trials failed for the same reason. */
   readonly stopAfter?: number;
+  /** GPUs of this machine, one for each trial at a time, as CUDA_VISIBLE_DEVICES names them. */
+  readonly gpus?: readonly string[];
+  /** Trials run on other machines, which may have what this one has not. */
+  readonly elsewhere?: boolean;
   readonly flags: TrialFlags;
   readonly signal?: AbortSignal;
 }
@@ -35,13 +42,14 @@ export type Launcher = (
 
 /** The command that runs a trial in a process of its own, once the trial's id is added. */
 export function trialCommand(directory: string, flags: TrialFlags): string[] {
-  const { dataDir, offline, checkpointEvery, keepCheckpoints } = flags;
+  const { device, dataDir, offline, checkpointEvery, keepCheckpoints } = flags;
   return [
     process.execPath,
     ...process.execArgv,
     // The program itself: npx starts it by a link in a cache, which npm may empty before a job begins.
     realpathSync(process.argv[1]),
     'sweep-trial',
+    ...(device === undefined ? [] : ['--device', device]),
     ...(dataDir === undefined ? [] : ['--data-dir', dataDir]),
     ...(offline ? ['--offline'] : []),
     ...(checkpointEvery === undefined ? [] : ['--checkpoint-every', String(checkpointEvery)]),

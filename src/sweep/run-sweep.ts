@@ -3,7 +3,8 @@ import { resolvedYaml } from '../config/print.js';
 import { RunError } from '../errors.js';
 import { removeFolderAtomic, writeFileAtomic } from '../files/atomic.js';
 import { guardDisk, makeFolder } from '../files/disk.js';
-import { explainHeld, takeLock } from '../files/lock.js';
+import { explainHeld, type HeldLock, lockOfOther, takeLock } from '../files/lock.js';
+import { checkTrials, failingText, type SweepCheck } from './check.js';
 import type { SweepEvent } from './events.js';
 import type { Launcher, LaunchOptions, LaunchResult } from './launcher.js';
 import type { Sweep } from './load.js';
@@ -28,22 +29,18 @@ export async function runSweep(
   launch: Launcher,
   emit: (event: SweepEvent) => void,
 ): Promise<SweepResult> {
-  const { directory } = planSweep(sweep, options);
+  const { directory, status } = planSweep(sweep, options);
+  try {
+    const { plan, check } = await checkSweep(sweep, options);
+    const warnings = check ? [...check.warnings, ...failingText(check, plan.due.length)] : [];
+    for (const message of warnings) emit({ type: 'warning', message });
+  } catch (error) {
+    if (options.signal?.aborted) return { stopped: 'interrupted', directory, status };
+    throw error;
+  }
   makeFolder(directory);
   const path = sweepPaths(directory).lock;
-  const lock = guardDisk(path, () =>
-    takeLock(
-      path,
-      (held) =>
-        new RunError(
-          explainHeld(
-            held,
-            `is running the sweep in ${directory}`,
-            'Wait for it, or look at it with --status',
-          ),
-        ),
-    ),
-  );
+  const lock = guardDisk(path, () => takeLock(path, (held) => refusal(directory, held)));
   try {
     // Once more, now that nobody else changes it.
     const plan = planSweep(sweep, options);
@@ -75,6 +72,36 @@ function leftByOthers(
   const due = plan.due.filter(({ id }) => others.some(({ trial }) => trial.id === id));
   return due.length > 0 ? { ...plan, due } : undefined;
 }
+
+/**
+ * Everything that a sweep does and refuses before it writes anything, which is what a dry run does.
+ * @returns `check` absent where nothing is due, or trials run on other machines
+ * @throws UsageError as `planSweep`; RunError when another process runs the sweep; as `checkTrials`
+ */
+export async function checkSweep(
+  sweep: Sweep,
+  options: SweepPlanOptions & LaunchOptions & { readonly dryRun?: boolean },
+): Promise<{ plan: SweepPlan; check?: SweepCheck }> {
+  const plan = planSweep(sweep, options);
+  const { directory, due } = plan;
+  const held = lockOfOther(sweepPaths(directory).lock, !options.dryRun);
+  if (held !== undefined) throw refusal(directory, held);
+  refuseLinksIn(
+    directory,
+    due.map(({ id }) => id),
+  );
+  if (due.length === 0 || options.elsewhere) return { plan };
+  return { plan, check: await checkTrials(plan, options) };
+}
+
+const refusal = (directory: string, held: HeldLock): RunError =>
+  new RunError(
+    explainHeld(
+      held,
+      `is running the sweep in ${directory}`,
+      'Wait for it, or look at it with --status',
+    ),
+  );
 
 /** Everything that trials need, before the first of them starts. */
 function prepare(sweep: Sweep, plan: SweepPlan, { rerun }: SweepPlanOptions): void {

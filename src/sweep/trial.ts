@@ -16,7 +16,7 @@ import { type MethodResult, readState, type TrialState, writeState } from './sta
 export interface TrialOptions
   extends Pick<
     ExperimentOptions,
-    'dataDir' | 'offline' | 'checkpointEvery' | 'keepCheckpoints' | 'signal'
+    'device' | 'dataDir' | 'offline' | 'checkpointEvery' | 'keepCheckpoints' | 'signal'
   > {
   /** The job that this process belongs to. */
   readonly job?: TrialState['job'];

@@ -11,6 +11,7 @@ import { join } from 'node:path';
  * FAKE_PIP       ok, absent, network, hash, enospc, hang (and writes its number to FAKE_PID_FILE)
  * FAKE_COMPILER  ok, fail
  * FAKE_BINDING   what the built package does: ok, throws, wrong, crash
+ * FAKE_GPUS      values of CUDA_VISIBLE_DEVICES with which it computes on a GPU: 0,1
  */
 
 const require = createRequire(import.meta.url);
@@ -116,7 +117,7 @@ function fakeBinding(): string {
     const tf = require(${JSON.stringify(tensorLibrary)});
     const { MathBackendCPU } = require(${JSON.stringify(cpu)});
     class FakeBackend extends MathBackendCPU {
-      isUsingGpuDevice = false;
+      isUsingGpuDevice = (process.env.FAKE_GPUS ?? '').split(',').includes(process.env.CUDA_VISIBLE_DEVICES);
       binding = { TF_Version: '2.21.0', TF_ATTR_TYPE: 1, TF_FLOAT: 1 };
       executeSingleOutput(name, attributes, [a]) {
         const [n] = a.shape;

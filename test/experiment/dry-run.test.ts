@@ -1,47 +1,16 @@
-import {
-  appendFileSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { FlnError } from '../../src/errors.js';
 import { checkExperiment } from '../../src/experiment/check.js';
 import { lockName } from '../../src/experiment/lock.js';
 import { runExperiment } from '../../src/experiment/run.js';
+
 import { processBirth } from '../../src/files/holder.js';
-import { temporaryFolder, tinyExperiment } from './tiny.js';
+import { outcomeOf, put, temporaryFolder, tinyExperiment, tree } from './tiny.js';
 
 type Options = Parameters<typeof checkExperiment>[1];
-
-/** Every path below a folder, with the size and the time of the last change. */
-function tree(folder: string): string[] {
-  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
-  return ['', ...names].map((name) => {
-    const { size, mtimeMs } = lstatSync(join(folder, name));
-    return `${name} ${size} ${mtimeMs}`;
-  });
-}
-
-function put(path: string, content: string | Uint8Array): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, content);
-}
-
-const outcomeOf = (attempt: Promise<unknown>) =>
-  attempt.then(
-    () => 'no error',
-    (error) => {
-      if (!(error instanceof FlnError)) throw error;
-      return { exitCode: error.exitCode, message: error.message };
-    },
-  );
 
 /** An IDX file: its magic number, its sizes, and zeros for as many bytes as the last sizes say. */
 function idx(...sizes: number[]): Buffer {

@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Experiment } from '../../src/config/experiment.js';
 import { parseExperiment } from '../../src/config/load.js';
+import { FlnError } from '../../src/errors.js';
 
 export { untimed } from '../../scripts/robustness/inspect.js';
 
@@ -31,3 +32,28 @@ export function temporaryFolder(): string {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
+
+/** Every path below a folder, with the size and the time of the last change. */
+export function tree(folder: string): string[] {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+  return ['', ...names].map((name) => {
+    const { size, mtimeMs } = lstatSync(join(folder, name));
+    return `${name} ${size} ${mtimeMs}`;
+  });
+}
+
+/** Writes a file, and makes the folders above it. */
+export function put(path: string, content: string | Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+}
+
+/** What a user is told, with the exit code, or `no error`. */
+export const outcomeOf = (attempt: Promise<unknown>) =>
+  attempt.then(
+    () => 'no error',
+    (error) => {
+      if (!(error instanceof FlnError)) throw error;
+      return { exitCode: error.exitCode, message: error.message };
+    },
+  );

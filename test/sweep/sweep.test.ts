@@ -317,21 +317,4 @@ describe('fln sweep', () => {
     expect(status).toMatchObject({ code: 0, stderr: '' });
     expect(status.stdout).toContain('4 trials: 2 completed, 2 failed');
   });
-
-  it('gives each trial a GPU of its own', async () => {
-    const cwd = place(grid);
-    const seen = join(cwd, 'seen');
-    // Every process of the program writes down what it may see.
-    writeFileSync(
-      join(cwd, 'spy.cjs'),
-      `require('fs').appendFileSync(${JSON.stringify(seen)}, (process.env.CUDA_VISIBLE_DEVICES ?? '-') + '\\n')`,
-    );
-    const env = { NODE_OPTIONS: `--require ${join(cwd, 'spy.cjs')}` };
-    const { code } = await fln(['sweep', 'sweep.yaml', '--gpus', '4,7'], { cwd, env });
-    expect(code).toBe(0);
-    const [launcher, ...trials] = readFileSync(seen, 'utf8').trimEnd().split('\n');
-    expect(launcher).toBe('-');
-    expect(trials).toHaveLength(4);
-    expect(new Set(trials)).toEqual(new Set(['4', '7']));
-  });
 });

@@ -52,6 +52,9 @@ export function loadBinding(device?: Device): Binding {
   );
 }
 
+/** Whether there is a binding to try. */
+export const hasBinding = (): boolean => candidates(undefined).length > 0;
+
 function candidates(device: Device | undefined): Omit<Binding, 'failed'>[] {
   const found = packageFolders(folderVariable, installations).flatMap((folder) =>
     bindings.filter((name) => resolves(folder, name)).map((name) => ({ name, folder })),

@@ -1,13 +1,24 @@
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
+import { devices } from '../../backend/backend.js';
 import { ExitCode } from '../../errors.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import type { TrialState } from '../../sweep/state.js';
 import { type Interruption, interruptible } from '../interrupt.js';
 import { checkpointing, dataDir, offline } from '../options/shared.js';
+import { oneOf } from '../options/values.js';
 import { note } from '../render/print.js';
 import { createProgress } from '../render/progress.js';
 
-const options = { 'data-dir': dataDir, offline, ...checkpointing } as const;
+const options = {
+  device: {
+    type: 'string',
+    describe: 'cpu or cuda, where the config leaves it open',
+    coerce: oneOf('device', devices),
+  },
+  'data-dir': dataDir,
+  offline,
+  ...checkpointing,
+} as const;
 
 type TrialArguments = InferredOptionTypes<typeof options> & { dir: string; id: string };
 
@@ -39,8 +50,8 @@ async function runHandler(args: ArgumentsCamelCase<TrialArguments>): Promise<voi
   const orphaned = () => process.kill(process.pid, 'SIGTERM');
   const status = await interruptible(stop, (signal) => {
     if (process.channel) process.once('disconnect', orphaned);
-    const { dataDir, offline, checkpointEvery, keepCheckpoints } = args;
-    const flags = { dataDir, offline, checkpointEvery, keepCheckpoints };
+    const { device, dataDir, offline, checkpointEvery, keepCheckpoints } = args;
+    const flags = { device, dataDir, offline, checkpointEvery, keepCheckpoints };
     const interruptedCode = () => interruption?.exitCode ?? ExitCode.interrupted;
     return runTrial(
       args.dir,

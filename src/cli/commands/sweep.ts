@@ -140,10 +140,15 @@ async function runHandler(args: Args): Promise<void> {
 }
 
 async function dryRun(args: Args, sweep: Sweep, options: SweepPlanOptions): Promise<void> {
-  const { planSweep } = await import('../../sweep/plan.js');
+  const { checkSweep } = await import('../../sweep/run-sweep.js');
+  const { failingText } = await import('../../sweep/check.js');
   const { formatSweepDryRun, sweepDryRunJson } = await import('../render/sweep-dry-run.js');
   const slurmOptions = await launcherOptions(args, sweep.config.slurm);
-  const plan = planSweep(sweep, options);
+  const { plan, check } = await checkSweep(sweep, {
+    ...options,
+    ...launchOptions(args, sweep),
+    dryRun: true,
+  });
   let slurm: SlurmPreview | undefined;
   if (slurmOptions) {
     const { crossCheck } = await import('../../sweep/slurm/cross-check.js');
@@ -154,8 +159,12 @@ async function dryRun(args: Args, sweep: Sweep, options: SweepPlanOptions): Prom
     for (const message of await crossCheck(plan.directory, checks)) note(message);
     for (const message of slurm.messages) note(`warning: ${message}`);
   }
-  if (args.json) printJson(sweepDryRunJson(plan, slurm));
-  else print(formatSweepDryRun(sweep, plan, slurm));
+  if (args.json) printJson(sweepDryRunJson(plan, check, slurm));
+  else print(formatSweepDryRun(sweep, plan, check, slurm));
+  if (check === undefined) return;
+  for (const message of check.warnings) note(`warning: ${message}`);
+  for (const message of failingText(check, plan.due.length)) note(message);
+  if (check.failing.length > 0) process.exitCode = ExitCode.runFailed;
 }
 
 async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise<void> {
@@ -235,6 +244,8 @@ function launchOptions(args: Args, sweep: Sweep): LaunchOptions {
     jobs: args.jobs,
     failFast: args.failFast,
     stopAfter: args.stopAfter ?? sweep.config.stopAfter,
+    gpus: args.gpus,
+    elsewhere: args.launcher === 'slurm',
     flags: {
       // Trials may run elsewhere.
       dataDir: dataDir === undefined ? undefined : resolve(dataDir),
@@ -257,7 +268,7 @@ async function launcherOf(args: Args, settings: SweepConfig['slurm']): Promise<L
     return slurmLauncher(slurm);
   }
   const { localLauncher } = await import('../../sweep/local/launcher.js');
-  return localLauncher(args.gpus);
+  return localLauncher;
 }
 
 /** @returns undefined for the local launcher */

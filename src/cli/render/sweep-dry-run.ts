@@ -1,4 +1,6 @@
 import { plural, shellCommand } from '../../report/text.js';
+import { sizeText } from '../../shared/size.js';
+import type { SweepCheck } from '../../sweep/check.js';
 import type { Sweep } from '../../sweep/load.js';
 import type { SweepPlan } from '../../sweep/plan.js';
 import type { SlurmPreview } from '../../sweep/slurm/launcher.js';
@@ -6,7 +8,12 @@ import { shortPath } from './format.js';
 import { settings } from './sweep-table.js';
 
 /** What `fln sweep --dry-run` would run, and how Slurm would be told, where it would. */
-export function formatSweepDryRun(sweep: Sweep, plan: SweepPlan, slurm?: SlurmPreview): string {
+export function formatSweepDryRun(
+  sweep: Sweep,
+  plan: SweepPlan,
+  check?: SweepCheck,
+  slurm?: SlurmPreview,
+): string {
   const { directory, status } = plan;
   const due = dueOf(plan, slurm);
   const equal = sweep.duplicates > 0 ? `; ${sweep.duplicates} more equal one of them` : '';
@@ -14,16 +21,32 @@ export function formatSweepDryRun(sweep: Sweep, plan: SweepPlan, slurm?: SlurmPr
   return [
     `${sweep.config.name}: the sweep is valid, with ${plural(sweep.trials.length, 'trial')}${equal}. Nothing was written.`,
     `Sweep: ${shortPath(directory)}`,
+    ...(check ? found(check) : []),
+    ...(slurm ? ['Data and backend: each trial checks those of its node'] : []),
     `Would run ${plural(due.length, 'trial')}${kept > 0 ? `, keep ${kept}` : ''}:`,
     ...due.map(({ id, overrides }) => `  ${id}  ${settings(overrides)}`),
     ...(slurm?.submissions ?? []).flatMap(describeSubmission),
   ].join('\n');
 }
 
+function found({ backends, datasets }: SweepCheck): string[] {
+  return [
+    ...datasets.map(({ name, downloadBytes }) =>
+      downloadBytes === 0
+        ? `Data: ${name}, generated or intact on this machine`
+        : `Data: ${name}, would be downloaded (${sizeText(downloadBytes)}); whether the mirrors answer was not tried`,
+    ),
+    ...backends.map(
+      ({ gpu, name, version, detail }) =>
+        `Backend${gpu === undefined ? '' : ` on GPU ${gpu}`}: ${name} ${version} (${detail})`,
+    ),
+  ];
+}
+
 /** The same for programs. */
-export function sweepDryRunJson(plan: SweepPlan, slurm?: SlurmPreview) {
+export function sweepDryRunJson(plan: SweepPlan, check?: SweepCheck, slurm?: SlurmPreview) {
   const trials = dueOf(plan, slurm).map(({ id, overrides }) => ({ id, overrides }));
-  return { directory: plan.directory, trials, slurm: slurm?.submissions };
+  return { directory: plan.directory, trials, ...check, slurm: slurm?.submissions };
 }
 
 /** Slurm may have some of them already. */

@@ -43,12 +43,14 @@ export class TrialProcess {
     onProgress: (share: number) => void,
   ): TrialProcess {
     const path = sweepPaths(directory).log(id);
+    // A trial that has no GPU fails, rather than compute on the CPU.
+    const own: TrialFlags = gpu === undefined ? flags : { ...flags, device: 'cuda' };
     makeFolder(dirname(path));
     refuseIfLost(path);
     const log = guardDisk(path, () => openSync(path, 'a'));
     try {
       guardDisk(path, () => writeSync(log, `--- ${new Date().toISOString()}\n`));
-      const [command, ...args] = trialCommand(directory, flags);
+      const [command, ...args] = trialCommand(directory, own);
       const child = spawn(command, [...args, id], {
         stdio: ['ignore', log, log, 'ipc'],
         // Ctrl-C is for the launcher, which hands it on.

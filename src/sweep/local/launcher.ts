@@ -16,12 +16,9 @@ const tick = 500;
 /**
  * Runs trials on this machine, each in a process of its own, so that one that crashes is one failed
  * trial.
- * @param gpus one for each trial at a time, as CUDA_VISIBLE_DEVICES names them
  */
-export const localLauncher =
-  (gpus: readonly string[] = []): Launcher =>
-  (plan, options, emit) =>
-    new LocalLaunch(plan, gpus, options, emit).run();
+export const localLauncher: Launcher = (plan, options, emit) =>
+  new LocalLaunch(plan, options, emit).run();
 
 class LocalLaunch {
   readonly #running = new Map<string, TrialProcess>();
@@ -36,11 +33,11 @@ class LocalLaunch {
 
   constructor(
     private readonly plan: SweepPlan,
-    gpus: readonly string[],
     private readonly options: LaunchOptions,
     private readonly emit: (event: SweepEvent) => void,
   ) {
     this.#queue = plan.due.map(({ id }) => id);
+    const { gpus = [] } = options;
     this.#freeGpus = [...gpus];
     const jobs = options.jobs ?? Math.max(1, gpus.length);
     this.#jobs = gpus.length > 0 ? Math.min(jobs, gpus.length) : jobs;
