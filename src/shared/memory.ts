@@ -1,23 +1,73 @@
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
+import { posix } from 'node:path';
 
-/** Bytes that this process and its children can still take, as far as the system tells. */
-export function availableMemory(): number {
+/**
+ * Bytes that this process and its children can still take, as far as the system tells: no more than
+ * any control group that they are in has left of its limit.
+ * @param read the text of a file; empty when there is none
+ */
+export function availableMemory(read: (path: string) => string = readIfThere): number {
   const system = /^MemAvailable:\s+(\d+) kB/m.exec(read('/proc/meminfo'))?.[1];
   const free = system === undefined ? freemem() : Number(system) * 1024;
-  // A container may be allowed less than the machine has.
-  const limit = Number(read('/sys/fs/cgroup/memory.max'));
-  const used = Number(read('/sys/fs/cgroup/memory.current'));
-  return limit > 0 && used > 0 ? Math.min(free, limit - used) : free;
+  const groups = memoryGroups(read('/proc/self/cgroup'));
+  return Math.min(free, ...groups.map((group) => leftIn(group, read)));
 }
 
 /** The most memory a process has had so far, in bytes; 0 where the system does not tell. */
 export function peakMemory(pid: number): number {
-  const peak = /^VmHWM:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1];
+  const peak = /^VmHWM:\s+(\d+) kB/m.exec(readIfThere(`/proc/${pid}/status`))?.[1];
   return Number(peak ?? 0) * 1024;
 }
 
-function read(path: string): string {
+/** The files of a control group that hold its limit and what it uses. */
+interface MemoryGroup {
+  readonly limit: string;
+  readonly used: string;
+}
+
+const root = '/sys/fs/cgroup';
+
+/**
+ * The groups that may limit this process, from the root of each hierarchy down to its own group. In a
+ * container that root is the container's group, and the rest of the path need not be there.
+ * @param membership /proc/self/cgroup: lines of `ID:CONTROLLERS:PATH`, without controllers for v2
+ */
+function memoryGroups(membership: string): MemoryGroup[] {
+  const pathOf = (pattern: RegExp) => ancestors(pattern.exec(membership)?.[1] ?? '/');
+  const v2 = pathOf(/^0::(.*)$/m);
+  const v1 = pathOf(/^\d+:(?:[^:\n]*,)?memory(?:,[^:\n]*)?:(.*)$/m);
+  return [
+    // Where both versions are in use, v2 is mounted below `unified`.
+    ...[root, `${root}/unified`].flatMap((base) =>
+      v2.map((path) => filesOf(base + path, 'memory.max', 'memory.current')),
+    ),
+    ...v1.map((path) =>
+      filesOf(`${root}/memory${path}`, 'memory.limit_in_bytes', 'memory.usage_in_bytes'),
+    ),
+  ];
+}
+
+/** `/a/b` -> '', '/a', '/a/b' */
+function ancestors(path: string): string[] {
+  // Of a process outside its own namespace the path begins with `/..`.
+  const names = posix.normalize(path).split('/').filter(Boolean);
+  return ['', ...names.map((_, i) => `/${names.slice(0, i + 1).join('/')}`)];
+}
+
+const filesOf = (folder: string, limit: string, used: string): MemoryGroup => ({
+  limit: `${folder}/${limit}`,
+  used: `${folder}/${used}`,
+});
+
+/** Without a limit v2 says `max`, and v1 a number near 2^63. */
+function leftIn({ limit, used }: MemoryGroup, read: (path: string) => string): number {
+  const most = Number.parseInt(read(limit), 10);
+  if (Number.isNaN(most)) return Number.POSITIVE_INFINITY;
+  return Math.max(0, most - (Number.parseInt(read(used), 10) || 0));
+}
+
+function readIfThere(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch {
