@@ -51,3 +51,17 @@ export function loadQuietly(folder: string, name: string): void {
     console.warn = warn;
   }
 }
+
+/** Does something while warnings and errors that libraries print go to `hear`, not to the terminal. */
+export async function withoutConsole<T>(
+  hear: (words: string) => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  const { warn, error } = console;
+  console.warn = console.error = (...words: unknown[]) => hear(words.map(String).join(' '));
+  try {
+    return await work();
+  } finally {
+    Object.assign(console, { warn, error });
+  }
+}

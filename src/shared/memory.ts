@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { posix } from 'node:path';
+import { sizeText } from './size.js';
 
 /**
  * Bytes that this process and its children can still take, as far as the system tells: no more than
@@ -18,6 +19,22 @@ export function availableMemory(read: (path: string) => string = readIfThere): n
 export function peakMemory(pid: number): number {
   const peak = /^VmHWM:\s+(\d+) kB/m.exec(readIfThere(`/proc/${pid}/status`))?.[1];
   return Number(peak ?? 0) * 1024;
+}
+
+/**
+ * What to say where memory could not be reserved and a limit of the address space (RLIMIT_AS) is why;
+ * undefined where there is none.
+ * @param read as of {@link availableMemory}
+ */
+export function addressSpaceAdvice(
+  read: (path: string) => string = readIfThere,
+): string | undefined {
+  const limit = /^Max address space\s+(\d+)/m.exec(read('/proc/self/limits'))?.[1];
+  if (limit === undefined) return undefined;
+  return (
+    `the address space of this process is limited to ${sizeText(Number(limit))} (ulimit -v). ` +
+    'Lift the limit with "ulimit -v unlimited" in the shell or the job script that starts fln'
+  );
 }
 
 /** The files of a control group that hold its limit and what it uses. */

@@ -1,12 +1,16 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect, it } from 'vitest';
 import { startBackend } from '../../src/backend/select.js';
 import { guardHeap, hasRoom, heapSize } from '../../src/backend/wasm/heap.js';
+import { whyNotWasm } from '../../src/backend/wasm/wasm.js';
 import { RunError } from '../../src/errors.js';
 import { runExperiment } from '../../src/experiment/run.js';
-import { temporaryFolder, tinyExperiment } from '../experiment/tiny.js';
+import { addressSpaceAdvice } from '../../src/shared/memory.js';
+import { program } from '../cli/fln.js';
+import { temporaryFolder, tinyConfig, tinyExperiment } from '../experiment/tiny.js';
 
 it('leaves room for the copy that a kernel may make of the largest tensor', () => {
   expect(hasRoom(1e9, { held: 2e9, largest: 1.2e9 })).toBe(true);
@@ -40,4 +44,35 @@ it('a full heap fails the run that filled it, and trains the others', async () =
   expect(runs.map((run) => run.status)).toEqual(['FAILED', 'COMPLETED']);
   expect(runs[0].error).toMatch(/memory of [\d.]+ MB has no room for [\d.]+ [kM]B more beside/);
   expect(readFileSync(join(outDir, 'adam-s1/metrics.csv'), 'utf8').split('\n')).toHaveLength(82);
+});
+
+it('a limit of the address space is named, with the way to lift it', () => {
+  const limits = (value: string) => () =>
+    `Limit Soft Limit Hard Limit Units\nMax address space         ${value}           unlimited bytes\n`;
+  expect(addressSpaceAdvice(limits('unlimited'))).toBeUndefined();
+  expect(addressSpaceAdvice(() => '')).toBeUndefined();
+  const advice = addressSpaceAdvice(limits('4096000000'));
+  expect(advice).toMatch(/limited to 4\.1 GB \(ulimit -v\)\. Lift .*"ulimit -v unlimited"/);
+
+  const outOfMemory =
+    'failed to asynchronously prepare wasm: RangeError: WebAssembly.instantiate(): Out of memory: x';
+  expect(whyNotWasm([outOfMemory, 'Aborted(x)'], advice)?.message).toMatch(
+    /"wasm" does not start: .* limited to 4\.1 GB .*, or use `--backend cpu`/,
+  );
+  const unlimited = whyNotWasm([outOfMemory], undefined);
+  expect(unlimited?.message).toContain('WebAssembly.instantiate(): Out of memory: x. Free some');
+  expect(whyNotWasm(['CompileError: bad magic'], advice)?.message).toContain(
+    'CompileError: bad magic. Reinstall with `npm ci`',
+  );
+  expect(whyNotWasm([], advice)).toBeUndefined();
+});
+
+it.runIf(process.platform === 'linux')('a run under `ulimit -v` says so, and nothing else', () => {
+  const cwd = temporaryFolder();
+  writeFileSync(join(cwd, 'tiny.yaml'), tinyConfig);
+  const args = [process.execPath, ...program, 'run', 'tiny.yaml', '--backend', 'wasm'];
+  const limited = ['-c', 'ulimit -v 6000000; exec "$@"', 'sh', ...args];
+  const { status, stderr } = spawnSync('bash', limited, { cwd, encoding: 'utf8' });
+  expect(status).toBe(4);
+  expect(stderr).toMatch(/^the backend "wasm" does not start: [^\n]*limited to 6\.1 GB[^\n]*\n$/);
 });

@@ -79,6 +79,19 @@ describe('fln ls', () => {
     expect(all.stdout.trimEnd().split('\n')).toHaveLength(9);
   });
 
+  it('says in which time zone its times are', async () => {
+    const cwd = results();
+    const path = join(cwd, 'results', 'a', 'run.json');
+    const record = JSON.parse(readFileSync(path, 'utf8'));
+    record.runs[0].startedAt = '2026-01-31T09:05:07.000Z';
+    record.runs[1].startedAt = '2026-02-01T02:00:00+05:30';
+    writeFileSync(path, JSON.stringify(record));
+    const args = ['ls', 'results/a', '--columns', 'seed,started', '--where', 'started~2026'];
+    const { stdout } = await fln(args, { cwd });
+    expect(stdout).toContain('  2026-01-31 09:05 UTC');
+    expect(stdout).toContain('  2026-01-31 20:30 UTC');
+  });
+
   it('shows what varies in a sweep', async () => {
     const { stdout } = await fln(['ls', 'results/sweeps/s', '--markdown'], { cwd: results() });
     expect(stdout.split('\n')[0]).toMatch(

@@ -52,7 +52,7 @@ export async function listInstallations(): Promise<ListedInstallation[]> {
         ...(record?.wheels ?? []).slice(0, 1).map(nameVersion),
       ];
       const made =
-        record && `${record.installedAt.slice(0, 10)}, by ${record.way}: ${parts.join(', ')}`;
+        record && `${record.installedAt.slice(0, 10)} (UTC), by ${record.way}: ${parts.join(', ')}`;
       return { name, folder, bytes: await folderBytes(folder), made };
     }),
   );

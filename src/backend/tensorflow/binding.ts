@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { addressSpaceAdvice } from '../../shared/memory.js';
 import { BackendUnavailable, type Device } from '../backend.js';
 import { loadQuietly, packageFolders, resolves } from '../packages.js';
 
@@ -39,7 +40,9 @@ export function loadBinding(device?: Device): Binding {
       loaded = { name, folder, failed: reasons };
       return loaded;
     } catch (error) {
-      reasons.push(`${name} in ${folder}: ${(error as Error).message.split('\n')[0]}`);
+      const [reason] = (error as Error).message.split('\n');
+      const limit = /memory|map segment/i.test(reason) ? addressSpaceAdvice() : undefined;
+      reasons.push(`${name} in ${folder}: ${reason}${limit === undefined ? '' : `; ${limit}`}`);
     }
   }
   const why =

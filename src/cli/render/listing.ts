@@ -53,10 +53,17 @@ function recordOf(run: ListedRun, columns: readonly string[]): Record<string, Va
   return Object.fromEntries(columns.map((name) => [name, look(run, name)]));
 }
 
+/** `2026-01-31 09:05 UTC`, wherever it was written. */
+function timeText(value: string): string {
+  const time = new Date(value);
+  if (Number.isNaN(time.getTime())) return printable(value);
+  return `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
 function cell(name: string, value: Value): string {
   if (value === undefined || value === null) return missing;
   if (name === 'directory') return printable(shortPath(String(value)));
-  if (name === 'started' || name === 'ended') return String(value).slice(0, 16).replace('T', ' ');
+  if (name === 'started' || name === 'ended') return timeText(String(value));
   if (typeof value !== 'number') return printable(String(value));
   if (name.endsWith('accuracy')) return inPercent(value);
   if (name === 'train_s') return duration(value);
