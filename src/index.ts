@@ -28,4 +28,7 @@ export type { RunStatus, RunSummary } from './report/run-summary.js';
 export { writeReport } from './report/write-report.js';
 export { loadSweep, type Sweep } from './sweep/load.js';
 export { type SweepStatus, sweepStatus } from './sweep/status.js';
+export { type Base, findBase } from './verify/base.js';
+export { type Exact, type ExactRun, verifyExact } from './verify/exact.js';
+export { type Paired, type PairedMethod, verifyPaired } from './verify/paired.js';
 export { type Verification, verify } from './verify/verify.js';

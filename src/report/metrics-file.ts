@@ -54,13 +54,16 @@ export interface MetricsFile {
  * @throws RunError naming file and line when the file cannot be read or is damaged anywhere else
  */
 export function readMetrics(path: string): MetricsFile {
-  let bytes: Buffer;
+  return parseMetrics(readMetricsBytes(path), path);
+}
+
+/** A metrics.csv as it stands. @throws RunError when it cannot be read or is too long to be one */
+export function readMetricsBytes(path: string): Buffer {
   try {
-    bytes = readBytes(path, mostBytes);
+    return readBytes(path, mostBytes);
   } catch (error) {
     throw unreadable(path, error);
   }
-  return parseMetrics(bytes, path);
 }
 
 export const unreadable = (path: string, error: unknown): RunError =>

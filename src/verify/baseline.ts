@@ -65,7 +65,7 @@ export function entryFor(
   experiment: { readonly name: string; readonly hash: string },
 ): BaselineEntry {
   const { name, hash } = experiment;
-  const update = `Accept the present results with the same command and --update-baseline`;
+  const update = `Accept the present results with --baseline ${path} --update-baseline`;
   if (baseline === undefined) throw new UsageError(`there is no baseline ${path}. ${update}`);
   const entry = Object.hasOwn(baseline.experiments, name) ? baseline.experiments[name] : undefined;
   if (entry === undefined) throw new UsageError(`${path} has no baseline of ${name}. ${update}`);

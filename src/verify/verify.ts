@@ -21,7 +21,7 @@ export interface Verification {
 export interface VerifyOptions {
   /** What the experiment reached earlier. */
   readonly baseline?: BaselineEntry;
-  /** Whether results that nothing limits may pass, because they are to become the baseline. */
+  /** Whether results that nothing limits may pass: they become the baseline, or are compared otherwise. */
   readonly mayBeUnlimited?: boolean;
 }
 
@@ -36,8 +36,9 @@ export function verify(
   { baseline, mayBeUnlimited = false }: VerifyOptions = {},
 ): Verification {
   const { name, dataset, seeds, expect } = experiment;
-  if (baseline === undefined && !mayBeUnlimited) refuseEmptyGate(experiment);
-  refuseUnseenTestSet(experiment);
+  const isJudged = baseline !== undefined || setsLimits(experiment);
+  if (!isJudged && !mayBeUnlimited) refuseEmptyGate(experiment);
+  if (isJudged) refuseUnseenTestSet(experiment);
   const testImages = splitSizes(findDataset(dataset.name), dataset).test;
   const methods = experiment.methods.map(({ label }) => {
     const results = seeds.map((seed) => seedResult(directory, label, seed));
@@ -50,7 +51,8 @@ export function verify(
   return { experiment: name, directory: directory.path, testImages, ok, methods };
 }
 
-function seedResult({ runs }: RunDirectory, label: string, seed: number): SeedResult {
+/** What a method reached with a seed after its last batch. */
+export function seedResult({ runs }: RunDirectory, label: string, seed: number): SeedResult {
   const run = runs.find((run) => run.label === label && run.seed === seed);
   if (run === undefined) return { seed, missing: 'not run' };
   const result = finalResult(run, 'metrics');
@@ -60,22 +62,24 @@ function seedResult({ runs }: RunDirectory, label: string, seed: number): SeedRe
   return { seed, accuracy: testAccuracy };
 }
 
-function refuseEmptyGate({ name, expect, methods }: Experiment): void {
-  const bounded = Object.values(expect).some(
+/** Whether a config expects anything that a result could fail. */
+export const setsLimits = ({ expect }: Pick<Experiment, 'expect'>): boolean =>
+  Object.values(expect).some(
     ({ atLeast, atMost }) => atLeast !== undefined || atMost !== undefined,
   );
-  if (!bounded) {
-    throw new UsageError(
-      `the config of ${name} sets no limit to verify. Give it one, as in\n` +
-        `expect:\n  ${methods[0].label}: { atLeast: 0.97 }\nor compare with earlier results: --baseline FILE`,
-    );
-  }
+
+function refuseEmptyGate({ name, methods }: Experiment): void {
+  throw new UsageError(
+    `the config of ${name} sets no limit to verify. Give it one, as in\n` +
+      `expect:\n  ${methods[0].label}: { atLeast: 0.97 }\nor compare with earlier results: --paired DIR, --exact DIR or --baseline FILE`,
+  );
 }
 
-function refuseUnseenTestSet({ name, evaluate }: Experiment): void {
+/** @throws UsageError when a config leaves the test set alone */
+export function refuseUnseenTestSet({ name, evaluate }: Experiment): void {
   if (evaluate.test === 'never') {
     throw new UsageError(
-      `the config of ${name} leaves the test set alone (evaluate.test: never), and expectations are test accuracies. Set evaluate.test to last or every`,
+      `the config of ${name} leaves the test set alone (evaluate.test: never), and test accuracies are what is verified. Set evaluate.test to last or every`,
     );
   }
 }

@@ -2,15 +2,20 @@ import { appendFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
-import type { Verification } from '../../verify/verify.js';
+import type { BaselineEntry } from '../../verify/baseline.js';
+import type { Target } from '../../verify/target.js';
 import { manual } from '../manual.js';
-import { once } from '../options/values.js';
+import { decimalsOf, once, onceOrBare } from '../options/values.js';
 import { note, printText, warn } from '../render/print.js';
+import type { Verified } from '../render/verification.js';
 
 interface VerifyArguments {
   target: string;
   overrides: string[];
   run?: string;
+  paired?: string;
+  tolerance?: number;
+  exact?: string;
   baseline?: string;
   updateBaseline: boolean;
   junit?: string;
@@ -41,6 +46,23 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
           alias: 'out',
           describe: 'run directory of the config; default results/NAME/CONFIG-HASH',
           coerce: once('run'),
+        },
+        paired: {
+          type: 'string',
+          describe:
+            'earlier results of the same seeds: fail on a drop of the mean difference; a run directory or a file of --baseline',
+          coerce: once('paired'),
+        },
+        tolerance: {
+          type: 'string',
+          describe: 'largest drop that passes --paired, in percentage points; default 0.25',
+          coerce: tolerancePoints,
+        },
+        exact: {
+          type: 'string',
+          describe:
+            'run directory whose metrics.csv have to be the same to the byte, columns of clocks aside; without a value that of --paired',
+          coerce: onceOrBare('exact'),
         },
         baseline: {
           type: 'string',
@@ -83,11 +105,20 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         '$0 verify configs/quickstart.yaml --baseline baseline.json --junit verify.xml',
         'fail in CI where it got worse',
       )
+      .example(
+        '$0 verify results/ci --paired results/base --tolerance 0.25',
+        'fail where the mean over the seeds dropped by more than 0.25 points',
+      )
+      .example(
+        '$0 verify results/ci --exact results/base',
+        'fail where any number of any batch is another one',
+      )
       .epilogue(
         manual(
           'Fails when the mean test accuracy over the seeds is below `atLeast` or above `atMost` ' +
             'by more than a tolerance for their spread, when one seed collapsed, and when a run of a method ' +
-            'with an expectation failed or is missing. docs/verify.md has the rule and its error rates, docs/ci.md a workflow.',
+            'with an expectation failed or is missing. With --paired and --exact, also where earlier results were ' +
+            'better or others, and then a config needs no expectation. docs/verify.md has the rule and its error rates, docs/ci.md a workflow.',
           { 0: 'all is well', 2: 'usage, or there is nothing to verify', 3: 'a regression' },
         ),
       ) as never,
@@ -100,18 +131,17 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
     throw new UsageError('--update-baseline needs to know which: --baseline FILE');
   }
   const { findTarget } = await import('../../verify/target.js');
-  const { verify } = await import('../../verify/verify.js');
   const baseline = await import('../../verify/baseline.js');
   const render = await import('../render/verification.js');
 
   const request = { target: String(target), overrides: overrides.map(String), runDirectory: run };
-  const { experiment, config, directory } = findTarget(request);
+  const found = findTarget(request);
+  const { experiment, config, directory } = found;
   const entry =
     baselinePath !== undefined && !updateBaseline
       ? baseline.entryFor(baseline.readBaseline(baselinePath), baselinePath, experiment)
       : undefined;
-  const options = { baseline: entry, mayBeUnlimited: updateBaseline };
-  const verification = verify(experiment, directory, options);
+  const verification = await verifyAll(args, found, entry);
   warn(directory.problems);
   const code = verification.ok ? ExitCode.ok : ExitCode.regression;
   await writeReports(args, verification);
@@ -128,9 +158,12 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
   const { trainCommand } = await import('../../verify/train-command.js');
   const again = trainCommand(config, request.overrides, ['--resume', '--out', directory.path]);
   const failures = render.verificationFailures(verification);
-  const lost = verification.methods.some(({ failures }) =>
-    failures.some(({ kind }) => kind === 'no result'),
-  );
+  const lost =
+    verification.methods.some(({ failures }) =>
+      failures.some(({ kind }) => kind === 'no result'),
+    ) ||
+    verification.paired?.methods.some(({ lost }) => lost.length > 0) ||
+    verification.exact?.runs.some(({ missing }) => missing !== undefined);
   const wayOut = [
     ...(lost ? [`\nRuns without a result are trained by: ${again}`] : []),
     ...(updateBaseline ? [`\n${baselinePath} is left as it was.`] : []),
@@ -141,10 +174,57 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
   );
 }
 
+/** The limits of the config, a baseline, and comparisons with earlier results, as far as asked for. */
+async function verifyAll(
+  { paired, tolerance, exact, updateBaseline }: VerifyArguments,
+  target: Target,
+  baseline: BaselineEntry | undefined,
+): Promise<Verified> {
+  if (tolerance !== undefined && paired === undefined) {
+    throw new UsageError('--tolerance is for --paired DIR, which is not given');
+  }
+  const exactly = exact === '' ? paired : exact;
+  if (exact !== undefined && exactly === undefined) {
+    throw new UsageError(
+      '--exact needs to know which results: --exact DIR, or --paired DIR --exact',
+    );
+  }
+  const { experiment, directory } = target;
+  const { verify } = await import('../../verify/verify.js');
+  const mayBeUnlimited = updateBaseline || paired !== undefined || exact !== undefined;
+  const limits = verify(experiment, directory, { baseline, mayBeUnlimited });
+  if (paired === undefined && exactly === undefined) return limits;
+  const { findBase } = await import('../../verify/base.js');
+  const { verifyPaired } = await import('../../verify/paired.js');
+  const { verifyExact } = await import('../../verify/exact.js');
+  const compared = {
+    paired:
+      paired === undefined
+        ? undefined
+        : verifyPaired(experiment, directory, findBase(paired, target), tolerance),
+    exact:
+      exactly === undefined
+        ? undefined
+        : verifyExact(experiment, directory, findBase(exactly, target)),
+  };
+  const ok = [limits, compared.paired, compared.exact].every((part) => part?.ok !== false);
+  return { ...limits, ...compared, ok };
+}
+
+/** Percentage points, 0 or more, as a share. */
+function tolerancePoints(value: string | string[] | undefined): number | undefined {
+  const given = once('tolerance')(value);
+  if (given === undefined) return undefined;
+  const [points] = decimalsOf('tolerance')(given) ?? [];
+  if (points !== undefined && points >= 0 && points <= 100 && !given.includes(','))
+    return points / 100;
+  throw new UsageError(`--tolerance: expected percentage points from 0 to 100, got "${given}"`);
+}
+
 /** Files for CI systems: of a failed verification, too. */
 async function writeReports(
   { junit, markdown }: VerifyArguments,
-  verification: Verification,
+  verification: Verified,
 ): Promise<void> {
   const { verificationMarkdown, verificationTests } = await import('../render/verification.js');
   const { guardDisk, makeFolder } = await import('../../files/disk.js');

@@ -1,39 +1,73 @@
 import { accuracy, alignTable, missing } from '../../report/table.js';
 import { inPercent, percent, plural, printable, threshold } from '../../report/text.js';
 import type { BaselineChange } from '../../verify/baseline.js';
+import type { Exact } from '../../verify/exact.js';
 import type { Failure, LimitCheck, MethodVerdict } from '../../verify/judge.js';
 import type { TestCase } from '../../verify/junit.js';
+import type { Paired } from '../../verify/paired.js';
 import type { Verification } from '../../verify/verify.js';
 import { points, shortPath } from './format.js';
+import {
+  exactFailures,
+  exactMarkdown,
+  exactTests,
+  exactText,
+  pairedFailures,
+  pairedMarkdown,
+  pairedTests,
+  pairedText,
+} from './pairing.js';
 import { markdown } from './records.js';
 
-/** The table of `fln verify`: one line for each limit of a method. */
-export function verificationText({ methods, directory, testImages }: Verification): string {
-  return [
-    ...alignTable({ head, rows: methods.flatMap(methodRows) }),
-    note(testImages),
-    `Verified: ${shortPath(directory)}`,
-    '',
-  ].join('\n');
+/** What was verified: limits, and comparisons with earlier results where they were asked for. */
+export interface Verified extends Verification {
+  readonly paired?: Paired;
+  readonly exact?: Exact;
 }
 
+/** The table of `fln verify`, one line for each limit of a method; then the comparisons. */
+export function verificationText(verified: Verified): string {
+  const { methods, directory, testImages, paired, exact } = verified;
+  const table = [...alignTable({ head, rows: methods.flatMap(methodRows) }), note(testImages), ''];
+  return [
+    ...(hasLimits(verified) ? [table.join('\n')] : []),
+    ...(paired ? [pairedText(paired)] : []),
+    ...(exact ? [exactText(exact)] : []),
+    `Verified: ${shortPath(directory)}\n`,
+  ].join('');
+}
+
+/** A comparison needs no limits: a table without any would say nothing. */
+const hasLimits = ({ methods, paired, exact }: Verified): boolean =>
+  (paired ?? exact) === undefined || methods.some(({ verdict }) => verdict !== 'not judged');
+
 /** A section for the summary of a CI run, as GitHub shows it. */
-export function verificationMarkdown(verification: Verification): string {
-  const { experiment, ok, methods, testImages } = verification;
-  const failures = verificationFailures(verification).map((text) => `- ${printable(text)}`);
+export function verificationMarkdown(verified: Verified): string {
+  const { experiment, ok, methods, testImages, paired, exact } = verified;
+  const failures = verificationFailures(verified).map((text) => `- ${printable(text)}`);
+  const limits = [markdown({ head, rows: methods.flatMap(methodRows) }, 1), `${note(testImages)}.`];
   return [
     `### ${printable(experiment)}: ${ok ? 'passed' : 'FAILED'}`,
     '',
-    markdown({ head, rows: methods.flatMap(methodRows) }, 1),
     ...(failures.length > 0 ? [...failures, ''] : []),
-    `${note(testImages)}.`,
-    '',
+    ...(hasLimits(verified) ? [...limits, ''] : []),
+    ...(paired ? [pairedMarkdown(paired)] : []),
+    ...(exact ? [exactMarkdown(exact)] : []),
     '',
   ].join('\n');
 }
 
 /** A test for each limit of a method, and one for its seeds. */
-export function verificationTests({ methods }: Verification): TestCase[] {
+export function verificationTests(verified: Verified): TestCase[] {
+  const { methods, paired, exact } = verified;
+  return [
+    ...(hasLimits(verified) ? limitTests(methods) : []),
+    ...(paired ? pairedTests(paired) : []),
+    ...(exact ? exactTests(exact) : []),
+  ];
+}
+
+function limitTests(methods: readonly MethodVerdict[]): TestCase[] {
   return methods.flatMap(({ method, verdict, checks, failures, seeds }): TestCase[] => {
     if (verdict === 'not judged') return [{ name: `${method}: no limit`, isSkipped: true }];
     const limits = checks.map((check) => ({
@@ -76,15 +110,21 @@ const note = (testImages: number) =>
   `seeds' spread, held between one and two binomial errors of ${testImages} test images`;
 
 /** Why the gate fails, one line a reason; empty when it does not. */
-export function verificationFailures({ methods }: Verification): string[] {
-  return methods.flatMap(({ method, seeds, failures }) =>
+export function verificationFailures({ methods, paired, exact }: Verified): string[] {
+  const limits = methods.flatMap(({ method, seeds, failures }) =>
     failures.map((failure) => `${method}: ${describe(failure, seeds.length)}`),
   );
+  const comparisons = [
+    ...(paired ? pairedFailures(paired) : []),
+    ...(exact ? exactFailures(exact) : []),
+  ];
+  // A lost seed is lost to all of them.
+  return [...new Set([...limits, ...comparisons])];
 }
 
-export function verificationJson(verification: Verification, exitCode: number): string {
-  const { ok, ...rest } = verification;
-  const content = { ok, exitCode, ...rest, failures: verificationFailures(verification) };
+export function verificationJson(verified: Verified, exitCode: number): string {
+  const { ok, ...rest } = verified;
+  const content = { ok, exitCode, ...rest, failures: verificationFailures(verified) };
   return `${JSON.stringify(content, null, 2)}\n`;
 }
 
