@@ -1,7 +1,14 @@
 /**
- * `npx tsx scripts/verify-rates.ts`: how often `fln verify` fails on simulated seeds whose true
- * accuracy is known. Prints the tables of docs/verify.md.
+ * How often `fln verify` fails, and should.
+ *
+ *     npx tsx scripts/verify-rates.ts          prints the tables of docs/verify.md and docs/ci.md
+ *     npx tsx scripts/verify-rates.ts train    first trains anew what those of docs/ci.md are of
  */
+import { fileURLToPath } from 'node:url';
 import { rateTables, trials } from './verify-rates/tables.js';
+import { train } from './verify-rates/train.js';
 
+if (process.argv[2] === 'train') {
+  train(fileURLToPath(new URL('../results/reference/verify-rates.json', import.meta.url)));
+}
 process.stdout.write(`${rateTables(trials)}\n`);

@@ -4,6 +4,8 @@ import type { DatasetInfo, LoadOptions, Split } from './dataset.js';
 export interface DataFile {
   /** Name of the decompressed file; mirrors and folders may hold it with `.gz` too. */
   readonly name: string;
+  /** Paths below the user's folders at which other programs leave the file, tried after `name`. */
+  readonly otherNames?: readonly string[];
   /** Decompressed size. */
   readonly bytes: number;
   /** Size of the gzip file on the usual mirrors, where it has some: for display, not checked. */
@@ -77,6 +79,10 @@ export interface DatasetPlaces {
   readonly name: string;
   /** Folders below the user's data folder, in the order they are searched; `.` is that folder itself. */
   readonly folders: readonly string[];
+  /** Folders that other programs make there, searched before `.`. */
+  readonly otherFolders?: readonly string[];
+  /** Another form of the set that is not read: its names below those folders, and what to say of it. */
+  readonly unread?: { readonly names: readonly string[]; readonly message: string };
   /** Base URLs, each ending in a slash, in the order they are tried; a file's name is appended. */
   readonly mirrors: readonly string[];
   /** Environment variable with comma-separated base URLs that replace `mirrors`. */

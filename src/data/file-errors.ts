@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { DataError } from '../errors.js';
 import { noCacheDir } from '../files/cache.js';
 import { causeOf, isSystemError } from '../files/disk.js';
@@ -43,6 +45,7 @@ export function absentError(absence: Absence): DataError {
     ...lookedIn(places, locations).map((folder) => `  ${folder}`),
     ...(locations.cacheDir === undefined ? [`  (${noCacheDir})`] : []),
     ...damaged.map(({ path, problem }) => `  (${path} ${problem})`),
+    ...unreadForms(places, locations).map((text) => `  (${text})`),
     'Two ways on:',
     `  put the files into ${homes(places)}, and give --data-dir DIR or set FLN_DATA_DIR=DIR`,
     '  use the embedded data set, which needs no files: dataset: { name: synthetic-digits }',
@@ -82,6 +85,15 @@ const lookedIn = (places: DatasetPlaces, locations: Locations): string[] => [
   ...userFolders(places, locations),
   ...cacheFolders(places, locations),
 ];
+
+/** Forms of a set that lie in the user's folders and are not read, a sentence each. */
+function unreadForms(places: DatasetPlaces, locations: Locations): string[] {
+  const { names, message } = places.unread ?? { names: [], message: '' };
+  const paths = userFolders(places, locations).flatMap((folder) =>
+    names.map((name) => join(folder, name)),
+  );
+  return paths.filter((path) => existsSync(path)).map((path) => `${path} ${message}`);
+}
 
 /** Where the user may put files: `DIR/mnist or DIR`. */
 const homes = ({ folders }: DatasetPlaces): string =>

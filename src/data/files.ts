@@ -68,7 +68,7 @@ async function locateFiles(set: FileSet, locations: Locations): Promise<LocatedF
   return Promise.all(
     set.files.map(async (file) => ({
       file,
-      ...(await firstExisting(candidates(set, file.name, locations))),
+      ...(await firstExisting(candidates(set, file, locations))),
     })),
   );
 }

@@ -5,7 +5,7 @@ import type { DataFile, DatasetDefinition } from './definition.js';
 import { type ObtainedFile, obtainFiles, separateFiles } from './files.js';
 import { parseIdxImages, parseIdxLabels } from './idx.js';
 
-type FileFacts = Required<Omit<DataFile, 'check'>>;
+type FileFacts = Required<Omit<DataFile, 'check' | 'otherNames'>>;
 
 /** The facts of a data set kept as four IDX files: greyscale images and labels, training and test. */
 export interface IdxFacts extends Omit<DatasetDefinition, 'shape' | 'storage' | 'load'> {
@@ -20,10 +20,12 @@ export interface IdxFacts extends Omit<DatasetDefinition, 'shape' | 'storage' | 
 export function idxDataset({ height, width, files, ...facts }: IdxFacts): DatasetDefinition {
   const images = (file: FileFacts) => ({
     ...file,
+    otherNames: otherNames(file.name),
     check: (content: Uint8Array) => void parseIdxImages(content, height, width),
   });
   const labels = (file: FileFacts) => ({
     ...file,
+    otherNames: otherNames(file.name),
     check: (content: Uint8Array) => void parseIdxLabels(content, facts.classes),
   });
   const set = {
@@ -49,6 +51,18 @@ export function idxDataset({ height, width, files, ...facts }: IdxFacts): Datase
       };
     },
   };
+}
+
+/**
+ * `train-images.idx3-ubyte` is the name inside the gzip file, which 7-zip and Kaggle give it; both
+ * may lie in a folder of either name.
+ */
+function otherNames(name: string): string[] {
+  const names = [...new Set([name, name.replace(/-(?=idx\d-)/, '.')])];
+  return [
+    ...names.slice(1),
+    ...names.flatMap((folder) => names.map((file) => `${folder}/${file}`)),
+  ];
 }
 
 type IdxFile = Pick<ObtainedFile, 'path' | 'content'>;

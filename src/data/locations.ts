@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { DataError } from '../errors.js';
 import { defaultCacheDir } from '../files/cache.js';
 import { isFolder } from '../files/folder.js';
 import type { LoadOptions } from './dataset.js';
-import type { DatasetPlaces, Locations, Origin } from './definition.js';
+import type { DataFile, DatasetPlaces, Locations, Origin } from './definition.js';
 
 /**
  * `--data-dir`, else FLN_DATA_DIR; and the cache folder.
@@ -29,19 +29,43 @@ export function resolveLocations(options: LoadOptions): Locations {
 export const cacheFolders = ({ name }: DatasetPlaces, { cacheDir }: Locations): string[] =>
   cacheDir === undefined ? [] : [join(cacheDir, name)];
 
-/** The folders of the user's that may hold files of a data set, in the order they are searched. */
-export const userFolders = ({ folders }: DatasetPlaces, { dataDir }: Locations): string[] =>
-  dataDir === undefined ? [] : folders.map((folder) => join(dataDir, folder));
+/**
+ * The folders of the user's that may hold files of a data set, in the order they are searched. Where
+ * a set is looked for in DIR/MNIST/raw, DIR may also be the folder MNIST, or MNIST/raw itself.
+ */
+export function userFolders(
+  { folders, otherFolders = [] }: DatasetPlaces,
+  { dataDir }: Locations,
+): string[] {
+  if (dataDir === undefined) return [];
+  const own = dataDir.split(sep);
+  const last = folders.filter((folder) => folder === '.');
+  const first = folders.filter((folder) => folder !== '.');
+  const found = [...first, ...otherFolders, ...last].flatMap((folder) => {
+    const parts = folder.split('/');
+    const inside = parts
+      .map((_, i) => i + 1)
+      .filter((count) => {
+        const end = own.slice(-count);
+        return end.length === count && end.every((name, i) => name === parts[i]);
+      });
+    return [0, ...inside].map((count) => join(dataDir, ...parts.slice(count)));
+  });
+  return [...new Set(found)];
+}
 
 /** Paths at which a file may lie, in the order they are tried. */
 export function candidates(
   places: DatasetPlaces,
-  fileName: string,
+  { name, otherNames = [] }: Pick<DataFile, 'name' | 'otherNames'>,
   locations: Locations,
 ): Candidate[] {
+  const names = [name, ...otherNames];
   return [
-    ...userFolders(places, locations).flatMap((folder) => inFolder(folder, fileName, 'data-dir')),
-    ...cacheFolders(places, locations).flatMap((folder) => inFolder(folder, fileName, 'cache')),
+    ...userFolders(places, locations).flatMap((folder) =>
+      names.flatMap((name) => inFolder(folder, name, 'data-dir')),
+    ),
+    ...cacheFolders(places, locations).flatMap((folder) => inFolder(folder, name, 'cache')),
   ];
 }
 
@@ -56,16 +80,15 @@ export const inFolder = (folder: string, fileName: string, origin: Origin): Cand
   { path: join(folder, `${fileName}.gz`), origin },
 ];
 
-/** The first candidate that there is. */
+/** The first candidate that there is; a folder of that name only where there is nothing else. */
 export async function firstExisting(list: readonly Candidate[]): Promise<Candidate | undefined> {
+  let folder: Candidate | undefined;
   for (const candidate of list) {
-    const exists = await stat(candidate.path).then(
-      () => true,
-      () => false,
-    );
-    if (exists) return candidate;
+    const stats = await stat(candidate.path).catch(() => undefined);
+    if (stats?.isDirectory()) folder ??= candidate;
+    else if (stats !== undefined) return candidate;
   }
-  return undefined;
+  return folder;
 }
 
 /** The base URLs to fetch from: the options', else the environment's, else the data set's own. */

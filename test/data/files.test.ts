@@ -82,6 +82,7 @@ describe("the user's data folder", () => {
 
   it('with a folder where a file should be is an error', async () => {
     await writeAll(dataDir, true);
+    await rm(join(dataDir, 'train-images.gz'));
     await mkdir(join(dataDir, 'tiny', 'train-images'));
     const error = await loadDefinition(definition, request, offline()).catch((e) => e);
     expect(error).toBeInstanceOf(DataError);
@@ -132,7 +133,7 @@ describe('offline', () => {
 
 describe('locations', () => {
   it('looks in the data folder first, in the cache last', () => {
-    const paths = candidates(definition, 'f', { dataDir: 'd', cacheDir: 'c' });
+    const paths = candidates(definition, { name: 'f' }, { dataDir: 'd', cacheDir: 'c' });
     expect(paths.map(({ path }) => path)).toEqual(
       ['d/tiny/f', 'd/tiny/f.gz', 'd/f', 'd/f.gz', 'c/tiny/f', 'c/tiny/f.gz'].map((path) =>
         join(...path.split('/')),

@@ -1,5 +1,5 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { DatasetLocation } from '../../src/data/inspect.js';
 import { checkDataset, locateDataset } from '../../src/data/inspect.js';
@@ -79,5 +79,78 @@ describe('MNIST and Fashion-MNIST have files of the same names', () => {
     expect(of('fashion-mnist')).toEqual(['http://localhost/fashion/']);
     expect(of('cifar10')).toEqual(['http://localhost/cifar/']);
     expect(of('mnist').join()).not.toContain('localhost');
+  });
+});
+
+describe('files as other programs leave them', () => {
+  const dotted = (name: string) => name.replace('-idx', '.idx');
+  const put = async (...parts: string[]) => {
+    const path = join(dataDir, ...parts);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, '');
+    return path;
+  };
+
+  it.each([
+    ['7-zip', (name: string) => dotted(name)],
+    ['7-zip, into a folder each', (name: string) => join(name, dotted(name))],
+    ['7-zip, folders named as the files', (name: string) => join(dotted(name), dotted(name))],
+    ['Kaggle', (name: string) => join(name, name)],
+    ['7-zip, gzipped again', (name: string) => `${dotted(name)}.gz`],
+    ['7-zip, in mnist', (name: string) => join('mnist', dotted(name))],
+    ['torchvision', (name: string) => join('MNIST', 'raw', name)],
+    ['torchvision, gzipped', (name: string) => join('MNIST', 'raw', `${name}.gz`)],
+  ])('are found: %s', async (_, layout) => {
+    const paths = await Promise.all(names.map((name) => put(layout(name))));
+    const { state, files } = await locateDataset('mnist', options());
+    expect([state, files.map(({ path }) => path)]).toEqual(['present', paths]);
+    expect((await locateDataset('fashion-mnist', options())).state).toBe('absent');
+  });
+
+  it("are found in torchvision's folder of Fashion-MNIST, which is not looked at for mnist", async () => {
+    const paths = await Promise.all(names.map((name) => put('FashionMNIST', 'raw', name)));
+    const at = async (name: string, folder: string) => {
+      const found = await locateDataset(name, { ...options(), dataDir: join(dataDir, folder) });
+      return found.files.map(({ path }) => path);
+    };
+    for (const folder of ['.', 'FashionMNIST', 'FashionMNIST/raw']) {
+      expect(await at('fashion-mnist', folder)).toEqual(paths);
+    }
+    expect(await at('mnist', '.')).toEqual(Array(4).fill(undefined));
+    expect(await at('mnist', 'FashionMNIST')).toEqual(Array(4).fill(undefined));
+  });
+
+  it('are preferred to a folder of the same name, and verified as any others', async () => {
+    const folder = join(dataDir, names[0]);
+    await mkdir(folder);
+    for (const name of names) await put(dotted(name));
+    const { files } = await locateDataset('mnist', options());
+    expect(files[0].path).toBe(join(dataDir, dotted(names[0])));
+    await expect(load('mnist')).rejects.toThrow(`${join(dataDir, dotted(names[0]))} is empty`);
+  });
+
+  it.skipIf(!realMnist)('are loaded', async () => {
+    for (const [i, path] of realMnist!.entries()) {
+      await symlink(path, join(dataDir, dotted(names[i])));
+    }
+    expect((await load('mnist')).test.count).toBe(10_000);
+  });
+});
+
+describe('CIFAR-10 as Python reads it', () => {
+  it.each([
+    ['the folder', 'cifar-10-batches-py/data_batch_1'],
+    ['the archive', 'cifar-10-python.tar.gz'],
+    ["the folder's files", 'data_batch_1'],
+  ])('is named, and where the binary version is: %s', async (_, path) => {
+    await mkdir(dirname(join(dataDir, path)), { recursive: true });
+    await writeFile(join(dataDir, path), 'x');
+    await expect(load('cifar10')).rejects.toThrow(
+      /is the Python version of the set, whose pickled arrays are not read; the binary version/,
+    );
+  });
+
+  it('is not spoken of where there is none', async () => {
+    await expect(load('cifar10')).rejects.not.toThrow('Python');
   });
 });

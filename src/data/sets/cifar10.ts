@@ -14,6 +14,11 @@ export const cifar10 = cifarDataset({
   trainFiles: [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`),
   testFiles: ['test_batch.bin'],
   folders: ['cifar10', 'cifar-10-batches-bin', '.'],
+  unread: {
+    names: ['cifar-10-batches-py', 'cifar-10-python.tar.gz', 'cifar-10-python.tar', 'data_batch_1'],
+    message:
+      'is the Python version of the set, whose pickled arrays are not read; the binary version is wanted, cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html',
+  },
   // The authors', then copies that the Swift for TensorFlow and MindSpore projects keep.
   mirrors: [
     'https://www.cs.toronto.edu/~kriz/',

@@ -15,6 +15,8 @@ export const fashionMnist = idxDataset({
   testSize: 10_000,
   // Not the data folder itself: files of these names there are MNIST's.
   folders: ['fashion-mnist'],
+  // torchvision's.
+  otherFolders: ['FashionMNIST/raw'],
   mirrors: [
     'https://fashion-mnist.s3.eu-central-1.amazonaws.com/',
     'https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/',

@@ -13,6 +13,8 @@ export const mnist = idxDataset({
   trainSize: 60_000,
   testSize: 10_000,
   folders: ['mnist', '.'],
+  // torchvision's.
+  otherFolders: ['MNIST/raw'],
   mirrors: [
     'https://storage.googleapis.com/cvdf-datasets/mnist/',
     'https://ossci-datasets.s3.amazonaws.com/mnist/',
