@@ -11,4 +11,6 @@ import { train } from './verify-rates/train.js';
 if (process.argv[2] === 'train') {
   train(fileURLToPath(new URL('../results/reference/verify-rates.json', import.meta.url)));
 }
-process.stdout.write(`${rateTables(trials)}\n`);
+const { pairedTable, simulatedTable } = await import('./verify-rates/paired.js');
+const tables = [rateTables(trials), simulatedTable(trials), pairedTable(trials)];
+process.stdout.write(`${tables.join('\n\n')}\n`);

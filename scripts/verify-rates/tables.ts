@@ -60,11 +60,12 @@ function ruleTable(trials: number): string {
   return table(['share of gates that fail', ...Object.keys(rules)], rows);
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Markdown. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows].map(line).join('\n');
 }
 
-function rate(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+export function rate(share: number, digits = 1): string {
+  return `${(100 * share).toFixed(digits)} %`;
 }

@@ -48,7 +48,8 @@ function describeUnknown(
   command: string,
 ): string {
   if (args.includes(name)) return `"${name}" is one argument too many`;
-  const flag = name.length === 1 ? `-${name}` : `--${name}`;
+  const typed = args.find((arg) => arg.startsWith('-') && flagName(arg) === name);
+  const flag = typed?.split('=')[0] ?? (name.length === 1 ? `-${name}` : `--${name}`);
   const meant = suggestion(name, known, '--');
   const hint =
     meant === '' && ['run', 'bound', 'sweep'].includes(command)

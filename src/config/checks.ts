@@ -18,7 +18,6 @@ export type Lookup = <T>(...path: Path) => T | undefined;
 export interface Extent {
   readonly seeds: number;
   readonly methods: number;
-  readonly expected: readonly string[];
 }
 
 /**
@@ -118,7 +117,7 @@ function checkSeeds(get: Lookup, { seeds: count }: Extent): Finding[] {
 }
 
 /** Labels name folders, columns and lines of the figure: each stands for one method. */
-function checkLabels(get: Lookup, { methods: count, expected }: Extent): Finding[] {
+function checkLabels(get: Lookup, { methods: count }: Extent): Finding[] {
   const findings: Finding[] = [];
   const labels: string[] = [];
   for (let i = 0; i < count; i++) {
@@ -136,12 +135,25 @@ function checkLabels(get: Lookup, { methods: count, expected }: Extent): Finding
     }
     labels.push(label);
   }
-  if (labels.length < count || count === 0) return findings;
-  for (const label of expected) {
-    if (labels.includes(label)) continue;
+  return findings;
+}
+
+/** Labels under `expect` that no method has. */
+export function checkExpected(
+  get: Lookup,
+  methods: number,
+  expected: readonly string[],
+): Finding[] {
+  const labels = Array.from(
+    { length: methods },
+    (_, i) => get<string>('methods', i, 'label') ?? get<string>('methods', i, 'name'),
+  ).filter((label) => label !== undefined);
+  // Which labels there are is not known while a method is wrong.
+  if (labels.length < methods || methods === 0) return [];
+  const unknown = expected.filter((label) => !labels.includes(label));
+  return unknown.map((label) => {
     const near = didYouMean(label, labels);
     const message = `no method has this label${near === '' ? `; the labels are ${labels.join(', ')}` : near}`;
-    findings.push({ path: ['expect', label], message, at: 'key' });
-  }
-  return findings;
+    return { path: ['expect', label], message, at: 'key' };
+  });
 }

@@ -32,7 +32,7 @@ export class ConfigError extends UsageError {
 const maxShown = 100;
 
 /** `file:line:column path — what is wrong`, the source line and a caret, for every issue in file order. */
-function formatIssues({ file, text }: Source, issues: readonly ConfigIssue[]): string {
+export function formatIssues({ file, text }: Source, issues: readonly ConfigIssue[]): string {
   const lines = text.split(/\r?\n/);
   const sorted = [...issues].sort((a, b) => position(a) - position(b));
   const shown = sorted.slice(0, maxShown).map((issue) => formatIssue(file, lines, issue));

@@ -1,16 +1,18 @@
-import { checkTogether, type Lookup, networkShape } from './checks.js';
+import type { NetworkShape } from '../methods/method.js';
+import { checkExpected, checkTogether, type Lookup, networkShape } from './checks.js';
 import type { Experiment } from './experiment.js';
 import { experimentHash } from './hash.js';
-import { ConfigError, type ConfigIssue, type Source } from './issues.js';
+import { ConfigError, type ConfigIssue, formatIssues, type Source } from './issues.js';
 import { resolveLayer } from './layers.js';
 import { checkFullBatch, lengthOfTraining } from './length.js';
-import { type MethodResolution, resolveMethod } from './methods.js';
+import { homeOfField, type MethodResolution, resolveMethod } from './methods.js';
 import { traceOrigins } from './origins.js';
 import { applyOverrides } from './overrides.js';
 import { PathSet } from './path-set.js';
 import { readConfigFile } from './read-file.js';
 import { type ExperimentOutput, ExperimentSchema } from './schema.js';
 import { valueAt } from './schema-walk.js';
+import { expandSeeds } from './seeds.js';
 import { type Block, find, type Path, placeOf, plain, type Tree } from './tree.js';
 import { type Finding, validate } from './validate.js';
 import { parseYaml } from './yaml.js';
@@ -21,6 +23,8 @@ export interface LoadedExperiment {
   readonly file: string;
   /** Dotted path of each value of `experiment.resolved` -> `file:line`, `command line`, `preset paper`, `default`, ... */
   readonly origins: Readonly<Record<string, string>>;
+  /** What the file says in vain, each with its place: expectations of methods that it does not have. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -49,7 +53,8 @@ export function parseExperiment(
   return resolve(tree, source, [...issues, ...applyOverrides(tree, overrides)]);
 }
 
-function resolve(tree: Block, source: Source, earlier: readonly ConfigIssue[]): LoadedExperiment {
+function resolve(tree: Block, source: Source, before: readonly ConfigIssue[]): LoadedExperiment {
+  const earlier = [...before, ...expandSeeds(tree)];
   const data = plain(tree);
   const parsed = validate(ExperimentSchema, data);
   const unread = new PathSet(earlier.map(({ path }) => path).filter((path) => path.length > 0));
@@ -65,18 +70,48 @@ function resolve(tree: Block, source: Source, earlier: readonly ConfigIssue[]): 
   const together = checkTogether(get, {
     seeds: lengthOf(valueAt(data, ['seeds'])),
     methods: entries.length,
-    expected: Object.keys(valueAt(data, ['expect']) ?? {}),
   });
+  const expected = Object.keys(valueAt(data, ['expect']) ?? {});
+  // Whoever takes a method out of a file may leave what was expected of it; on the command line it is a slip.
+  const [slips, leftOver] = partition(
+    checkExpected(get, entries.length, expected).map((finding) => toIssue(finding, tree)),
+    ({ place }) => place.from === 'command line',
+  );
   const issues = [
     ...earlier,
-    ...[...parsed.findings, ...inMethods, ...together, ...checkFullBatch(get, methods)]
+    ...slips,
+    ...[
+      ...parsed.findings.map((finding) => placed(finding, entries, network)),
+      ...inMethods,
+      ...together,
+      ...checkFullBatch(get, methods),
+    ]
       .filter(({ path }) => !unread.touches(path))
       .map((finding) => toIssue(finding, tree)),
   ];
   if (issues.length > 0 || !parsed.value || !network) throw new ConfigError(source, issues);
-  const experiment = build(parsed.value, network, methods);
+  const unknown = leftOver.map(({ path }) => String(path[1]));
+  const experiment = build(withoutExpected(parsed.value, unknown), network, methods);
   const origins = traceOrigins(experiment.resolved, tree, source.file, methods);
-  return { experiment, file: source.file, origins };
+  const warnings = leftOver.map((issue) => formatIssues(source, [issue]));
+  return { experiment, file: source.file, origins, warnings };
+}
+
+function partition<T>(items: readonly T[], belongs: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(belongs), items.filter((item) => !belongs(item))];
+}
+
+function withoutExpected(config: ExperimentOutput, labels: readonly string[]): ExperimentOutput {
+  const expect = Object.entries(config.expect).filter(([label]) => !labels.includes(label));
+  return { ...config, expect: Object.fromEntries(expect) };
+}
+
+/** A field of a method that was given to the experiment: where it belongs. */
+function placed(finding: Finding, entries: readonly unknown[], network?: NetworkShape): Finding {
+  const [key, ...rest] = finding.path;
+  if (finding.at !== 'key' || rest.length > 0) return finding;
+  const home = homeOfField(String(key), entries, network);
+  return home === undefined ? finding : { ...finding, message: home };
 }
 
 /** `name:x` is one word of text in YAML. */

@@ -1,6 +1,7 @@
 import type { MethodDefinition, NetworkShape } from '../methods/method.js';
 import { checkPerLayer } from '../methods/per-layer.js';
 import { methods, methodVariant } from '../methods/registry.js';
+import { suggest } from '../shared/suggest.js';
 import type { ResolvedMethod } from './experiment.js';
 import { ExperimentSchema } from './schema.js';
 import { type Path, plain } from './tree.js';
@@ -107,6 +108,46 @@ function findDefinition(
   }
   const chosen = variants.find((variant) => variant.solver === solver);
   return chosen ?? { path: [...path, 'solver'], message: notOneOf(solvers, solver), at };
+}
+
+/**
+ * Says of a key that the experiment does not have in which of its methods it is a field, and with
+ * which solver; undefined when no method has it.
+ * @param entries of `methods`, as they were written
+ */
+export function homeOfField(
+  key: string,
+  entries: readonly unknown[],
+  network: NetworkShape | undefined,
+): string | undefined {
+  const having = methods.filter(({ schema }) => Object.hasOwn(schema.shape, key));
+  if (having.length === 0) {
+    const fields = new Set(methods.flatMap(({ schema }) => Object.keys(schema.shape)));
+    const near = suggest(key, [...fields]);
+    const known = suggest(key, Object.keys(ExperimentSchema.shape));
+    if (near === undefined || known !== undefined) return undefined;
+    return `unknown key; did you mean "${near}"? It ${homeOfField(near, entries, network)}`;
+  }
+  const places = entries.flatMap((entry, i): string[] => {
+    const definition = findDefinition(entry, ['methods', i], network);
+    if (isFinding(definition)) return [];
+    const { label = definition.name } = entry as { label?: string };
+    const place = `methods.${label}.${key}`;
+    if (having.includes(definition)) {
+      return [`${place}${definition.solver === undefined ? '' : ` (solver ${definition.solver})`}`];
+    }
+    const others = having.filter(({ name }) => name === definition.name);
+    const fitting = others.filter(
+      ({ networks }) => !networks || !network || networks.include(network),
+    );
+    const solvers = [...new Set(fitting.flatMap(({ solver }) => solver ?? []))];
+    if (solvers.length > 0)
+      return [`${place} with methods.${label}.solver=${solvers.join(' or ')}`];
+    return others.slice(0, 1).map(({ networks }) => `${place}, on ${networks?.name} alone`);
+  });
+  if (places.length > 0) return `is a field of a method: ${places.join(', ')}`;
+  const owners = having.map(({ name, solver }) => (solver ? `${name} (solver ${solver})` : name));
+  return `is a field of ${[...new Set(owners)].join(', ')}, which ${owners.length === 1 ? 'is' : 'are'} not among the methods of this config`;
 }
 
 function isFinding(value: MethodDefinition | Finding): value is Finding {

@@ -1,6 +1,8 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname, join, normalize, resolve } from 'node:path';
+import { distance } from 'fastest-levenshtein';
 import { UsageError } from '../errors.js';
+import { isFolder } from '../files/folder.js';
 import { suggest } from '../shared/suggest.js';
 
 /** Bytes of a config. */
@@ -72,16 +74,59 @@ function readFailure(file: string, error: unknown): string {
   }
 }
 
+/** The file that was probably meant: in the same folder, else anywhere below, else what there is. */
 function notFoundHint(file: string): string {
   const folder = dirname(file);
   const configs = configsIn(folder);
-  const stem = (name: string) => name.replace(/\.\w+$/, '');
-  const near = suggest(stem(basename(file)), configs.map(stem));
+  const near = suggest(stem(file), configs.map(stem));
   const match = configs.find((name) => stem(name) === near);
   if (match !== undefined) {
     return `; did you mean "${file.slice(0, file.length - basename(file).length)}${match}"?`;
   }
+  const other = nearestBelow(file);
+  if (other !== undefined) return `; did you mean "${other}"?`;
   return configs.length > 0 ? `; ${folder} holds ${configs.slice(0, 10).join(', ')}` : '';
+}
+
+const stem = (file: string) => basename(file).replace(/\.\w+$/, '');
+
+/** How deep a config may lie, and how many folders are looked into for it. */
+const deepest = 3;
+const mostFolders = 200;
+
+/**
+ * The config whose name is the wanted one, or near to it, and whose path is nearest, below the
+ * deepest folder of the path that there is.
+ */
+function nearestBelow(file: string): string | undefined {
+  let root = dirname(file);
+  while (!isFolder(root) && dirname(root) !== root) root = dirname(root);
+  const found: string[] = [];
+  let folders = [root];
+  for (let depth = 0, seen = 0; depth <= deepest && seen < mostFolders; depth++) {
+    seen += folders.length;
+    for (const folder of folders) {
+      found.push(...configsIn(folder).map((name) => join(folder, name)));
+    }
+    folders = folders.slice(0, mostFolders).flatMap(foldersIn);
+  }
+  const names = [...new Set(found.map(stem))];
+  const wanted = names.includes(stem(file)) ? stem(file) : suggest(stem(file), names);
+  const path = (name: string) => normalize(name).slice(0, 200);
+  return found
+    .filter((name) => stem(name) === wanted)
+    .sort((a, b) => distance(path(a), path(file)) - distance(path(b), path(file)))[0];
+}
+
+/** Folders that hold configs of the user's: not those of packages, results or tools. */
+function foldersIn(folder: string): string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !/^(\.|node_modules$|results$)/.test(entry.name))
+      .map((entry) => join(folder, entry.name));
+  } catch {
+    return [];
+  }
 }
 
 function configsIn(folder: string): string[] {

@@ -153,12 +153,24 @@ export function experimentJsonSchema(): Record<string, unknown> {
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
     },
   });
+  allowRanges(rest.properties?.seeds as Record<string, unknown>);
   return {
     $schema,
     title: 'fln experiment',
     description: 'An experiment of fln: methods trained on one data set with one network.',
     ...rest,
   };
+}
+
+/** Ranges of seeds, which are written out before the file is validated: `1-5`, `[1, 3-5]`. */
+function allowRanges(seeds: Record<string, unknown>): void {
+  const { description, ...list } = seeds;
+  const range = { type: 'string', pattern: '^\\s*\\d+\\s*([,-]\\s*\\d+\\s*)*$' };
+  for (const key of Object.keys(list)) delete seeds[key];
+  Object.assign(seeds, {
+    anyOf: [{ ...list, items: { anyOf: [list.items, range] } }, range],
+    description: `${description}; a list, or ranges as in 1-5 and 1,3-5`,
+  });
 }
 
 /** The JSON Schema as `fln schema` prints it and schemas/experiment.json keeps it. */

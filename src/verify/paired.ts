@@ -1,6 +1,6 @@
 import type { Experiment } from '../config/experiment.js';
 import { lastBatch, type RunDirectory } from '../report/run-directory.js';
-import { type Estimate, estimate, tQuantile } from '../report/statistics.js';
+import { average, type Estimate, estimate, tQuantile } from '../report/statistics.js';
 import { type Base, refuseHoles, seedsToCompare } from './base.js';
 import { refuseUnseenTestSet, seedResult } from './verify.js';
 
@@ -94,14 +94,19 @@ function batchesOf({ runs }: RunDirectory, method: string, seed: number): number
   return run && lastBatch(run.metrics);
 }
 
+/** Whether the mean of differences, run minus base, is a drop beyond the tolerance; all are shares. */
+export const isDrop = (differences: readonly number[], tolerance = defaultTolerance): boolean =>
+  -average(differences) > tolerance + rounding;
+
 function judge(
   method: string,
   pairs: readonly SeedPair[],
   lost: PairedMethod['lost'],
   tolerance: number,
 ): PairedMethod {
-  const difference = estimate(pairs.map(({ base, run }) => run - base));
-  const dropped = difference !== undefined && -difference.mean > tolerance + rounding;
+  const differences = pairs.map(({ base, run }) => run - base);
+  const difference = estimate(differences);
+  const dropped = pairs.length > 0 && isDrop(differences, tolerance);
   const verdict = dropped || lost.length > 0 ? 'failed' : 'ok';
   const needed = difference && pairsNeeded(difference, tolerance);
   return { method, verdict, pairs, lost, difference, dropped, pairsNeeded: needed };

@@ -21,6 +21,8 @@ export interface Target {
   /** The file that holds the expectations. */
   readonly config: string;
   readonly directory: RunDirectory;
+  /** Of reading the config. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -42,12 +44,12 @@ export function findTarget({ target, overrides, runDirectory }: TargetRequest): 
         `${path} has no config.yaml, which says what to expect. Name the config: fln verify CONFIG --run ${path}`,
       );
     }
-    return matched({ experiment: loadExperiment(config, overrides).experiment, config }, path);
+    return matched({ ...loadExperiment(config, overrides), config }, path);
   }
-  const { experiment } = loadExperiment(target, overrides);
+  const { experiment, warnings } = loadExperiment(target, overrides);
   const path = runDirectory ?? defaultDirectory(experiment);
   if (!isFolder(path)) throw new UsageError(absent(target, overrides, path, runDirectory));
-  return matched({ experiment, config: target }, oneRunDirectory(path));
+  return matched({ experiment, warnings, config: target }, oneRunDirectory(path));
 }
 
 function absent(
@@ -61,10 +63,13 @@ function absent(
   return `there are no results of ${config}: ${path} does not exist. Train first: ${command}${elsewhere}`;
 }
 
-function matched({ experiment, config }: Omit<Target, 'directory'>, path: string): Target {
+function matched(
+  { experiment, warnings, config }: Omit<Target, 'directory'>,
+  path: string,
+): Target {
   const directory = loadRunDirectory(path);
   const hash = hashOf(directory);
-  if (hash === experiment.hash) return { experiment, config, directory };
+  if (hash === experiment.hash) return { experiment, config, directory, warnings };
   const theirs = hash === undefined ? 'results of an unknown config' : `results of config ${hash}`;
   throw new UsageError(
     `${path} holds ${theirs}, and ${config} is ${experiment.hash}: their settings differ, so its expectations say nothing about these results`,

@@ -31,7 +31,7 @@ const table: [args: string[], message: string][] = [
   ],
   [
     ['run', 'tiny.yaml', '--seeds', '1,x'],
-    '--seeds: "x" is no positive whole number. See fln run --help',
+    '--seeds: expected positive integers and ranges, as in 1-5 or 1,3-5, got "x". See fln run --help',
   ],
   [['run', 'tiny.yaml', '--seeds'], '--seeds needs a value. See fln run --help'],
   [['run', 'tiny.yaml', '--only', ','], '--only needs a value. See fln run --help'],

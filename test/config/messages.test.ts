@@ -286,16 +286,6 @@ describe('keys that do not fit together', () => {
       'methods.0.preset — sets gamma, which has 2 values, but the network has 3 layers; give gamma a value of your own',
     ],
     [
-      'expected label',
-      { expect: '{ adm: { paper: 0.9 } }' },
-      'expect.adm — no method has this label; did you mean "adam"?',
-    ],
-    [
-      'expected __proto__',
-      { expect: '{ __proto__: { paper: 0.9 } }' },
-      'expect.__proto__ — no method has this label; the labels are adam',
-    ],
-    [
       'percent',
       { expect: '{ adam: { paper: 97.6 } }' },
       'expect.adam.paper — must be at most 1, not 97.6; it is a share of 1, so 97.6 % is 0.976',

@@ -6,7 +6,7 @@ import type { Experiment } from '../../config/experiment.js';
 import { manual } from '../manual.js';
 import { dataDir, offline } from '../options/shared.js';
 import { decimalsOf, once, oneNumber } from '../options/values.js';
-import { note, print, printJson, printText } from '../render/print.js';
+import { note, print, printJson, printText, warn } from '../render/print.js';
 
 const options = {
   lambda: {
@@ -83,7 +83,8 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
   const { loadExperiment } = await import('../../config/load.js');
   const { findDataset } = await import('../../data/registry.js');
   const { boundSettings } = await import('../../bound/settings.js');
-  const { experiment } = loadExperiment(args.config, args.overrides.map(String));
+  const { experiment, warnings } = loadExperiment(args.config, args.overrides.map(String));
+  warn(warnings);
   const settings = boundSettings(experiment, findDataset(experiment.dataset.name), {
     lambda: args.lambda!,
     rho: args.rho!,

@@ -30,7 +30,7 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
         type: 'string',
         coerce: once('out'),
         describe:
-          'path of the figure without extension, or an existing folder [default: into the run directory; several: the current folder]',
+          'path of the figure, to which .svg, .png and .html are added, or an existing folder [default: into the run directory; several: the current folder]',
       })
       .option('title', {
         type: 'string',
@@ -55,7 +55,17 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
   handler: plot,
 };
 
+/** What a figure may be wanted as and is not written as; other ends may belong to a name. */
+const otherFormats =
+  /\.(pdf|e?ps|jpe?g|gif|webp|avif|tiff?|bmp|emf|wmf|svgz|htm|tex|pgf|tikz|docx?|pptx?|odg|csv|tsv|xlsx?|json|txt|md)$/i;
+
 async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
+  const format = out === undefined || isFolder(out) ? undefined : otherFormats.exec(out)?.[0];
+  if (format !== undefined) {
+    throw new UsageError(
+      `--out ${out}: figures are not written as ${format}. NAME.svg, NAME.png and NAME.html are: give the NAME`,
+    );
+  }
   const [only, ...others] = dirs.map(String);
   if (others.length === 0 && out === undefined && isSweepDirectory(only)) {
     const { writeSweepReport } = await import('../../sweep/report/write-sweep-report.js');

@@ -5,9 +5,9 @@ import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
 import { interruptedCodes, manual } from '../manual.js';
 import { checkpointing, dataDir, offline } from '../options/shared.js';
-import { listOf, numbersOf, once, oneOf } from '../options/values.js';
+import { listOf, once, oneOf, seedsOf } from '../options/values.js';
 import { progressModes } from '../render/mode.js';
-import { note, print, printJson } from '../render/print.js';
+import { note, print, printJson, warn } from '../render/print.js';
 
 const options = {
   out: {
@@ -29,8 +29,8 @@ const options = {
   only: { type: 'string', describe: 'train these methods only: LABEL,...', coerce: listOf('only') },
   seeds: {
     type: 'string',
-    describe: "train these of the config's seeds only: 1,2",
-    coerce: numbersOf('seeds'),
+    describe: "train these of the config's seeds only: 1,3-5",
+    coerce: seedsOf('seeds'),
   },
   resume: {
     type: 'boolean',
@@ -109,6 +109,7 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
   const backend = args.backend === undefined ? [] : [await backendOverride(args.backend)];
   const device = args.device === undefined ? [] : [`device=${args.device}`];
   const loaded = loadExperiment(args.config, [...args.overrides, ...backend, ...device]);
+  warn(loaded.warnings);
   if (args.printConfig) {
     const { resolved } = loaded.experiment;
     if (args.json) printJson(resolved);

@@ -137,6 +137,7 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
   const request = { target: String(target), overrides: overrides.map(String), runDirectory: run };
   const found = findTarget(request);
   const { experiment, config, directory } = found;
+  warn(found.warnings);
   const entry =
     baselinePath !== undefined && !updateBaseline
       ? baseline.entryFor(baseline.readBaseline(baselinePath), baselinePath, experiment)

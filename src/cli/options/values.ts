@@ -1,3 +1,4 @@
+import { readSeeds } from '../../config/seeds.js';
 import { UsageError } from '../../errors.js';
 
 /** Coercions of option values, shared by commands. */
@@ -40,6 +41,17 @@ export const numbersOf =
       if (/^[1-9]\d*$/.test(part)) return Number(part);
       throw new UsageError(`--${name}: "${part}" is no positive whole number`);
     });
+
+/** `1,3-5` as seeds. */
+export const seedsOf =
+  (name: string) =>
+  (value: string | string[] | undefined): number[] | undefined => {
+    const parts = listOf(name)(value);
+    if (parts === undefined) return undefined;
+    const seeds = readSeeds(parts.join(','));
+    if (typeof seeds === 'string') throw new UsageError(`--${name}: ${seeds}`);
+    return [...seeds];
+  };
 
 /** One positive integer. */
 export const oneNumber =

@@ -15,9 +15,11 @@ export const note = (text: string): void => {
   process.stderr.write(`${withoutControls(text)}\n`);
 };
 
-/** What could not be read, and is left out. */
-export function warn(problems: readonly { readonly message: string }[]): void {
-  for (const { message } of problems) note(`warning: ${message}`);
+/** What could not be read, or is said in vain, and is left out. */
+export function warn(problems: readonly (string | { readonly message: string })[]): void {
+  for (const problem of problems) {
+    note(`warning: ${typeof problem === 'string' ? problem : problem.message}`);
+  }
 }
 
 export const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));

@@ -5,8 +5,8 @@ import { type Condition, parseCondition } from './condition.js';
 import { isField, type ListedRun, listedRuns, look, runFields, type Value } from './listed-run.js';
 
 export interface ListOptions {
-  /** All must hold. */
-  readonly where: readonly string[];
+  /** All must hold; every run is listed when absent. */
+  readonly where?: readonly string[];
   /** Field or setting; with `-` before it the largest come first. */
   readonly sort?: string;
   /**
@@ -37,10 +37,10 @@ export interface Listing {
  * Finds runs below paths. What cannot be read becomes a problem.
  * @throws UsageError when a condition is none, or names what no run has
  */
-export function listRuns(paths: readonly string[], options: ListOptions): Listing {
+export function listRuns(paths: readonly string[], options: ListOptions = {}): Listing {
   const { directories, problems } = loadRuns(paths, 'last row');
   const all = directories.flatMap((directory) => listedRuns(directory, problems));
-  const conditions = options.where.map(parseCondition);
+  const conditions = (options.where ?? []).map(parseCondition);
   for (const { name } of conditions) checkName('where', name, all);
   for (const name of options.columns ?? []) checkName('columns', name, all);
   const matching = all.filter((run) => holdAll(conditions, run));
