@@ -1,7 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import {
+  gateRate,
+  methods,
+  paired,
+  pairedTable,
+  simulatedRate,
+  simulatedTable,
+} from '../../scripts/verify-rates/paired.js';
 import { failureRate, rules, type Scenario } from '../../scripts/verify-rates/simulate.js';
 import { rateTables, trials } from '../../scripts/verify-rates/tables.js';
+import type { Variant } from '../../scripts/verify-rates/train.js';
 
 const mnist = { limit: 0.983, testImages: 10_000 };
 const cifar = { limit: 0.67, testImages: 10_000 };
@@ -58,6 +67,35 @@ describe('error rates of fln verify, on injected results', () => {
     expect(failureRate(scenario, few, rules['mean alone'])).toBeGreaterThan(0.4);
     expect(failureRate(scenario, few)).toBeLessThan(0.05);
   });
+});
+
+describe('error rates of fln verify --paired', () => {
+  const rateOf = (method: string, count: number, variant: Variant, drop?: number) =>
+    gateRate(paired, { setting: 'ci', method, count }, { variant, drop }, few);
+
+  it.each(methods)(
+    'on real runs of %s, ten seeds find half a point and pass other rounding',
+    (method) => {
+      expect(rateOf(method, 10, 'rounding')).toBe(0);
+      expect(rateOf(method, 10, 'an epoch less', 0.005)).toBeGreaterThan(0.99);
+      expect(rateOf(method, 10, 'a tenth of the images lost', 0.005)).toBeGreaterThan(0.85);
+      expect(rateOf(method, 10, 'a tenth of the images lost', 0)).toBeLessThan(0.12);
+      expect(rateOf(method, 10, 'a tenth of the images lost', 0.01)).toBeGreaterThan(0.99);
+    },
+  );
+
+  it('are those of a normal distribution where differences are normal', () => {
+    // Phi((0.5 - 0.25) sqrt(5) / 0.6) = Phi(0.9317) = 0.8243.
+    expect(simulatedRate(0.5, 0.6, 5, 5000)).toBeCloseTo(0.8243, 1);
+    expect(simulatedRate(0, 0.6, 5, 5000)).toBeCloseTo(1 - 0.8243, 1);
+  });
+});
+
+it('docs/verify.md and docs/ci.md have the tables of --paired that the script prints', () => {
+  const page = (name: string) =>
+    readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
+  expect(page('verify.md')).toContain(simulatedTable(trials));
+  expect(page('ci.md')).toContain(pairedTable(trials));
 });
 
 it('docs/verify.md has the tables that scripts/verify-rates.ts prints', () => {
