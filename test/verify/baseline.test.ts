@@ -141,7 +141,7 @@ describe('docs/ci.md', () => {
     // The same seeds on the same backend: the same bytes.
     const same = await fln(exact, { cwd });
     expect(same).toMatchObject({ code: 0, stderr: '' });
-    expect(same.stdout).toContain('1 of 1 run\n');
+    expect(same.stdout).toContain('2 of 2 runs\n');
     const kept = await fln(paired, { cwd });
     expect(kept.code).toBe(0);
     expect(kept.stdout).toMatch(/^adam +1 .* \+0\.00 +0\.25 +ok$/m);

@@ -45,12 +45,13 @@ const hasLimits = ({ methods, paired, exact }: Verified): boolean =>
 export function verificationMarkdown(verified: Verified): string {
   const { experiment, ok, methods, testImages, paired, exact } = verified;
   const failures = verificationFailures(verified).map((text) => `- ${printable(text)}`);
-  const limits = [markdown({ head, rows: methods.flatMap(methodRows) }, 1), `${note(testImages)}.`];
+  const limited = hasLimits(verified);
   return [
     `### ${printable(experiment)}: ${ok ? 'passed' : 'FAILED'}`,
     '',
+    ...(limited ? [markdown({ head, rows: methods.flatMap(methodRows) }, 1)] : []),
     ...(failures.length > 0 ? [...failures, ''] : []),
-    ...(hasLimits(verified) ? [...limits, ''] : []),
+    ...(limited ? [`${note(testImages)}.`, ''] : []),
     ...(paired ? [pairedMarkdown(paired)] : []),
     ...(exact ? [exactMarkdown(exact)] : []),
     '',
