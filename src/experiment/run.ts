@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
@@ -6,6 +7,7 @@ import { buildNetwork } from '../network/network.js';
 import { runName } from '../report/text.js';
 import { collectProvenance } from '../shared/provenance.js';
 import type { Position } from './checkpoint/checkpoint.js';
+import { Checkpoints } from './checkpoint/checkpoints.js';
 import { defaultInterval, everySeconds } from './checkpoint/schedule.js';
 import { Evaluator } from './evaluate.js';
 import type { ExperimentEvent, RunId } from './events.js';
@@ -59,6 +61,7 @@ export async function runExperiment(
   let { plan } = prepared;
   if (backend === undefined) {
     emit({ type: 'directory', path: plan.directory });
+    for (const run of plan.runs) warnOfNoCheckpoints(run, plan.directory, options, emit);
     return finish(plan, plan.previous?.runs ?? [], emit);
   }
   if (dataset === undefined) {
@@ -108,6 +111,7 @@ async function trainAll(
       if (options.signal?.aborted) return;
       if (run.done) {
         emit({ type: 'run-skipped', run: id(run), reason: 'completed earlier' });
+        warnOfNoCheckpoints(run, plan.directory, options, emit);
         continue;
       }
       const batches = stepsOf(run.method, dataset.train.count);
@@ -136,6 +140,24 @@ async function trainAll(
       evaluators.validation?.dispose();
     }
   }
+}
+
+/** Checkpoints of a run that is not trained again can no longer be kept. */
+function warnOfNoCheckpoints(
+  run: PlannedRun,
+  directory: string,
+  { keepCheckpoints }: ExperimentOptions,
+  emit: Emit,
+): void {
+  if (!keepCheckpoints) return;
+  const checkpoints = new Checkpoints(join(directory, `${run.label}-s${run.seed}`));
+  if (checkpoints.list().length > 0) return;
+  emit({
+    type: 'warning',
+    message:
+      `${runName(run)}: --keep-checkpoints has nothing to keep: the run completed without that option, ` +
+      'and its checkpoints were removed then. To have them, train it again: --overwrite --keep-checkpoints',
+  });
 }
 
 async function finish(

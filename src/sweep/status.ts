@@ -65,10 +65,22 @@ function metricValue({ method, column, goal }: Metric, { status, results }: Tria
   return goal === 'maximize' ? largest(values) : smallest(values);
 }
 
-/** The trials that have a value, the best first. */
-export function ranked({ manifest, trials }: SweepStatus): (TrialReport & { value: number })[] {
+export type RankedTrial = TrialReport & { readonly value: number };
+
+/**
+ * The trials that have a value, the best first, and after them those that are retired, the best of them
+ * first: the one ranking of tables, figures and `fln ls --best`.
+ */
+export function ranked({ manifest, trials }: SweepStatus): RankedTrial[] {
   const sign = manifest.metric.goal === 'maximize' ? -1 : 1;
   return trials
     .flatMap((report) => (report.value === undefined ? [] : [{ ...report, value: report.value }]))
-    .sort((a, b) => sign * (a.value - b.value));
+    .sort(
+      (a, b) => Number(a.trial.retired) - Number(b.trial.retired) || sign * (a.value - b.value),
+    );
+}
+
+/** The first of {@link ranked} that the sweep still has. */
+export function bestTrial(status: SweepStatus): RankedTrial | undefined {
+  return ranked(status).find(({ trial }) => !trial.retired);
 }

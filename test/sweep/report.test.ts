@@ -1,17 +1,23 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { formatSweep, sweepJson } from '../../src/cli/render/sweep-table.js';
+import { commonColumns } from '../../src/report/metrics-file.js';
 import { type Manifest, writeManifest } from '../../src/sweep/manifest.js';
 import { parameterAxis } from '../../src/sweep/report/parameter-axis.js';
 import { writeSweepReport } from '../../src/sweep/report/write-sweep-report.js';
 import { writeState } from '../../src/sweep/state.js';
+import { ranked, sweepStatus } from '../../src/sweep/status.js';
 import { fln } from '../cli/fln.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 
 type Overrides = Manifest['trials'][number]['overrides'];
 
 /** A sweep whose trials have these settings and validation accuracies; those without one failed. */
-function sweepOf(trials: readonly (readonly [Overrides, number?])[]): string {
+function sweepOf(
+  trials: readonly (readonly [Overrides, number?])[],
+  retired: readonly number[] = [],
+): string {
   const directory = temporaryFolder();
   const id = (i: number) => i.toString(16).padStart(12, '0');
   writeManifest(directory, {
@@ -22,7 +28,12 @@ function sweepOf(trials: readonly (readonly [Overrides, number?])[]): string {
     seed: 1,
     metric: { column: 'validation_accuracy', goal: 'maximize' },
     parameters: Object.keys(trials[0][0]),
-    trials: trials.map(([overrides], i) => ({ id: id(i), overrides, addedAt: '', retired: false })),
+    trials: trials.map(([overrides], i) => ({
+      id: id(i),
+      overrides,
+      addedAt: '',
+      retired: retired.includes(i),
+    })),
   });
   for (const [i, [, accuracy]] of trials.entries()) {
     const results = [{ method: 'adam', seeds: 2, validation_accuracy: accuracy, wall_s: 3 }];
@@ -33,6 +44,21 @@ function sweepOf(trials: readonly (readonly [Overrides, number?])[]): string {
     writeState(directory, { id: id(i), attempts: 1, ...end });
   }
   return directory;
+}
+
+/** A completed run of one batch with this validation accuracy. */
+function writeRun(directory: string, accuracy: number): void {
+  mkdirSync(join(directory, 'adam-s1'), { recursive: true });
+  const run = { label: 'adam', seed: 1, status: 'COMPLETED' };
+  writeFileSync(
+    join(directory, 'run.json'),
+    JSON.stringify({ experiment: { name: 'x' }, runs: [run] }),
+  );
+  const head = [...commonColumns, 'validation_accuracy'];
+  const row: Record<string, unknown> = { method: 'adam', seed: 1, batch: 1, epoch: 1, wall_s: 1 };
+  row.validation_accuracy = accuracy;
+  const csv = [head, head.map((name) => row[name] ?? '')].map((line) => line.join(',')).join('\n');
+  writeFileSync(join(directory, 'adam-s1', 'metrics.csv'), `${csv}\n`);
 }
 
 const texts = (svg: string) => [...svg.matchAll(/<text[^>]*>([^<]+)</g)].map(([, text]) => text);
@@ -114,6 +140,55 @@ describe('the report of a sweep', () => {
     expect(html).toContain(
       'random search of 3 trials · highest validation accuracy in orange · 1 failed',
     );
+  });
+
+  it('ranks alike in table, figure and fln ls --best, and marks retired trials', async () => {
+    const values = [0.8, 0.95, 0.9, 0.7];
+    const trials = values.map((value, i) => [{ a: 1 + (i % 2), b: i < 2 ? 1 : 2 }, value] as const);
+    // The largest value is that of a trial that the sweep file no longer has.
+    const directory = sweepOf(trials, [1]);
+    const id = (i: number) => i.toString(16).padStart(12, '0');
+    for (const i of values.keys()) {
+      // Of the runs themselves, another one would be the first.
+      writeRun(join(directory, 'trials', id(i)), i === 3 ? 0.99 : 0.5);
+    }
+    const order = [2, 0, 3, 1];
+    const status = sweepStatus(directory)!;
+    expect(ranked(status).map(({ trial }) => trial.id)).toEqual(order.map(id));
+    expect(sweepJson(directory, status).best).toBe(id(2));
+    const table = formatSweep(directory, status);
+    expect(table).toMatch(/^ *1 {2}0{11}2 {2}a=1 b=2 +90\.00 %$/m);
+    expect(table).toMatch(/0{11}1 {2}a=2 b=1 \(retired\) +95\.00 %$/m);
+    expect(table).toContain('3 trials: ');
+    expect(table).toContain('; 1 retired, which the sweep file no longer has');
+
+    await writeSweepReport(directory);
+    const html = read(directory, 'report.html');
+    expect(html).toMatch(/<tr class="best"><td[^>]*>0{11}2</);
+    expect(html).toContain('completed, retired');
+    const labels = texts(read(directory, 'figure.svg'));
+    expect(labels).toEqual(expect.arrayContaining(['90.00 %', '80.00 %', '95.00 % †']));
+    expect(labels.join()).toContain('random search of 3 trials');
+    expect(labels.join()).toContain('†: retired, no longer in the sweep file');
+
+    const { stdout } = await fln(['ls', directory, '--best', '--json'], { cwd: directory });
+    const runs: { directory: string; retired?: boolean }[] = JSON.parse(stdout).runs;
+    expect(runs.map((run) => basename(run.directory))).toEqual(order.map(id));
+    expect(runs.map((run) => run.retired)).toEqual([undefined, undefined, undefined, true]);
+  });
+
+  it('draws retired trials dashed among parallel coordinates, never as the best', async () => {
+    const trials = [0.8, 0.95, 0.9].map(
+      (value, i) => [{ a: i, b: i * i, c: 2 * i }, value] as const,
+    );
+    const directory = sweepOf(trials, [1]);
+    await writeSweepReport(directory);
+    const svg = read(directory, 'figure.svg');
+    expect(svg.match(/stroke-dasharray="5,4"/g)).toHaveLength(1);
+    expect(texts(svg).join()).toContain('dashed: retired, no longer in the sweep file');
+    const none = sweepOf(trials);
+    await writeSweepReport(none);
+    expect(read(none, 'figure.svg')).not.toContain('stroke-dasharray="5,4"');
   });
 
   it('is there before a trial has completed, and drawn by fln plot', async () => {

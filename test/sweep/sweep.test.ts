@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/config/issues.js';
+import { parseExperiment } from '../../src/config/load.js';
 import { UsageError } from '../../src/errors.js';
 import type { RunStatus } from '../../src/report/run-summary.js';
 import { loadSweep, type Sweep } from '../../src/sweep/load.js';
@@ -36,6 +37,21 @@ const load = (sweep: string, ...overrides: string[]) =>
 const overridesOf = (sweep: string) => load(sweep).trials.map(({ overrides }) => overrides);
 
 describe('the trials of a sweep', () => {
+  it('of configs/sweeps/quickstart.yaml lie around the defaults', () => {
+    const file = (name: string) => fileURLToPath(new URL(`../../configs/${name}`, import.meta.url));
+    const quickstart = readFileSync(file('quickstart.yaml'), 'utf8');
+    const { methods } = parseExperiment(quickstart, 'quickstart.yaml').experiment;
+    const { trials } = loadSweep(file('sweeps/quickstart.yaml'));
+    for (const field of ['stepSize', 'trustRegion']) {
+      const tried = trials.map(({ overrides }) => Number(overrides[`methods.fenchel.${field}`]));
+      const byDefault = Number(methods.find(({ label }) => label === 'fenchel')!.config[field]);
+      expect(tried, field).toContain(byDefault);
+      expect(Math.min(...tried), field).toBeLessThan(byDefault);
+      expect(Math.max(...tried), field).toBeGreaterThan(byDefault);
+    }
+    expect(trials).toHaveLength(9);
+  });
+
   it('are every combination of a grid', () => {
     expect(overridesOf(grid)).toEqual([
       { 'methods.adam.learningRate': 0.01, batchSize: 25 },

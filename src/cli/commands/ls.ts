@@ -1,5 +1,9 @@
+import { resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
+import type { SweepRanking } from '../../report/listing/list-runs.js';
+import { isSweepDirectory, sweepPaths } from '../../sweep/paths.js';
+import type { TrialReport } from '../../sweep/status.js';
 import { manual } from '../manual.js';
 import { type TableFormArguments, tableFormOf, tableFormOptions } from '../options/table-form.js';
 import { listOf, once, onceOrBare, oneNumber } from '../options/values.js';
@@ -39,7 +43,8 @@ export const lsCommand: CommandModule<object, LsArguments> = {
         },
         best: {
           type: 'string',
-          describe: 'completed runs, the best first [default: by validation_accuracy]',
+          describe:
+            'completed runs, the best first [default: by validation_accuracy; of a sweep, by its metric]',
           coerce: onceOrBare('best'),
         },
         limit: { type: 'string', describe: 'list no more than this', coerce: oneNumber('limit') },
@@ -83,6 +88,7 @@ async function ls(args: LsArguments): Promise<void> {
     best: args.best === '' ? true : args.best,
     limit: args.limit,
     columns,
+    sweep: await rankingOf(args.dirs.map(String)),
   });
   if (listing.all.length === 0) throw new UsageError(nothing(listing.problems));
   warn(listing.problems);
@@ -95,9 +101,27 @@ async function ls(args: LsArguments): Promise<void> {
       'note: none was measured on validation data; ranked by test accuracy, which flatters the best',
     );
   }
-  const shown =
-    columns ?? defaultColumns(listing.runs, [...sweepParameters(listing.runs), ...listing.names]);
+  const retired = listing.runs.some(({ fields }) => fields.retired) ? ['retired'] : [];
+  const mentioned = [...sweepParameters(listing.runs), ...listing.names, ...retired];
+  const shown = columns ?? defaultColumns(listing.runs, mentioned);
   printText(formatListing(listing, shown, form));
+}
+
+/** The ranking of a sweep, where that is what is listed. */
+async function rankingOf(dirs: readonly string[]): Promise<SweepRanking | undefined> {
+  if (dirs.length !== 1 || !isSweepDirectory(dirs[0])) return undefined;
+  const { ranked, sweepStatus } = await import('../../sweep/status.js');
+  try {
+    const status = sweepStatus(dirs[0])!;
+    const { column, method } = status.manifest.metric;
+    const pathOf = ({ trial }: TrialReport) => resolve(sweepPaths(dirs[0]).trial(trial.id));
+    const retired = status.trials.filter(({ trial }) => trial.retired).map(pathOf);
+    return { column, method, ranked: ranked(status).map(pathOf), retired: new Set(retired) };
+  } catch (error) {
+    // A damaged manifest: the runs are listed all the same.
+    if (error instanceof UsageError) return undefined;
+    throw error;
+  }
 }
 
 function nothing(problems: readonly { readonly message: string }[]): string {

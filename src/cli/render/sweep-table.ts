@@ -1,11 +1,11 @@
-import { alignTable } from '../../report/table.js';
+import { alignTable, missing } from '../../report/table.js';
 import { plural, printable } from '../../report/text.js';
 import { nameParameters } from '../../sweep/names.js';
 import { sweepPaths } from '../../sweep/paths.js';
 import { describeCounts } from '../../sweep/plan.js';
 import { metricText, textOf } from '../../sweep/report/parameter-axis.js';
 import type { Overrides } from '../../sweep/search.js';
-import { ranked, type SweepStatus } from '../../sweep/status.js';
+import { bestTrial, ranked, type SweepStatus } from '../../sweep/status.js';
 import { shortPath } from './format.js';
 
 const shown = 10;
@@ -23,7 +23,7 @@ export function formatSweep(directory: string, status: SweepStatus): string {
   const { manifest, trials, counts } = status;
   const current = trials.filter(({ trial }) => !trial.retired);
   const retired = trials.length - current.length;
-  const more = retired > 0 ? `; ${retired} more that the sweep file no longer has` : '';
+  const more = retired > 0 ? `; ${retired} retired, which the sweep file no longer has` : '';
   const lines = [
     `${manifest.name}: ${plural(current.length, 'trial')}: ${describeCounts(counts)}${more}`,
   ];
@@ -33,9 +33,9 @@ export function formatSweep(directory: string, status: SweepStatus): string {
     const rows = best
       .slice(0, shown)
       .map(({ trial, value }, i) => [
-        String(i + 1),
+        trial.retired ? missing : String(i + 1),
         trial.id,
-        settings(trial.overrides),
+        `${settings(trial.overrides)}${trial.retired ? ' (retired)' : ''}`,
         metricText(column, value),
       ]);
     const head = ['', 'trial', 'settings', column];
@@ -65,7 +65,7 @@ export function sweepJson(directory: string, status: SweepStatus) {
     name: manifest.name,
     metric: manifest.metric,
     counts,
-    best: ranked(status)[0]?.trial.id,
+    best: bestTrial(status)?.trial.id,
     trials: trials.map(({ trial, state, value }) => ({ ...trial, ...state, value })),
   };
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { UsageError } from '../../errors.js';
 import { didYouMean } from '../../shared/suggest.js';
 import { loadRuns, type Problem } from '../run-directory.js';
@@ -15,8 +16,21 @@ export interface ListOptions {
    */
   readonly best?: string | true;
   readonly limit?: number;
+  /** Where the paths are one sweep: its trials in their ranking, which `best: true` then follows. */
+  readonly sweep?: SweepRanking;
   /** Fields and settings that will be shown, to be checked. */
   readonly columns?: readonly string[];
+}
+
+/** How a sweep ranks its trials. */
+export interface SweepRanking {
+  /** Column of the metric, and the method that it is taken of. */
+  readonly column: string;
+  readonly method?: string;
+  /** Run directories of the trials with a value, the best first. */
+  readonly ranked: readonly string[];
+  /** Run directories of trials that the sweep file no longer has. */
+  readonly retired: ReadonlySet<string>;
 }
 
 export interface Listing {
@@ -39,18 +53,23 @@ export interface Listing {
  */
 export function listRuns(paths: readonly string[], options: ListOptions = {}): Listing {
   const { directories, problems } = loadRuns(paths, 'last row');
-  const all = directories.flatMap((directory) => listedRuns(directory, problems));
+  const { sweep } = options;
+  const all = directories.flatMap((directory) => {
+    const retired = sweep?.retired.has(resolve(directory.path)) || undefined;
+    return listedRuns(directory, problems, retired);
+  });
   const conditions = (options.where ?? []).map(parseCondition);
   for (const { name } of conditions) checkName('where', name, all);
   for (const name of options.columns ?? []) checkName('columns', name, all);
   const matching = all.filter((run) => holdAll(conditions, run));
-  const rankedBy = options.best === true ? defaultRanking(matching) : options.best;
+  const rankedBy =
+    options.best === true ? (sweep?.column ?? defaultRanking(matching)) : options.best;
   const order = options.sort?.replace(/^-/, '') ?? 'started';
   if (rankedBy !== undefined) checkName('best', rankedBy, all);
   else checkName('sort', order, all);
   const sorted =
     rankedBy !== undefined
-      ? rank(matching, rankedBy)
+      ? rank(matching, rankedBy, options.best === true ? sweep : undefined)
       : byValue(matching, order, options.sort?.startsWith('-') ? -1 : 1);
   const names = [...conditions.map(({ name }) => name), rankedBy ?? order];
   const runs = sorted.slice(0, options.limit);
@@ -65,11 +84,18 @@ function defaultRanking(runs: readonly ListedRun[]): string {
   return isValidated ? 'validation_accuracy' : 'test_accuracy';
 }
 
-function rank(runs: readonly ListedRun[], name: string): ListedRun[] {
+function rank(runs: readonly ListedRun[], name: string, sweep?: SweepRanking): ListedRun[] {
   const measured = runs.filter(
     (run) => run.run.status === 'COMPLETED' && typeof look(run, name) === 'number',
   );
-  return byValue(measured, name, name.endsWith('accuracy') ? -1 : 1);
+  const sorted = byValue(measured, name, name.endsWith('accuracy') ? -1 : 1);
+  if (sweep === undefined) return sorted;
+  // Runs of the best trial first: its seeds, of the method that it is judged by.
+  const places = new Map(sweep.ranked.map((path, place) => [path, place]));
+  const place = ({ directory }: ListedRun) => places.get(resolve(directory.path)) ?? -1;
+  return sorted
+    .filter((run) => place(run) >= 0 && (sweep.method ?? run.run.label) === run.run.label)
+    .sort((a, b) => place(a) - place(b));
 }
 
 /** Runs without a value come last; equal ones stay in the order in which they were found. */

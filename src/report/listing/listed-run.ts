@@ -24,6 +24,7 @@ export const runFields = [
   'started',
   'ended',
   'error',
+  'retired',
 ] as const;
 export type RunField = (typeof runFields)[number];
 
@@ -39,8 +40,15 @@ export interface ListedRun {
   readonly settings: () => ReadonlyMap<string, Setting>;
 }
 
-/** The runs of a directory. A config.yaml that cannot be read becomes a problem when it is needed. */
-export function listedRuns(directory: RunDirectory, problems: Problem[]): ListedRun[] {
+/**
+ * The runs of a directory. A config.yaml that cannot be read becomes a problem when it is needed.
+ * @param retired whether they are of a trial that its sweep file no longer has
+ */
+export function listedRuns(
+  directory: RunDirectory,
+  problems: Problem[],
+  retired?: true,
+): ListedRun[] {
   let known: ReadonlyMap<string, Setting> | undefined;
   const settings = () => {
     known ??= settingsOf(directory, problems);
@@ -49,7 +57,7 @@ export function listedRuns(directory: RunDirectory, problems: Problem[]): Listed
   return directory.runs.map((run) => ({
     run,
     directory,
-    fields: fieldsOf(run, directory),
+    fields: { ...fieldsOf(run, directory), retired },
     settings,
   }));
 }
@@ -63,7 +71,7 @@ export function look({ fields, run, settings }: ListedRun, name: string): Value 
 export const isField = (name: string): name is RunField =>
   (runFields as readonly string[]).includes(name);
 
-function fieldsOf(run: Run, { info, path }: RunDirectory): ListedRun['fields'] {
+function fieldsOf(run: Run, { info, path }: RunDirectory): Omit<ListedRun['fields'], 'retired'> {
   const { metrics, recorded } = run;
   const last = (column: string) => {
     const value = metrics.columns[column]?.at(-1);

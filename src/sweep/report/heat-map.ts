@@ -23,6 +23,9 @@ export function isGridOfTwo({ parameters, trials }: SweepView): boolean {
   return cells.size >= 0.7 * columns * rows;
 }
 
+/** After the value of a cell whose trials are all retired. */
+export const retiredMark = '†';
+
 /** The metric over two parameters: a cell for each pair of values, dark where it is good. */
 export function heatMap(
   { trials, parameters, metric, goal }: SweepView,
@@ -40,13 +43,14 @@ export function heatMap(
   const [least, most] = [smallest(all), largest(all)];
   const cells = [...groups.values()].map((group) => {
     const { overrides } = group[0].trial;
-    const value = average(group.map((trial) => trial.value));
+    const current = group.filter(({ trial }) => !trial.retired);
+    const value = average((current.length > 0 ? current : group).map((trial) => trial.value));
     const share = most > least ? (value - least) / (most - least) : 1;
     return {
       x: textOf(overrides[across.path]),
       y: textOf(overrides[down.path]),
       value,
-      label: metricText(metric.path, value),
+      label: `${metricText(metric.path, value)}${current.length > 0 ? '' : ` ${retiredMark}`}`,
       isDark: (goal === 'maximize' ? share : 1 - share) > 0.45,
       isBest: cellOf(overrides, parameters) === cellOf(best, parameters),
     };

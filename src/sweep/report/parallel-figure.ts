@@ -31,15 +31,37 @@ export function parallelFigure(
   const x = (i: number) => (axes.length === 1 ? width / 2 : (i * width) / (axes.length - 1));
   const lines = trials.toReversed().map(({ trial, value }) => ({
     id: trial.id,
+    isRetired: trial.retired,
     value,
     points: axes.flatMap((axis, i) => {
       const at = axis.position(axis === metric ? value : trial.overrides[axis.path]);
       return at === undefined ? [] : [{ x: x(i), y: at }];
     }),
   }));
-  const values = lines.flatMap(({ id, value, points }) =>
-    points.map((point) => ({ ...point, id, value })),
-  );
+  const valuesOf = (retired: boolean) =>
+    lines
+      .filter(({ isRetired }) => isRetired === retired)
+      .flatMap(({ id, value, points }) => points.map((point) => ({ ...point, id, value })));
+  const trialLayer = (values: ReturnType<typeof valuesOf>, style: object = {}) => ({
+    data: { values },
+    mark: {
+      type: 'line',
+      strokeWidth: 1.6,
+      opacity: trials.length > 60 ? 0.55 : 0.85,
+      ...style,
+    },
+    encoding: {
+      detail: { field: 'id', type: 'nominal' },
+      // Trials in the order of the data: the good ones on top.
+      color: {
+        field: 'value',
+        type: 'quantitative',
+        scale: { scheme: 'viridis', reverse: goal === 'maximize' },
+        legend: null,
+      },
+    },
+  });
+  const retired = valuesOf(true);
   const spec = {
     background: '#ffffff',
     width,
@@ -54,20 +76,8 @@ export function parallelFigure(
       y: { field: 'y', type: 'quantitative', scale: { domain: [0, 1], nice: false }, axis: null },
     },
     layer: [
-      {
-        data: { values },
-        mark: { type: 'line', strokeWidth: 1.6, opacity: trials.length > 60 ? 0.55 : 0.85 },
-        encoding: {
-          detail: { field: 'id', type: 'nominal' },
-          // Trials in the order of the data: the good ones on top.
-          color: {
-            field: 'value',
-            type: 'quantitative',
-            scale: { scheme: 'viridis', reverse: goal === 'maximize' },
-            legend: null,
-          },
-        },
-      },
+      ...(retired.length > 0 ? [trialLayer(retired, { strokeDash: [5, 4] })] : []),
+      trialLayer(valuesOf(false)),
       {
         data: { values: lines.at(-1)?.points ?? [] },
         mark: {

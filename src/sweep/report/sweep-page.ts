@@ -12,6 +12,8 @@ export interface SweepPage {
   /** The figure; absent while no trial has a value. */
   readonly svg?: string;
   readonly status: SweepStatus;
+  /** Of the best trial, which is the first. */
+  readonly best?: string;
   /** Trials, the best first, then those without a value. */
   readonly trials: readonly TrialReport[];
   /** Trials that have a report of their own. */
@@ -26,6 +28,7 @@ export function sweepPage({
   subtitle,
   svg,
   status,
+  best,
   trials,
   hasReport,
   file,
@@ -40,7 +43,6 @@ export function sweepPage({
     'status',
   ];
   const rows = trials.map((report) => row(report, parameters, metric.column, hasReport));
-  const hasBest = trials[0]?.value !== undefined;
   return htmlPage({
     title,
     subtitle,
@@ -48,7 +50,7 @@ export function sweepPage({
       svg === undefined
         ? '<p>There is no figure: no trial has completed.</p>'
         : `<div class="figure natural scroll">${svg}</div>`,
-      `<h2>Trials</h2>\n${sortableTable({ head, rows, best: hasBest ? 0 : undefined })}`,
+      `<h2>Trials</h2>\n${sortableTable({ head, rows, best: best === undefined ? undefined : 0 })}`,
       failures(trials),
       file === undefined ? '' : `<h2>Sweep</h2>\n<pre><code>${escapeHtml(file)}</code></pre>`,
     ],
@@ -77,7 +79,7 @@ function row(
     }),
     { text: value === undefined ? missing : metricText(column, value), value },
     seconds > 0 ? { text: duration(seconds), value: seconds } : { text: missing },
-    { text: state.status.toLowerCase() + (trial.retired ? ', no longer in the sweep' : '') },
+    { text: state.status.toLowerCase() + (trial.retired ? ', retired' : '') },
   ];
 }
 

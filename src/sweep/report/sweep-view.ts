@@ -1,11 +1,11 @@
 import { nameParameters } from '../names.js';
-import { ranked, type SweepStatus, type TrialReport } from '../status.js';
+import { type RankedTrial, ranked, type SweepStatus } from '../status.js';
 import { type ParameterAxis, parameterAxis } from './parameter-axis.js';
 
 /** What the figures of a sweep show. */
 export interface SweepView {
-  /** Trials with a value of the metric, the best first. */
-  readonly trials: readonly (TrialReport & { value: number })[];
+  /** Trials with a value of the metric, in their ranking: the best first, retired ones last. */
+  readonly trials: readonly RankedTrial[];
   /** Parameters that differ between them. */
   readonly parameters: readonly ParameterAxis[];
   readonly metric: ParameterAxis;
@@ -14,7 +14,11 @@ export interface SweepView {
 
 export function viewOf(status: SweepStatus): SweepView {
   const { manifest } = status;
-  const trials = ranked(status).filter(({ trial }) => !trial.retired);
+  // A retired trial has a place among the others where it has the parameters of today.
+  const trials = ranked(status).filter(
+    ({ trial }) =>
+      !trial.retired || manifest.parameters.every((path) => trial.overrides[path] !== undefined),
+  );
   const names = nameParameters(manifest.parameters);
   const parameters = manifest.parameters.flatMap((path) => {
     const values = trials.map(({ trial }) => trial.overrides[path] as unknown);

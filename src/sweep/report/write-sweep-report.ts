@@ -6,8 +6,8 @@ import { readOptional } from '../../files/read-optional.js';
 import { renderFigure } from '../../report/figure.js';
 import { plural, printable } from '../../report/text.js';
 import { sweepPaths } from '../paths.js';
-import { ranked, type SweepStatus, sweepStatus } from '../status.js';
-import { heatMap, isGridOfTwo } from './heat-map.js';
+import { bestTrial, ranked, type SweepStatus, sweepStatus } from '../status.js';
+import { heatMap, isGridOfTwo, retiredMark } from './heat-map.js';
 import { parallelFigure } from './parallel-figure.js';
 import { sweepPage } from './sweep-page.js';
 import { viewOf } from './sweep-view.js';
@@ -27,11 +27,16 @@ export async function writeSweepReport(
   const { manifest } = status;
   const view = viewOf(status);
   const title = options.title ?? printable(manifest.name);
-  const subtitle = describe(status, view.trials.length);
+  const drawn = view.trials.filter(({ trial }) => !trial.retired).length;
+  const isGrid = isGridOfTwo(view);
+  const mark = isGrid ? retiredMark : 'dashed';
+  const remark =
+    view.trials.length > drawn ? ` · ${mark}: retired, no longer in the sweep file` : '';
+  const subtitle = `${describe(status, drawn)}${remark}`;
   const paths: string[] = [];
   let svg: string | undefined;
-  if (view.trials.length > 0) {
-    const draw = isGridOfTwo(view) ? heatMap : parallelFigure;
+  if (drawn > 0) {
+    const draw = isGrid ? heatMap : parallelFigure;
     const description = `${title}: ${view.metric.title} of ${plural(view.trials.length, 'trial')}`;
     const figure = await renderFigure(draw(view, { title, subtitle }), description);
     svg = figure.svg;
@@ -46,6 +51,7 @@ export async function writeSweepReport(
     subtitle,
     svg,
     status,
+    best: bestTrial(status)?.trial.id,
     trials: [...best, ...status.trials.filter(({ trial }) => !valued.has(trial.id))],
     hasReport: (id) => existsSync(join(sweepPaths(directory).trial(id), 'report.html')),
     file: readOptional(sweepPaths(directory).file),

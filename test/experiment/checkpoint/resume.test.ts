@@ -90,6 +90,24 @@ describe('a run that goes on', () => {
     expect(position).toMatchObject({ label: 'adam', seed: 1, batch: 16 });
   });
 
+  it('says why a run that completed without its checkpoints has none to keep', async () => {
+    const { directory } = await interrupted();
+    await run(directory, { resume: true });
+    const { warnings } = await run(directory, { resume: true, keepCheckpoints: true });
+    expect(warnings).toEqual([
+      'adam, seed 1: --keep-checkpoints has nothing to keep: the run completed without that option, and its ' +
+        'checkpoints were removed then. To have them, train it again: --overwrite --keep-checkpoints',
+    ]);
+  });
+
+  it('keeps the checkpoints of a completed run that has some, without a word', async () => {
+    const { directory } = await interrupted();
+    await run(directory, { resume: true, keepCheckpoints: true });
+    const { warnings } = await run(directory, { resume: true, keepCheckpoints: true });
+    expect(warnings).toEqual([]);
+    expect(checkpointsOf(directory).list()[0].batch).toBe(16);
+  });
+
   it.each([
     ['with a flipped bit', 'state.safetensors', (bytes: Buffer) => flipped(bytes)],
     ['cut off', 'state.safetensors', (bytes: Buffer) => bytes.subarray(0, 100)],
