@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { addressSpaceAdvice } from '../../shared/memory.js';
 import { BackendUnavailable, type Device } from '../backend.js';
 import { loadQuietly, packageFolders, resolves } from '../packages.js';
+import { loadWithoutStartUpLines } from './start-up-lines.js';
 
 /** The native bindings, the one for NVIDIA GPUs first. */
 export const bindings = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
@@ -36,7 +37,7 @@ export function loadBinding(device?: Device): Binding {
   const reasons: string[] = [];
   for (const { name, folder } of candidates(device)) {
     try {
-      loadQuietly(folder, name);
+      loadWithoutStartUpLines(() => loadQuietly(folder, name));
       loaded = { name, folder, failed: reasons };
       return loaded;
     } catch (error) {
