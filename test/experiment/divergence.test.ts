@@ -160,6 +160,35 @@ describe('warm-up', () => {
     expect(warnings).toEqual([]);
   });
 
+  it('passes; the step in which a column of the method is not a number fails the run', async () => {
+    const experiment = tinyExperiment('backend=wasm', 'methods=[{ name: sgd }]');
+    const [{ definition, ...method }] = experiment.methods;
+    const load = async () => {
+      const real = await definition.load();
+      return {
+        init: async (context: never) => {
+          const trainer = await real.init(context);
+          const step = trainer.step.bind(trainer);
+          const own = { columns: ['x_residual'] };
+          trainer.step = async (batch) => ({
+            ...(await step(batch)),
+            extra: { x_residual: batch.indices.length === 50 ? Number.NaN : 0 },
+          });
+          return Object.assign(trainer, own);
+        },
+      };
+    };
+    const broken = {
+      ...experiment,
+      methods: [{ ...method, definition: { ...definition, load } }],
+    };
+    const { status, error } = await outcome(broken);
+    expect(status).toBe('FAILED');
+    expect(error).toMatch(
+      /^sgd, seed 1: the x_residual became not a number at batch 1 \(epoch 1\); /,
+    );
+  });
+
   it('that meets a bug of the program does not hide it', async () => {
     const experiment = warmedUp(async () => {
       throw new TypeError('a bug');
