@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { listRuns } from '../../src/index.js';
 import { gateConfig, healthy, injectRuns } from '../verify/inject.js';
 import { fln, workplace } from './fln.js';
 
@@ -24,6 +25,13 @@ const rows = (stdout: string) =>
     .split('\n')
     .slice(2)
     .map((line) => line.split(/ {2,}/));
+
+it('the library lists runs without a condition, too', () => {
+  const cwd = results();
+  expect(listRuns([join(cwd, 'results')]).matching).toBe(27);
+  expect(listRuns([join(cwd, 'results')], { limit: 3 }).runs).toHaveLength(3);
+  expect(listRuns([join(cwd, 'results')], { where: ['method=adam'] }).matching).toBe(9);
+});
 
 describe('fln ls', () => {
   it('lists every run, those of sweeps too, and names the broken one', async () => {

@@ -62,6 +62,9 @@ const table: [args: string[], message: string][] = [
     ['diff', 'a'],
     'diff needs two run directories, as in: fln diff results/a results/b. See fln diff --help',
   ],
+  [['plot', 'a', '--y', 'loss'], 'there is no option --y. See fln plot --help'],
+  [['plot', 'a', '--y=loss'], 'there is no option --y. See fln plot --help'],
+  [['plot', 'a', '-y', 'loss'], 'there is no option -y. See fln plot --help'],
   [['plot'], 'plot needs a run directory, as in: fln plot results/quickstart. See fln plot --help'],
   [
     ['compare'],

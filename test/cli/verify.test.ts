@@ -164,6 +164,14 @@ describe('fln verify', () => {
     expect(stdout).toMatch(/^adam +1 +\d\d\.\d\d % +90\.00 % +[+-]\d/m);
   });
 
+  it('warns of expectations of methods that the config does not have', async () => {
+    const cwd = workplace(gateConfig.replace('expect:', 'expect:\n  lpom: { atLeast: 0.9 }'));
+    injectRuns(join(cwd, 'run'), gateConfig, healthy);
+    const { code, stderr } = await fln(['verify', 'tiny.yaml', '--run', 'run'], { cwd });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^warning: tiny\.yaml:\d+:3 expect\.lpom — no method has this label; /);
+  });
+
   it('verifies the reference run of Figure 2', async () => {
     const cwd = new URL('../..', import.meta.url).pathname;
     const { code, stderr } = await fln(['verify', 'results/reference/mnist-mlp'], { cwd });

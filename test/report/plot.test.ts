@@ -69,6 +69,16 @@ describe('fln plot', () => {
     expect((await plot(one, two, '--out', 'there')).out[2]).toBe(join('there', 'one-vs-two.html'));
   });
 
+  it.each(['pdf', 'eps', 'jpg', 'PDF', 'csv'])(
+    'refuses --out x.%s before it reads anything',
+    async (format) => {
+      await expect(plot('nowhere', '--out', `x.${format}`)).rejects.toThrow(
+        `--out x.${format}: figures are not written as .${format}. NAME.svg, NAME.png and NAME.html are: give the NAME`,
+      );
+      expect((await plot(one, '--out', 'run.v2')).out[0]).toBe('run.v2.svg');
+    },
+  );
+
   it('takes a title', async () => {
     await plot(one, '--out', 'titled', '--title', 'Figure 2 <MNIST>');
     expect(readFileSync('titled.svg', 'utf8')).toContain('>Figure 2 &lt;MNIST&gt;<');
