@@ -10,17 +10,20 @@ import { removeQuietly } from './system-calls.js';
  * listens at a socket beside it, of which the kernel tells when its process is gone.
  */
 
-/** ms between heartbeats. */
-const beat = 15_000;
-
 /**
  * Shows that the holder of a lock lives until it is told to stop.
  * @param touch gives a heartbeat
+ * @param beat ms between heartbeats
  */
-export function showLife(path: string, token: string, touch: () => void): () => void {
+export function showLife(
+  path: string,
+  token: string,
+  touch: () => void,
+  beat = 15_000,
+): () => void {
   const timer = setInterval(touch, beat).unref();
   const worker = beater();
-  worker?.postMessage({ token, path });
+  worker?.postMessage({ token, path, beat });
   const stopListening = listen(path, token);
   return () => {
     clearInterval(timer);
@@ -33,18 +36,20 @@ export function showLife(path: string, token: string, touch: () => void): () => 
 const beaterCode = `
 const { parentPort } = require('node:worker_threads');
 const { closeSync, openSync, readFileSync, writeSync } = require('node:fs');
-const locks = new Map();
-parentPort.on('message', ({ token, path }) => path ? locks.set(token, path) : locks.delete(token));
-setInterval(() => {
-  for (const [token, path] of locks) {
-    try {
-      if (JSON.parse(readFileSync(path, 'utf8')).token !== token) continue;
-      const file = openSync(path, 'r+');
-      writeSync(file, '{', 0);
-      closeSync(file);
-    } catch {}
-  }
-}, ${beat});
+const timers = new Map();
+const touch = (token, path) => {
+  try {
+    if (JSON.parse(readFileSync(path, 'utf8')).token !== token) return;
+    const file = openSync(path, 'r+');
+    writeSync(file, '{', 0);
+    closeSync(file);
+  } catch {}
+};
+parentPort.on('message', ({ token, path, beat }) => {
+  clearInterval(timers.get(token));
+  timers.delete(token);
+  if (path) timers.set(token, setInterval(touch, beat, token, path));
+});
 `;
 
 let thread: Worker | undefined;

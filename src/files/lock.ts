@@ -71,15 +71,17 @@ export function takeLock(path: string, refuse: (lock: HeldLock) => Error): FileL
   // A few rounds, because another process may take or drop the lock between two of our looks at it.
   for (let round = 0; round < 5; round++) {
     if (create(path, holder)) {
-      held.set(token, { path, folder: dirname(resolve(path)) + sep, checked: Date.now() });
-      const stop = showLife(path, token, () => touch(path, token));
+      // Wherever this process goes.
+      const place = resolve(path);
+      held.set(token, { path: place, folder: dirname(place) + sep, checked: Date.now() });
+      const stop = showLife(place, token, () => touch(place, token));
       return {
-        isHeld: () => holds(path, token),
+        isHeld: () => holds(place, token),
         release: () => {
           stop();
           held.delete(token);
           try {
-            if (holds(path, token)) rmSync(path, { force: true });
+            if (holds(place, token)) rmSync(place, { force: true });
           } catch {
             // A lock that stays is taken over once this process has ended.
           }
@@ -138,7 +140,7 @@ export function explainHeld({ path, holder, silentFor }: HeldLock, does: string,
     silentFor === undefined
       ? ''
       : `Its last heartbeat was ${seconds(silentFor)} ago; without another, the lock frees itself in ` +
-        `${seconds(silence - silentFor)}: then the same command goes on. `;
+        `${seconds(silence - silentFor)}: the same command then works. `;
   return `${who} ${does}. ${heartbeat}${wayOut}. If you are sure that it is no longer running, delete ${path}`;
 }
 

@@ -5,11 +5,13 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/config/issues.js';
 import { parseExperiment } from '../../src/config/load.js';
 import { UsageError } from '../../src/errors.js';
+import { processBirth, whereabouts } from '../../src/files/holder.js';
 import type { RunStatus } from '../../src/report/run-summary.js';
 import { loadSweep, type Sweep } from '../../src/sweep/load.js';
 import { FailureCounter } from '../../src/sweep/local/failures.js';
 import { MemoryGuard } from '../../src/sweep/local/memory-guard.js';
 import { manifestOf, writeManifest } from '../../src/sweep/manifest.js';
+import { sweepPaths } from '../../src/sweep/paths.js';
 import { planSweep } from '../../src/sweep/plan.js';
 import { sweepSchemaText } from '../../src/sweep/schema.js';
 import { readState, writeState } from '../../src/sweep/state.js';
@@ -206,6 +208,17 @@ describe('the plan of a sweep', () => {
     const outDir = directoryWith('RUNNING');
     expect(due(outDir, { resume: true })).toEqual([0, 1, 2, 3]);
     expect(sweepStatus(outDir)?.counts.INTERRUPTED).toBe(1);
+
+    // Of a container that is gone: its number may be ours.
+    writeState(outDir, { id: ids[0], status: 'RUNNING', attempts: 1, pid: process.pid });
+    expect(due(outDir, { resume: true })).toEqual([0, 1, 2, 3]);
+    // Of another container, which gives heartbeats.
+    const { host, boot } = whereabouts();
+    const holder = { pid: process.pid, host, boot, pidNamespace: 'pid:[1]', startedAt: 'now' };
+    const lock = sweepPaths(outDir).trialLock(ids[0]);
+    writeFileSync(lock, JSON.stringify({ ...holder, token: 'x', birth: processBirth(1) }));
+    expect(due(outDir, { resume: true })).toEqual([1, 2, 3]);
+    expect(sweepStatus(outDir)?.counts.RUNNING).toBe(1);
   });
 
   it('keeps finished trials when values are added, and those that the file drops', () => {
