@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -7,12 +7,14 @@ import { parseExperiment } from '../../src/config/load.js';
 import { UsageError } from '../../src/errors.js';
 import { processBirth, whereabouts } from '../../src/files/holder.js';
 import type { RunStatus } from '../../src/report/run-summary.js';
+import type { Launcher } from '../../src/sweep/launcher.js';
 import { loadSweep, type Sweep } from '../../src/sweep/load.js';
 import { FailureCounter } from '../../src/sweep/local/failures.js';
 import { MemoryGuard } from '../../src/sweep/local/memory-guard.js';
 import { manifestOf, writeManifest } from '../../src/sweep/manifest.js';
 import { sweepPaths } from '../../src/sweep/paths.js';
 import { planSweep } from '../../src/sweep/plan.js';
+import { runSweep } from '../../src/sweep/run-sweep.js';
 import { sweepSchemaText } from '../../src/sweep/schema.js';
 import { readState, writeState } from '../../src/sweep/state.js';
 import { ranked, sweepStatus } from '../../src/sweep/status.js';
@@ -219,6 +221,38 @@ describe('the plan of a sweep', () => {
     writeFileSync(lock, JSON.stringify({ ...holder, token: 'x', birth: processBirth(1) }));
     expect(due(outDir, { resume: true })).toEqual([1, 2, 3]);
     expect(sweepStatus(outDir)?.counts.RUNNING).toBe(1);
+  });
+
+  it('leaves a trial to the process that runs it, and runs what that one leaves', async () => {
+    const outDir = directoryWith('RUNNING');
+    const lock = sweepPaths(outDir).trialLock(ids[0]);
+    writeFileSync(
+      lock,
+      JSON.stringify({ pid: 1, host: 'elsewhere', startedAt: 'now', token: 'x' }),
+    );
+    const begun: string[][] = [];
+    const complete = (id: string) => writeState(outDir, { id, status: 'COMPLETED', attempts: 1 });
+    const run = (launcher: Launcher) =>
+      runSweep(sweep, { outDir, resume: true, flags: {}, elsewhere: true }, launcher, () => {});
+    const left = await run(async ({ due }) => {
+      begun.push(due.map(({ id }) => id));
+      for (const { id } of due) complete(id);
+      return {};
+    });
+    expect(left.status.counts).toMatchObject({ RUNNING: 1, COMPLETED: 3 });
+    expect(begun).toEqual([ids.slice(1)]);
+
+    // What that process leaves while the others run is run as well.
+    rmSync(sweepPaths(outDir).state(ids[1]));
+    begun.length = 0;
+    const done = await run(async ({ due }) => {
+      begun.push(due.map(({ id }) => id));
+      if (begun.length === 1) rmSync(lock);
+      for (const { id } of due) complete(id);
+      return {};
+    });
+    expect(begun).toEqual([[ids[1]], [ids[0]]]);
+    expect(done.status.counts).toMatchObject({ RUNNING: 0, COMPLETED: 4 });
   });
 
   it('keeps finished trials when values are added, and those that the file drops', () => {
