@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { defaultCacheDir } from '../files/cache.js';
+import { packageRoot } from '../shared/provenance.js';
 
 /**
  * Where `fln backend install` puts the packages of an installation, each a folder with node_modules;
@@ -12,9 +12,6 @@ export function installationFolder(installation: string): string | undefined {
   return cache && resolve(cache, 'backends', installation);
 }
 
-/** The folder of this program, whose node_modules (or those above it) hold its own packages. */
-const programFolder = fileURLToPath(new URL('../..', import.meta.url));
-
 /**
  * Folders whose node_modules may hold the packages of a backend, in the order they are tried: the one
  * that the environment names, and only that; else the program's own, then private installations.
@@ -24,7 +21,8 @@ const programFolder = fileURLToPath(new URL('../..', import.meta.url));
 export function packageFolders(variable: string, installations: readonly string[]): string[] {
   const named = process.env[variable];
   if (named) return [resolve(named)];
-  return [programFolder, ...installations.flatMap((name) => installationFolder(name) ?? [])];
+  // The program's own packages are in its node_modules, or in those above it.
+  return [packageRoot, ...installations.flatMap((name) => installationFolder(name) ?? [])];
 }
 
 /** `require` as a module in `folder` would have it. */

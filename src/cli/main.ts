@@ -11,13 +11,11 @@ async function main(args: readonly string[]): Promise<void> {
     requireFolder();
     await dispatch(args);
   } catch (error) {
-    const expected = error instanceof FlnError ? error : unexpectedDiskError(error);
-    if (expected !== undefined) {
-      fail(expected.message, expected.exitCode);
-    } else {
-      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      fail(`This is a bug in fln; please report it:\n${detail}`, ExitCode.runFailed);
-    }
+    const known =
+      error instanceof FlnError ? error : (missingModule(error) ?? unexpectedDiskError(error));
+    if (known) return fail(known.message, known.exitCode);
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    fail(`This is a bug in fln; please report it:\n${detail}`, ExitCode.runFailed);
   }
 }
 
@@ -31,6 +29,20 @@ function requireFolder(): void {
       { cause: error },
     );
   }
+}
+
+/** Commands load their modules when they need them: what is gone by then is no bug. */
+function missingModule(error: unknown): FlnError | undefined {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== 'ERR_MODULE_NOT_FOUND') return undefined;
+  const [, name] = /^Cannot find package '([^']+)'/.exec(message) ?? [];
+  return new EnvironmentError(
+    name === undefined
+      ? 'fln was built anew while this process ran, and the files that it began with are gone. ' +
+          'Start it again; a run goes on with --resume'
+      : `the package ${name} is not installed: run "npm ci" in the folder of fln`,
+    { cause: error },
+  );
 }
 
 function fail(message: string, code: number): void {

@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -20,8 +20,13 @@ export interface Provenance {
   readonly threads: number;
 }
 
-/** Root folder of the program's package: two levels above both src/shared and dist/shared. */
-const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
+/** Root folder of the program's package: the nearest above with a package.json, of sources and builds alike. */
+export const packageRoot: string = rootAbove(dirname(fileURLToPath(import.meta.url)));
+
+function rootAbove(folder: string): string {
+  const above = dirname(folder);
+  return existsSync(join(folder, 'package.json')) || above === folder ? folder : rootAbove(above);
+}
 
 export function programInfo(): { name: string; version: string } {
   const { name, version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'));

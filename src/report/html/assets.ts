@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { packageRoot } from '../../shared/provenance.js';
 
 const require = createRequire(import.meta.url);
 
 const own = (name: string) =>
-  readFileSync(new URL(`../../../assets/report/${name}`, import.meta.url), 'utf8').trim();
+  readFileSync(join(packageRoot, 'assets', 'report', name), 'utf8').trim();
 const uPlot = (name: string) => readFileSync(require.resolve(`uplot/dist/${name}`), 'utf8').trim();
 
 /** Files that become part of every page; pages request nothing. */
