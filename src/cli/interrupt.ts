@@ -1,11 +1,13 @@
 import { ExitCode } from '../errors.js';
+import { isUnderNohup, npmIsParent, watchNpm } from './parent.js';
 
 /** Why work was interrupted: the reason of the abort signal. */
 export class Interruption extends Error {
   override name = 'Interruption';
 
-  constructor(readonly by: NodeJS.Signals) {
-    super(`interrupted by ${by}`);
+  /** @param by a signal, or the end of the npm that this process belongs to */
+  constructor(readonly by: NodeJS.Signals | 'npm') {
+    super(by === 'npm' ? 'npm, which started fln, has ended' : by);
   }
 
   /** A user is done with it; a scheduler that needs the machine asks for it to be queued again. */
@@ -14,13 +16,37 @@ export class Interruption extends Error {
   }
 }
 
-/** Ctrl-C; what schedulers send before they kill; and what Slurm jobs ask to be sent (--signal). */
+/**
+ * Ctrl-C; what schedulers send before they kill; a terminal that closes; and what Slurm jobs ask to be
+ * sent (--signal). Node would open a debugger at SIGUSR1.
+ */
 const signals: readonly NodeJS.Signals[] =
-  process.platform === 'win32' ? ['SIGINT', 'SIGTERM'] : ['SIGINT', 'SIGTERM', 'SIGUSR2'];
+  process.platform === 'win32'
+    ? ['SIGINT', 'SIGTERM', 'SIGHUP']
+    : ['SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', ...(isUnderNohup ? [] : ['SIGHUP' as const])];
+
+let works = 0;
 
 /**
- * Turns Ctrl-C, SIGTERM and SIGUSR2 into an abort signal while some work runs. Ctrl-C after that ends
- * the process at once; more of the others change nothing.
+ * Answers signals while no `interruptible` work runs, which then is its business.
+ * @param trains whether the command writes checkpoints and promises exit codes; others end as the system
+ *   ends them, but for SIGUSR1
+ */
+export function endOnSignals(trains: boolean): void {
+  const end = (by: NodeJS.Signals) => {
+    if (works > 0) return;
+    process.stderr.write(`${by}: stopped.\n`);
+    process.exit(new Interruption(by).exitCode);
+  };
+  for (const signal of signals) {
+    if (trains || signal === 'SIGUSR1') process.on(signal, end);
+  }
+}
+
+/**
+ * Turns signals, and the end of the npm that started this process, into an abort signal while some work
+ * runs. Ctrl-C after that ends the process at once, if it came after `onFirst` had said so: a batch that
+ * lasts lets both in together. More of the others change nothing.
  * @param onFirst told that the first one arrived
  */
 export async function interruptible<T>(
@@ -28,19 +54,30 @@ export async function interruptible<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const controller = new AbortController();
-  const interrupt = (by: NodeJS.Signals) => {
+  let isAcknowledged = false;
+  const interrupt = (by: NodeJS.Signals | 'npm') => {
     if (controller.signal.aborted) {
-      if (by === 'SIGINT') process.exit(ExitCode.interrupted);
+      if (by === 'SIGINT' && isAcknowledged) process.exit(ExitCode.interrupted);
       return;
     }
     const interruption = new Interruption(by);
     controller.abort(interruption);
     onFirst(interruption);
+    const acknowledge = () => {
+      isAcknowledged = true;
+    };
+    // Signals that have come by now are handled in this turn of the event loop.
+    if (npmIsParent) setTimeout(acknowledge, 1000).unref();
+    else setImmediate(acknowledge);
   };
+  works++;
   for (const signal of signals) process.on(signal, interrupt);
+  const unwatch = watchNpm(() => interrupt('npm'));
   try {
     return await work(controller.signal);
   } finally {
+    works--;
+    unwatch();
     for (const signal of signals) process.off(signal, interrupt);
   }
 }

@@ -1,10 +1,15 @@
+import { closeSync, openSync } from 'node:fs';
+import { devNull } from 'node:os';
+import { isatty } from 'node:tty';
 import { EnvironmentError, ExitCode, FlnError } from '../errors.js';
 import { unexpectedDiskError } from '../files/disk.js';
 import { hearDiskWarnings } from '../files/system-calls.js';
 import { dispatch } from './dispatch.js';
+import { endOnSignals } from './interrupt.js';
 
 /** The outermost edge: runs the command and turns errors into one message and an exit code. */
 async function main(args: readonly string[]): Promise<void> {
+  endOnSignals(['run', 'sweep', 'sweep-trial'].includes(args[0]));
   surviveLostOutput();
   hearDiskWarnings((message) => process.stderr.write(`warning: ${message}\n`));
   try {
@@ -51,12 +56,15 @@ function fail(message: string, code: number): void {
 }
 
 /**
- * `fln ... | head` closes our stdout: what cannot be shown is dropped, the work goes on. A full disk
- * behind `> file` fails the command, since its output is lost.
+ * `fln ... | head` closes our stdout, as does a terminal that goes away: what cannot be shown is dropped,
+ * the work goes on. A full disk behind `> file` fails the command, since its output is lost.
  */
 function surviveLostOutput(): void {
   const isClosed = ({ code }: NodeJS.ErrnoException) =>
-    code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED';
+    code === 'EPIPE' ||
+    code === 'ERR_STREAM_DESTROYED' ||
+    // A terminal that is gone.
+    (code === 'EIO' && process.stdout.isTTY);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (isClosed(error)) return;
     const reason = error.code === 'ENOSPC' ? 'the disk is full' : error.message;
@@ -64,6 +72,14 @@ function surviveLostOutput(): void {
   });
   // There is nowhere left to say that messages are lost.
   process.stderr.on('error', () => {});
+  const terminals = [0, 1, 2].filter((file) => isatty(file));
+  process.on('exit', () => {
+    // Node 20 aborts when it cannot reset a terminal that is gone.
+    for (const file of terminals.filter((file) => !isatty(file))) {
+      closeSync(file);
+      openSync(devNull, 'r+');
+    }
+  });
 }
 
 await main(process.argv.slice(2));

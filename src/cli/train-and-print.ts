@@ -25,7 +25,7 @@ export async function trainAndPrint(
     note(
       first.by === 'SIGINT'
         ? 'Stopping after this batch, with a checkpoint; press Ctrl-C again to stop at once.'
-        : `${first.by}: stopping after this batch, with a checkpoint.`,
+        : `${first.message}: stopping after this batch, with a checkpoint.`,
     );
   };
   try {

@@ -19,6 +19,7 @@ import type { Parameters } from '../network/parameters.js';
 import { mostCells } from '../report/metrics-file.js';
 import { grouped, runName } from '../report/text.js';
 import { Random } from '../shared/random.js';
+import { runningTime } from '../shared/running-time.js';
 import { NotPositiveDefiniteError } from '../solvers/cholesky.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
@@ -65,7 +66,7 @@ export interface TrainingJob {
  * The training loop, the only one: every method runs through it.
  *
  * Training time (`wall_s`) is the method's set-up, the gathering of batches and the steps; warm-up,
- * evaluation and writing are left out. A full-batch method gathers its own data in its set-up, and
+ * evaluation and writing are left out, and so is what the process was stopped for. A full-batch method gathers its own data in its set-up, and
  * its batches are iterations.
  *
  * A run that goes on from a checkpoint repeats what it would have done uninterrupted, bit for bit.
@@ -105,11 +106,11 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
     });
   }
 
-  let started = performance.now();
+  let started = runningTime();
   const trainer = await placed(job, 'before the first batch', () =>
     implementation.init(context('init') as never),
   );
-  let wallMs = resumeFrom?.position.wallMs ?? performance.now() - started;
+  let wallMs = resumeFrom?.position.wallMs ?? Math.max(0, runningTime() - started);
   let writer: MetricsWriter | undefined;
   try {
     if (resumeFrom) restore(trainer, resumeFrom);
@@ -127,7 +128,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
     let lastTurn = performance.now();
     let firstLoss = resumeFrom?.position.firstLoss;
     for (let batch = (resumeFrom?.position.batch ?? 0) + 1; batch <= totalBatches; batch++) {
-      started = performance.now();
+      started = runningTime();
       const epoch = Math.ceil(batch / source.batchesPerEpoch);
       const place = { run, batch, epoch };
       const step = await placed(job, `at batch ${batch} (epoch ${epoch})`, () =>
@@ -135,7 +136,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
           ? (trainer as FullBatchTrainer).step()
           : withBatch(dataset, data, source.indices(batch - 1), (rows) => trainer.step(rows)),
       );
-      const stepMs = performance.now() - started;
+      const stepMs = Math.max(0, runningTime() - started);
       wallMs += stepMs;
       // The process may have been frozen meanwhile.
       refuseIfLost(job.metricsPath, 1000);
@@ -264,11 +265,11 @@ async function saveCheckpoint(
   position: Pick<Position, 'batch' | 'wallMs' | 'firstLoss' | 'metrics'>,
   trainer: Trainer,
 ): Promise<number> {
-  const started = performance.now();
+  const started = runningTime();
   const { madeBy } = checkpointing;
   const where = { experiment: experiment.hash, label: run.label, seed: run.seed, madeBy };
   const bytes = await checkpoints.write({ ...where, ...position }, trainer.state);
-  const ms = performance.now() - started;
+  const ms = Math.max(0, runningTime() - started);
   emit({ type: 'checkpoint', run, batch: position.batch, bytes, ms });
   return ms;
 }

@@ -84,6 +84,8 @@ async function inProcess(args: readonly string[], options: RunOptions): Promise<
       }
     };
   });
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
+  const before = signals.map((name) => process.listeners(name));
   try {
     process.chdir(options.cwd);
     process.argv = [process.execPath, 'fln', ...args];
@@ -94,6 +96,11 @@ async function inProcess(args: readonly string[], options: RunOptions): Promise<
     return { code: Number(process.exitCode ?? 0), ...text };
   } finally {
     for (const one of restore) one();
+    for (const [i, name] of signals.entries()) {
+      for (const listener of process.listeners(name)) {
+        if (!before[i].includes(listener)) process.off(name, listener);
+      }
+    }
     process.chdir(cwd);
     Object.assign(process, { argv, env, exitCode });
     globalThis.console = console;

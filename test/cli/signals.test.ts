@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { interruptible } from '../../src/cli/interrupt.js';
 import { tinyConfig, untimed } from '../experiment/tiny.js';
-import { fln, until, workplace } from './fln.js';
+import { fln, program, until, workplace } from './fln.js';
 
 const statuses = (cwd: string) =>
   JSON.parse(readFileSync(join(cwd, 'run', 'run.json'), 'utf8')).runs.map(
@@ -10,17 +13,24 @@ const statuses = (cwd: string) =>
   );
 const long = ['run', 'tiny.yaml', 'epochs=150', 'backend=wasm', '--only', 'sgd'];
 
+/** Runs `long`, and sends a signal once a tenth is done. */
+function interrupted(name: NodeJS.Signals, cwd: string) {
+  let sent = false;
+  return fln([...long, '--out', 'run'], {
+    cwd,
+    // The tests may run under nohup themselves.
+    env: { _: '' },
+    onStderr: (text, signal) => {
+      if (!sent && text.includes('(10 %)')) signal(name);
+      sent ||= text.includes('(10 %)');
+    },
+  });
+}
+
 describe.each(['SIGTERM', 'SIGUSR2', 'SIGINT'] as const)('a run that gets %s', (name) => {
   it('writes a checkpoint, says so by its exit code, and goes on to the same bytes', async () => {
     const cwd = workplace(tinyConfig);
-    let sent = false;
-    const first = await fln([...long, '--out', 'run'], {
-      cwd,
-      onStderr: (text, signal) => {
-        if (!sent && text.includes('(10 %)')) signal(name);
-        sent ||= text.includes('(10 %)');
-      },
-    });
+    const first = await interrupted(name, cwd);
     expect(first.code).toBe(name === 'SIGINT' ? 130 : 75);
     expect(first.stderr).toContain('The same command with --resume goes on in run');
     expect(statuses(cwd)).toEqual(['INTERRUPTED']);
@@ -33,7 +43,51 @@ describe.each(['SIGTERM', 'SIGUSR2', 'SIGINT'] as const)('a run that gets %s', (
   });
 });
 
-it('stops at once on a second Ctrl-C, without waiting for a checkpoint', async () => {
+it.each(['SIGHUP', 'SIGUSR1'] as const)('a run that gets %s writes a checkpoint', async (name) => {
+  const cwd = workplace(tinyConfig);
+  const { code, stderr } = await interrupted(name, cwd);
+  expect(code).toBe(75);
+  expect(stderr).toContain(`${name}: stopping after this batch, with a checkpoint.`);
+  expect(stderr).not.toContain('Debugger');
+  expect(statuses(cwd)).toEqual(['INTERRUPTED']);
+  expect(readdirSync(join(cwd, 'run', 'sgd-s1', 'checkpoints'))).toHaveLength(1);
+});
+
+it('a command that does not train ends at SIGUSR1, and opens no debugger', async () => {
+  // Names itself on stderr, then tries the backends for some seconds.
+  const { code, stderr } = await fln(['doctor'], {
+    cwd: workplace(tinyConfig),
+    onStderr: (text, signal) => {
+      if (text === 'Trying the backends ...\n') signal('SIGUSR1');
+    },
+  });
+  expect(code).not.toBeNull();
+  expect(stderr).not.toContain('Debugger');
+});
+
+it('goes on after SIGHUP under nohup', async () => {
+  const cwd = workplace(tinyConfig);
+  const words = [process.execPath, ...program, ...long, '--out', 'run'];
+  const shell = spawn('bash', ['-c', 'nohup "$@" & echo $!; wait $!', 'bash', ...words], { cwd });
+  let pid = '';
+  let stderr = '';
+  let sent = false;
+  shell.stdout.setEncoding('utf8').on('data', (text) => {
+    pid += text;
+  });
+  shell.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+    if (sent || !stderr.includes('(10 %)')) return;
+    sent = true;
+    process.kill(Number.parseInt(pid, 10), 'SIGHUP');
+  });
+  const code = await new Promise((resolve) => shell.on('close', resolve));
+  expect({ code, sent }).toEqual({ code: 0, sent: true });
+  expect(stderr).not.toContain('SIGHUP');
+  expect(statuses(cwd)).toEqual(['COMPLETED']);
+});
+
+it('writes its checkpoint when Ctrl-C is pressed twice within one long batch', async () => {
   const cwd = workplace(tinyConfig);
   // Steps long enough for both signals to arrive during one.
   const slow = ['dataset.limit=1500', 'batchSize=full', 'epochs=8', 'network.layers.0.dense=400'];
@@ -48,10 +102,33 @@ it('stops at once on a second Ctrl-C, without waiting for a checkpoint', async (
     },
   });
   expect(code).toBe(130);
-  expect(stderr).not.toContain('interrupted after batch');
-  expect(existsSync(join(cwd, 'run', 'sgd-s1', 'checkpoints'))).toBe(false);
-  // Nothing is lost: the directory is taken over, and the run trained again.
+  expect(stderr).toContain('interrupted after batch');
+  expect(readdirSync(join(cwd, 'run', 'sgd-s1', 'checkpoints'))).toHaveLength(1);
   expect((await fln([...long, ...slow, '--out', 'run', '--resume'], { cwd })).code).toBe(0);
+});
+
+describe('interruptible', () => {
+  it('ends the process at a second Ctrl-C, but not before the first was answered', async () => {
+    const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never);
+    onTestFinished(() => exit.mockRestore());
+    const answers: string[] = [];
+    await interruptible(
+      ({ by }) => answers.push(by),
+      async (signal) => {
+        // Both in one turn of the event loop, as after a long batch.
+        process.emit('SIGINT', 'SIGINT');
+        process.emit('SIGINT', 'SIGINT');
+        expect(signal.aborted).toBe(true);
+        await nextTurn();
+        expect(exit).not.toHaveBeenCalled();
+        process.emit('SIGTERM', 'SIGTERM');
+        expect(exit).not.toHaveBeenCalled();
+        process.emit('SIGINT', 'SIGINT');
+        expect(exit).toHaveBeenCalledExactlyOnceWith(130);
+      },
+    );
+    expect(answers).toEqual(['SIGINT']);
+  });
 });
 
 it('lets one of two processes that start on one directory train, and refuses the other', async () => {

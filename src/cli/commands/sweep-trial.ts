@@ -44,7 +44,7 @@ async function runHandler(args: ArgumentsCamelCase<TrialArguments>): Promise<voi
   let interruption: Interruption | undefined;
   const stop = (first: Interruption) => {
     interruption = first;
-    note(`${first.by}: stopping after this batch, with a checkpoint.`);
+    note(`${first.message}: stopping after this batch, with a checkpoint.`);
   };
   // A launcher that died cannot end us: we end by ourselves, and the sweep can be resumed.
   const orphaned = () => process.kill(process.pid, 'SIGTERM');

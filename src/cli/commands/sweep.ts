@@ -182,7 +182,11 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   const onFirst = (first: Interruption) => {
     interruption = first;
     progress.pause();
-    note('Stopping: trials write checkpoints. Press Ctrl-C again to stop at once.');
+    note(
+      first.by === 'SIGINT'
+        ? 'Stopping: trials write checkpoints. Press Ctrl-C again to stop at once.'
+        : `${first.message}: stopping; trials write checkpoints.`,
+    );
   };
   const launcher = await launcherOf(args, sweep.config.slurm);
   if (args.launcher === 'slurm') {
