@@ -73,6 +73,7 @@ function surviveLostOutput(): void {
   // There is nowhere left to say that messages are lost.
   process.stderr.on('error', () => {});
   const terminals = [0, 1, 2].filter((file) => isatty(file));
+  if (terminals.length === 0) return;
   process.on('exit', () => {
     // Node 20 aborts when it cannot reset a terminal that is gone.
     for (const file of terminals.filter((file) => !isatty(file))) {

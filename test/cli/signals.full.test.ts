@@ -67,8 +67,8 @@ it.skipIf(process.platform !== 'linux' || !existsSync(script))(
   async () => {
     const cwd = workplace(tinyConfig);
     const command = [process.execPath, ...program, ...endless].map((word) => `'${word}'`).join(' ');
-    // A shell that outlives the terminal, to see the exit code.
-    const shell = `trap : HUP; ${command}; echo $? > code.tmp; mv code.tmp code`;
+    // A shell that hands the hang-up on, as shells do, and outlives it, to see the exit code.
+    const shell = `${command} & trap "kill -HUP $!" HUP; wait $!; wait $!; echo $? > code.tmp; mv code.tmp code`;
     const terminal = spawn(script, ['-qfc', shell, '/dev/null'], {
       cwd,
       env: { ...process.env, FLN_CACHE_DIR: join(cwd, 'cache') },
