@@ -140,8 +140,8 @@ describe('very large configs are refused in a moment', () => {
     ['aliases', `${experimentText({ epochs: '&e 3' })}x: [${'*e, '.repeat(5000)}]`],
   ];
   it.each(cases)('%s', (_, text) => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     expect(messageOf(text)).toMatch(/\d+ problems\.$|unknown key/);
-    expect(performance.now() - start).toBeLessThan(10_000);
+    expect(process.cpuUsage(start).user).toBeLessThan(10e6);
   });
 });

@@ -116,9 +116,9 @@ describe('anchors', () => {
     for (const [i, name] of [...'bcdefghij'].entries()) {
       lines.push(`${name}: &${name} [${Array(10).fill(`*${'abcdefghij'[i]}`).join(', ')}]`);
     }
-    const start = performance.now();
+    const start = process.cpuUsage();
     expect(messageOf(lines.join('\n'))).toContain('its aliases expand to more than 50000 values');
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(process.cpuUsage(start).user).toBeLessThan(5e6);
   });
 
   it('a chain of aliases', () => {
