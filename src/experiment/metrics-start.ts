@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { readSync } from 'node:fs';
 import { RunError } from '../errors.js';
+import { causeOf, DiskError, isSystemError } from '../files/disk.js';
 import { withRegularFile } from '../files/regular-file.js';
 
 /** The first bytes of a metrics.csv, whole lines, and their SHA-256. */
@@ -44,7 +45,12 @@ export function hashOfStart(path: string, extent: MetricsExtent, header = ''): H
       }
     });
   } catch (error) {
-    throw error instanceof RunError ? error : torn(path, (error as Error).message);
+    if (error instanceof RunError) throw error;
+    // A file that cannot be read now may well be whole.
+    if (isSystemError(error)) {
+      throw new DiskError(`cannot read ${path}: ${causeOf(error)}`, { cause: error });
+    }
+    throw torn(path, (error as Error).message);
   }
   if (hash.copy().digest('hex') !== extent.sha256) {
     throw torn(path, `its first ${extent.bytes} bytes are no longer what they were`);

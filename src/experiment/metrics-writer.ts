@@ -6,14 +6,13 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
-  renameSync,
   rmSync,
   writeSync,
 } from 'node:fs';
 import { stringify } from 'csv-stringify/sync';
 import { guardDisk } from '../files/disk.js';
 import { refuseIfLost } from '../files/lock.js';
-import { syncFile } from '../files/system-calls.js';
+import { renamePatiently, syncFile } from '../files/system-calls.js';
 import { hashOfStart, type MetricsExtent } from './metrics-start.js';
 
 /** How a column is written; the default is {@link formatNumber}. */
@@ -70,7 +69,7 @@ export class MetricsWriter {
         opened = openSync(copy, 'a');
         ftruncateSync(opened, extent.bytes);
         refuseIfLost(path);
-        renameSync(copy, path);
+        renamePatiently(copy, path);
         return opened;
       } catch (error) {
         if (opened !== undefined) closeSync(opened);

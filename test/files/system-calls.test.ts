@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { install } from '../../src/backend/install/install.js';
 import { FlnError } from '../../src/errors.js';
 import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
+import { resumePoint } from '../../src/experiment/checkpoint/resume-point.js';
 import { lockDirectory } from '../../src/experiment/lock.js';
 import { MetricsWriter } from '../../src/experiment/metrics-writer.js';
 import { removeFolderAtomic, writeFileAtomic } from '../../src/files/atomic.js';
@@ -39,6 +40,13 @@ const writers: Readonly<Record<string, (folder: string) => unknown>> = {
     } finally {
       writer.close();
     }
+  },
+  'metrics.csv of a run that is resumed': (folder) => {
+    const path = join(folder, 'metrics.csv');
+    const writer = MetricsWriter.create(path, ['a']);
+    const extent = writer.sync();
+    writer.close();
+    MetricsWriter.resume(path, ['a'], extent).close();
   },
   'a checkpoint': (folder) =>
     new Checkpoints(folder).write(
@@ -152,6 +160,28 @@ describe('a rename', () => {
     reset(always('EXDEV', 'renameSync'));
     removeFolderAtomic(path);
     expect(readdirSync(join(path, '..'))).toEqual([]);
+  });
+});
+
+describe('a checkpoint', () => {
+  it('that cannot be read at the moment is not given up for damaged', async () => {
+    const folder = temporaryFolder();
+    const checkpoints = new Checkpoints(folder);
+    const path = join(folder, 'metrics.csv');
+    const writer = MetricsWriter.create(path, ['a']);
+    const position = { experiment: 'x', label: 'a', seed: 1, batch: 5, wallMs: 1, firstLoss: 1 };
+    const madeBy = { program: 'p', backend: 'b', node: 'n' };
+    await checkpoints.write({ ...position, metrics: writer.sync(), madeBy }, {} as never);
+    writer.close();
+    const warnings: string[] = [];
+    const find = () => resumePoint(checkpoints, path, (message) => warnings.push(message));
+    expect(find()?.position.batch).toBe(5);
+    reset(always('ESTALE', 'readFileSync'));
+    expect(find).toThrow(/^cannot read .*batch-00000005: the network file system no longer/);
+    expect(warnings).toEqual([]);
+    reset(always('EIO', 'readFileSync'));
+    expect(find()).toBeUndefined();
+    expect(warnings).toHaveLength(1);
   });
 });
 

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { RunError } from '../../errors.js';
+import { causeOf, DiskError, errorName, isSystemError } from '../../files/disk.js';
 import { withoutControls } from '../../shared/control-characters.js';
 import { hashOfStart } from '../metrics-start.js';
 import { type Checkpoint, readCheckpoint } from './checkpoint.js';
@@ -36,10 +37,17 @@ export function resumePoint(
   return undefined;
 }
 
+/** Errors that tell of a checkpoint that is gone or damaged for good. */
+const lost = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EIO']);
+
 function whole(folder: string, warn: (message: string) => void): Checkpoint | undefined {
   try {
     return readCheckpoint(folder);
   } catch (error) {
+    // What cannot be read now may well be whole: training anew would delete it.
+    if (isSystemError(error) && !lost.has(errorName(error) ?? '')) {
+      throw new DiskError(`cannot read ${folder}: ${causeOf(error)}`, { cause: error });
+    }
     const { message } = error as Error;
     warn(withoutControls(`the checkpoint ${folder} is damaged and is left out: ${message}`));
     return undefined;
