@@ -226,7 +226,7 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
     note(`${plural(left, 'trial')} left. Go on with: ${commandLine(args, ['--resume'])}`);
   } else if (isIncomplete) {
     note(
-      `${plural(counts.RUNNING, 'trial')} run by other processes. Once these have ended, go on with: ` +
+      `${plural(counts.RUNNING, 'trial')} still running in other processes. Once these have ended, go on with: ` +
         commandLine(args, ['--resume']),
     );
   } else if (counts.FAILED > 0) {
