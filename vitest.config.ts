@@ -18,9 +18,18 @@ const proxies = Object.fromEntries(
 
 const full = 'test/**/*.full.test.ts';
 
+/** The last line of a run that could not test everything. */
+const skippedData = {
+  onTestRunEnd() {
+    if (process.env.FLN_DATA_DIR) return;
+    console.log('Tests on real data were skipped: FLN_DATA_DIR=DIR runs them (docs/data.md).');
+  },
+};
+
 export default defineConfig({
   test: {
     env: { ...cache, ...proxies },
+    reporters: ['default', skippedData],
     // Against a test that hangs, not against a slow machine: no test fails for other work beside it.
     testTimeout: 30 * 60_000,
     hookTimeout: 30 * 60_000,
