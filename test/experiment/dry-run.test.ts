@@ -2,13 +2,15 @@ import { appendFileSync, readFileSync, symlinkSync, writeFileSync } from 'node:f
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { checkExperiment } from '../../src/experiment/check.js';
 import { lockName } from '../../src/experiment/lock.js';
 import { runExperiment } from '../../src/experiment/run.js';
-
 import { processBirth } from '../../src/files/holder.js';
 import { outcomeOf, put, temporaryFolder, tinyExperiment, tree } from './tiny.js';
+
+// Data that this machine has elsewhere would be found.
+vi.stubEnv('FLN_DATA_DIR', '');
 
 type Options = Parameters<typeof checkExperiment>[1];
 
