@@ -38,7 +38,7 @@ export function resumePoint(
 }
 
 /** Errors that tell of a checkpoint that is gone or damaged for good. */
-const lost = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'EIO']);
+const lost = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EIO']);
 
 function whole(folder: string, warn: (message: string) => void): Checkpoint | undefined {
   try {
