@@ -116,7 +116,7 @@ function checkStart(
 ): void {
   const hasStarted = /\[1\/1\] .*(batch|test accuracy)/.test(stderr);
   if (!hasStarted) return;
-  const from = Number(/goes on after batch (\d+)/.exec(stderr)?.[1] ?? 0);
+  const from = Number(/resumes after batch (\d+)/.exec(stderr)?.[1] ?? 0);
   if (from === expected) return;
   figures.lostBatches += Math.max(0, expected - from);
   fail(`went on after batch ${from}, with a checkpoint of batch ${expected}`);

@@ -67,7 +67,7 @@ export const commands: readonly Command[] = [
   {
     name: 'backend',
     usage: 'backend list|install|remove [NAME]',
-    summary: 'what computes here; native TensorFlow, CUDA and WebGPU',
+    summary: 'tensor backends: which start here; install native TensorFlow, CUDA, WebGPU',
     load: async () => erased((await import('./commands/backend.js')).backendCommand),
   },
   {

@@ -21,7 +21,7 @@ export async function lookAtSweep<A extends Args>(
   const isFile = !isFolder(args.sweep);
   if (!sweepStatus(directory)) {
     const start = commandLine(isFile ? args : { ...args, sweep: 'SWEEP' }, []);
-    throw new UsageError(`${directory} holds no sweep that has begun; start it with: ${start}`);
+    throw new UsageError(`${directory} contains no sweep; start it with: ${start}`);
   }
   if (args.cancel) await cancel(directory);
   const known = { ...args, launcher: 'slurm' };
@@ -41,7 +41,7 @@ async function cancel(directory: string): Promise<void> {
   const { cancelled, unsure, failed } = await cancelJobs(directory);
   if (cancelled.length > 0) note(`Cancelled: ${cancelled.map(jobName).join(', ')}`);
   for (const job of unsure) {
-    note(`Slurm was asked to cancel job ${jobName(job)}, and does not say whether it has it`);
+    note(`Slurm was asked to cancel job ${jobName(job)}, but does not say whether the job exists`);
   }
   for (const { job, why } of failed) note(`Not cancelled: job ${jobName(job)}: ${why}`);
   if (failed.length > 0) process.exitCode = ExitCode.environment;

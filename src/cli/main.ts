@@ -43,8 +43,8 @@ function missingModule(error: unknown): FlnError | undefined {
   const [, name] = /^Cannot find package '([^']+)'/.exec(message) ?? [];
   return new EnvironmentError(
     name === undefined
-      ? 'fln was built anew while this process ran, and the files that it began with are gone. ' +
-          'Start it again; a run goes on with --resume'
+      ? 'fln was rebuilt while this process ran, and the files that it started with are gone. ' +
+          'Start it again; runs are resumed with --resume'
       : `the package ${name} is not installed: run "npm ci" in the folder of fln`,
     { cause: error },
   );

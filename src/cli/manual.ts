@@ -8,6 +8,6 @@ export function manual(text: string, codes: Partial<Record<ExitCode, string>>): 
 
 /** Meanings that several commands share. */
 export const interruptedCodes = {
-  75: 'SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: a checkpoint was written, --resume goes on',
+  75: 'SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: a checkpoint was written; resume with --resume',
   130: 'Ctrl-C: the same; pressed again, it stops at once',
 } as const;

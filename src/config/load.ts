@@ -23,7 +23,7 @@ export interface LoadedExperiment {
   readonly file: string;
   /** Dotted path of each value of `experiment.resolved` -> `file:line`, `command line`, `preset paper`, `default`, ... */
   readonly origins: Readonly<Record<string, string>>;
-  /** What the file says in vain, each with its place: expectations of methods that it does not have. */
+  /** Settings without effect, each with its place: expectations of methods that it does not have. */
   readonly warnings: readonly string[];
 }
 

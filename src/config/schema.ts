@@ -49,7 +49,7 @@ function experimentSchema<Method extends z.ZodType>(method: Method) {
     backend: z
       .enum(['auto', ...backendNames])
       .default('auto')
-      .describe('what computes; auto takes the fastest that loads'),
+      .describe('tensor backend; auto takes the fastest that loads'),
     device: z
       .enum(devices)
       .optional()

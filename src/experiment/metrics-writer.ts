@@ -1,4 +1,4 @@
-import { createHash, type Hash, randomBytes } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -10,9 +10,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { stringify } from 'csv-stringify/sync';
+import { temporaryName } from '../files/atomic.js';
 import { guardDisk } from '../files/disk.js';
 import { refuseIfLost } from '../files/lock.js';
-import { renamePatiently, syncFile } from '../files/system-calls.js';
+import { removeQuietly, renamePatiently, syncFile } from '../files/system-calls.js';
 import { hashOfStart, type MetricsExtent } from './metrics-start.js';
 
 /** How a column is written; the default is {@link formatNumber}. */
@@ -61,7 +62,7 @@ export class MetricsWriter {
    */
   static resume(path: string, columns: readonly string[], extent: MetricsExtent): MetricsWriter {
     const hash = hashOfStart(path, extent, headerOf(columns));
-    const copy = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
+    const copy = temporaryName(path);
     const file = guardDisk(path, () => {
       let opened: number | undefined;
       try {
@@ -73,7 +74,7 @@ export class MetricsWriter {
         return opened;
       } catch (error) {
         if (opened !== undefined) closeSync(opened);
-        rmSync(copy, { force: true });
+        removeQuietly(copy);
         throw error;
       }
     });

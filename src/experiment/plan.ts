@@ -70,7 +70,7 @@ export function planExperiment(experiment: Experiment, options: PlanOptions = {}
     const completed = recorded.filter(({ status }) => status === 'COMPLETED').length;
     throw new UsageError(
       `${directory} already holds results of this config (${completed} of ${selected.length} runs completed). ` +
-        'Add --resume to go on with what is missing, --rerun failed to train anew what failed, ' +
+        'Add --resume to train what is missing, --rerun failed to train anew what failed, ' +
         '--overwrite to train everything anew, or --out DIR to write elsewhere',
     );
   }

@@ -92,7 +92,7 @@ export function requestBackend(
   }
   throw new UsageError(
     `${resultsOf(plan)}, and the others have to be computed on the same, not on ${describe(asked)}. ` +
-      `Leave that choice out to go on with them, ${waysOut}`,
+      `Leave out that backend or device to resume them, ${waysOut}`,
   );
 }
 

@@ -181,7 +181,7 @@ export function keepsNumbers({ previous, runs }: ExperimentPlan): boolean {
 /**
  * Everything that the contents of a run directory may be refused for, before anything is changed.
  * @param plan of the directory as it is now
- * @param made what computes now, and from which data; no data where it has to be downloaded
+ * @param made the backend and data of this session; no data where it has to be downloaded
  * @param warn told of checkpoints that cannot be used
  * @returns where runs go on, by their folder
  * @throws UsageError, RunError

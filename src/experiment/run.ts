@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../data/batches.js';
 import type { Dataset } from '../data/dataset.js';
@@ -14,7 +13,7 @@ import type { ExperimentEvent, RunId } from './events.js';
 import { type ExperimentPlan, type PlannedRun, planExperiment } from './plan.js';
 import { predictionRule } from './prediction.js';
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
-import { RunDirectory } from './run-directory.js';
+import { folderOf, RunDirectory } from './run-directory.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from './run-record.js';
 import { BackendFailure, superviseRun } from './supervise.js';
 
@@ -150,7 +149,7 @@ function warnOfNoCheckpoints(
   emit: Emit,
 ): void {
   if (!keepCheckpoints) return;
-  const checkpoints = new Checkpoints(join(directory, `${run.label}-s${run.seed}`));
+  const checkpoints = new Checkpoints(folderOf(directory, run));
   if (checkpoints.list().length > 0) return;
   emit({
     type: 'warning',

@@ -91,7 +91,7 @@ function asBackendFailure(error: unknown): unknown {
   if (!(error instanceof Error) || error.name !== 'RuntimeError') return error;
   return new BackendFailure(
     `the backend broke down (${error.message}), most likely because it ran out of memory. ` +
-      'Try a smaller batchSize or network. Completed runs are kept: go on with --resume',
+      'Try a smaller batchSize or network. Completed runs are kept: continue with --resume',
     { cause: error },
   );
 }

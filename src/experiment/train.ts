@@ -253,7 +253,7 @@ function restore(trainer: Trainer, { folder, state }: Checkpoint): void {
     restoreState(trainer, state());
   } catch (error) {
     throw new RunError(
-      `${folder} cannot be gone on from: ${(error as Error).message}. Train the run anew with --overwrite`,
+      `${folder} cannot be resumed: ${(error as Error).message}. Train the run anew with --overwrite`,
       { cause: error },
     );
   }

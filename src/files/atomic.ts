@@ -91,7 +91,7 @@ function removeTree(path: string): void {
 }
 
 /** Beside `path`, so that it can be renamed to it. */
-const temporaryName = (path: string): string =>
+export const temporaryName = (path: string): string =>
   `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
 
 /** Whether a file or folder is one that a process was killed over, by its name. */

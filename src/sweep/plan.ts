@@ -53,7 +53,7 @@ export function planSweep(sweep: Sweep, options: SweepPlanOptions = {}): SweepPl
   if (begun && !resume && !rerun) {
     throw new UsageError(
       `${directory} already holds trials of this sweep (${describeCounts(countsOf(status.trials))}). ` +
-        'Add --resume to go on with what did not end, --rerun failed to run the failed ones again, ' +
+        'Add --resume to run the trials that have not ended, --rerun failed to run the failed ones again, ' +
         '--rerun all to start over, or --out DIR to write elsewhere',
     );
   }

@@ -8,7 +8,7 @@ import { clockColumns, readMetricsBytes } from '../report/metrics-file.js';
 import { keyOf, type RunDirectory } from '../report/run-directory.js';
 import { type Base, refuseHoles, seedsToCompare } from './base.js';
 
-/** The first place where two metrics.csv differ, columns of clocks aside. */
+/** The first place where two metrics.csv differ, apart from the time columns. */
 export interface ExactDifference {
   /** Line of the file, the header being 1. */
   readonly line: number;
@@ -44,7 +44,7 @@ export interface Exact {
 }
 
 /**
- * Compares the metrics.csv of a run with earlier ones byte by byte, columns of clocks aside: for runs
+ * Compares the metrics.csv of a run with earlier ones byte by byte, apart from the time columns: for runs
  * that are to be the same, as those of one config and seed on wasm.
  * @throws UsageError when the base holds no metrics.csv to compare with
  */

@@ -1,11 +1,10 @@
+import { shellCommand } from '../report/text.js';
+
 /** The command that trains a config, for messages: `fln run configs/x.yaml epochs=2 --out here`. */
 export function trainCommand(
   config: string,
   overrides: readonly string[],
   options: readonly string[],
 ): string {
-  return ['fln run', ...[config, ...overrides, ...options].map(quoted)].join(' ');
+  return shellCommand(['fln', 'run', config, ...overrides, ...options]);
 }
-
-const quoted = (word: string) =>
-  /^[\w./=,:+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -68,7 +68,7 @@ describe('fln run', () => {
     expect(stderr).toContain('press Ctrl-C again to stop at once');
     expect(stderr).toContain('[1/1] sgd, seed 1: interrupted after batch ');
     expect(stderr.trim().split('\n').at(-1)).toBe(
-      'Interrupted. The same command with --resume goes on in run',
+      'Interrupted. To resume run, repeat the command with --resume',
     );
     const csv = readFileSync(join(cwd, 'run', 'sgd-s1', 'metrics.csv'), 'utf8');
     expect(csv.endsWith('\n')).toBe(true);

@@ -32,7 +32,7 @@ describe.each(['SIGTERM', 'SIGUSR2', 'SIGINT'] as const)('a run that gets %s', (
     const cwd = workplace(tinyConfig);
     const first = await interrupted(name, cwd);
     expect(first.code).toBe(name === 'SIGINT' ? 130 : 75);
-    expect(first.stderr).toContain('The same command with --resume goes on in run');
+    expect(first.stderr).toContain('To resume run, repeat the command with --resume');
     expect(statuses(cwd)).toEqual(['INTERRUPTED']);
     expect(readdirSync(join(cwd, 'run', 'sgd-s1', 'checkpoints'))).toHaveLength(1);
 

@@ -19,7 +19,7 @@ it('a backend that breaks down stops the experiment with the reason, not with wh
     const running = runExperiment(experiment, { outDir });
     await expect(running).rejects.toThrow(BackendFailure);
     await expect(running).rejects.toThrow(
-      /broke down \(memory access out of bounds\).*Completed runs are kept: go on with --resume$/,
+      /broke down \(memory access out of bounds\).*Completed runs are kept: continue with --resume$/,
     );
     const runs = readRecord(outDir)?.runs ?? [];
     expect(runs.map(({ status }) => status)).toEqual(['FAILED', 'QUEUED']);

@@ -392,7 +392,7 @@ it('names commands to go on with that can be pasted', async () => {
   const args = ['sweep', 'sweep.yaml', 'epochs=3', '--out', "o'neil's", '--launcher', 'slurm'];
   const { stderr } = await fln([...args, '--sbatch', 'time=10,gres=gpu:1'], { cwd });
   expect(stderr).toContain(
-    "Look at it with: fln sweep sweep.yaml epochs=3 --out 'o'\\''neil'\\''s' --status\n",
+    "Print its state with: fln sweep sweep.yaml epochs=3 --out 'o'\\''neil'\\''s' --status\n",
   );
   const nothing = await fln(['sweep', 'sweep.yaml', '--out', 'a b', '--status'], { cwd });
   expect(nothing.stderr).toContain("start it with: fln sweep sweep.yaml --out 'a b'\n");

@@ -201,7 +201,7 @@ describe('on a real Slurm', () => {
       expect(state(bad).status).toBe('FAILED');
       expect(state(bad).error).toContain('diverged');
       expect(state(killed).status).toBe('FAILED');
-      expect(state(killed).error).toContain('ended without a word from the trial: killed');
+      expect(state(killed).error).toContain('ended before the trial recorded a result: killed');
       expect(state(requeued)).toMatchObject({ status: 'COMPLETED', attempts: 2 });
       // Header, and every batch once.
       expect(readFileSync(csv(requeued), 'utf8').trimEnd().split('\n')).toHaveLength(1 + 12_000);

@@ -360,7 +360,7 @@ describe('fln sweep', () => {
     expect(first.stdout).toMatch(/learningRate=1e\+29 batchSize=\d+: .*diverged/);
     expect(first.stderr).toContain('[4/4]');
     expect(first.stderr).toContain(
-      'Run what failed again with: fln sweep sweep.yaml --out out --jobs 2 --rerun failed\n',
+      'Run the failed trials again with: fln sweep sweep.yaml --out out --jobs 2 --rerun failed\n',
     );
     expect(first.stdout).toContain('Report: out/report.html\n');
     expect(readFileSync(join(cwd, 'out', 'report.html'), 'utf8')).toContain('<h2>Failed</h2>');

@@ -219,7 +219,7 @@ describe('metrics.csv that are to be the same', () => {
     return { ok, failed: runs.filter(({ verdict }) => verdict === 'failed') };
   };
 
-  it('may differ in columns of clocks, and in nothing else', () => {
+  it('may differ in time columns, and in nothing else', () => {
     const cwd = sides({});
     expect(exact(cwd)).toMatchObject({ ok: true });
     expect(exact(cwd).runs).toHaveLength(9);
@@ -291,7 +291,7 @@ describe('fln verify --paired --exact', () => {
     expect({ code: same.code, stderr: same.stderr }).toEqual({ code: 0, stderr: '' });
     expect(same.stdout).toMatch(/^fenchel +3 +98\.50 % +98\.50 % +\+0\.00 ± 0\.00 +0\.25 +ok$/m);
     expect(same.stdout).toContain(
-      'Byte for byte as in base, columns of clocks aside: 9 of 9 runs\n',
+      'Byte for byte as in base, apart from the time columns: 9 of 9 runs\n',
     );
     // Nothing is limited: no table of limits.
     expect(same.stdout).not.toContain('paper');

@@ -21,7 +21,7 @@ const actions = { list, install, remove };
 /** `fln backend list|install|remove [NAME]` */
 export const backendCommand: CommandModule<object, BackendArguments> = {
   command: 'backend [action] [name]',
-  describe: 'list, install or remove what computes',
+  describe: 'list, install or remove tensor backends',
   builder: (yargs) =>
     yargs
       .usage(

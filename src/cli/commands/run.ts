@@ -35,7 +35,7 @@ const options = {
   resume: {
     type: 'boolean',
     describe:
-      'keep the completed runs of the run directory, go on with the others where they stopped',
+      'keep the completed runs of the run directory, resume the others from their last checkpoint',
   },
   rerun: {
     type: 'string',

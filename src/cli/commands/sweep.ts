@@ -32,7 +32,7 @@ const options = {
   },
   jobs: {
     type: 'string',
-    describe: 'trials at a time; default 1, or one a GPU; on Slurm no limit',
+    describe: 'trials at a time; default 1, or one per GPU; on Slurm no limit',
     coerce: oneNumber('jobs'),
   },
   gpus: {
@@ -45,7 +45,10 @@ const options = {
     describe: 'options of sbatch, beside those of the sweep file: time=2:00:00,partition=gpu',
     coerce: listOf('sbatch'),
   },
-  resume: { type: 'boolean', describe: 'go on with the trials that did not end' },
+  resume: {
+    type: 'boolean',
+    describe: 'resume: run the trials that have not ended, from their checkpoints',
+  },
   rerun: {
     type: 'string',
     describe: 'failed: run the failed trials again; all: every trial, from its start',
@@ -53,7 +56,7 @@ const options = {
   },
   resubmit: {
     type: 'boolean',
-    describe: 'submit trials again, too, whose Slurm job cannot be looked up: it has ended',
+    describe: 'also resubmit trials whose Slurm job cannot be looked up, as if it had ended',
   },
   'fail-fast': { type: 'boolean', describe: 'start no more trials once one has failed' },
   'keep-going': { type: 'boolean', describe: 'run the others when trials fail (the default)' },
@@ -62,8 +65,8 @@ const options = {
     describe: 'stop when this many trials failed for the same reason',
     coerce: oneNumber('stop-after'),
   },
-  status: { type: 'boolean', describe: 'say where the sweep stands; run nothing' },
-  cancel: { type: 'boolean', describe: 'take the jobs of the sweep out of Slurm' },
+  status: { type: 'boolean', describe: 'print the state of the sweep; run nothing' },
+  cancel: { type: 'boolean', describe: 'cancel the Slurm jobs of the sweep' },
   'dry-run': {
     type: 'boolean',
     describe: 'check everything, list the trials, for Slurm also the script; write nothing',
@@ -112,10 +115,10 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
         manual(
           'Every trial is a run directory, trials/ID, that the other commands read; docs/sweeps.md has the sweep file.',
           {
-            0: 'all trials completed, or were given to Slurm',
+            0: 'all trials completed, or were submitted to Slurm',
             1: 'some failed, or did not end',
             2: 'usage or sweep file',
-            4: 'the backend or Slurm is not there',
+            4: 'the backend or Slurm is not available',
             5: 'data missing or damaged',
             ...interruptedCodes,
           },
@@ -221,16 +224,16 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
     if (report !== undefined) print(`\nReport: ${shortPath(report)}`);
   }
   if (result.stopped === 'submitted') {
-    note(`Look at it with: ${sweepCommandLine(args, { out: options.out }, ['--status'])}`);
+    note(`Print its state with: ${sweepCommandLine(args, { out: options.out }, ['--status'])}`);
   } else if (left > 0) {
-    note(`${plural(left, 'trial')} left. Go on with: ${commandLine(args, ['--resume'])}`);
+    note(`${plural(left, 'trial')} left. Resume with: ${commandLine(args, ['--resume'])}`);
   } else if (isIncomplete) {
     note(
-      `${plural(counts.RUNNING, 'trial')} still running in other processes. Once these have ended, go on with: ` +
+      `${plural(counts.RUNNING, 'trial')} still running in other processes. Once these have ended, resume with: ` +
         commandLine(args, ['--resume']),
     );
   } else if (counts.FAILED > 0) {
-    note(`Run what failed again with: ${commandLine(args, ['--rerun', 'failed'])}`);
+    note(`Run the failed trials again with: ${commandLine(args, ['--rerun', 'failed'])}`);
   }
 }
 
@@ -282,7 +285,9 @@ async function launcherOptions(
 ): Promise<SlurmOptions | undefined> {
   if (args.launcher === 'slurm') {
     if (args.gpus) {
-      throw new UsageError('--gpus is of the local launcher; ask Slurm with --sbatch gres=gpu:1');
+      throw new UsageError(
+        '--gpus is for the local launcher; on Slurm, request GPUs with --sbatch gres=gpu:1',
+      );
     }
     const { parseSbatch } = await import('../../sweep/slurm/options.js');
     return { settings, given: parseSbatch(args.sbatch ?? []), resubmit: args.resubmit };

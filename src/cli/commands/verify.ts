@@ -50,7 +50,7 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         paired: {
           type: 'string',
           describe:
-            'earlier results of the same seeds: fail on a drop of the mean difference; a run directory or a file of --baseline',
+            'earlier results with the same seeds, a run directory or a file of --baseline: fail when the mean over the seeds drops',
           coerce: once('paired'),
         },
         tolerance: {
@@ -61,7 +61,7 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         exact: {
           type: 'string',
           describe:
-            'run directory whose metrics.csv have to be the same to the byte, columns of clocks aside; without a value that of --paired',
+            'run directory whose metrics.csv must be equal byte for byte, apart from the time columns; without a value: that of --paired',
           coerce: onceOrBare('exact'),
         },
         baseline: {
@@ -111,15 +111,15 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
       )
       .example(
         '$0 verify results/ci --exact results/base',
-        'fail where any number of any batch is another one',
+        'fail where any value of any batch differs',
       )
       .epilogue(
         manual(
           'Fails when the mean test accuracy over the seeds is below `atLeast` or above `atMost` ' +
             'by more than a tolerance for their spread, when one seed collapsed, and when a run of a method ' +
-            'with an expectation failed or is missing. With --paired and --exact, also where earlier results were ' +
-            'better or others, and then a config needs no expectation. docs/verify.md has the rule and its error rates, docs/ci.md a workflow.',
-          { 0: 'all is well', 2: 'usage, or there is nothing to verify', 3: 'a regression' },
+            'with an expectation failed or is missing. With --paired or --exact, also when accuracies dropped ' +
+            'or bytes differ from earlier results; the config then needs no expectation. docs/verify.md has the rule and its error rates, docs/ci.md a workflow.',
+          { 0: 'passed', 2: 'usage, or there is nothing to verify', 3: 'a regression' },
         ),
       ) as never,
   handler: verifyHandler,

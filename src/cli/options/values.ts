@@ -39,7 +39,7 @@ export const numbersOf =
   (value: string | string[] | undefined): number[] | undefined =>
     listOf(name)(value)?.map((part) => {
       if (/^[1-9]\d*$/.test(part)) return Number(part);
-      throw new UsageError(`--${name}: "${part}" is no positive whole number`);
+      throw new UsageError(`--${name}: expected a positive integer, got "${part}"`);
     });
 
 /** `1,3-5` as seeds. */

@@ -11,7 +11,7 @@ export function formatDiff(diff: RunsDiff): string {
   const lines = [`a: ${printable(shortPath(a))}`, `b: ${printable(shortPath(b))}`];
   lines.push('', ...values('Settings', settings), '', ...values('Provenance', provenance));
   lines.push('', 'Results:', ...alignTable(results(runs), 1).map(indented));
-  lines.push('', 'Metrics, batch by batch (columns of clocks aside):');
+  lines.push('', 'Metrics, batch by batch (apart from the time columns):');
   for (const run of runs) lines.push(`  ${nameOf(run)}: ${metricsText(run)}`);
   const verdict = 'The two are the same: settings and every value of every batch.';
   return `${[...lines, ...(identical ? ['', verdict] : [])].join('\n')}\n`;

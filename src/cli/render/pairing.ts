@@ -140,7 +140,7 @@ export function exactText(exact: Exact): string {
   const same = judged.filter(({ verdict }) => verdict === 'ok').length;
   const others = runs.filter(({ verdict }) => verdict === 'not judged');
   return [
-    `Byte for byte as in ${shortPath(base)}, columns of clocks aside: ${same} of ${plural(judged.length, 'run')}`,
+    `Byte for byte as in ${shortPath(base)}, apart from the time columns: ${same} of ${plural(judged.length, 'run')}`,
     ...others.map(({ method }) => `${method}: not judged, the base has no results of it`),
     ...explanation(exact),
     '',

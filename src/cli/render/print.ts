@@ -15,7 +15,7 @@ export const note = (text: string): void => {
   process.stderr.write(`${withoutControls(text)}\n`);
 };
 
-/** What could not be read, or is said in vain, and is left out. */
+/** What could not be read, or has no effect. */
 export function warn(problems: readonly (string | { readonly message: string })[]): void {
   for (const problem of problems) {
     note(`warning: ${typeof problem === 'string' ? problem : problem.message}`);

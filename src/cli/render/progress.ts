@@ -49,7 +49,7 @@ export function createProgress(
         return note(`${runName(event.run)}: ${event.reason}, kept`);
       case 'run-started':
         heading = `[${event.index + 1}/${event.runs}] ${runName(event.run)}`;
-        if (event.done > 0) note(`${heading}: goes on after batch ${event.done}`);
+        if (event.done > 0) note(`${heading}: resumes after batch ${event.done}`);
         return display.start(event.run, heading, event.batches, event.done);
       case 'batch':
         return display.batch(event.batch, event.loss);

@@ -25,7 +25,7 @@ export function notes({ status, runs, directory }: ExperimentResult): string[] {
   if (status === 'interrupted') {
     return runs.length === 0
       ? ['Interrupted before training; nothing was written.']
-      : [`Interrupted. The same command with --resume goes on in ${shortPath(directory)}`];
+      : [`Interrupted. To resume ${shortPath(directory)}, repeat the command with --resume`];
   }
   const failed = runs.filter((run) => run.status === 'FAILED');
   const queued = runs.filter((run) => run.status === 'QUEUED');

@@ -34,7 +34,7 @@ function found({ backends, datasets }: SweepCheck): string[] {
     ...datasets.map(({ name, downloadBytes }) =>
       downloadBytes === 0
         ? `Data: ${name}, generated or intact on this machine`
-        : `Data: ${name}, would be downloaded (${sizeText(downloadBytes)}); whether the mirrors answer was not tried`,
+        : `Data: ${name}, would be downloaded (${sizeText(downloadBytes)}); the mirrors were not contacted`,
     ),
     ...backends.map(
       ({ gpu, name, version, detail }) =>

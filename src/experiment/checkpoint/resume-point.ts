@@ -30,7 +30,7 @@ export function resumePoint(
       torn ??= error;
       continue;
     }
-    if (torn) warn(`${torn.message}. The run goes on from the checkpoint before that`);
+    if (torn) warn(`${torn.message}. The run resumes from the checkpoint before it`);
     return checkpoint;
   }
   if (torn) throw torn;

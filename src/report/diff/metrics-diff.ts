@@ -16,7 +16,7 @@ export type MetricsDifference =
   /** The same as far as the shorter goes. */
   | { readonly same: 'prefix'; readonly batches: { readonly a: number; readonly b: number } };
 
-/** Compares two metrics.csv batch by batch, columns of clocks aside. */
+/** Compares two metrics.csv batch by batch, apart from the time columns. */
 export function diffMetrics(a: Metrics, b: Metrics): MetricsDifference {
   const names = Object.keys(a.columns).filter(
     (name) => name in b.columns && !clockColumns.includes(name),

@@ -69,7 +69,7 @@ export async function crossCheck(
       status: 'FAILED',
       endedAt: new Date().toISOString(),
       error:
-        `its Slurm job ${job} ended without a word from the trial: killed, out of memory or out of time; ` +
+        `its Slurm job ${job} ended before the trial recorded a result: killed, out of memory or out of time; ` +
         `see ${sweepPaths(directory).log(id)} and ${sweepPaths(directory).slurm}`,
     });
   }

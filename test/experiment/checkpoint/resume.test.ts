@@ -196,7 +196,7 @@ describe('a run that goes on', () => {
     }
     const { result } = await run(directory, { resume: true });
     expect(result.runs[0]).toMatchObject({ status: 'FAILED' });
-    expect(result.runs[0].error).toMatch(/cannot be gone on from.*--overwrite/);
+    expect(result.runs[0].error).toMatch(/cannot be resumed.*--overwrite/);
   });
 
   it('clears what killed processes left', async () => {
