@@ -112,7 +112,7 @@ function findDefinition(
 
 /**
  * Says of a key that the experiment does not have in which of its methods it is a field, and with
- * which solver; undefined when no method has it.
+ * which solver, or that it is a method; undefined when it is neither.
  * @param entries of `methods`, as they were written
  */
 export function homeOfField(
@@ -121,6 +121,8 @@ export function homeOfField(
   network: NetworkShape | undefined,
 ): string | undefined {
   const having = methods.filter(({ schema }) => Object.hasOwn(schema.shape, key));
+  const labels = entries.map((entry) => Object(entry).label ?? Object(entry).name);
+  if (labels.includes(key)) return `is a method: its fields are set as methods.${key}.FIELD`;
   if (having.length === 0) {
     const fields = new Set(methods.flatMap(({ schema }) => Object.keys(schema.shape)));
     const near = suggest(key, [...fields]);

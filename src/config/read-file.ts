@@ -1,5 +1,5 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { basename, dirname, join, normalize, resolve } from 'node:path';
+import { basename, dirname, join, normalize, relative, resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
@@ -81,7 +81,8 @@ function notFoundHint(file: string): string {
   const near = suggest(stem(file), configs.map(stem));
   const match = configs.find((name) => stem(name) === near);
   if (match !== undefined) {
-    return `; did you mean "${file.slice(0, file.length - basename(file).length)}${match}"?`;
+    const path = file.replace(/\/+$/, '');
+    return `; did you mean "${path.slice(0, path.length - basename(path).length)}${match}"?`;
   }
   const other = nearestBelow(file);
   if (other !== undefined) return `; did you mean "${other}"?`;
@@ -113,9 +114,10 @@ function nearestBelow(file: string): string | undefined {
   const names = [...new Set(found.map(stem))];
   const wanted = names.includes(stem(file)) ? stem(file) : suggest(stem(file), names);
   const path = (name: string) => normalize(name).slice(0, 200);
-  return found
-    .filter((name) => stem(name) === wanted)
-    .sort((a, b) => distance(path(a), path(file)) - distance(path(b), path(file)))[0];
+  // A path that lacks its first folders is nearest of all.
+  const end = `/${relative(root, file)}`;
+  const far = (name: string) => (name.endsWith(end) ? -1 : distance(path(name), path(file)));
+  return found.filter((name) => stem(name) === wanted).sort((a, b) => far(a) - far(b))[0];
 }
 
 /** Folders that hold configs of the user's: not those of packages, results or tools. */

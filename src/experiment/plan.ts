@@ -112,7 +112,7 @@ function select(
     if (experiment.seeds.includes(seed)) continue;
     throw new UsageError(
       `--seeds: ${seed} is not one of the config's seeds (${experiment.seeds.join(', ')}); ` +
-        `to train other seeds, override them: seeds=[${seeds?.join(',')}]`,
+        `to train other seeds, override them: seeds=[${[...new Set(seeds)].join(',')}]`,
     );
   }
   return experiment.seeds

@@ -43,17 +43,19 @@ export function readBaseline(path: string): Baseline | undefined {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new UsageError(`${path} is no valid JSON (${(error as Error).message}); ${wayOut}`);
+    throw new UsageError(`${path} is not a baseline, since it is not JSON; ${wayOut}`, {
+      cause: error,
+    });
   }
   const parsed = Baseline.safeParse(json);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const place = issue.path.map(String).join('.') || 'the file';
-  throw new UsageError(`${path} is no baseline: ${place}: ${issue.message}; ${wayOut}`);
+  throw new UsageError(`${path} is not a baseline: ${place}: ${issue.message}; ${wayOut}`);
 }
 
 const wayOut =
-  'restore it from version control, or delete it and write it anew with --update-baseline';
+  'name a file that --update-baseline wrote, and restore it from version control if it is damaged';
 
 /**
  * What a baseline says of an experiment.

@@ -54,6 +54,12 @@ describe('a field of a method, given to the experiment', () => {
     );
   });
 
+  it('is known by the label that it begins with', () => {
+    expect(refusal({ methods: two }, 'slow.stepSize=3')).toBe(
+      'command line: slow.stepSize=3 (slow) — is a method: its fields are set as methods.slow.FIELD',
+    );
+  });
+
   const own = ['name', 'epochs', 'batchSize'];
   const fields = methods.flatMap(({ schema }) => Object.keys(schema.shape));
   it.each([...new Set(fields)].filter((field) => !own.includes(field)))('%s', (field) => {
@@ -154,6 +160,8 @@ describe('a config that is not there', () => {
     ['quickstart', 'configs/quickstart.yaml'],
     ['configs/sweep/quickstart.yaml', 'configs/sweeps/quickstart.yaml'],
     ['mnist_mlp.yaml', 'configs/mnist-mlp.yaml'],
+    ['sweeps/quickstart.yaml', 'configs/sweeps/quickstart.yaml'],
+    ['configs/quickstart.yaml/', 'configs/quickstart.yaml'],
   ])('%s is answered with %s', (wrong, right) => {
     const path = folder();
     expect(() => loadExperiment(join(path, wrong))).toThrow(

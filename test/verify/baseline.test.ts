@@ -100,10 +100,10 @@ describe('fln verify --baseline', () => {
     expect(await refused()).toContain('has no baseline of gate');
     writeFileSync(file, good.replace('0.985', '98.5'));
     expect(await refused()).toMatch(
-      /is no baseline: experiments\.gate\.methods\.fenchel\.1: .*version control/,
+      /is not a baseline: experiments\.gate\.methods\.fenchel\.1: .*version control/,
     );
     writeFileSync(file, '{');
-    expect(await refused('--update-baseline')).toContain('no valid JSON');
+    expect(await refused('--update-baseline')).toContain('is not a baseline, since it is not JSON');
     expect(readFileSync(file, 'utf8')).toBe('{');
     writeFileSync(file, good);
     injectRuns(join(cwd, 'run'), gateConfig, { ...healthy, sgd: [0.94, 'FAILED', 0.94] });
