@@ -1,7 +1,7 @@
 import type { ConfigIssue } from './issues.js';
 import type { Block, Tree } from './tree.js';
 
-/** More seeds than anybody trains: a slip in a range is told, not carried out. */
+/** More seeds than anybody trains: a mistyped range is an error. */
 const mostSeeds = 10_000;
 
 /**

@@ -11,7 +11,7 @@ import { removeQuietly } from './system-calls.js';
  */
 
 /**
- * Shows that the holder of a lock lives until it is told to stop.
+ * Sends heartbeats for a lock until stopped.
  * @param touch gives a heartbeat
  * @param beat ms between heartbeats
  */

@@ -104,7 +104,7 @@ export function livingLock(path: string): HeldLock | undefined {
 
 /**
  * The same, where it is another process.
- * @param mayWrite false: go by the clock of this machine, since that of a network disk is told by a write
+ * @param mayWrite false: go by the clock of this machine, since reading that of a network disk takes a write
  */
 export function lockOfOther(path: string, mayWrite = true): HeldLock | undefined {
   const found = look(path, mayWrite);

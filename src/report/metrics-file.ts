@@ -57,7 +57,7 @@ export function readMetrics(path: string): MetricsFile {
   return parseMetrics(readMetricsBytes(path), path);
 }
 
-/** A metrics.csv as it stands. @throws RunError when it cannot be read or is too long to be one */
+/** The content of a metrics.csv. @throws RunError when it cannot be read or is too long to be one */
 export function readMetricsBytes(path: string): Buffer {
   try {
     return readBytes(path, mostBytes);
