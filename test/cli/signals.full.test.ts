@@ -13,8 +13,11 @@ import { expect, it } from 'vitest';
 import { tinyConfig } from '../experiment/tiny.js';
 import { fln, program, workplace } from './fln.js';
 
+// No checkpoint but the one that a signal asks for, however long the machine takes.
 const endless = [
   'run',
+  '--checkpoint-every',
+  '0',
   'tiny.yaml',
   'epochs=100000',
   'backend=wasm',
