@@ -83,3 +83,28 @@ it('prints and exits nowhere but in src/cli', () => {
     );
   expect(loud).toEqual([]);
 });
+
+/** Every file that a browser would load with `file`, and what it names that is no file of src. */
+function loadedBy(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  const text = readFileSync(join(root, file), 'utf8').replaceAll(/import type [^;]+;/g, '');
+  for (const [, target] of text.matchAll(/(?:from |import\(|import )'([^']+)'/g)) {
+    if (!target.startsWith('.')) seen.add(target);
+    else loadedBy(join(dirname(file), target.replace(/\.js$/, '.ts')), seen);
+  }
+  return seen;
+}
+
+it('keeps src/core free of Node: tensors and schemas alone', () => {
+  const core = sourceFiles().filter((file) => file.startsWith(`core${sep}`));
+  expect(core.length).toBeGreaterThan(50);
+  const packages = core
+    .flatMap((file) => [...loadedBy(file)])
+    .filter((name) => !name.endsWith('.ts'));
+  expect([...new Set(packages)].sort()).toEqual(['@tensorflow/tfjs', 'zod']);
+  const globals = core.filter((file) =>
+    /\b(process|Buffer|__dirname|require)\b[.(]/.test(readFileSync(join(root, file), 'utf8')),
+  );
+  expect(globals).toEqual([]);
+});

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Trainer } from '../../src/methods/method.js';
+import type { Trainer } from '../../src/core/methods/method.js';
 import { median } from './commands.js';
 import type { Workload } from './steps.js';
 

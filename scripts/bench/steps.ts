@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { parseExperiment } from '../../src/config/load.js';
-import { BatchSource, gatherRows, oneHot } from '../../src/data/batches.js';
+import { BatchSource, gatherRows, oneHot } from '../../src/core/batches.js';
+import type { Batch, Trainer } from '../../src/core/methods/method.js';
+import { buildNetwork } from '../../src/core/network/network.js';
+import { Random } from '../../src/core/random.js';
 import { loadDataset } from '../../src/data/load.js';
-import type { Batch, Trainer } from '../../src/methods/method.js';
-import { buildNetwork } from '../../src/network/network.js';
-import { Random } from '../../src/shared/random.js';
 
 /** The networks of Figures 2 and 3, as configs have them. */
 export const networks = {

@@ -1,4 +1,4 @@
-import { methods } from '../../src/methods/registry.js';
+import { methods } from '../../src/core/methods/registry.js';
 
 /** An experiment of a second, on data that the program generates. */
 interface TinyExperiment {

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Random } from '../../src/shared/random.js';
+import { Random } from '../../src/core/random.js';
 import { unreadable, untimed } from './inspect.js';
 import { fln } from './program.js';
 import { metricsOf, uninterrupted } from './references.js';

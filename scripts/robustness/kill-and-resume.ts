@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Random } from '../../src/shared/random.js';
+import { Random } from '../../src/core/random.js';
 import { lastCheckpoint, unreadable, untimed } from './inspect.js';
 import { fln, type Kill } from './program.js';
 import { metricsOf, type Reference, trains, uninterrupted } from './references.js';

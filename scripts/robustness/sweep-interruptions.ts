@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Random } from '../../src/shared/random.js';
+import { Random } from '../../src/core/random.js';
 import { sweepStatus } from '../../src/sweep/status.js';
 import { unreadable } from './inspect.js';
 

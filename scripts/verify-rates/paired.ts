@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Random } from '../../src/shared/random.js';
+import { Random } from '../../src/core/random.js';
 import { judge } from '../../src/verify/judge.js';
 import { isDrop } from '../../src/verify/paired.js';
 import { rate, table } from './tables.js';

@@ -1,5 +1,5 @@
-import { activations } from '../network/activations/registry.js';
-import type { ActivationName, LossName } from '../network/names.js';
+import { activations } from '../core/network/activations/registry.js';
+import type { ActivationName, LossName } from '../core/network/names.js';
 
 /**
  * Scalar functions in float64, for objectives that are reported: with lambda 1000 the rounding of a

@@ -1,10 +1,10 @@
 import {
   updateActivationBlock,
   updateWeightBlock,
-} from '../methods/fenchel/exact/block-updates.js';
-import { FenchelExactConfig } from '../methods/fenchel/exact/config.js';
-import { type Blocks, LiftedObjective } from '../methods/fenchel/exact/objective.js';
-import { disposeParameters } from '../network/network.js';
+} from '../core/methods/fenchel/exact/block-updates.js';
+import { FenchelExactConfig } from '../core/methods/fenchel/exact/config.js';
+import { type Blocks, LiftedObjective } from '../core/methods/fenchel/exact/objective.js';
+import { disposeParameters } from '../core/network/network.js';
 import {
   type BoundProblem,
   copyParameters,

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Blocks } from '../methods/fenchel/exact/objective.js';
-import type { ActivationName, LossName } from '../network/names.js';
-import { disposeParameters, forwardLayers, type Network } from '../network/network.js';
-import type { Parameters } from '../network/parameters.js';
+import type { Blocks } from '../core/methods/fenchel/exact/objective.js';
+import type { ActivationName, LossName } from '../core/network/names.js';
+import { disposeParameters, forwardLayers, type Network } from '../core/network/network.js';
+import type { Parameters } from '../core/network/parameters.js';
 import { affine64, loss64, penalty64, squares64 } from './float64.js';
 
 /** The problem that all values of lambda share. */

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
-import { lossValue } from '../network/loss.js';
-import { disposeParameters, predict } from '../network/network.js';
-import type { Parameters } from '../network/parameters.js';
+import { lossValue } from '../core/network/loss.js';
+import { disposeParameters, predict } from '../core/network/network.js';
+import type { Parameters } from '../core/network/parameters.js';
 import { type Descent, descend } from './lifted-descent.js';
 import { type BoundProblem, disposePoint, forwardPoint, primalObjective } from './lifted-point.js';
 import { minimisePrimal } from './primal-descent.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { disposeParameters } from '../network/network.js';
-import type { LayerParameters } from '../network/parameters.js';
+import { disposeParameters } from '../core/network/network.js';
+import type { LayerParameters } from '../core/network/parameters.js';
 import { dualValue, type OneLayerProblem } from './dual-value.js';
 import { affine64, loss64, penalty64, squares64 } from './float64.js';
 import type { BoundProblem } from './lifted-point.js';

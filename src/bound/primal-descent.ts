@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Parameters } from '../network/parameters.js';
+import type { Parameters } from '../core/network/parameters.js';
 
 const steps = 1000;
 const learningRate = 0.01;

@@ -1,4 +1,4 @@
-import { factor } from '../solvers/cholesky.js';
+import { factor } from '../core/solvers/cholesky.js';
 import type { OneLayerProblem } from './dual-value.js';
 
 /**

@@ -1,5 +1,5 @@
 import type { Experiment } from '../config/experiment.js';
-import type { DatasetInfo } from '../data/dataset.js';
+import type { DatasetInfo } from '../core/dataset.js';
 import { splitSizes } from '../data/load.js';
 import { UsageError } from '../errors.js';
 

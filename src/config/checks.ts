@@ -1,11 +1,11 @@
 import type { Device } from '../backend/backend.js';
 import { backendsOn } from '../backend/registry.js';
 import { wrongDevice } from '../backend/select.js';
-import type { DatasetInfo } from '../data/dataset.js';
+import type { DatasetInfo } from '../core/dataset.js';
+import type { NetworkShape } from '../core/methods/method.js';
+import type { LossName } from '../core/network/names.js';
+import { widthsOf } from '../core/network/shape.js';
 import { datasets } from '../data/registry.js';
-import type { NetworkShape } from '../methods/method.js';
-import type { LossName } from '../network/names.js';
-import { widthsOf } from '../network/shape.js';
 import { didYouMean } from '../shared/suggest.js';
 import { type LayerInput, readLayers } from './layers.js';
 import type { Path } from './tree.js';

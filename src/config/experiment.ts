@@ -1,7 +1,7 @@
 import type { Device } from '../backend/backend.js';
-import type { DatasetRequest } from '../data/dataset.js';
-import type { MethodDefinition, NetworkShape } from '../methods/method.js';
-import type { LossName } from '../network/names.js';
+import type { DatasetRequest } from '../core/dataset.js';
+import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
+import type { LossName } from '../core/network/names.js';
 import type { ResolvedLayer } from './layers.js';
 
 /** One entry of `methods`, validated and with every default filled in. */

@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import type { DatasetInfo } from '../data/dataset.js';
-import { type ActivationName, activationNames } from '../network/names.js';
+import type { DatasetInfo } from '../core/dataset.js';
+import { type ActivationName, activationNames } from '../core/network/names.js';
 import {
   type ConvolutionWindow,
   convolvedSide,
   type ImageShape,
   type LayerShape,
   pooledShape,
-} from '../network/shape.js';
+} from '../core/network/shape.js';
 import type { Finding } from './validate.js';
 
 /** Wider layers do not fit any backend, and are more likely a slip. */

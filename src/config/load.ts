@@ -1,4 +1,4 @@
-import type { NetworkShape } from '../methods/method.js';
+import type { NetworkShape } from '../core/methods/method.js';
 import { checkExpected, checkTogether, type Lookup, networkShape } from './checks.js';
 import type { Experiment } from './experiment.js';
 import { experimentHash } from './hash.js';

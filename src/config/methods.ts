@@ -1,6 +1,6 @@
-import type { MethodDefinition, NetworkShape } from '../methods/method.js';
-import { checkPerLayer } from '../methods/per-layer.js';
-import { methods, methodVariant } from '../methods/registry.js';
+import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
+import { checkPerLayer } from '../core/methods/per-layer.js';
+import { methods, methodVariant } from '../core/methods/registry.js';
 import { suggest } from '../shared/suggest.js';
 import type { ResolvedMethod } from './experiment.js';
 import { ExperimentSchema } from './schema.js';

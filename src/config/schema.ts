@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { devices } from '../backend/backend.js';
 import { backendNames } from '../backend/registry.js';
-import type { Preprocessing } from '../data/dataset.js';
+import type { Preprocessing } from '../core/dataset.js';
+import { methods } from '../core/methods/registry.js';
+import { lossNames } from '../core/network/names.js';
 import { datasets } from '../data/registry.js';
-import { methods } from '../methods/registry.js';
-import { lossNames } from '../network/names.js';
 import { LayerSchema } from './layers.js';
 
 /** A name that is a folder's, too. */

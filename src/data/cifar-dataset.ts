@@ -1,10 +1,10 @@
 import { rm } from 'node:fs/promises';
+import type { LoadOptions } from '../core/dataset.js';
 import { DataError } from '../errors.js';
 import { maxDownloadBytes, readCifarArchive, readCifarFiles } from './cifar-read.js';
 import { fileNames } from './cifar-records.js';
 import { type CifarSet, type CifarSource, incompleteProblem, locateSource } from './cifar-set.js';
 import { cifarStorage } from './cifar-storage.js';
-import type { LoadOptions } from './dataset.js';
 import type { DatasetDefinition, Locations, RawDataset } from './definition.js';
 import { absentError, type DamagedFile, damagedError } from './file-errors.js';
 import { orProblem, startDownloader } from './files.js';

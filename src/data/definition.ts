@@ -1,4 +1,4 @@
-import type { DatasetInfo, LoadOptions, Split } from './dataset.js';
+import type { DatasetInfo, LoadOptions, Split } from '../core/dataset.js';
 
 /** One file of a data set, kept gzipped or plain. */
 export interface DataFile {

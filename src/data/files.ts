@@ -1,10 +1,10 @@
 import { rm } from 'node:fs/promises';
+import type { LoadOptions } from '../core/dataset.js';
 import { DataError } from '../errors.js';
 import { noCacheDir } from '../files/cache.js';
 import { causeOf, isSystemError } from '../files/disk.js';
 import { probeWritable } from '../files/folder.js';
 import { ContentError, type FileContent, maxStoredBytes, readContent } from './content.js';
-import type { LoadOptions } from './dataset.js';
 import type {
   CheckedFile,
   DataFile,

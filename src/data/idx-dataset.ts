@@ -1,6 +1,6 @@
+import type { LoadOptions, Split } from '../core/dataset.js';
 import { DataError } from '../errors.js';
 import { ContentError } from './content.js';
-import type { LoadOptions, Split } from './dataset.js';
 import type { DataFile, DatasetDefinition } from './definition.js';
 import { type ObtainedFile, obtainFiles, separateFiles } from './files.js';
 import { parseIdxImages, parseIdxLabels } from './idx.js';

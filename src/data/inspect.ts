@@ -1,4 +1,4 @@
-import type { DatasetInfo, LoadOptions } from './dataset.js';
+import type { DatasetInfo, LoadOptions } from '../core/dataset.js';
 import type { CheckedFile, DatasetDefinition, LocatedFile, Origin } from './definition.js';
 import { wayOut } from './file-errors.js';
 import { mirrorsOf, resolveLocations } from './locations.js';

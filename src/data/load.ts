@@ -1,5 +1,5 @@
+import type { Dataset, DatasetInfo, DatasetRequest, LoadOptions, Split } from '../core/dataset.js';
 import { UsageError } from '../errors.js';
-import type { Dataset, DatasetInfo, DatasetRequest, LoadOptions, Split } from './dataset.js';
 import type { DatasetDefinition } from './definition.js';
 import { pixelLevels } from './preprocessing.js';
 import { findDataset } from './registry.js';

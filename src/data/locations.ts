@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
+import type { LoadOptions } from '../core/dataset.js';
 import { DataError } from '../errors.js';
 import { defaultCacheDir } from '../files/cache.js';
 import { isFolder } from '../files/folder.js';
-import type { LoadOptions } from './dataset.js';
 import type { DataFile, DatasetPlaces, Locations, Origin } from './definition.js';
 
 /**

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import fetch, { type Response } from 'node-fetch';
+import type { NetworkSettings } from '../core/dataset.js';
 import { passUnsupportedSync } from '../files/system-calls.js';
-import type { NetworkSettings } from './dataset.js';
 import { type ProxyServer, proxyAgent, proxyFor } from './proxy.js';
 
 export const defaultNetwork: NetworkSettings = {

@@ -1,4 +1,4 @@
-import type { Preprocessing, Split } from './dataset.js';
+import type { Preprocessing, Split } from '../core/dataset.js';
 
 /**
  * The value of each of the 256 pixel levels, per channel.

@@ -1,6 +1,6 @@
 import type { BackendReport } from '../backend/backend.js';
 import type { Experiment } from '../config/experiment.js';
-import { stepsOf } from '../data/batches.js';
+import { stepsOf } from '../core/batches.js';
 import { splitSizes } from '../data/load.js';
 import { findDataset } from '../data/registry.js';
 import type { RunStatus } from '../report/run-summary.js';

@@ -1,8 +1,8 @@
 import type { ResolvedMethod } from '../config/experiment.js';
+import type { Network } from '../core/network/network.js';
+import type { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
 import { RunError } from '../errors.js';
-import type { Network } from '../network/network.js';
 import { runName } from '../report/text.js';
-import type { NotPositiveDefiniteError } from '../solvers/cholesky.js';
 import type { RunId } from './events.js';
 
 /** Where a run is. */

@@ -1,4 +1,4 @@
-import type { DownloadProgress } from '../data/dataset.js';
+import type { DownloadProgress } from '../core/dataset.js';
 import type { RunSummary } from '../report/run-summary.js';
 import type { Evaluation } from './evaluate.js';
 

@@ -1,4 +1,4 @@
-import type { StepMetrics } from '../methods/method.js';
+import type { StepMetrics } from '../core/methods/method.js';
 import { commonColumns } from '../report/metrics-file.js';
 import type { Evaluation } from './evaluate.js';
 import type { RunId } from './events.js';

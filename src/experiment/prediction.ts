@@ -1,9 +1,9 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { Experiment } from '../config/experiment.js';
+import type { Network } from '../core/network/network.js';
+import type { Parameters } from '../core/network/parameters.js';
+import { candidates, liftedValues, type Pairs } from '../core/solvers/lifted-prediction.js';
 import { RunError } from '../errors.js';
-import type { Network } from '../network/network.js';
-import type { Parameters } from '../network/parameters.js';
-import { candidates, liftedValues, type Pairs } from '../solvers/lifted-prediction.js';
 
 /** How the class of an image is decided: by the forward pass, or by the lifted model (eq. 12). */
 export interface PredictionRule {

@@ -1,7 +1,7 @@
 import { type BackendReport, BackendUnavailable, type Device } from '../backend/backend.js';
 import { startBackend } from '../backend/select.js';
 import type { Experiment } from '../config/experiment.js';
-import type { Dataset, LoadOptions } from '../data/dataset.js';
+import type { Dataset, LoadOptions } from '../core/dataset.js';
 import { DownloadNeeded } from '../data/file-errors.js';
 import { loadDataset, splitSizes } from '../data/load.js';
 import { findDataset } from '../data/registry.js';

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { BackendReport } from '../backend/backend.js';
 import type { Experiment } from '../config/experiment.js';
-import type { Dataset } from '../data/dataset.js';
+import type { Dataset } from '../core/dataset.js';
+import { describeLayers } from '../core/network/shape.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { readOptional } from '../files/read-optional.js';
-import { describeLayers } from '../network/shape.js';
 import type { RunStatus, RunSummary } from '../report/run-summary.js';
 import type { Provenance } from '../shared/provenance.js';
 import type { RunId } from './events.js';

@@ -1,8 +1,8 @@
 import type { Experiment } from '../config/experiment.js';
-import { stepsOf } from '../data/batches.js';
-import type { Dataset } from '../data/dataset.js';
+import { stepsOf } from '../core/batches.js';
+import type { Dataset } from '../core/dataset.js';
+import { buildNetwork } from '../core/network/network.js';
 import { hearDiskWarnings } from '../files/system-calls.js';
-import { buildNetwork } from '../network/network.js';
 import { runName } from '../report/text.js';
 import { collectProvenance } from '../shared/provenance.js';
 import type { Position } from './checkpoint/checkpoint.js';

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
+import { methodVariant } from '../core/methods/registry.js';
 import { FlnError, RunError } from '../errors.js';
 import { DiskError } from '../files/disk.js';
 import { LostLockError } from '../files/lock.js';
-import { methodVariant } from '../methods/registry.js';
 import { readMetrics } from '../report/metrics-file.js';
 import type { RunStatus, RunSummary } from '../report/run-summary.js';
 import { summarise } from '../report/summary.js';

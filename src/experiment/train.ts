@@ -1,10 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
-import { BatchSource, gatherRows, oneHot } from '../data/batches.js';
-import type { Dataset } from '../data/dataset.js';
-import { RunError } from '../errors.js';
-import { refuseIfLost } from '../files/lock.js';
+import { BatchSource, gatherRows, oneHot } from '../core/batches.js';
+import type { Dataset } from '../core/dataset.js';
 import type {
   Batch,
   FullBatchTrainer,
@@ -12,15 +10,17 @@ import type {
   StepMetrics,
   Trainer,
   TrainingData,
-} from '../methods/method.js';
-import { restoreState } from '../methods/state.js';
-import type { Network } from '../network/network.js';
-import type { Parameters } from '../network/parameters.js';
+} from '../core/methods/method.js';
+import { restoreState } from '../core/methods/state.js';
+import type { Network } from '../core/network/network.js';
+import type { Parameters } from '../core/network/parameters.js';
+import { Random } from '../core/random.js';
+import { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
+import { RunError } from '../errors.js';
+import { refuseIfLost } from '../files/lock.js';
 import { mostCells } from '../report/metrics-file.js';
 import { grouped, runName } from '../report/text.js';
-import { Random } from '../shared/random.js';
 import { runningTime } from '../shared/running-time.js';
-import { NotPositiveDefiniteError } from '../solvers/cholesky.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { type CheckpointInterval, CheckpointSchedule } from './checkpoint/schedule.js';

@@ -1,4 +1,4 @@
-import { Random } from '../shared/random.js';
+import { Random } from '../core/random.js';
 import type { Parameter, SweepConfig } from './schema.js';
 
 /** Values by the path of the override that writes them. */

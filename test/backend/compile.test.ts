@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Compiled, compile, eager } from '../../src/backend/compile.js';
-import { disposeTree, leavesOf, type Tree } from '../../src/backend/tree.js';
+import { type Compiled, compile, eager } from '../../src/core/compile.js';
+import { disposeTree, leavesOf, type Tree } from '../../src/core/tree.js';
 import { startTestBackend, testBackend } from '../backends.js';
 
 type Input = {

@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { runningInverse } from '../../src/core/methods/fenchel/gram/running-inverse.js';
+import { Random } from '../../src/core/random.js';
+import { factor, NotPositiveDefiniteError } from '../../src/core/solvers/cholesky.js';
 import {
   deviceCholesky,
   deviceSolve,
   hasDeviceCholesky,
-} from '../../src/backend/device-cholesky.js';
-import { runningInverse } from '../../src/methods/fenchel/gram/running-inverse.js';
-import { Random } from '../../src/shared/random.js';
-import { factor, NotPositiveDefiniteError } from '../../src/solvers/cholesky.js';
+} from '../../src/core/solvers/device-cholesky.js';
 import { startTestBackend, testBackend } from '../backends.js';
 import { multiply, transpose } from '../reference/matrix.js';
 import { matrix, normal } from '../solvers/tensors.js';

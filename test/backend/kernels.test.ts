@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startBackend } from '../../src/backend/select.js';
-import { Random } from '../../src/shared/random.js';
+import { Random } from '../../src/core/random.js';
 
 /** A seeded tensor, the same on every backend. */
 function random(shape: number[], seed: number): tf.Tensor {

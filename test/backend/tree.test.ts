@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startBackend } from '../../src/backend/select.js';
-import { disposeTree, leavesOf, withLeaves } from '../../src/backend/tree.js';
+import { disposeTree, leavesOf, withLeaves } from '../../src/core/tree.js';
 
 describe('trees of tensors', () => {
   beforeAll(() => startBackend('cpu'));

@@ -4,9 +4,9 @@ import { computeBound } from '../../src/bound/bound.js';
 import { penalty64 } from '../../src/bound/float64.js';
 import { statements } from '../../src/bound/report.js';
 import { boundSettings } from '../../src/bound/settings.js';
+import { activationNames } from '../../src/core/network/names.js';
+import { Random } from '../../src/core/random.js';
 import { findDataset } from '../../src/data/registry.js';
-import { activationNames } from '../../src/network/names.js';
-import { Random } from '../../src/shared/random.js';
 import { tinyExperiment } from '../experiment/tiny.js';
 import { scalarActivations } from '../reference/activations.js';
 

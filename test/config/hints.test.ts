@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { seedsOf } from '../../src/cli/options/values.js';
 import { loadExperiment, parseExperiment } from '../../src/config/load.js';
-import { methods } from '../../src/methods/registry.js';
+import { methods } from '../../src/core/methods/registry.js';
 import { experimentText } from './helpers.js';
 
 const load = (changes: Record<string, string>, ...overrides: string[]) =>

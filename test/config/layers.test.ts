@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeLayers } from '../../src/network/shape.js';
+import { describeLayers } from '../../src/core/network/shape.js';
 import { experimentText, issuesOf, parse } from './helpers.js';
 
 const layers = (...entries: string[]) => `{ layers: [${entries.join(', ')}] }`;

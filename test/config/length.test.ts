@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { checkFullBatch } from '../../src/config/length.js';
 import type { MethodResolution } from '../../src/config/methods.js';
-import { methods } from '../../src/methods/registry.js';
+import { methods } from '../../src/core/methods/registry.js';
 import { experimentText, issuesOf, parse } from './helpers.js';
 
 describe('epochs and batch size of one method', () => {

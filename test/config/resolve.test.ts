@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { printConfig, resolvedYaml } from '../../src/config/print.js';
-import type { NetworkShape } from '../../src/methods/method.js';
-import { methods } from '../../src/methods/registry.js';
-import { activationNames } from '../../src/network/names.js';
-import { denseLayers } from '../../src/network/shape.js';
+import type { NetworkShape } from '../../src/core/methods/method.js';
+import { methods } from '../../src/core/methods/registry.js';
+import { activationNames } from '../../src/core/network/names.js';
+import { denseLayers } from '../../src/core/network/shape.js';
 import { experimentText, parse } from './helpers.js';
 
 const everyMethod = experimentText({

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/config/issues.js';
-import { Random } from '../../src/shared/random.js';
+import { Random } from '../../src/core/random.js';
 import { experimentText, messageOf, parse } from './helpers.js';
 
 const config = readFileSync(join(import.meta.dirname, '../../configs/mnist-mlp.yaml'), 'utf8');

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BatchSource, epochOrder, gatherRows, oneHot } from '../../src/data/batches.js';
+import { BatchSource, epochOrder, gatherRows, oneHot } from '../../src/core/batches.js';
 
 const split = (images: number[], count: number) => ({
   images: Uint8Array.from(images),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { gatherRows } from '../../src/data/batches.js';
+import { gatherRows } from '../../src/core/batches.js';
 import { locateDataset } from '../../src/data/inspect.js';
 import { loadDataset } from '../../src/data/load.js';
 import { findDataset } from '../../src/data/registry.js';

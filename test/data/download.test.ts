@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { DownloadProgress, LoadOptions, NetworkSettings } from '../../src/data/dataset.js';
+import type { DownloadProgress, LoadOptions, NetworkSettings } from '../../src/core/dataset.js';
 import { loadDefinition } from '../../src/data/load.js';
 import { DataError, ExitCode } from '../../src/errors.js';
 import { type Answer, type Mirror, serve, startMirror } from './mirror-server.js';

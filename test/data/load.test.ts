@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { gatherRows } from '../../src/data/batches.js';
-import type { DatasetRequest } from '../../src/data/dataset.js';
+import { gatherRows } from '../../src/core/batches.js';
+import type { DatasetRequest } from '../../src/core/dataset.js';
 import { loadDataset, splitSizes } from '../../src/data/load.js';
 import { pixelLevels } from '../../src/data/preprocessing.js';
 import { datasets, findDataset } from '../../src/data/registry.js';

@@ -1,6 +1,6 @@
-import { BatchSource, gatherRows } from '../../src/data/batches.js';
-import type { Dataset, Split } from '../../src/data/dataset.js';
-import { Random } from '../../src/shared/random.js';
+import { BatchSource, gatherRows } from '../../src/core/batches.js';
+import type { Dataset, Split } from '../../src/core/dataset.js';
+import { Random } from '../../src/core/random.js';
 
 /** Sizes of a network without hidden layer (softmax regression) or with one ReLU layer. */
 export interface PlainTraining {

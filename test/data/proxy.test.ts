@@ -2,7 +2,7 @@ import { createServer, request as httpRequest, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import type { LoadOptions } from '../../src/data/dataset.js';
+import type { LoadOptions } from '../../src/core/dataset.js';
 import { loadDefinition } from '../../src/data/load.js';
 import { proxyFindings } from '../../src/doctor/storage.js';
 import { DataError } from '../../src/errors.js';

@@ -1,15 +1,15 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { adam } from '../../src/methods/adam/adam.js';
-import { AdamConfig } from '../../src/methods/adam/config.js';
-import type { Batch, MethodContext, Trainer } from '../../src/methods/method.js';
-import { SgdConfig } from '../../src/methods/sgd/config.js';
-import { sgd } from '../../src/methods/sgd/sgd.js';
-import { WeightAverage } from '../../src/methods/weight-average.js';
-import { buildNetwork } from '../../src/network/network.js';
-import type { Parameters } from '../../src/network/parameters.js';
-import { denseLayers } from '../../src/network/shape.js';
-import { Random } from '../../src/shared/random.js';
+import { adam } from '../../src/core/methods/adam/adam.js';
+import { AdamConfig } from '../../src/core/methods/adam/config.js';
+import type { Batch, MethodContext, Trainer } from '../../src/core/methods/method.js';
+import { SgdConfig } from '../../src/core/methods/sgd/config.js';
+import { sgd } from '../../src/core/methods/sgd/sgd.js';
+import { WeightAverage } from '../../src/core/methods/weight-average.js';
+import { buildNetwork } from '../../src/core/network/network.js';
+import type { Parameters } from '../../src/core/network/parameters.js';
+import { denseLayers } from '../../src/core/network/shape.js';
+import { Random } from '../../src/core/random.js';
 import { startTestBackend } from '../backends.js';
 
 beforeAll(startTestBackend);

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { MethodDefinition, StepMetrics, Trainer } from '../../src/core/methods/method.js';
+import { methods } from '../../src/core/methods/registry.js';
+import { accuracyValue, lossValue } from '../../src/core/network/loss.js';
+import { activationNames, lossNames } from '../../src/core/network/names.js';
+import { buildNetwork, predict } from '../../src/core/network/network.js';
+import type { LayerShape } from '../../src/core/network/shape.js';
 import { RunError } from '../../src/errors.js';
-import type { MethodDefinition, StepMetrics, Trainer } from '../../src/methods/method.js';
-import { methods } from '../../src/methods/registry.js';
-import { accuracyValue, lossValue } from '../../src/network/loss.js';
-import { activationNames, lossNames } from '../../src/network/names.js';
-import { buildNetwork, predict } from '../../src/network/network.js';
-import type { LayerShape } from '../../src/network/shape.js';
 import { startTestBackend } from '../backends.js';
 import {
   batchAt,

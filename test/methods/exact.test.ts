@@ -3,14 +3,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import {
   updateActivationBlock,
   updateWeightBlock,
-} from '../../src/methods/fenchel/exact/block-updates.js';
-import { FenchelExactConfig } from '../../src/methods/fenchel/exact/config.js';
-import { type Blocks, LiftedObjective } from '../../src/methods/fenchel/exact/objective.js';
-import { initializeParameters } from '../../src/network/initialize.js';
-import { activationNames, lossNames } from '../../src/network/names.js';
-import { buildNetwork } from '../../src/network/network.js';
-import { denseLayers, type LayerShape, unitsIn } from '../../src/network/shape.js';
-import { Random } from '../../src/shared/random.js';
+} from '../../src/core/methods/fenchel/exact/block-updates.js';
+import { FenchelExactConfig } from '../../src/core/methods/fenchel/exact/config.js';
+import { type Blocks, LiftedObjective } from '../../src/core/methods/fenchel/exact/objective.js';
+import { initializeParameters } from '../../src/core/network/initialize.js';
+import { activationNames, lossNames } from '../../src/core/network/names.js';
+import { buildNetwork } from '../../src/core/network/network.js';
+import { denseLayers, type LayerShape, unitsIn } from '../../src/core/network/shape.js';
+import { Random } from '../../src/core/random.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FenchelFullBatchConfig } from '../../src/methods/fenchel/full-batch/config.js';
-import { fenchelFullBatch } from '../../src/methods/fenchel/full-batch/full-batch.js';
-import { chunkRows } from '../../src/methods/full-batch/training-set.js';
-import type { FullBatchTrainer, TrainingData } from '../../src/methods/method.js';
-import { buildNetwork } from '../../src/network/network.js';
-import { denseLayers } from '../../src/network/shape.js';
-import { Random } from '../../src/shared/random.js';
+import { FenchelFullBatchConfig } from '../../src/core/methods/fenchel/full-batch/config.js';
+import { fenchelFullBatch } from '../../src/core/methods/fenchel/full-batch/full-batch.js';
+import { chunkRows } from '../../src/core/methods/full-batch/training-set.js';
+import type { FullBatchTrainer, TrainingData } from '../../src/core/methods/method.js';
+import { buildNetwork } from '../../src/core/network/network.js';
+import { denseLayers } from '../../src/core/network/shape.js';
+import { Random } from '../../src/core/random.js';
 import { startTestBackend } from '../backends.js';
 import {
   type Matrix,

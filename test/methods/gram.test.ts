@@ -1,22 +1,22 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FenchelGramConfig } from '../../src/methods/fenchel/gram/config.js';
-import { exactInputMetric } from '../../src/methods/fenchel/gram/exact-input-metric.js';
-import { fenchelGram } from '../../src/methods/fenchel/gram/gram.js';
-import { gramMatrix } from '../../src/methods/fenchel/gram/gram-matrix.js';
-import { lowRankMetric } from '../../src/methods/fenchel/gram/low-rank-metric.js';
-import { runningInverse } from '../../src/methods/fenchel/gram/running-inverse.js';
-import type { TrainingData } from '../../src/methods/method.js';
+import { FenchelGramConfig } from '../../src/core/methods/fenchel/gram/config.js';
+import { exactInputMetric } from '../../src/core/methods/fenchel/gram/exact-input-metric.js';
+import { fenchelGram } from '../../src/core/methods/fenchel/gram/gram.js';
+import { gramMatrix } from '../../src/core/methods/fenchel/gram/gram-matrix.js';
+import { lowRankMetric } from '../../src/core/methods/fenchel/gram/low-rank-metric.js';
+import { runningInverse } from '../../src/core/methods/fenchel/gram/running-inverse.js';
+import type { TrainingData } from '../../src/core/methods/method.js';
 import {
   type ActivationName,
   activationNames,
   type LossName,
   lossNames,
-} from '../../src/network/names.js';
-import { buildNetwork } from '../../src/network/network.js';
-import { denseLayers } from '../../src/network/shape.js';
-import { Random } from '../../src/shared/random.js';
-import { orthonormaliseRows } from '../../src/solvers/orthonormalise.js';
+} from '../../src/core/network/names.js';
+import { buildNetwork } from '../../src/core/network/network.js';
+import { denseLayers } from '../../src/core/network/shape.js';
+import { Random } from '../../src/core/random.js';
+import { orthonormaliseRows } from '../../src/core/solvers/orthonormalise.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { dot, type Matrix, map, multiply, transpose, zip } from '../reference/matrix.js';

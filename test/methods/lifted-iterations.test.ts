@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Random } from '../../src/shared/random.js';
+import type { Random } from '../../src/core/random.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { headActivationUpdate } from '../reference/head-activation-update.js';

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { methods } from '../../src/methods/registry.js';
+import { methods } from '../../src/core/methods/registry.js';
 import { startTestBackend } from '../backends.js';
 import { defaultConfig, dense, runSteps, type Setting, startTrainer } from './training.js';
 

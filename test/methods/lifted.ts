@@ -1,11 +1,11 @@
 import type * as tf from '@tensorflow/tfjs';
-import { chunkRows } from '../../src/methods/full-batch/training-set.js';
-import type { FullBatchTrainer, StepMetrics } from '../../src/methods/method.js';
-import { methods } from '../../src/methods/registry.js';
-import { buildNetwork } from '../../src/network/network.js';
-import type { LayerParameters } from '../../src/network/parameters.js';
-import { denseLayers } from '../../src/network/shape.js';
-import { Random } from '../../src/shared/random.js';
+import { chunkRows } from '../../src/core/methods/full-batch/training-set.js';
+import type { FullBatchTrainer, StepMetrics } from '../../src/core/methods/method.js';
+import { methods } from '../../src/core/methods/registry.js';
+import { buildNetwork } from '../../src/core/network/network.js';
+import type { LayerParameters } from '../../src/core/network/parameters.js';
+import { denseLayers } from '../../src/core/network/shape.js';
+import { Random } from '../../src/core/random.js';
 import {
   leastSquares,
   type Matrix,

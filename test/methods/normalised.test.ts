@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { FenchelConvolutionConfig } from '../../src/methods/fenchel/gram/config.js';
-import { fenchelConvolution } from '../../src/methods/fenchel/gram/gram.js';
-import { activationNames } from '../../src/network/names.js';
-import { buildNetwork } from '../../src/network/network.js';
-import type { LayerShape } from '../../src/network/shape.js';
-import { Random } from '../../src/shared/random.js';
+import { FenchelConvolutionConfig } from '../../src/core/methods/fenchel/gram/config.js';
+import { fenchelConvolution } from '../../src/core/methods/fenchel/gram/gram.js';
+import { activationNames } from '../../src/core/network/names.js';
+import { buildNetwork } from '../../src/core/network/network.js';
+import type { LayerShape } from '../../src/core/network/shape.js';
+import { Random } from '../../src/core/random.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import {

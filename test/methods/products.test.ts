@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { crossProduct, gram, sumScalars } from '../../src/methods/full-batch/products.js';
-import { chunkRows, TrainingSet } from '../../src/methods/full-batch/training-set.js';
-import { Random } from '../../src/shared/random.js';
+import { crossProduct, gram, sumScalars } from '../../src/core/methods/full-batch/products.js';
+import { chunkRows, TrainingSet } from '../../src/core/methods/full-batch/training-set.js';
+import { Random } from '../../src/core/random.js';
 import { startTestBackend } from '../backends.js';
 import { distance, type Matrix, multiply, transpose, withOnes } from '../reference/matrix.js';
 import { matrix, normal } from '../solvers/tensors.js';

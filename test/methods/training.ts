@@ -2,10 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { BatchSource, gatherRows, oneHot } from '../../src/data/batches.js';
-import type { Split } from '../../src/data/dataset.js';
-import { loadDataset } from '../../src/data/load.js';
-import { readState, writeState } from '../../src/experiment/checkpoint/state-file.js';
+import { BatchSource, gatherRows, oneHot } from '../../src/core/batches.js';
+import type { Split } from '../../src/core/dataset.js';
 import type {
   Batch,
   Method,
@@ -13,12 +11,14 @@ import type {
   NetworkShape,
   StepMetrics,
   Trainer,
-} from '../../src/methods/method.js';
-import { restoreState } from '../../src/methods/state.js';
-import type { ActivationName, LossName } from '../../src/network/names.js';
-import { buildNetwork } from '../../src/network/network.js';
-import { denseLayers, type LayerShape, widthsOf } from '../../src/network/shape.js';
-import { Random } from '../../src/shared/random.js';
+} from '../../src/core/methods/method.js';
+import { restoreState } from '../../src/core/methods/state.js';
+import type { ActivationName, LossName } from '../../src/core/network/names.js';
+import { buildNetwork } from '../../src/core/network/network.js';
+import { denseLayers, type LayerShape, widthsOf } from '../../src/core/network/shape.js';
+import { Random } from '../../src/core/random.js';
+import { loadDataset } from '../../src/data/load.js';
+import { readState, writeState } from '../../src/experiment/checkpoint/state-file.js';
 import { testBackend } from '../backends.js';
 
 const data = await loadDataset({

@@ -1,8 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildMap } from '../../src/network/maps/build.js';
-import { type ImageShape, type LayerShape, pooledShape, unitsIn } from '../../src/network/shape.js';
-import { Random } from '../../src/shared/random.js';
+import { buildMap } from '../../src/core/network/maps/build.js';
+import {
+  type ImageShape,
+  type LayerShape,
+  pooledShape,
+  unitsIn,
+} from '../../src/core/network/shape.js';
+import { Random } from '../../src/core/random.js';
 import { startTestBackend } from '../backends.js';
 import type { Matrix } from '../reference/matrix.js';
 import { matrix, normal, vector } from '../solvers/tensors.js';

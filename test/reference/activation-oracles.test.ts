@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ActivationName, LossName } from '../../src/network/names.js';
-import { Random } from '../../src/shared/random.js';
+import type { ActivationName, LossName } from '../../src/core/network/names.js';
+import { Random } from '../../src/core/random.js';
 import { type ScalarActivation, scalarActivations } from './activations.js';
 import { fenchelActivationUpdate } from './fenchel-activation-update.js';
 import { headActivationUpdate } from './head-activation-update.js';

@@ -1,4 +1,4 @@
-import type { ActivationName } from '../../src/network/names.js';
+import type { ActivationName } from '../../src/core/network/names.js';
 
 /**
  * Activations phi in scalar form with the penalty of Theorem 1,

@@ -1,4 +1,4 @@
-import type { LossName } from '../../src/network/names.js';
+import type { LossName } from '../../src/core/network/names.js';
 import type { ScalarActivation } from './activations.js';
 import { solveLiftedRows } from './lifted-row.js';
 import type { Matrix, Solved, Vector } from './matrix.js';

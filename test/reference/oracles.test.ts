@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../src/shared/random.js';
+import { Random } from '../../src/core/random.js';
 import { scalarActivations } from './activations.js';
 import { type FamilyName, families, familyNamed } from './golden/families.js';
 import { type Family, type Named, readInput } from './golden/family.js';

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../../src/core/random.js';
 import { batchAxis, errorAxis, timeAxis } from '../../src/report/axes.js';
 import { buildCurve, type Curve, chooseMeasure, leftOut } from '../../src/report/curves.js';
 import { spreadLabels } from '../../src/report/label-layout.js';
 import { style } from '../../src/report/palette.js';
 import type { Run } from '../../src/report/run-directory.js';
 import { groupRuns } from '../../src/report/series.js';
-import { Random } from '../../src/shared/random.js';
 
 type Columns = Record<string, (number | undefined)[]>;
 

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { activations } from '../../src/network/activations/registry.js';
-import { denseMap } from '../../src/network/maps/dense.js';
-import { activationNames, type LossName } from '../../src/network/names.js';
-import { lossTerm, penaltyTerm } from '../../src/network/smooth-term.js';
-import { Random } from '../../src/shared/random.js';
-import { updateActivations } from '../../src/solvers/activation-update.js';
+import { activations } from '../../src/core/network/activations/registry.js';
+import { denseMap } from '../../src/core/network/maps/dense.js';
+import { activationNames, type LossName } from '../../src/core/network/names.js';
+import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
+import { Random } from '../../src/core/random.js';
+import { updateActivations } from '../../src/core/solvers/activation-update.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { fenchelActivationUpdate } from '../reference/fenchel-activation-update.js';

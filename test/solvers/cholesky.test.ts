@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { Random } from '../../src/core/random.js';
+import { factor, NotPositiveDefiniteError } from '../../src/core/solvers/cholesky.js';
 import { FlnError } from '../../src/errors.js';
-import { Random } from '../../src/shared/random.js';
-import { factor, NotPositiveDefiniteError } from '../../src/solvers/cholesky.js';
 
 const sizes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 31, 64, 101];
 

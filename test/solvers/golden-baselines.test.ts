@@ -1,11 +1,11 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { gram } from '../../src/methods/full-batch/products.js';
-import { nonNegativeActivations } from '../../src/solvers/nonnegative-activations.js';
-import { NormalEquations } from '../../src/solvers/normal-equations.js';
-import { quadraticActivations } from '../../src/solvers/quadratic-activations.js';
-import { reluProx } from '../../src/solvers/relu-prox.js';
+import { gram } from '../../src/core/methods/full-batch/products.js';
+import { nonNegativeActivations } from '../../src/core/solvers/nonnegative-activations.js';
+import { NormalEquations } from '../../src/core/solvers/normal-equations.js';
+import { quadraticActivations } from '../../src/core/solvers/quadratic-activations.js';
+import { reluProx } from '../../src/core/solvers/relu-prox.js';
 import { startTestBackend } from '../backends.js';
 import { familyNamed } from '../reference/golden/families.js';
 import { type Named, readInput, toMatrix } from '../reference/golden/family.js';

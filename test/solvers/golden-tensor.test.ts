@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { activations } from '../../src/network/activations/registry.js';
-import { denseMap } from '../../src/network/maps/dense.js';
-import { lossTerm, penaltyTerm, type SmoothTerm } from '../../src/network/smooth-term.js';
-import { updateActivations } from '../../src/solvers/activation-update.js';
-import { updateWeights } from '../../src/solvers/weight-update.js';
+import { activations } from '../../src/core/network/activations/registry.js';
+import { denseMap } from '../../src/core/network/maps/dense.js';
+import { lossTerm, penaltyTerm, type SmoothTerm } from '../../src/core/network/smooth-term.js';
+import { updateActivations } from '../../src/core/solvers/activation-update.js';
+import { updateWeights } from '../../src/core/solvers/weight-update.js';
 import { startTestBackend } from '../backends.js';
 import { familyNamed } from '../reference/golden/families.js';
 import { type Named, readInput, toMatrix } from '../reference/golden/family.js';

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { activations } from '../../src/network/activations/registry.js';
-import { denseMap } from '../../src/network/maps/dense.js';
-import { type ActivationName, activationNames } from '../../src/network/names.js';
-import { Random } from '../../src/shared/random.js';
-import { candidates, liftedValues } from '../../src/solvers/lifted-prediction.js';
+import { activations } from '../../src/core/network/activations/registry.js';
+import { denseMap } from '../../src/core/network/maps/dense.js';
+import { type ActivationName, activationNames } from '../../src/core/network/names.js';
+import { Random } from '../../src/core/random.js';
+import { candidates, liftedValues } from '../../src/core/solvers/lifted-prediction.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { toMatrix } from '../reference/golden/family.js';

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Random } from '../../src/shared/random.js';
+import type { Random } from '../../src/core/random.js';
 import type { Matrix, Vector } from '../reference/matrix.js';
 
 /** Between the float64 reference's nested arrays and tensors. */

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { activations } from '../../src/network/activations/registry.js';
-import { activationNames, type LossName } from '../../src/network/names.js';
-import { lossTerm, penaltyTerm } from '../../src/network/smooth-term.js';
-import { Random } from '../../src/shared/random.js';
-import { stepWeights } from '../../src/solvers/weight-gradient-step.js';
-import { updateWeights, type WeightProblem } from '../../src/solvers/weight-update.js';
+import { activations } from '../../src/core/network/activations/registry.js';
+import { activationNames, type LossName } from '../../src/core/network/names.js';
+import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
+import { Random } from '../../src/core/random.js';
+import { stepWeights } from '../../src/core/solvers/weight-gradient-step.js';
+import { updateWeights, type WeightProblem } from '../../src/core/solvers/weight-update.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { headWeightUpdate } from '../reference/head-weight-update.js';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
+import { deviceCholesky } from '../../core/solvers/device-cholesky.js';
 import { FlnError } from '../../errors.js';
 import { BackendUnavailable, type Device } from '../backend.js';
-import { deviceCholesky } from '../device-cholesky.js';
 import { startBackend } from '../select.js';
 import { loadBinding } from '../tensorflow/binding.js';
 import { closedLibraries, isCudaBuild } from '../tensorflow/cuda.js';

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
+import { compilerOf, eager, registerCompiler } from '../../core/compile.js';
 import { EnvironmentError } from '../../errors.js';
 import { availableMemory } from '../../shared/memory.js';
 import { type BackendReport, BackendUnavailable, type Device } from '../backend.js';
-import { compilerOf, eager, registerCompiler } from '../compile.js';
 import { requireFrom } from '../packages.js';
 import { activate } from '../start.js';
 import { loadBinding } from './binding.js';

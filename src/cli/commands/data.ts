@@ -1,5 +1,5 @@
 import type { CommandModule } from 'yargs';
-import type { LoadOptions } from '../../data/dataset.js';
+import type { LoadOptions } from '../../core/dataset.js';
 import type { DatasetLocation, FileCheck } from '../../data/inspect.js';
 import { DataError, ExitCode, FlnError } from '../../errors.js';
 import { grouped } from '../../report/text.js';

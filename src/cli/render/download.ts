@@ -1,5 +1,5 @@
 import cliProgress from 'cli-progress';
-import type { DownloadProgress, LoadOptions } from '../../data/dataset.js';
+import type { DownloadProgress, LoadOptions } from '../../core/dataset.js';
 import { sizeText } from '../../shared/size.js';
 
 /** Shows downloads outside of a run. */

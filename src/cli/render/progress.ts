@@ -1,4 +1,4 @@
-import type { DownloadProgress } from '../../data/dataset.js';
+import type { DownloadProgress } from '../../core/dataset.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import { grouped, inPercent, runName } from '../../report/text.js';
 import { sizeText } from '../../shared/size.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Split } from '../dataset.js';
+import type { Split } from '../../core/dataset.js';
 import type { DatasetDefinition } from '../definition.js';
 import { imageSize, syntheticSplit } from '../synthetic/digits.js';
 

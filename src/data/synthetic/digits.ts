@@ -1,5 +1,5 @@
-import { Random } from '../../shared/random.js';
-import type { Split } from '../dataset.js';
+import type { Split } from '../../core/dataset.js';
+import { Random } from '../../core/random.js';
 import { drawPolyline, type Polyline, spline } from './canvas.js';
 import { type Glyph, glyphs, type Point } from './glyphs.js';
 

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
+import type { TrainerState } from '../../core/methods/state.js';
 import { writeFileSynced, writeFolderAtomic } from '../../files/atomic.js';
 import { readText, withRegularFile } from '../../files/regular-file.js';
-import type { TrainerState } from '../../methods/state.js';
 import { readState, type StateForm, writeState } from './state-file.js';
 
 /** Where a run stood when a checkpoint was made. */

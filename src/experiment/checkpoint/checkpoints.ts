@@ -1,8 +1,8 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { TrainerState } from '../../core/methods/state.js';
 import { isLeftOver, removeFolderAtomic } from '../../files/atomic.js';
 import { guardDisk, makeFolder } from '../../files/disk.js';
-import type { TrainerState } from '../../methods/state.js';
 import { batchOf, checkpointName, type Position, writeCheckpoint } from './checkpoint.js';
 
 /** Checkpoints of a run that are kept: the last, and one to fall back to. */

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
-import { isTensor } from '../../backend/tree.js';
+import { isLeaf, type StateLeaf, type TrainerState } from '../../core/methods/state.js';
+import { isTensor } from '../../core/tree.js';
 import {
   type ArrayShape,
   type NamedArray,
   readArrays,
   writeArrays,
 } from '../../files/safetensors.js';
-import { isLeaf, type StateLeaf, type TrainerState } from '../../methods/state.js';
 
 /** The form of a state: names of arrays in the place of its leaves, null where nothing has come about yet. */
 export type StateForm =

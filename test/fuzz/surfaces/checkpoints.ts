@@ -3,10 +3,10 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
+import { disposeState } from '../../../src/core/methods/state.js';
 import { checkpointName } from '../../../src/experiment/checkpoint/checkpoint.js';
 import { Checkpoints } from '../../../src/experiment/checkpoint/checkpoints.js';
 import { resumePoint } from '../../../src/experiment/checkpoint/resume-point.js';
-import { disposeState } from '../../../src/methods/state.js';
 import { mutated } from '../mutate.js';
 import { makeOdd, type OddFile, oddFile } from '../odd-file.js';
 import { checkMessage, harmless, type Surface } from '../surface.js';

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import type { DatasetRequest } from '../../../src/data/dataset.js';
+import type { DatasetRequest } from '../../../src/core/dataset.js';
 import { loadDefinition } from '../../../src/data/load.js';
 import {
   plainFiles as cifarFiles,

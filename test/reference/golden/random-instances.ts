@@ -1,4 +1,4 @@
-import type { Random } from '../../../src/shared/random.js';
+import type { Random } from '../../../src/core/random.js';
 import { type Matrix, map } from '../matrix.js';
 import { softmax } from '../terms.js';
 import type { FamilyName } from './families.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Compiler } from '../../compile.js';
-import { leavesOf, type Tree, withLeaves } from '../../tree.js';
+import type { Compiler } from '../../../core/compile.js';
+import { leavesOf, type Tree, withLeaves } from '../../../core/tree.js';
 import { nativeBackend } from '../native.js';
 import { Graph } from './graph.js';
 import { type Messages, SavedModelWriter } from './saved-model.js';

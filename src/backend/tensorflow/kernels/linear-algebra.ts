@@ -1,5 +1,5 @@
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs';
-import { deviceKernels } from '../../device-kernels.js';
+import { deviceKernels } from '../../../core/solvers/device-kernels.js';
 import { type NativeBackend, typeAttribute } from '../native.js';
 
 /** Factorisations that the tensor library has no names for, and TensorFlow has kernels. */

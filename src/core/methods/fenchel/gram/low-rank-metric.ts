@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Random } from '../../../shared/random.js';
+import type { Random } from '../../../random.js';
 import { factor } from '../../../solvers/cholesky.js';
 import { orthonormaliseRows } from '../../../solvers/orthonormalise.js';
 import type { TrainingData } from '../../method.js';

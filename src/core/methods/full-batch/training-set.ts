@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { oneHot } from '../../data/batches.js';
+import { oneHot } from '../../batches.js';
 import type { TrainingData } from '../method.js';
 
 /**

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LinearMap } from '../network/maps/linear-map.js';
-import { Random } from '../shared/random.js';
+import { Random } from '../random.js';
 
 /** Squarings of the Gram matrix: the bound is at most k^(1/2^(squarings + 1)) too large. */
 const squarings = 5;

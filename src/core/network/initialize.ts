@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Random } from '../shared/random.js';
+import type { Random } from '../random.js';
 import type { InitializerName } from './names.js';
 import type { Network } from './network.js';
 import type { Parameters } from './parameters.js';

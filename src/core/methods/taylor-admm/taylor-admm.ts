@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { disposeParameters } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
-import type { Random } from '../../shared/random.js';
+import type { Random } from '../../random.js';
 import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';

@@ -1,11 +1,11 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
 import type { z } from 'zod';
-import type { Split } from '../data/dataset.js';
+import type { Split } from '../dataset.js';
 import type { ActivationName, LossName } from '../network/names.js';
 import type { Network } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import type { LayerShape } from '../network/shape.js';
-import type { Random } from '../shared/random.js';
+import type { Random } from '../random.js';
 import type { TrainerState } from './state.js';
 
 /**

@@ -1,6 +1,6 @@
 import type { Scalar, Tensor2D } from '@tensorflow/tfjs';
-import type { Tree } from '../../../backend/tree.js';
 import type { LayerParameters } from '../../../network/parameters.js';
+import type { Tree } from '../../../tree.js';
 import type { TrainerState } from '../../state.js';
 
 /** What a layer's W-step is taken from. */

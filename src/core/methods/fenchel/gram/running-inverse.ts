@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
-import { type Compiled, compile } from '../../../backend/compile.js';
+import { type Compiled, compile } from '../../../compile.js';
+import { blend } from '../../../solvers/blend.js';
+import { factor, NotPositiveDefiniteError } from '../../../solvers/cholesky.js';
+import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
 import {
   deviceCholesky,
   deviceSolve,
   hasDeviceCholesky,
-} from '../../../backend/device-cholesky.js';
-import { blend } from '../../../solvers/blend.js';
-import { factor, NotPositiveDefiniteError } from '../../../solvers/cholesky.js';
-import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
+} from '../../../solvers/device-cholesky.js';
 import { scalars } from '../../scalars.js';
 import type { Metric } from './metric.js';
 import {

@@ -1,4 +1,4 @@
-import { RunError } from '../errors.js';
+import { RunError } from '../../errors.js';
 
 /**
  * Cholesky factorisation A = L L^T of symmetric positive definite matrices, on the host in float64.

@@ -1,5 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs';
-import { isTensor } from '../backend/tree.js';
+import { isTensor } from '../tree.js';
 
 /**
  * All that the steps of a trainer change: tensors, float64 values that are kept on the host, and

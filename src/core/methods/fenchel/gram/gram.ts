@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
-import { type Compiled, compile } from '../../../backend/compile.js';
-import { disposeTree, type Tree } from '../../../backend/tree.js';
+import { type Compiled, compile } from '../../../compile.js';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../../../network/loss.js';
 import { forwardLayers } from '../../../network/network.js';
 import type { LayerParameters, Parameters } from '../../../network/parameters.js';
+import { disposeTree, type Tree } from '../../../tree.js';
 import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import { scalars } from '../../scalars.js';
 import { scheduleFactor } from '../../schedule.js';

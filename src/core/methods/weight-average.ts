@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { type Compiled, compile } from '../backend/compile.js';
+import { type Compiled, compile } from '../compile.js';
 import { disposeParameters } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import { blend } from '../solvers/blend.js';

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
-import { type Compiled, compile } from '../backend/compile.js';
-import { disposeTree } from '../backend/tree.js';
+import { type Compiled, compile } from '../compile.js';
 import { initializeParameters } from '../network/initialize.js';
 import { accuracyValue, lossValue, smoothLabels } from '../network/loss.js';
 import type { InitializerName } from '../network/names.js';
 import { predict } from '../network/network.js';
 import type { LayerParameters, Parameters } from '../network/parameters.js';
+import { disposeTree } from '../tree.js';
 import type { Batch, MethodContext, StepMetrics, Trainer } from './method.js';
 import { scalars } from './scalars.js';
 import { type ScheduleName, scheduleFactor } from './schedule.js';

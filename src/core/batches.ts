@@ -1,5 +1,5 @@
-import { Random } from '../shared/random.js';
 import type { Split } from './dataset.js';
+import { Random } from './random.js';
 
 /**
  * Copies rows of a split, preprocessed, into one matrix.

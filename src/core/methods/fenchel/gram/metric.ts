@@ -1,5 +1,5 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
-import type { Tree } from '../../../backend/tree.js';
+import type { Tree } from '../../../tree.js';
 import type { TrainerState } from '../../state.js';
 
 /**
