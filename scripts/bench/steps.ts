@@ -4,6 +4,7 @@ import { BatchSource, gatherRows, oneHot } from '../../src/core/batches.js';
 import type { Batch, Trainer } from '../../src/core/methods/method.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { Random } from '../../src/core/random.js';
+import { startTraining } from '../../src/core/training.js';
 import { loadDataset } from '../../src/data/load.js';
 
 /** The networks of Figures 2 and 3, as configs have them. */
@@ -45,8 +46,8 @@ export async function loadWorkload(network: keyof typeof networks): Promise<Work
     start: async (name, fields = {}) => {
       const { network: shape, loss, methods } = experiment({ name, ...fields });
       const method = await methods[0].definition.load();
-      return method.init({
-        config: methods[0].config as never,
+      return startTraining(method, {
+        config: methods[0].config,
         network: buildNetwork(shape),
         loss,
         train: { split: train, rows },

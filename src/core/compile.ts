@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { leavesOf, type Tree } from './tree.js';
+import type { Tree } from './tree.js';
 
 /**
  * A function from tensors to new tensors and nothing else: it has no side effects, reads no values,
@@ -9,7 +9,7 @@ export type TensorFunction<Input extends Tree, Output extends Tree> = (input: In
 
 /** A tensor function in the form in which the backend runs it fastest. */
 export interface Compiled<Input extends Tree, Output extends Tree> {
-  /** @returns new tensors, beyond any enclosing tidy; the caller's to dispose of */
+  /** @returns new tensors, of the scope it is called in, or the caller's where there is none */
   run(input: Input): Output;
   dispose(): void;
 }
@@ -34,14 +34,37 @@ export const compile: Compiler = (fn) => compilerOf(tf.getBackend())(fn);
 
 /** Runs the operations one after the other as they stand. */
 export const eager: Compiler = (fn) => ({
-  run: (input) => {
-    const output = tf.tidy((() => kept(fn(input))) as () => tf.TensorContainer);
-    return output as ReturnType<typeof fn>;
-  },
+  run: (input) => tf.tidy((() => fn(input)) as () => tf.TensorContainer) as ReturnType<typeof fn>,
   dispose: () => {},
 });
 
-function kept<T extends Tree>(tree: T): T {
-  for (const leaf of leavesOf(tree)) tf.keep(leaf);
-  return tree;
+/** The compiled functions of each context. */
+const programs = new WeakMap<object, Map<unknown, { dispose(): void }>>();
+
+/**
+ * A tensor function that also depends on a context, which never changes: it is compiled once for each
+ * context (as `jax.jit` does for static arguments), until {@link disposeCompiled}.
+ */
+export function compiled<Context extends object, Input extends Tree, Output extends Tree>(
+  fn: (context: Context, input: Input) => Output,
+): (context: Context, input: Input) => Output {
+  return (context, input) => {
+    let own = programs.get(context);
+    if (own === undefined) {
+      own = new Map();
+      programs.set(context, own);
+    }
+    let program = own.get(fn) as Compiled<Input, Output> | undefined;
+    if (program === undefined) {
+      program = compile((tree: Input) => fn(context, tree));
+      own.set(fn, program);
+    }
+    return program.run(input);
+  };
+}
+
+/** Frees what was compiled for a context. */
+export function disposeCompiled(context: object): void {
+  for (const program of programs.get(context)?.values() ?? []) program.dispose();
+  programs.delete(context);
 }

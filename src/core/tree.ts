@@ -3,6 +3,21 @@ import type { Tensor } from '@tensorflow/tfjs';
 /** Tensors in arrays and plain objects, nested at will. */
 export type Tree = Tensor | readonly Tree[] | { readonly [key: string]: Tree };
 
+/**
+ * The state of a method: a tree that may also hold float64 values kept on the host, and numbers. What is
+ * undefined has not come about yet. A checkpoint is exactly this tree.
+ */
+export type State =
+  | Tensor
+  | Float64Array
+  | number
+  | undefined
+  | readonly State[]
+  | { readonly [key: string]: State };
+
+/** A part of a state that has no parts itself. */
+export type StateLeaf = Tensor | Float64Array | number | undefined;
+
 /** The tensors of a tree, in a fixed order: entries of arrays, keys of objects as they come. */
 export function leavesOf(tree: Tree): Tensor[] {
   if (isTensor(tree)) return [tree];
@@ -20,8 +35,22 @@ export function withLeaves<T extends Tree>(tree: T, leaves: readonly Tensor[]): 
   return rebuilt(tree) as T;
 }
 
-export function disposeTree(tree: Tree): void {
-  for (const leaf of leavesOf(tree)) leaf.dispose();
+/** The tensors in arrays and plain objects, whatever else these hold. */
+export function tensorsIn(value: unknown): Tensor[] {
+  if (isTensor(value)) return [value];
+  if (Array.isArray(value)) return value.flatMap(tensorsIn);
+  const isPlain = typeof value === 'object' && value?.constructor === Object;
+  return isPlain ? Object.values(value).flatMap(tensorsIn) : [];
+}
+
+/** @param kept tensors that live on */
+export function disposeTree(tree: unknown, kept: readonly Tensor[] = []): void {
+  const living = new Set(kept);
+  for (const tensor of tensorsIn(tree)) if (!living.has(tensor)) tensor.dispose();
+}
+
+export function isLeaf(state: State): state is StateLeaf {
+  return typeof state !== 'object' || state instanceof Float64Array || isTensor(state);
 }
 
 /** By its fields: the library's own class differs between two copies of it. */

@@ -3,19 +3,19 @@ import * as tf from '@tensorflow/tfjs';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { BatchSource, gatherRows, oneHot } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
+import { restoreState } from '../core/methods/legacy.js';
 import type {
   Batch,
-  FullBatchTrainer,
   MethodContext,
   StepMetrics,
   Trainer,
   TrainingData,
 } from '../core/methods/method.js';
-import { restoreState } from '../core/methods/state.js';
 import type { Network } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import { Random } from '../core/random.js';
 import { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
+import { startTraining } from '../core/training.js';
 import { RunError } from '../errors.js';
 import { refuseIfLost } from '../files/lock.js';
 import { mostCells } from '../report/metrics-file.js';
@@ -95,7 +95,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
   // An iteration over all images takes seconds, beside which start-up costs are nothing.
   if (job.warmUp && !fullBatch) {
     await passOverFailures(async () => {
-      const throwaway = await implementation.init(context('warm-up') as never);
+      const throwaway = await startTraining(implementation, context('warm-up'));
       try {
         for (let t = 0; t < Math.min(2, totalBatches); t++) {
           await withBatch(dataset, data, source.indices(t), (batch) => throwaway.step(batch));
@@ -108,7 +108,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
 
   let started = runningTime();
   const trainer = await placed(job, 'before the first batch', () =>
-    implementation.init(context('init') as never),
+    startTraining(implementation, context('init')),
   );
   let wallMs = resumeFrom?.position.wallMs ?? Math.max(0, runningTime() - started);
   let writer: MetricsWriter | undefined;
@@ -133,7 +133,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
       const place = { run, batch, epoch };
       const step = await placed(job, `at batch ${batch} (epoch ${epoch})`, () =>
         fullBatch
-          ? (trainer as FullBatchTrainer).step()
+          ? trainer.step()
           : withBatch(dataset, data, source.indices(batch - 1), (rows) => trainer.step(rows)),
       );
       const stepMs = Math.max(0, runningTime() - started);

@@ -5,11 +5,12 @@ import { AdamConfig } from '../../src/core/methods/adam/config.js';
 import type { Batch, MethodContext, Trainer } from '../../src/core/methods/method.js';
 import { SgdConfig } from '../../src/core/methods/sgd/config.js';
 import { sgd } from '../../src/core/methods/sgd/sgd.js';
-import { WeightAverage } from '../../src/core/methods/weight-average.js';
+import { averageWeights, noAverage } from '../../src/core/methods/weight-average.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import type { Parameters } from '../../src/core/network/parameters.js';
 import { denseLayers } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
+import { startTraining } from '../../src/core/training.js';
 import { startTestBackend } from '../backends.js';
 
 beforeAll(startTestBackend);
@@ -109,7 +110,7 @@ describe('sgd', () => {
       bias: 0.1,
     });
     const before = tf.memory().numTensors;
-    const trainer = await sgd.init(context(config));
+    const trainer = await startTraining(sgd, context(config));
     let velocity: readonly number[] = [];
     await compare(
       trainer,
@@ -135,7 +136,7 @@ describe('adam', () => {
       weightDecay: 0.7,
     });
     const before = tf.memory().numTensors;
-    const trainer = await adam.init(context(config));
+    const trainer = await startTraining(adam, context(config));
     let m: readonly number[] = [];
     let v: readonly number[] = [];
     await compare(
@@ -158,7 +159,7 @@ describe('adam', () => {
 
   it('keeps no tensor from step to step, with smoothing and an average', async () => {
     const config = AdamConfig.parse({ name: 'adam', labelSmoothing: 0.1, weightAverage: 0.98 });
-    const trainer = await adam.init(context(config));
+    const trainer = await startTraining(adam, context(config));
     const data = batch();
     await trainer.step(data);
     const before = tf.memory().numTensors;
@@ -169,31 +170,31 @@ describe('adam', () => {
   });
 });
 
-describe('WeightAverage', () => {
+describe('the average of the weights', () => {
   const scalarLayer = (value: number): Parameters => [
     { weights: tf.tensor2d([[value]]), bias: tf.tensor1d([-value]) },
   ];
 
-  it('follows its formula from the first weights on, also inside a tidy', async () => {
-    const average = new WeightAverage(0.3);
+  it('follows its formula from the first weights on', async () => {
+    const context = { config: { weightAverage: 0.3 } };
+    let state = noAverage;
     let expected = 1;
     for (let t = 1; t <= 8; t++) {
       const value = t * t;
       const factor = Math.min(0.3, t / (t + 10));
       expected = t === 1 ? 1 : factor * expected + (1 - factor) * value;
-      tf.tidy(() => average.update(scalarLayer(value)));
-      const [weight, bias] = await read(average.parameters([]));
+      state = averageWeights(context, state, scalarLayer(value));
+      const [weight, bias] = await read(state.average!);
       expect(weight).toBeCloseTo(expected, 4);
       expect(bias).toBeCloseTo(-expected, 4);
     }
-    average.dispose();
   });
 
-  it('hands the weights through when it is off', () => {
-    const average = new WeightAverage(0);
-    const current = scalarLayer(1);
-    average.update(current);
-    expect(average.parameters(current)).toBe(current);
-    average.dispose();
+  it('is absent when it is off', () => {
+    const context = { config: { weightAverage: 0 } };
+    expect(averageWeights(context, noAverage, scalarLayer(1))).toEqual({
+      t: 0,
+      average: undefined,
+    });
   });
 });

@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import type { Experiment } from '../../src/config/experiment.js';
 import { parseExperiment } from '../../src/config/load.js';
+import type { Method } from '../../src/core/methods/method.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { NotPositiveDefiniteError } from '../../src/core/solvers/cholesky.js';
 import { divergence, singularMatrix } from '../../src/experiment/divergence.js';
@@ -126,20 +127,19 @@ describe('singular matrices', () => {
 });
 
 describe('warm-up', () => {
-  /** An experiment whose first trainer, the throw-away one, does something else in its steps. */
+  /** An experiment whose first training, the throw-away one, does something else in its steps. */
   const warmedUp = (step: () => Promise<never>) => {
     const experiment = tinyExperiment('backend=wasm', 'methods=[{ name: sgd }]');
     const [{ definition, ...method }] = experiment.methods;
-    let trainers = 0;
+    let trainings = 0;
     const load = async () => {
-      const real = await definition.load();
-      return {
-        init: async (context: never) => {
-          const trainer = await real.init(context);
-          if (trainers++ === 0) trainer.step = step;
-          return trainer;
-        },
+      const real = (await definition.load()) as Method;
+      const init: Method['init'] = (...context) => {
+        trainings++;
+        return real.init(...context);
       };
+      const choose: Method['step'] = (...args) => (trainings === 1 ? step() : real.step(...args));
+      return { ...real, init, step: choose };
     };
     return { ...experiment, methods: [{ ...method, definition: { ...definition, load } }] };
   };
@@ -164,19 +164,13 @@ describe('warm-up', () => {
     const experiment = tinyExperiment('backend=wasm', 'methods=[{ name: sgd }]');
     const [{ definition, ...method }] = experiment.methods;
     const load = async () => {
-      const real = await definition.load();
-      return {
-        init: async (context: never) => {
-          const trainer = await real.init(context);
-          const step = trainer.step.bind(trainer);
-          const own = { columns: ['x_residual'] };
-          trainer.step = async (batch) => ({
-            ...(await step(batch)),
-            extra: { x_residual: batch.indices.length === 50 ? Number.NaN : 0 },
-          });
-          return Object.assign(trainer, own);
-        },
+      const real = (await definition.load()) as Method;
+      const step: Method['step'] = async (...args) => {
+        const { state, metrics } = await real.step(...args);
+        const extra = { x_residual: args[3].indices.length === 50 ? Number.NaN : 0 };
+        return { state, metrics: { ...metrics, extra } };
       };
+      return { ...real, columns: () => ['x_residual'], step };
     };
     const broken = {
       ...experiment,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, expect, it } from 'vitest';
 import type { ResolvedMethod } from '../../src/config/experiment.js';
-import type { FullBatchTrainer, Method, MethodContext } from '../../src/core/methods/method.js';
+import type { Method, MethodContext } from '../../src/core/methods/method.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { loadDataset } from '../../src/data/load.js';
 import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
@@ -17,23 +17,18 @@ beforeAll(startTestBackend);
 it('the loop gives a full-batch method no batches, and counts its iterations', async () => {
   const experiment = tinyExperiment('epochs=2', 'methods.sgd.epochs=5');
   const dataset = await loadDataset(experiment.dataset);
-  const calls: unknown[][] = [];
+  const calls: unknown[] = [];
   const contexts: MethodContext<unknown>[] = [];
-  const method: Method<unknown> = {
-    init(context) {
+  const method: Method = {
+    init: (context) => {
       contexts.push(context);
-      const trainer: FullBatchTrainer = {
-        columns: [],
-        state: [],
-        step: async (...call: unknown[]) => {
-          calls.push(call);
-          return { loss: 1, accuracy: 0.5 };
-        },
-        parameters: () => [],
-        dispose: () => {},
-      };
-      return trainer;
+      return [];
     },
+    step: async (_, __, state, batch) => {
+      calls.push(batch);
+      return { state, metrics: { loss: 1, accuracy: 0.5 } };
+    },
+    parameters: () => [],
   };
   const sgd = experiment.methods[1];
   const definition = { ...sgd.definition, fullBatch: true, load: async () => method };
@@ -58,7 +53,7 @@ it('the loop gives a full-batch method no batches, and counts its iterations', a
     warmUp: true,
     emit: () => {},
   });
-  expect(calls).toEqual([[], [], [], [], []]);
+  expect(calls).toEqual(Array(5).fill(undefined));
   expect(contexts.map(({ totalBatches, batchSize }) => [totalBatches, batchSize])).toEqual([
     [5, 200],
   ]);

@@ -46,12 +46,12 @@ function someSetting(definition: MethodDefinition, steps: number): Setting {
 }
 
 /** What the first step says, or throws; the trainer is gone afterwards. */
-async function firstStep(starting: Promise<Trainer>, batchRows = rows): Promise<unknown> {
+async function firstStep(start: () => Promise<Trainer>, batchRows = rows): Promise<unknown> {
   let trainer: Trainer | undefined;
   const { y, indices, dispose } = batchAt(0, 60);
   const batchX = batchRows(indices);
   try {
-    trainer = await starting;
+    trainer = await start();
     return await trainer.step({ x: batchX, y, indices });
   } catch (error) {
     return error;
@@ -190,8 +190,8 @@ export function describeConformance(part: 'representatives' | 'others'): void {
         const broken = (indices: ArrayLike<number>) =>
           tf.tidy(() => tf.mul(rows(indices), Number.NaN)) as tf.Tensor2D;
         const outcome = definition.fullBatch
-          ? await firstStep(startTrainer(method, config, setting, broken))
-          : await firstStep(startTrainer(method, config, setting), broken);
+          ? await firstStep(() => startTrainer(method, config, setting, broken))
+          : await firstStep(() => startTrainer(method, config, setting), broken);
         if (outcome instanceof Error) expect(outcome).toBeInstanceOf(RunError);
         else {
           const { loss, residual } = outcome as StepMetrics;

@@ -1,4 +1,5 @@
 import type { Trainer } from '../../src/core/methods/method.js';
+
 import { factor } from '../../src/core/solvers/cholesky.js';
 import { type Matrix, map, sumAll } from '../reference/matrix.js';
 

@@ -7,6 +7,7 @@ import type { FullBatchTrainer, TrainingData } from '../../src/core/methods/meth
 import { buildNetwork } from '../../src/core/network/network.js';
 import { denseLayers } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
+import { startTraining } from '../../src/core/training.js';
 import { startTestBackend } from '../backends.js';
 import {
   type Matrix,
@@ -35,7 +36,7 @@ const train: TrainingData = {
 
 async function start(fields: Record<string, unknown>) {
   const config = FenchelFullBatchConfig.parse({ name: 'fenchel', solver: 'full-batch', ...fields });
-  const trainer = (await fenchelFullBatch.init({
+  const trainer = (await startTraining(fenchelFullBatch, {
     config,
     network: buildNetwork({ layers: denseLayers(widths), activations: ['relu'] }),
     loss: 'mse',

@@ -6,6 +6,7 @@ import { buildNetwork } from '../../src/core/network/network.js';
 import type { LayerParameters } from '../../src/core/network/parameters.js';
 import { denseLayers } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
+import { startTraining } from '../../src/core/training.js';
 import {
   leastSquares,
   type Matrix,
@@ -35,7 +36,7 @@ export async function startLifted(
 ): Promise<{ trainer: FullBatchTrainer; random: Random }> {
   const definition = methods.find((entry) => entry.name === name)!;
   const method = await definition.load();
-  const trainer = await method.init({
+  const trainer = await startTraining(method, {
     config: definition.schema.parse({ name, ...fields }),
     network: buildNetwork({
       layers: denseLayers([inputs, ...hidden, 3]),

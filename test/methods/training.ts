@@ -4,19 +4,21 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { BatchSource, gatherRows, oneHot } from '../../src/core/batches.js';
 import type { Split } from '../../src/core/dataset.js';
+import { restoreState } from '../../src/core/methods/legacy.js';
 import type {
   Batch,
+  LegacyMethod,
   Method,
   MethodDefinition,
   NetworkShape,
   StepMetrics,
   Trainer,
 } from '../../src/core/methods/method.js';
-import { restoreState } from '../../src/core/methods/state.js';
 import type { ActivationName, LossName } from '../../src/core/network/names.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { denseLayers, type LayerShape, widthsOf } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
+import { startTraining } from '../../src/core/training.js';
 import { loadDataset } from '../../src/data/load.js';
 import { readState, writeState } from '../../src/experiment/checkpoint/state-file.js';
 import { testBackend } from '../backends.js';
@@ -105,13 +107,13 @@ export function defaultConfig(
 }
 
 export async function startTrainer<Config>(
-  method: Method<Config>,
+  method: Method<Config> | LegacyMethod<Config>,
   config: Config,
   setting: Setting,
   trainingRows = rows,
 ): Promise<Trainer> {
   const { loss, batchSize, steps } = setting;
-  return method.init({
+  return startTraining(method, {
     config,
     network: buildNetwork(shapeOf(setting)),
     loss,

@@ -6,14 +6,38 @@ import type { Network } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import type { LayerShape } from '../network/shape.js';
 import type { Random } from '../random.js';
-import type { TrainerState } from './state.js';
+import type { State } from '../tree.js';
 
 /**
- * A training method: `init` -> `step(batch)` -> metrics. One loop (experiment/train.ts) drives all
- * of them; a method never sees the test set, a clock or a file.
+ * A training method, as pure functions: state in, state out (as in optax and jaxopt). The loop
+ * (`Training`) owns constants and state, frees them, writes the state as the checkpoint and restores
+ * it by passing it in. A method never sees the test set, a clock or a file, and disposes of nothing:
+ * tensors that a function makes and does not return are freed when it returns.
  */
-export interface Method<Config> {
-  init(context: MethodContext<Config>): Promise<Trainer> | Trainer;
+export interface Method<Config = unknown, Constants = unknown, S extends State = State> {
+  /** Columns that this method adds to metrics.csv after the common ones. */
+  columns?(config: Config): readonly string[];
+  /**
+   * What a run computes once and never changes: the training set on the device, factored equations.
+   * Not part of checkpoints.
+   */
+  prepare?(context: MethodContext<Config>): Promise<Constants> | Constants;
+  /** The state before the first step. */
+  init(context: MethodContext<Config>, constants: Constants): Promise<S> | S;
+  /**
+   * One mini-batch update, or one iteration of a full-batch method, for which there is no batch. Must await every
+   * device read, so that the loop times the whole step.
+   * @param state is not changed; tensors of it may be part of the next one
+   * @throws RunError when numbers stop being finite or a factorisation breaks down
+   */
+  step(
+    context: MethodContext<Config>,
+    constants: Constants,
+    state: S,
+    batch: Batch,
+  ): Promise<{ readonly state: S; readonly metrics: StepMetrics }>;
+  /** Parameters to test with (an average, where the method keeps one): tensors of the state. */
+  parameters(state: S): Parameters;
 }
 
 export interface MethodContext<Config> {
@@ -45,30 +69,19 @@ export interface Batch {
   readonly indices: Uint32Array;
 }
 
+/** Methods that still own their state, until each is pure functions. */
+export interface LegacyMethod<Config = unknown> {
+  init(context: MethodContext<Config>): Promise<Trainer> | Trainer;
+}
+
 export interface Trainer {
-  /** Columns this method adds to metrics.csv after the common ones. */
   readonly columns: readonly string[];
-  /**
-   * All that steps change, for checkpoints: another trainer of the same context that is given it goes
-   * on bit for bit as this one would. Owned by the trainer; who sets it disposes of the old one
-   * (`restoreState`).
-   */
-  state: TrainerState;
-  /**
-   * One mini-batch update. Must leave `tf.memory().numTensors` as it found it, and must await every
-   * device read so that the loop times the whole step.
-   * @throws RunError when numbers stop being finite or a factorisation breaks down
-   */
-  step(batch: Batch): Promise<StepMetrics>;
-  /** Parameters to test with (an average, where the method keeps one); owned by the trainer. */
+  state: State;
+  step(batch?: Batch): Promise<StepMetrics>;
   parameters(): Parameters;
   dispose(): void;
 }
 
-/**
- * A trainer of a full-batch method, which keeps the training images on the device: the loop gathers
- * no batch for it, and a step is one iteration over all of them.
- */
 export interface FullBatchTrainer extends Trainer {
   step(): Promise<StepMetrics>;
 }
@@ -122,8 +135,8 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
    */
   readonly variant?: (config: Readonly<Record<string, unknown>>) => string;
   /**
-   * Every step takes all training images: the method needs `batchSize: full`, `init` returns a
-   * {@link FullBatchTrainer}, and `epochs` counts its iterations.
+   * Every step takes all training images: the method needs `batchSize: full`, the loop gathers no
+   * batches, and `epochs` counts iterations.
    */
   readonly fullBatch?: boolean;
   readonly schema: Schema;
@@ -137,7 +150,7 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
     network: NetworkShape,
   ) => readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
   /** Loads the implementation, and with it the tensor library. */
-  readonly load: () => Promise<Method<z.output<Schema>>>;
+  readonly load: () => Promise<Method | LegacyMethod>;
 }
 
 type PresetValues = Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
-import type { TrainerState } from '../../core/methods/state.js';
+import type { State } from '../../core/tree.js';
 import { writeFileSynced, writeFolderAtomic } from '../../files/atomic.js';
 import { readText, withRegularFile } from '../../files/regular-file.js';
 import { readState, type StateForm, writeState } from './state-file.js';
@@ -41,7 +41,7 @@ export interface Checkpoint {
   readonly folder: string;
   readonly position: Position;
   /** Reads the state. @throws Error in plain words */
-  state(): TrainerState;
+  state(): State;
 }
 
 /**
@@ -52,7 +52,7 @@ export interface Checkpoint {
 export async function writeCheckpoint(
   folder: string,
   position: Position,
-  state: TrainerState,
+  state: State,
 ): Promise<number> {
   let size = 0;
   await writeFolderAtomic(folder, async (target) => {

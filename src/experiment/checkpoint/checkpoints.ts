@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TrainerState } from '../../core/methods/state.js';
+import type { State } from '../../core/tree.js';
 import { isLeftOver, removeFolderAtomic } from '../../files/atomic.js';
 import { guardDisk, makeFolder } from '../../files/disk.js';
 import { batchOf, checkpointName, type Position, writeCheckpoint } from './checkpoint.js';
@@ -32,7 +32,7 @@ export class Checkpoints {
    * @returns its size in bytes
    * @throws DiskError; the checkpoints there were are then untouched
    */
-  async write(position: Position, state: TrainerState): Promise<number> {
+  async write(position: Position, state: State): Promise<number> {
     makeFolder(this.folder);
     const folder = join(this.folder, checkpointName(position.batch));
     const size = await writeCheckpoint(folder, position, state);

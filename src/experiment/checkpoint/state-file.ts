@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as tf from '@tensorflow/tfjs';
-import { isLeaf, type StateLeaf, type TrainerState } from '../../core/methods/state.js';
-import { isTensor } from '../../core/tree.js';
+import { isLeaf, isTensor, type State, type StateLeaf } from '../../core/tree.js';
 import {
   type ArrayShape,
   type NamedArray,
@@ -23,7 +22,7 @@ export type StateForm =
  */
 export async function writeState(
   path: string,
-  state: TrainerState,
+  state: State,
 ): Promise<{ readonly form: StateForm; readonly sha256: string; readonly bytes: number }> {
   const leaves: { readonly name: string; readonly leaf: StateLeaf }[] = [];
   const form = formOf(state, '', (name, leaf) => leaves.push({ name, leaf }));
@@ -42,7 +41,7 @@ export async function writeState(
 }
 
 function formOf(
-  state: TrainerState,
+  state: State,
   name: string,
   add: (name: string, leaf: StateLeaf) => void,
 ): StateForm {
@@ -76,10 +75,10 @@ async function valuesOf(leaf: StateLeaf): Promise<Float32Array | Float64Array> {
  * @returns a state with tensors of its own
  * @throws Error in plain words when the file does not hold what the form names
  */
-export function readState(path: string, form: StateForm): TrainerState {
+export function readState(path: string, form: StateForm): State {
   const arrays = readArrays(path);
   const made: tf.Tensor[] = [];
-  const rebuilt = (part: StateForm): TrainerState => {
+  const rebuilt = (part: StateForm): State => {
     if (part === null) return undefined;
     if (typeof part === 'string') {
       const leaf = leafOf(arrays.get(part), part);

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } fr
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
-import { disposeState } from '../../../src/core/methods/state.js';
+import { disposeTree } from '../../../src/core/tree.js';
 import { checkpointName } from '../../../src/experiment/checkpoint/checkpoint.js';
 import { Checkpoints } from '../../../src/experiment/checkpoint/checkpoints.js';
 import { resumePoint } from '../../../src/experiment/checkpoint/resume-point.js';
@@ -62,7 +62,7 @@ export const checkpoints: Surface<Damage> = {
     }
     const before = tf.memory().numTensors;
     try {
-      disposeState(found.state());
+      disposeTree(found.state());
     } catch (error) {
       // The training loop words it: only a forged state gets here.
       if (!isForged || !(error instanceof Error)) throw error;
@@ -102,7 +102,7 @@ async function place(folder: string): Promise<string> {
         madeBy: { program: '0', backend: 'cpu', node: '0' },
       };
       await new Checkpoints(original).write(position, state);
-      disposeState(state);
+      disposeTree(state);
     }
   }
   rmSync(run, { recursive: true, force: true });

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { blend } from '../../solvers/blend.js';
-import { BackPropagation, type UpdateRule } from '../back-propagation.js';
-import type { Method } from '../method.js';
+import { backPropagation, type UpdateRule } from '../back-propagation.js';
 import type { AdamConfig } from './config.js';
 
 /**
@@ -12,9 +11,7 @@ import type { AdamConfig } from './config.js';
  *
  * m^ = m / (1 - beta1^t) and v^ = v / (1 - beta2^t).
  */
-export const adam: Method<AdamConfig> = {
-  init: (context) => new BackPropagation(context, adamRule(context.config)),
-};
+export const adam = backPropagation(adamRule);
 
 function adamRule({ beta1, beta2, epsilon }: AdamConfig): UpdateRule {
   return {

@@ -16,7 +16,7 @@ import { fitLayer, prepareTraining, type RidgeOptions } from '../full-batch/ridg
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
 import { affine, squaredDistance } from '../full-batch/terms.js';
 import type { TrainingSet } from '../full-batch/training-set.js';
-import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
+import type { FullBatchTrainer, LegacyMethod, MethodContext, StepMetrics } from '../method.js';
 import type { AskariConfig } from './config.js';
 
 /**
@@ -29,7 +29,7 @@ import type { AskariConfig } from './config.js';
  * over Z (each row a non-negative least-squares problem), then over (W_2, b_2) and (W_1, b_1) (ridge
  * regressions; biases are not penalised). It never increases.
  */
-export const askariBcd: Method<AskariConfig> = {
+export const askariBcd: LegacyMethod<AskariConfig> = {
   async init(context) {
     const { network, config, random } = context;
     const { set, equations } = await prepareTraining(

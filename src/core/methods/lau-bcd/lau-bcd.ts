@@ -17,7 +17,7 @@ import { layerEquations, prepareTraining, type RidgeOptions } from '../full-batc
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
 import { affine, squaredDistance, weightedMean } from '../full-batch/terms.js';
 import type { TrainingSet } from '../full-batch/training-set.js';
-import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
+import type { FullBatchTrainer, LegacyMethod, MethodContext, StepMetrics } from '../method.js';
 import type { LauConfig } from './config.js';
 
 /**
@@ -38,7 +38,7 @@ import type { LauConfig } from './config.js';
  *
  * No block update increases the objective.
  */
-export const lauBcd: Method<LauConfig> = {
+export const lauBcd: LegacyMethod<LauConfig> = {
   async init(context) {
     const { set, equations } = await prepareTraining(context, ridgeOptions(context.config));
     return new LauTrainer(context, set, equations, initialParameters(context));

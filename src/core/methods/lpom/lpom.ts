@@ -21,7 +21,7 @@ import {
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
 import { affine, squaredDistance, weightedMean } from '../full-batch/terms.js';
 import type { TrainingSet } from '../full-batch/training-set.js';
-import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
+import type { FullBatchTrainer, LegacyMethod, MethodContext, StepMetrics } from '../method.js';
 import { layerValue } from '../per-layer.js';
 import type { LpomConfig } from './config.js';
 import { updateHiddenWeights } from './hidden-weights.js';
@@ -45,7 +45,7 @@ import { reluPenalty } from './objective.js';
  * The paper updates the activations from the input up, in mini-batches; docs/lifted-baselines.md has this
  * and the other departures.
  */
-export const lpom: Method<LpomConfig> = {
+export const lpom: LegacyMethod<LpomConfig> = {
   async init(context) {
     const { network, config, random } = context;
     const { set, equations } = await prepareTraining(context, hiddenRidge(config, 0));

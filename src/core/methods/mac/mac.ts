@@ -16,7 +16,7 @@ import { fitLayer, prepareTraining, type RidgeOptions } from '../full-batch/ridg
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
 import { affine, squaredDistance } from '../full-batch/terms.js';
 import type { TrainingSet } from '../full-batch/training-set.js';
-import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
+import type { FullBatchTrainer, LegacyMethod, MethodContext, StepMetrics } from '../method.js';
 import type { MacConfig } from './config.js';
 
 /**
@@ -37,7 +37,7 @@ import type { MacConfig } from './config.js';
  *
  * mu is fixed, where the paper lets it grow; docs/lifted-baselines.md has this and the other departures.
  */
-export const mac: Method<MacConfig> = {
+export const mac: LegacyMethod<MacConfig> = {
   async init(context) {
     const { network, config, random } = context;
     const { set, equations } = await prepareTraining(context, metricOptions(config));

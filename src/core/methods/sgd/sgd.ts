@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { BackPropagation, type UpdateRule } from '../back-propagation.js';
-import type { Method } from '../method.js';
+import { backPropagation, type UpdateRule } from '../back-propagation.js';
 import type { SgdConfig } from './config.js';
 
 /**
@@ -8,9 +7,7 @@ import type { SgdConfig } from './config.js';
  *
  *     a <- momentum a + g,   P <- P - learningRate schedule(t) a.
  */
-export const sgd: Method<SgdConfig> = {
-  init: (context) => new BackPropagation(context, sgdRule(context.config)),
-};
+export const sgd = backPropagation(sgdRule);
 
 function sgdRule({ momentum }: SgdConfig): UpdateRule {
   const coefficients = (_: number, rate: number) => [rate];

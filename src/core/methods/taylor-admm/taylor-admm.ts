@@ -11,7 +11,7 @@ import { fitLayer, prepareTraining } from '../full-batch/ridge-layer.js';
 import { positiveShare, trainingScores } from '../full-batch/scores.js';
 import { affine, squaredDistance, weightedMean } from '../full-batch/terms.js';
 import type { TrainingSet } from '../full-batch/training-set.js';
-import type { FullBatchTrainer, Method, MethodContext, StepMetrics } from '../method.js';
+import type { FullBatchTrainer, LegacyMethod, MethodContext, StepMetrics } from '../method.js';
 import type { TaylorConfig } from './config.js';
 
 /**
@@ -33,7 +33,7 @@ import type { TaylorConfig } from './config.js';
  * Biases, where there are any, are weights of a column of ones. There is no multiplier but the
  * output's: the authors found more of them unstable.
  */
-export const taylorAdmm: Method<TaylorConfig> = {
+export const taylorAdmm: LegacyMethod<TaylorConfig> = {
   async init(context) {
     const { set, equations } = await prepareTraining(context, ridgeOptions(context.config));
     return new TaylorTrainer(context, set, equations);

@@ -5,9 +5,9 @@ import { disposeParameters, forwardLayers, predict } from '../../../network/netw
 import type { Parameters } from '../../../network/parameters.js';
 import { extrapolate } from '../../../solvers/extrapolate.js';
 import { lastResidual, type SolverReport } from '../../../solvers/solver.js';
-import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
+import { type AverageState, LegacyWeightAverage as WeightAverage } from '../../legacy.js';
+import type { Batch, LegacyMethod, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import { scheduleFactor } from '../../schedule.js';
-import { type AverageState, WeightAverage } from '../../weight-average.js';
 import { updateActivationBlock, updateWeightBlock } from './block-updates.js';
 import type { FenchelExactConfig } from './config.js';
 import { type Blocks, LiftedObjective } from './objective.js';
@@ -26,7 +26,7 @@ import { sweep } from './sweep.js';
  * W-updates take one gradient step instead, as the paper did on CIFAR-10. X-updates go from the output
  * down because after the forward pass every penalty is zero: only the loss can move the activations.
  */
-export const fenchelExact: Method<FenchelExactConfig> = {
+export const fenchelExact: LegacyMethod<FenchelExactConfig> = {
   init: (context) =>
     new FenchelExactTrainer(
       context,

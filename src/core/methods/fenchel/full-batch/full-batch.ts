@@ -1,6 +1,6 @@
 import { initializeParameters } from '../../../network/initialize.js';
 import { TrainingSet } from '../../full-batch/training-set.js';
-import type { Method } from '../../method.js';
+import type { LegacyMethod } from '../../method.js';
 import { layerValue } from '../../per-layer.js';
 import { AcceleratedTrainer } from './accelerated.js';
 import type { FenchelFullBatchConfig } from './config.js';
@@ -8,7 +8,7 @@ import { HiddenMetric } from './hidden-metric.js';
 import { PlainTrainer } from './plain.js';
 
 /** Fenchel training on all images at once (Algorithm 1): plain.ts as in the paper, accelerated.ts fast. */
-export const fenchelFullBatch: Method<FenchelFullBatchConfig> = {
+export const fenchelFullBatch: LegacyMethod<FenchelFullBatchConfig> = {
   async init(context) {
     const { config, network, random, train } = context;
     const set = TrainingSet.of(train, network.maps[1].outputs);

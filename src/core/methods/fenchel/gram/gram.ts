@@ -4,12 +4,12 @@ import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../../../network/loss.js';
 import { forwardLayers } from '../../../network/network.js';
 import type { LayerParameters, Parameters } from '../../../network/parameters.js';
+import type { State as TrainerState } from '../../../tree.js';
 import { disposeTree, type Tree } from '../../../tree.js';
-import type { Batch, Method, MethodContext, StepMetrics, Trainer } from '../../method.js';
+import { type AverageState, LegacyWeightAverage as WeightAverage } from '../../legacy.js';
+import type { Batch, LegacyMethod, MethodContext, StepMetrics, Trainer } from '../../method.js';
 import { scalars } from '../../scalars.js';
 import { scheduleFactor } from '../../schedule.js';
-import type { TrainerState } from '../../state.js';
-import { type AverageState, WeightAverage } from '../../weight-average.js';
 import type { FenchelConvolutionConfig, FenchelGramConfig } from './config.js';
 import type { LayerStep } from './layer-step.js';
 import { normalisedSteps } from './normalised.js';
@@ -28,7 +28,7 @@ import { trustRegionSteps } from './trust-region.js';
  * with c_L = c (`activationStep`) and c_l = 1 below: g_{l-1} is dB/du at the new activations V_l, so
  * the W-step is the proximal gradient step of eq. 17 on the penalty B(V_l, U_{l-1}).
  */
-export const fenchelGram: Method<FenchelGramConfig> = {
+export const fenchelGram: LegacyMethod<FenchelGramConfig> = {
   init: async (context) => {
     const parameters = initializeParameters(context.network, context.config, context.random);
     return new GramTrainer(context, parameters, await trustRegionSteps(context));
@@ -36,7 +36,7 @@ export const fenchelGram: Method<FenchelGramConfig> = {
 };
 
 /** The same for networks with convolutions, whose W-steps are normalised. */
-export const fenchelConvolution: Method<FenchelConvolutionConfig> = {
+export const fenchelConvolution: LegacyMethod<FenchelConvolutionConfig> = {
   init: (context) => {
     const parameters = initializeParameters(context.network, context.config, context.random);
     return new GramTrainer(context, parameters, normalisedSteps(context));

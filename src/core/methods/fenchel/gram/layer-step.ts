@@ -1,7 +1,6 @@
 import type { Scalar, Tensor2D } from '@tensorflow/tfjs';
 import type { LayerParameters } from '../../../network/parameters.js';
-import type { Tree } from '../../../tree.js';
-import type { TrainerState } from '../../state.js';
+import type { State as TrainerState, Tree } from '../../../tree.js';
 
 /** What a layer's W-step is taken from. */
 export interface LayerState {

@@ -1,6 +1,5 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
-import type { Tree } from '../../../tree.js';
-import type { TrainerState } from '../../state.js';
+import type { State as TrainerState, Tree } from '../../../tree.js';
 
 /**
  * The metric of one layer's proximal W-step: the inverse of an averaged input Gram matrix

@@ -1,0 +1,146 @@
+import * as tf from '@tensorflow/tfjs';
+import { disposeCompiled } from './compile.js';
+import type {
+  Batch,
+  LegacyMethod,
+  Method,
+  MethodContext,
+  StepMetrics,
+  Trainer,
+} from './methods/method.js';
+import type { Parameters } from './network/parameters.js';
+import { disposeTree, isLeaf, isTensor, type State, tensorsIn } from './tree.js';
+
+/**
+ * A method at work: the owner of its constants and its state. Methods take a state and return the next
+ * one; this frees what neither holds any more, whatever a method made on the way included.
+ */
+export class Training<Config = unknown> {
+  #state: State;
+
+  private constructor(
+    private readonly method: Method<Config>,
+    private readonly context: MethodContext<Config>,
+    private readonly constants: unknown,
+    state: State,
+  ) {
+    this.#state = state;
+  }
+
+  /** @throws RunError, NotPositiveDefiniteError: what `prepare` and `init` throw */
+  static async start<Config>(
+    method: Method<Config>,
+    context: MethodContext<Config>,
+  ): Promise<Training<Config>> {
+    const constants = await scoped(async () => method.prepare?.(context));
+    try {
+      const state = await scoped(async () => method.init(context, constants));
+      return new Training(method, context, constants, state);
+    } catch (error) {
+      disposeTree(constants);
+      disposeCompiled(context);
+      throw error;
+    }
+  }
+
+  /** Columns of metrics.csv that the method has beside the common ones. */
+  get columns(): readonly string[] {
+    return this.method.columns?.(this.context.config) ?? [];
+  }
+
+  /** All that steps change; owned by this object. */
+  get state(): State {
+    return this.#state;
+  }
+
+  /**
+   * Replaces the state by that of another run with the same context, which goes on bit for bit.
+   * @throws Error where it is the state of something else
+   */
+  set state(next: State) {
+    const difference =
+      next === undefined ? 'it has no state' : formDifference(this.#state, next, 'state');
+    if (difference) throw new Error(difference);
+    this.#replace(next);
+  }
+
+  #replace(next: State): void {
+    disposeTree(this.#state, tensorsIn(next));
+    this.#state = next;
+  }
+
+  /**
+   * One step. When it throws, the state is the one before it.
+   * @param batch absent for full-batch methods, which keep the training images themselves
+   * @throws RunError when numbers stop being finite, NotPositiveDefiniteError when a factorisation breaks down
+   */
+  async step(batch?: Batch): Promise<StepMetrics> {
+    const { state, metrics } = await scoped(
+      () => this.method.step(this.context, this.constants, this.#state, batch as Batch),
+      (result) => result.state,
+    );
+    this.#replace(state);
+    return metrics;
+  }
+
+  /** Parameters to test with; owned by this object. */
+  parameters(): Parameters {
+    return this.method.parameters(this.#state);
+  }
+
+  dispose(): void {
+    disposeTree([this.#state, this.constants]);
+    disposeCompiled(this.context);
+  }
+}
+
+/**
+ * Runs work that makes tensors, and frees all of them but those in its result. Nothing else may make
+ * tensors meanwhile: scopes of the tensor library are a stack.
+ * @param kept the part of the result whose tensors live on; by default all of it
+ */
+async function scoped<T>(
+  work: () => Promise<T>,
+  kept: (result: T) => unknown = (result) => result,
+) {
+  const engine = tf.engine();
+  engine.startScope();
+  let tensors: tf.Tensor[] = [];
+  try {
+    const result = await work();
+    tensors = tensorsIn(kept(result));
+    return result;
+  } finally {
+    engine.endScope(tensors);
+  }
+}
+
+/** Where two states differ in form: in what they hold, not in its values. What has not come about yet fits all. */
+function formDifference(a: State, b: State, name: string): string | undefined {
+  if (a === undefined || b === undefined) return undefined;
+  const [expected, given] = [describe(a), describe(b)];
+  if (expected !== given) return `${name} is ${given}, and this version has ${expected} there`;
+  if (isLeaf(a)) return undefined;
+  for (const key of Object.keys(a)) {
+    const inside = (node: State) => (node as { [key: string]: State })[key];
+    const difference = formDifference(inside(a), inside(b), `${name}.${key}`);
+    if (difference) return difference;
+  }
+  return undefined;
+}
+
+function describe(state: State): string {
+  if (isTensor(state)) return `a tensor [${state.shape}]`;
+  if (state instanceof Float64Array) return `${state.length} numbers`;
+  if (typeof state !== 'object') return 'a number';
+  return Array.isArray(state)
+    ? `a list of ${state.length}`
+    : `{ ${Object.keys(state).join(', ')} }`;
+}
+
+export async function startTraining<Config>(
+  method: Method<Config> | LegacyMethod<Config>,
+  context: MethodContext<Config>,
+): Promise<Trainer> {
+  return 'step' in method ? Training.start(method, context) : method.init(context);
+}
