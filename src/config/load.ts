@@ -10,6 +10,7 @@ import { traceOrigins } from './origins.js';
 import { applyOverrides } from './overrides.js';
 import { PathSet } from './path-set.js';
 import { readConfigFile } from './read-file.js';
+import { replaceOldNames } from './renamed.js';
 import { type ExperimentOutput, ExperimentSchema } from './schema.js';
 import { valueAt } from './schema-walk.js';
 import { expandSeeds } from './seeds.js';
@@ -23,8 +24,15 @@ export interface LoadedExperiment {
   readonly file: string;
   /** Dotted path of each value of `experiment.resolved` -> `file:line`, `command line`, `preset paper`, `default`, ... */
   readonly origins: Readonly<Record<string, string>>;
-  /** Settings without effect, each with its place: expectations of methods that it does not have. */
+  /** Each with its place: old names in use, and expectations of methods that it does not have. */
   readonly warnings: readonly string[];
+  /** Those of `warnings` that tell of old names. */
+  readonly renames: readonly ConfigIssue[];
+}
+
+export interface LoadOptions {
+  /** The file is what the program wrote into a run directory: that names in it are old is nobody's slip. */
+  readonly ofRunDirectory?: boolean;
 }
 
 /**
@@ -33,8 +41,12 @@ export interface LoadedExperiment {
  *
  * @throws ConfigError with everything that is wrong; UsageError when the file cannot be read
  */
-export function loadExperiment(file: string, overrides: readonly string[] = []): LoadedExperiment {
-  return parseExperiment(readConfigFile(file), file, overrides);
+export function loadExperiment(
+  file: string,
+  overrides: readonly string[] = [],
+  options: LoadOptions = {},
+): LoadedExperiment {
+  return parseExperiment(readConfigFile(file), file, overrides, options);
 }
 
 /** `loadExperiment` for text that was read already; `file` is what messages call it. */
@@ -42,6 +54,7 @@ export function parseExperiment(
   text: string,
   file: string,
   overrides: readonly string[] = [],
+  { ofRunDirectory = false }: LoadOptions = {},
 ): LoadedExperiment {
   const source = { file, text: text.replace(/^\uFEFF/, '') };
   const { tree, issues } = parseYaml(source.text);
@@ -50,11 +63,23 @@ export function parseExperiment(
     const wrongRoot = tree ? [{ path: [], message, place: tree.place }] : [];
     throw new ConfigError(source, [...issues, ...wrongRoot]);
   }
-  return resolve(tree, source, [...issues, ...applyOverrides(tree, overrides)]);
+  const unwritable = applyOverrides(tree, overrides);
+  const old = replaceOldNames(tree);
+  const isTold = ({ place }: ConfigIssue) => !(ofRunDirectory && place.from === 'file');
+  return resolve(
+    tree,
+    source,
+    [...issues, ...unwritable, ...old.issues, ...expandSeeds(tree)],
+    old.warnings.filter(isTold),
+  );
 }
 
-function resolve(tree: Block, source: Source, before: readonly ConfigIssue[]): LoadedExperiment {
-  const earlier = [...before, ...expandSeeds(tree)];
+function resolve(
+  tree: Block,
+  source: Source,
+  earlier: readonly ConfigIssue[],
+  renames: readonly ConfigIssue[],
+): LoadedExperiment {
   const data = plain(tree);
   const parsed = validate(ExperimentSchema, data);
   const unread = new PathSet(earlier.map(({ path }) => path).filter((path) => path.length > 0));
@@ -93,8 +118,8 @@ function resolve(tree: Block, source: Source, before: readonly ConfigIssue[]): L
   const unknown = leftOver.map(({ path }) => String(path[1]));
   const experiment = build(withoutExpected(parsed.value, unknown), network, methods);
   const origins = traceOrigins(experiment.resolved, tree, source.file, methods);
-  const warnings = leftOver.map((issue) => formatIssues(source, [issue]));
-  return { experiment, file: source.file, origins, warnings };
+  const warnings = [...renames, ...leftOver].map((issue) => formatIssues(source, [issue]));
+  return { experiment, file: source.file, origins, warnings, renames };
 }
 
 function partition<T>(items: readonly T[], belongs: (item: T) => boolean): [T[], T[]] {

@@ -3,6 +3,7 @@ import { checkPerLayer } from '../core/methods/per-layer.js';
 import { methods, methodVariant } from '../core/methods/registry.js';
 import { suggest } from '../shared/suggest.js';
 import type { ResolvedMethod } from './experiment.js';
+import { hasField } from './renamed.js';
 import { ExperimentSchema } from './schema.js';
 import { type Path, plain } from './tree.js';
 import { type Finding, validate } from './validate.js';
@@ -120,7 +121,7 @@ export function homeOfField(
   entries: readonly unknown[],
   network: NetworkShape | undefined,
 ): string | undefined {
-  const having = methods.filter(({ schema }) => Object.hasOwn(schema.shape, key));
+  const having = methods.filter((method) => hasField(method, key));
   const labels = entries.map((entry) => Object(entry).label ?? Object(entry).name);
   if (labels.includes(key)) return `is a method: its fields are set as methods.${key}.FIELD`;
   if (having.length === 0) {
@@ -162,7 +163,7 @@ function locate(finding: Finding, path: Path, definition: MethodDefinition): Fin
   if (finding.at !== 'key' || finding.path.length !== 1) return moved;
   const key = String(finding.path[0]);
   const sibling = methods.find(
-    ({ name, schema }) => name === definition.name && Object.hasOwn(schema.shape, key),
+    (method) => method.name === definition.name && hasField(method, key),
   );
   if (sibling) {
     const { solver, networks } = sibling;

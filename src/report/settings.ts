@@ -1,3 +1,4 @@
+import { replaceOldNames } from '../config/renamed.js';
 import { plain } from '../config/tree.js';
 import { parseYaml } from '../config/yaml.js';
 import { type Problem, problem, type RunDirectory } from './run-directory.js';
@@ -7,7 +8,7 @@ export type Setting = string | number | boolean | null;
 /**
  * Reads the settings of a resolved config.yaml as overrides name them: `epochs`, `dataset.name`,
  * `methods.LABEL.learningRate`. Lists of plain values are one setting, `[1, 2]`. Configs of earlier
- * versions are read too: nothing is checked.
+ * versions are read too, under today's names: nothing is checked.
  * @throws Error in plain words, without the path, when the text is no config
  */
 export function readSettings(text: string): ReadonlyMap<string, Setting> {
@@ -15,6 +16,7 @@ export function readSettings(text: string): ReadonlyMap<string, Setting> {
   if (tree === undefined || issues.length > 0) {
     throw new Error(`cannot be read (${issues[0]?.message ?? 'it is empty'})`);
   }
+  if (tree.kind === 'block') replaceOldNames(tree);
   return leavesOf(plain(tree));
 }
 

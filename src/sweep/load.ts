@@ -1,6 +1,6 @@
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { Experiment } from '../config/experiment.js';
-import { ConfigError, type ConfigIssue, type Source } from '../config/issues.js';
+import { ConfigError, type ConfigIssue, formatIssues, type Source } from '../config/issues.js';
 import { parseExperiment, toIssue } from '../config/load.js';
 import { readConfigFile } from '../config/read-file.js';
 import { type Block, type Path, placeOf, plain } from '../config/tree.js';
@@ -26,6 +26,8 @@ export interface Sweep {
   readonly trials: readonly Trial[];
   /** How many more the search gave that equal one of these. */
   readonly duplicates: number;
+  /** Old names in the experiment, the overrides and the sweep, each with its place. */
+  readonly warnings: readonly string[];
 }
 
 /** More than any cluster runs, and a grid that nobody meant. */
@@ -44,15 +46,20 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
   // What the experiment is expected to reach does not hold for its variants.
   const fixed = ['expect={}', ...overrides, ...Object.entries(config.set).map(written)];
   // What is wrong with the experiment itself is said once, in its own words.
-  parseExperiment(text, base, overrides);
+  const { warnings } = parseExperiment(text, base, overrides);
 
+  const renames = new Map<string, ConfigIssue>();
   const issues = new Map<string, ConfigIssue>();
   const trials = new Map<string, Trial>();
   const space = searchSpace(config);
   for (const varied of space) {
     try {
       const all = [...fixed, ...Object.entries(varied).map(written)];
-      const { experiment } = parseExperiment(text, base, all);
+      const { experiment, renames: old } = parseExperiment(text, base, all);
+      for (const { message, ...issue } of old) {
+        const own = inSweep({ message, ...issue }, tree, config);
+        if (own?.place.from === 'file') renames.set(own.path.join('.'), { ...own, message });
+      }
       const { hash: id } = experiment;
       if (!trials.has(id)) trials.set(id, { id, overrides: varied, experiment });
     } catch (error) {
@@ -66,8 +73,14 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
     }
   }
   if (issues.size > 0) throw new ConfigError(source, [...issues.values()]);
-  const duplicates = space.length - trials.size;
-  return { file, text: source.text, config, trials: [...trials.values()], duplicates };
+  return {
+    file,
+    text: source.text,
+    config,
+    trials: [...trials.values()],
+    duplicates: space.length - trials.size,
+    warnings: [...warnings, ...[...renames.values()].map((own) => formatIssues(source, [own]))],
+  };
 }
 
 /** As on the command line; JSON is YAML. */

@@ -44,7 +44,8 @@ export function findTarget({ target, overrides, runDirectory }: TargetRequest): 
         `${path} has no config.yaml, which says what to expect. Name the config: fln verify CONFIG --run ${path}`,
       );
     }
-    return matched({ ...loadExperiment(config, overrides), config }, path);
+    const loaded = loadExperiment(config, overrides, { ofRunDirectory: true });
+    return matched({ ...loaded, config }, path);
   }
   const { experiment, warnings } = loadExperiment(target, overrides);
   const path = runDirectory ?? defaultDirectory(experiment);

@@ -13,7 +13,7 @@ import { checkpointing, dataDir, offline } from '../options/shared.js';
 import { listOf, once, oneNumber, oneOf } from '../options/values.js';
 import { shortPath } from '../render/format.js';
 import { progressModes, resolveMode } from '../render/mode.js';
-import { note, print, printJson } from '../render/print.js';
+import { note, print, printJson, warn } from '../render/print.js';
 import { sweepCommandLine } from '../render/sweep-command.js';
 
 const launchers = ['local', 'slurm'] as const;
@@ -137,6 +137,7 @@ async function runHandler(args: Args): Promise<void> {
   }
   const { loadSweep } = await import('../../sweep/load.js');
   const sweep = loadSweep(args.sweep, args.overrides);
+  warn(sweep.warnings);
   const plan: SweepPlanOptions = { outDir: args.out, resume: args.resume, rerun: args.rerun };
   if (args.dryRun) return dryRun(args, sweep, plan);
   await launch(args, sweep, plan);

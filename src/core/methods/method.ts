@@ -142,6 +142,8 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   readonly schema: Schema;
   /** Values that `preset: NAME` stands for; explicit fields win over them. */
   readonly presets?: Readonly<Record<string, Preset>>;
+  /** Names of earlier versions, which configs may still use. */
+  readonly renamed?: RenamedNames;
   /** Defaults that depend on the network; weaker than presets and explicit fields. */
   readonly defaults?: (network: NetworkShape) => Readonly<Record<string, unknown>>;
   /** Reasons why this method cannot train this network, each naming the field at fault. */
@@ -151,6 +153,16 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   ) => readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
   /** Loads the implementation, and with it the tensor library. */
   readonly load: () => Promise<Method | LegacyMethod>;
+}
+
+/** What fields and their values used to be called: an old name works as the new one, with a warning. */
+export interface RenamedNames {
+  /** Old field -> new field, of the same meaning and values. */
+  readonly fields?: Readonly<Record<string, string>>;
+  /** Field, by its new name -> old value -> new value; `solver` is such a field. */
+  readonly values?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Old field -> what to do instead, as in "use maxChange, the largest relative change of an update". */
+  readonly removed?: Readonly<Record<string, string>>;
 }
 
 type PresetValues = Readonly<Record<string, unknown>>;
