@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseExperiment } from '../src/config/load.js';
 import { runExperiment } from '../src/experiment/run.js';
-import { readMetrics } from '../src/report/metrics-file.js';
+import { readMetrics } from '../src/runs/metrics.js';
 import { tinyExperiments } from './robustness/experiments.js';
 import { measuredOn } from './robustness/provenance.js';
 

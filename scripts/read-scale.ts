@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseExperiment } from '../src/config/load.js';
 import { resolvedYaml } from '../src/config/print.js';
-import { commonColumns } from '../src/report/metrics-file.js';
+import { commonColumns } from '../src/runs/metrics.js';
 import { measuredOn } from './robustness/provenance.js';
 
 const count = Number(process.argv[2] ?? '1000');

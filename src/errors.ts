@@ -1,4 +1,4 @@
-import { withoutControls } from './shared/control-characters.js';
+import { withoutControls } from './shared/text.js';
 
 /** Exit codes of the `fln` program: the contract with scripts, schedulers and CI. */
 export const ExitCode = {

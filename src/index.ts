@@ -9,23 +9,22 @@ export type { Experiment } from './config/experiment.js';
 export { type LoadedExperiment, loadExperiment, parseExperiment } from './config/load.js';
 export { experimentSchemaText } from './config/schema.js';
 export { ExitCode, FlnError } from './errors.js';
-export type { ExperimentEvent, RunId } from './experiment/events.js';
+export type { ExperimentEvent } from './experiment/events.js';
 export { type ExperimentOptions, type ExperimentResult, runExperiment } from './experiment/run.js';
-export type { RunEntry } from './experiment/run-record.js';
 export { type Comparison, type ComparisonRow, compareRuns } from './report/comparison.js';
 export { diffRuns, type RunsDiff } from './report/diff/diff-runs.js';
 export { type Listing, type ListOptions, listRuns } from './report/listing/list-runs.js';
 export { type ListedRun, look } from './report/listing/listed-run.js';
-export type { Metrics } from './report/metrics-file.js';
+export { writeReport } from './report/write-report.js';
+export type { Metrics } from './runs/metrics.js';
 export {
   loadRunDirectory,
   loadRuns,
   type Problem,
   type Run,
   type RunDirectory,
-} from './report/run-directory.js';
-export type { RunStatus, RunSummary } from './report/run-summary.js';
-export { writeReport } from './report/write-report.js';
+} from './runs/run-directory.js';
+export type { RunEntry, RunId, RunStatus, RunSummary } from './runs/run-json.js';
 export { loadSweep, type Sweep } from './sweep/load.js';
 export { type SweepStatus, sweepStatus } from './sweep/status.js';
 export { type Base, findBase } from './verify/base.js';

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseMetrics } from '../src/report/metrics-file.js';
+import { parseMetrics } from '../src/runs/metrics.js';
 
 /** docs/extending.md, done in a copy of this tree. */
 

@@ -3,7 +3,7 @@ import { type Figure, renderFigure } from '../../src/report/figure.js';
 import { figureConfig, headingLayers } from '../../src/report/figure-spec.js';
 import { labelFontSize, measureText } from '../../src/report/font.js';
 import { style } from '../../src/report/palette.js';
-import { significant } from '../../src/report/text.js';
+import { significant } from '../../src/shared/text.js';
 import type { StepCost } from './step-table.js';
 
 const barHeight = 26;

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { loadExperiment } from '../../src/config/load.js';
 import { locateDataset } from '../../src/data/inspect.js';
 import { runExperiment } from '../../src/experiment/run.js';
-import { readMetrics } from '../../src/report/metrics-file.js';
+import { readMetrics } from '../../src/runs/metrics.js';
 import type { Torch } from './torch.js';
 
 /** PyTorch's Adam as tuned on a validation split; docs/speed.md has the command and the tables. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { readCheckpoint } from '../../src/experiment/checkpoint/checkpoint.js';
 import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
-import { clockColumns, readMetrics } from '../../src/report/metrics-file.js';
+import { clockColumns, readMetrics } from '../../src/runs/metrics.js';
 
 /**
  * Reads every file of a run directory the way the program does.

@@ -1,5 +1,5 @@
 import { Random } from '../../src/core/random.js';
-import { average, standardDeviation, tQuantile } from '../../src/report/statistics.js';
+import { average, standardDeviation, tQuantile } from '../../src/shared/statistics.js';
 import { judge } from '../../src/verify/judge.js';
 
 /** A method whose true accuracy is known, trained with a few seeds. */

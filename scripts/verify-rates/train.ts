@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { finalResult } from '../../src/report/final-result.js';
-import { loadRunDirectory } from '../../src/report/run-directory.js';
+import { loadRunDirectory } from '../../src/runs/run-directory.js';
+import { finalResult } from '../../src/runs/summary.js';
 
 /** Final test accuracies that were measured, shares: setting -> variant -> method -> seed by seed. */
 export type Measured = Readonly<

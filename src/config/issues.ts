@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js';
-import { withoutControls } from '../shared/control-characters.js';
+import { withoutControls } from '../shared/text.js';
 import { type Path, type Place, pathText } from './tree.js';
 
 /** One thing wrong with a config. */

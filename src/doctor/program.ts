@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { printable } from '../report/text.js';
+import { printable } from '../shared/text.js';
 
 const run = promisify(execFile);
 

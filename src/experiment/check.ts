@@ -3,11 +3,10 @@ import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../core/batches.js';
 import { splitSizes } from '../data/load.js';
 import { findDataset } from '../data/registry.js';
-import type { RunStatus } from '../report/run-summary.js';
-import type { RunId } from './events.js';
+import type { RunId, RunStatus } from '../runs/run-json.js';
+import { sameRun } from '../runs/run-json.js';
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
 import { folderOf, inspectDirectory } from './run-directory.js';
-import { sameRun } from './run-record.js';
 
 /** What a dry run finds out. */
 export interface ExperimentCheck {

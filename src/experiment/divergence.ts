@@ -2,8 +2,8 @@ import type { ResolvedMethod } from '../config/experiment.js';
 import type { Network } from '../core/network/network.js';
 import type { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
 import { RunError } from '../errors.js';
-import { runName } from '../report/text.js';
-import type { RunId } from './events.js';
+import type { RunId } from '../runs/run-json.js';
+import { runName } from '../shared/text.js';
 
 /** Where a run is. */
 export interface Place {

@@ -1,12 +1,6 @@
 import type { DownloadProgress } from '../core/dataset.js';
-import type { RunSummary } from '../report/run-summary.js';
+import type { RunId, RunSummary } from '../runs/run-json.js';
 import type { Evaluation } from './evaluate.js';
-
-/** Identifies one training run of an experiment. */
-export interface RunId {
-  readonly label: string;
-  readonly seed: number;
-}
 
 /**
  * What the engine tells whoever listens. The engine never prints: the command line renders these as

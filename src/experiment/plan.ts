@@ -7,10 +7,10 @@ import { experimentHash } from '../config/hash.js';
 import { UsageError } from '../errors.js';
 import { isLeftOver } from '../files/atomic.js';
 import { checkPlace } from '../files/elsewhere.js';
+import { lockName, refuseIfLocked } from '../runs/lock.js';
+import type { RunId } from '../runs/run-json.js';
+import { type RunRecord, readRecord, sameRun } from '../runs/run-json.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
-import type { RunId } from './events.js';
-import { lockName, refuseIfLocked } from './lock.js';
-import { type RunRecord, readRecord, sameRun } from './run-record.js';
 
 /** Which runs of an experiment to train, and where their results go. */
 export interface PlanOptions {

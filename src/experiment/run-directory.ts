@@ -7,13 +7,13 @@ import { isLeftOver, removeFolderAtomic, writeFileAtomic } from '../files/atomic
 import { guardDisk, makeFolder, refuseUnwritable } from '../files/disk.js';
 import { refuseElsewhere } from '../files/elsewhere.js';
 import type { FileLock } from '../files/lock.js';
+import { lockDirectory } from '../runs/lock.js';
+import type { RunId } from '../runs/run-json.js';
+import { type RunEntry, type RunRecord, sameRun, writeRecord } from '../runs/run-json.js';
 import type { Checkpoint } from './checkpoint/checkpoint.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { resumePoint } from './checkpoint/resume-point.js';
-import type { RunId } from './events.js';
-import { lockDirectory } from './lock.js';
 import type { ExperimentPlan } from './plan.js';
-import { type RunEntry, type RunRecord, sameRun, writeRecord } from './run-record.js';
 
 /** The files of one experiment, held by a lock while this process writes them. */
 export class RunDirectory {

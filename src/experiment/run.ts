@@ -3,18 +3,19 @@ import { stepsOf } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
 import { buildNetwork } from '../core/network/network.js';
 import { hearDiskWarnings } from '../files/system-calls.js';
-import { runName } from '../report/text.js';
+import type { RunId } from '../runs/run-json.js';
+import { newRecord, type RunEntry, type RunRecord, sameRun } from '../runs/run-json.js';
 import { collectProvenance } from '../shared/provenance.js';
+import { runName } from '../shared/text.js';
 import type { Position } from './checkpoint/checkpoint.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { defaultInterval, everySeconds } from './checkpoint/schedule.js';
 import { Evaluator } from './evaluate.js';
-import type { ExperimentEvent, RunId } from './events.js';
+import type { ExperimentEvent } from './events.js';
 import { type ExperimentPlan, type PlannedRun, planExperiment } from './plan.js';
 import { predictionRule } from './prediction.js';
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
 import { folderOf, RunDirectory } from './run-directory.js';
-import { newRecord, type RunEntry, type RunRecord, sameRun } from './run-record.js';
 import { BackendFailure, superviseRun } from './supervise.js';
 
 export interface ExperimentOptions extends Omit<PrepareOptions, 'dryRun'> {
@@ -172,7 +173,7 @@ async function finish(
 
   // Drawing needs libraries that training does not.
   const { writeReport } = await import('../report/write-report.js');
-  const { loadRunDirectory } = await import('../report/run-directory.js');
+  const { loadRunDirectory } = await import('../runs/run-directory.js');
   const loaded = loadRunDirectory(directory);
   for (const { message } of loaded.problems) emit({ type: 'warning', message });
   const files = await writeReport(loaded);

@@ -4,10 +4,10 @@ import { methodVariant } from '../core/methods/registry.js';
 import { FlnError, RunError } from '../errors.js';
 import { DiskError } from '../files/disk.js';
 import { LostLockError } from '../files/lock.js';
-import { readMetrics } from '../report/metrics-file.js';
-import type { RunStatus, RunSummary } from '../report/run-summary.js';
-import { summarise } from '../report/summary.js';
-import { runName } from '../report/text.js';
+import { readMetrics } from '../runs/metrics.js';
+import type { RunStatus, RunSummary } from '../runs/run-json.js';
+import { summarise } from '../runs/summary.js';
+import { runName } from '../shared/text.js';
 import type { RunDirectory } from './run-directory.js';
 import { type TrainingJob, train } from './train.js';
 

@@ -18,18 +18,18 @@ import { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
 import { startTraining } from '../core/training.js';
 import { RunError } from '../errors.js';
 import { refuseIfLost } from '../files/lock.js';
-import { mostCells } from '../report/metrics-file.js';
-import { grouped, runName } from '../report/text.js';
+import { mostCells } from '../runs/metrics.js';
+import { MetricsWriter, metricsColumns, metricsRow } from '../runs/metrics-writer.js';
+import type { RunId } from '../runs/run-json.js';
 import { runningTime } from '../shared/running-time.js';
+import { grouped, runName } from '../shared/text.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { type CheckpointInterval, CheckpointSchedule } from './checkpoint/schedule.js';
 import { deadNetwork, divergence, type Place, singularMatrix } from './divergence.js';
 import { type Evaluation, type Evaluator, sumOf } from './evaluate.js';
-import type { ExperimentEvent, RunId } from './events.js';
+import type { ExperimentEvent } from './events.js';
 import { explosion, notFinite } from './finite.js';
-import { metricsColumns, metricsRow } from './metrics-row.js';
-import { MetricsWriter } from './metrics-writer.js';
 import { deadLayer, suspectBlock } from './suspect-blocks.js';
 
 /** How checkpoints are made. */

@@ -1,5 +1,5 @@
+import { largest, smallest } from '../shared/statistics.js';
 import type { Curve, CurvePoint } from './curves.js';
-import { largest, smallest } from './statistics.js';
 
 /** A horizontal or vertical axis: domain and ticks in data units, positions in [0, 1]. */
 export interface Axis {

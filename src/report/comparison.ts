@@ -1,9 +1,9 @@
 import { methodVariants } from '../config/methods.js';
-import { finalResult } from './final-result.js';
-import { type Problem, problem, type Run, type RunDirectory } from './run-directory.js';
-import { readSettings } from './settings.js';
-import { type Estimate, estimate } from './statistics.js';
-import { runName } from './text.js';
+import { type Problem, problem, type Run, type RunDirectory } from '../runs/run-directory.js';
+import { readSettings } from '../runs/settings.js';
+import { finalResult } from '../runs/summary.js';
+import { type Estimate, estimate } from '../shared/statistics.js';
+import { runName } from '../shared/text.js';
 
 /** One method of one run directory over its seeds. Accuracies are shares in [0, 1]. */
 export interface ComparisonRow {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import type { Problem, Run } from './run-directory.js';
-import { average, largest, smallest } from './statistics.js';
+import type { Problem, Run } from '../runs/run-directory.js';
+import { average, largest, smallest } from '../shared/statistics.js';
 
 /** One point of a learning curve. Accuracies are shares in [0, 1]. */
 export interface CurvePoint {

@@ -1,10 +1,10 @@
 import type { TopLevelSpec } from 'vega-lite';
+import { largest } from '../shared/statistics.js';
+import { duration, grouped, percent } from '../shared/text.js';
 import { type Axis, batchAxis, errorAxis, timeAxis } from './axes.js';
 import type { Curve, Measure } from './curves.js';
 import { fontFamily, labelFontSize, labelSpacing, type MeasureText } from './font.js';
 import { type PanelSettings, panelSpec, textLayer } from './panel-spec.js';
-import { largest } from './statistics.js';
-import { duration, grouped, percent } from './text.js';
 
 export interface FigureText {
   readonly title: string;

@@ -1,13 +1,13 @@
 import { renderAsync } from '@resvg/resvg-js';
 import { parse, resetSVGDefIds, View } from 'vega';
 import { compile } from 'vega-lite';
+import type { Run } from '../runs/run-directory.js';
+import { escapeHtml } from '../shared/text.js';
 import { buildCurve, type Curve, chooseMeasure, type Measure, measuredRows } from './curves.js';
 import { type FigureSpec, type FigureText, figureSpec } from './figure-spec.js';
 import { fontOptions, measureText } from './font.js';
-import type { Run } from './run-directory.js';
 import { groupRuns } from './series.js';
 import { withVariant } from './table.js';
-import { escapeHtml } from './text.js';
 
 export interface Figure {
   readonly svg: string;

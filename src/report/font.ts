@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
-import { escapeHtml } from './text.js';
+import { escapeHtml } from '../shared/text.js';
 
 /** The font of the figures, bundled: resvg silently draws no text at all without a matching one. */
 export const fontFamily = 'DejaVu Sans';

@@ -1,5 +1,5 @@
 import { basename, dirname, resolve } from 'node:path';
-import type { Run } from './run-directory.js';
+import type { Run } from '../runs/run-directory.js';
 
 /** The seeds of one method in one run directory, under a name that is unique in the figure. */
 export interface Series {

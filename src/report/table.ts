@@ -1,6 +1,6 @@
-import { type Estimate, largest } from './statistics.js';
-import { accuracyThresholds, type MethodSummary } from './summary.js';
-import { duration, inPercent, percent, significant, threshold } from './text.js';
+import { accuracyThresholds, type MethodSummary } from '../runs/summary.js';
+import { type Estimate, largest } from '../shared/statistics.js';
+import { duration, inPercent, percent, significant, threshold } from '../shared/text.js';
 
 /** A cell: what it shows, and the number behind it, where it shows one. */
 export interface Cell {

@@ -1,16 +1,15 @@
 import { basename, dirname, join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.js';
 import { makeFolder } from '../files/disk.js';
+import { loadRunDirectory, type Run, type RunDirectory } from '../runs/run-directory.js';
+import type { RunSummary } from '../runs/run-json.js';
+import { summarise, summaryCsv, summaryJson } from '../runs/summary.js';
+import { plural } from '../shared/text.js';
 import { leftOut } from './curves.js';
 import { curvesOf, drawFigure } from './figure.js';
 import { chartsHtml } from './html/charts.js';
 import { reportHtml } from './html/run-report.js';
-import { loadRunDirectory, type Run, type RunDirectory } from './run-directory.js';
-import type { RunSummary } from './run-summary.js';
 import { groupRuns } from './series.js';
-import { summarise } from './summary.js';
-import { summaryCsv, summaryJson } from './summary-files.js';
-import { plural } from './text.js';
 
 /**
  * Redraws everything that a run directory's CSVs and run.json determine: figure.svg, figure.png,

@@ -13,7 +13,7 @@ import { EnvironmentError, FlnError, UsageError } from '../errors.js';
 import { planExperiment } from '../experiment/plan.js';
 import { type BackendRequest, requestBackend, whyNotContinued } from '../experiment/prepare.js';
 import { refuseWithoutRoom } from '../experiment/room.js';
-import { plural } from '../report/text.js';
+import { plural } from '../shared/text.js';
 import type { LaunchOptions } from './launcher.js';
 import { sweepPaths } from './paths.js';
 import type { SweepPlan, SweepPlanOptions } from './plan.js';

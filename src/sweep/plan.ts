@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
 import { checkPlace } from '../files/elsewhere.js';
-import type { RunStatus } from '../report/run-summary.js';
+import type { RunStatus } from '../runs/run-json.js';
 import type { Sweep, Trial } from './load.js';
 import { type Manifest, manifestOf, readManifest } from './manifest.js';
 import { countsOf, type SweepStatus, statusOf } from './status.js';

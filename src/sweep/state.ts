@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk, makeFolder } from '../files/disk.js';
 import { refuseIfLost } from '../files/lock.js';
 import { readText } from '../files/regular-file.js';
-import { runStatuses } from '../report/run-summary.js';
+import { runStatuses } from '../runs/run-json.js';
 import { sweepPaths } from './paths.js';
 
 /** Final values of one method of a trial, means over its seeds. Accuracies are shares in [0, 1]. */

@@ -1,6 +1,6 @@
 import { livingLock } from '../files/lock.js';
-import { type RunStatus, runStatuses } from '../report/run-summary.js';
-import { largest, smallest } from '../report/statistics.js';
+import { type RunStatus, runStatuses } from '../runs/run-json.js';
+import { largest, smallest } from '../shared/statistics.js';
 import { type Manifest, type ManifestTrial, type Metric, readManifest } from './manifest.js';
 import { sweepPaths } from './paths.js';
 import { readState, type TrialState } from './state.js';

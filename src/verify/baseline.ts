@@ -4,8 +4,8 @@ import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { makeFolder } from '../files/disk.js';
 import { readOptional } from '../files/read-optional.js';
-import type { RunInfo } from '../report/run-info.js';
-import { average } from '../report/statistics.js';
+import type { RunInfo } from '../runs/run-json.js';
+import { average } from '../shared/statistics.js';
 import type { MethodVerdict } from './judge.js';
 
 const Accuracies = z.record(z.string(), z.number().min(0).max(1));

@@ -3,9 +3,9 @@ import type { Experiment } from '../config/experiment.js';
 import { UsageError } from '../errors.js';
 import { provenanceOf } from '../report/diff/provenance.js';
 import { diffValues, type ValueDifference } from '../report/diff/value-diff.js';
-import { finalResult } from '../report/final-result.js';
-import { clockColumns, readMetricsBytes } from '../report/metrics-file.js';
-import { keyOf, type RunDirectory } from '../report/run-directory.js';
+import { clockColumns, readMetricsBytes } from '../runs/metrics.js';
+import { keyOf, type RunDirectory } from '../runs/run-directory.js';
+import { finalResult } from '../runs/summary.js';
 import { type Base, refuseHoles, seedsToCompare } from './base.js';
 
 /** The first place where two metrics.csv differ, apart from the time columns. */

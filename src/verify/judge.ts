@@ -1,5 +1,5 @@
 import type { Expectation } from '../config/experiment.js';
-import { average, type Estimate, estimate, median } from '../report/statistics.js';
+import { average, type Estimate, estimate, median } from '../shared/statistics.js';
 import { collapseDistance, type Tolerance, tolerance } from './tolerance.js';
 
 /** One seed of a method: its final test accuracy, or why there is none. */

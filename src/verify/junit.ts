@@ -1,4 +1,4 @@
-import { escapeHtml, printable } from '../report/text.js';
+import { escapeHtml, printable } from '../shared/text.js';
 
 /** One line of a test report. */
 export interface TestCase {

@@ -1,6 +1,6 @@
 import type { Experiment } from '../config/experiment.js';
-import { lastBatch, type RunDirectory } from '../report/run-directory.js';
-import { average, type Estimate, estimate, tQuantile } from '../report/statistics.js';
+import { lastBatch, type RunDirectory } from '../runs/run-directory.js';
+import { average, type Estimate, estimate, tQuantile } from '../shared/statistics.js';
 import { type Base, refuseHoles, seedsToCompare } from './base.js';
 import { refuseUnseenTestSet, seedResult } from './verify.js';
 

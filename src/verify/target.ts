@@ -5,7 +5,7 @@ import { loadExperiment } from '../config/load.js';
 import { UsageError } from '../errors.js';
 import { defaultDirectory } from '../experiment/plan.js';
 import { isFolder } from '../files/folder.js';
-import { loadRunDirectory, oneRunDirectory, type RunDirectory } from '../report/run-directory.js';
+import { loadRunDirectory, oneRunDirectory, type RunDirectory } from '../runs/run-directory.js';
 import { trainCommand } from './train-command.js';
 
 /** What the user names: a run directory, or a config whose run directory is looked up. */

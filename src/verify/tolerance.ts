@@ -1,4 +1,4 @@
-import { standardDeviation, tQuantile } from '../report/statistics.js';
+import { standardDeviation, tQuantile } from '../shared/statistics.js';
 
 /**
  * How far a mean over n seeds may lie on the wrong side of its limit L before that counts:

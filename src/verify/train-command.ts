@@ -1,4 +1,4 @@
-import { shellCommand } from '../report/text.js';
+import { shellCommand } from '../shared/text.js';
 
 /** The command that trains a config, for messages: `fln run configs/x.yaml epochs=2 --out here`. */
 export function trainCommand(

@@ -2,8 +2,8 @@ import type { Experiment } from '../config/experiment.js';
 import { splitSizes } from '../data/load.js';
 import { findDataset } from '../data/registry.js';
 import { UsageError } from '../errors.js';
-import { finalResult } from '../report/final-result.js';
-import type { RunDirectory } from '../report/run-directory.js';
+import type { RunDirectory } from '../runs/run-directory.js';
+import { finalResult } from '../runs/summary.js';
 import type { BaselineEntry } from './baseline.js';
 import { judge, type MethodVerdict, type SeedResult } from './judge.js';
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { methodVariants } from '../../src/config/methods.js';
 import { curvesOf } from '../../src/report/figure.js';
-import { loadRunDirectory } from '../../src/report/run-directory.js';
+import { loadRunDirectory } from '../../src/runs/run-directory.js';
 
 const reference = (name: string) =>
   new URL(`../../results/reference/${name}`, import.meta.url).pathname;

@@ -1,8 +1,8 @@
 import { expect, it, vi } from 'vitest';
 import { Evaluator } from '../../src/experiment/evaluate.js';
 import { runExperiment } from '../../src/experiment/run.js';
-import { readRecord } from '../../src/experiment/run-record.js';
 import { BackendFailure } from '../../src/experiment/supervise.js';
+import { readRecord } from '../../src/runs/run-json.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 
 it('a backend that breaks down stops the experiment with the reason, not with what broke next', async () => {

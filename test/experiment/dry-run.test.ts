@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it, vi } from 'vitest';
 import { checkExperiment } from '../../src/experiment/check.js';
-import { lockName } from '../../src/experiment/lock.js';
 import { runExperiment } from '../../src/experiment/run.js';
 import { processBirth } from '../../src/files/holder.js';
+import { lockName } from '../../src/runs/lock.js';
 import { outcomeOf, put, temporaryFolder, tinyExperiment, tree } from './tiny.js';
 
 // Data that this machine has elsewhere would be found.

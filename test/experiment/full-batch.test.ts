@@ -8,7 +8,7 @@ import { loadDataset } from '../../src/data/load.js';
 import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
 import { defaultInterval } from '../../src/experiment/checkpoint/schedule.js';
 import { train } from '../../src/experiment/train.js';
-import { readMetrics } from '../../src/report/metrics-file.js';
+import { readMetrics } from '../../src/runs/metrics.js';
 import { startTestBackend } from '../backends.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 

@@ -15,14 +15,14 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
 import type { ExperimentEvent } from '../../src/experiment/events.js';
-import { lockDirectory, lockName, refuseIfLocked } from '../../src/experiment/lock.js';
-import { MetricsWriter } from '../../src/experiment/metrics-writer.js';
 import { runExperiment } from '../../src/experiment/run.js';
-import { readRecord, writeRecord } from '../../src/experiment/run-record.js';
 import { removeFolderAtomic, writeFileAtomic } from '../../src/files/atomic.js';
 import { processBirth, whereabouts } from '../../src/files/holder.js';
 import { LostLockError } from '../../src/files/lock.js';
-import { loadRunDirectory } from '../../src/report/run-directory.js';
+import { lockDirectory, lockName, refuseIfLocked } from '../../src/runs/lock.js';
+import { MetricsWriter } from '../../src/runs/metrics-writer.js';
+import { loadRunDirectory } from '../../src/runs/run-directory.js';
+import { readRecord, writeRecord } from '../../src/runs/run-json.js';
 import { writeState } from '../../src/sweep/state.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { formatNumber, MetricsWriter } from '../../src/experiment/metrics-writer.js';
+import { formatNumber, MetricsWriter } from '../../src/runs/metrics-writer.js';
 import { temporaryFolder } from './tiny.js';
 
 describe('MetricsWriter', () => {

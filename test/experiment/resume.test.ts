@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RunError, UsageError } from '../../src/errors.js';
 import type { ExperimentEvent } from '../../src/experiment/events.js';
-import { lockName } from '../../src/experiment/lock.js';
 import { planExperiment } from '../../src/experiment/plan.js';
 import { type ExperimentOptions, runExperiment } from '../../src/experiment/run.js';
-import { readRecord, writeRecord } from '../../src/experiment/run-record.js';
+import { lockName } from '../../src/runs/lock.js';
+import { readRecord, writeRecord } from '../../src/runs/run-json.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 
 const experiment = tinyExperiment('epochs=1');

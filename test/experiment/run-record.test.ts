@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { UsageError } from '../../src/errors.js';
-import { readRecord } from '../../src/experiment/run-record.js';
+import { readRecord } from '../../src/runs/run-json.js';
 import { temporaryFolder } from './tiny.js';
 
 it('a run.json that cannot be read is an error that names the way out', () => {

@@ -7,10 +7,10 @@ import type { Experiment } from '../../src/config/experiment.js';
 import { loadExperiment } from '../../src/config/load.js';
 import { UsageError } from '../../src/errors.js';
 import type { ExperimentEvent } from '../../src/experiment/events.js';
-import { lockDirectory } from '../../src/experiment/lock.js';
 import { type ExperimentOptions, runExperiment } from '../../src/experiment/run.js';
-import { type RunRecord, readRecord } from '../../src/experiment/run-record.js';
-import { commonColumns } from '../../src/report/metrics-file.js';
+import { lockDirectory } from '../../src/runs/lock.js';
+import { commonColumns } from '../../src/runs/metrics.js';
+import { type RunRecord, readRecord } from '../../src/runs/run-json.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 
 async function run(experiment: Experiment, options: ExperimentOptions) {

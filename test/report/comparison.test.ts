@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { comparisonFormats } from '../../src/cli/render/comparison.js';
 import { compareRuns } from '../../src/report/comparison.js';
-import { loadRunDirectory } from '../../src/report/run-directory.js';
+import { loadRunDirectory } from '../../src/runs/run-directory.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 import { gateConfig, healthy, injectRuns, type Results } from '../verify/inject.js';
 

@@ -5,8 +5,8 @@ import { batchAxis, errorAxis, timeAxis } from '../../src/report/axes.js';
 import { buildCurve, type Curve, chooseMeasure, leftOut } from '../../src/report/curves.js';
 import { spreadLabels } from '../../src/report/label-layout.js';
 import { style } from '../../src/report/palette.js';
-import type { Run } from '../../src/report/run-directory.js';
 import { groupRuns } from '../../src/report/series.js';
+import type { Run } from '../../src/runs/run-directory.js';
 
 type Columns = Record<string, (number | undefined)[]>;
 

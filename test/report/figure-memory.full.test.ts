@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { curvesOf, drawFigure } from '../../src/report/figure.js';
-import { loadRuns } from '../../src/report/run-directory.js';
+import { loadRuns } from '../../src/runs/run-directory.js';
 import { mnistMethods, writeRuns } from './synthetic.js';
 
 it('gives the pixels of its pictures back: 30 figures in a process hold few of them', async () => {

@@ -7,7 +7,7 @@ import { curvesOf, drawFigure as drawCurves, type Figure } from '../../src/repor
 import { type FigureText, figureSpec } from '../../src/report/figure-spec.js';
 import { measureText } from '../../src/report/font.js';
 import { chartsHtml } from '../../src/report/html/charts.js';
-import { loadRuns, type Run } from '../../src/report/run-directory.js';
+import { loadRuns, type Run } from '../../src/runs/run-directory.js';
 import { decode } from './pixels.js';
 import { mnistMethods, writeRuns } from './synthetic.js';
 

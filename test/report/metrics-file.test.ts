@@ -2,13 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../src/errors.js';
-import { readMetricsEnd } from '../../src/report/metrics-end.js';
 import {
   commonColumns,
   mostCells,
   parseMetrics,
   readMetrics,
-} from '../../src/report/metrics-file.js';
+  readMetricsEnd,
+} from '../../src/runs/metrics.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 import { mnistMethods, syntheticCsv } from './synthetic.js';
 

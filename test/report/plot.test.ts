@@ -126,7 +126,7 @@ it('loads no drawing library before it runs', async () => {
   }
   const { plotCommand } = await import('../../src/cli/commands/plot.js');
   expect(plotCommand.command).toBe('plot <dirs..>');
-  const { loadRuns } = await import('../../src/report/run-directory.js');
+  const { loadRuns } = await import('../../src/runs/run-directory.js');
   expect(loadRuns([one]).runs).toHaveLength(2);
   await expect(import('../../src/report/figure.js')).rejects.toThrow();
 });

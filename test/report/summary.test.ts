@@ -1,12 +1,11 @@
 import { parse } from 'csv-parse/sync';
 import { describe, expect, it } from 'vitest';
-import { parseMetrics } from '../../src/report/metrics-file.js';
-import type { RunSummary } from '../../src/report/run-summary.js';
-import { estimate, median, tQuantile } from '../../src/report/statistics.js';
-import { aggregate, summarise } from '../../src/report/summary.js';
-import { summaryCsv, summaryJson } from '../../src/report/summary-files.js';
 import { formatTable } from '../../src/report/table.js';
-import { duration, significant } from '../../src/report/text.js';
+import { parseMetrics } from '../../src/runs/metrics.js';
+import type { RunSummary } from '../../src/runs/run-json.js';
+import { aggregate, summarise, summaryCsv, summaryJson } from '../../src/runs/summary.js';
+import { estimate, median, tQuantile } from '../../src/shared/statistics.js';
+import { duration, significant } from '../../src/shared/text.js';
 
 const header =
   'method,seed,batch,epoch,wall_s,train_loss,train_accuracy,test_loss,test_accuracy,objective,residual,step_ms';

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Random } from '../../src/core/random.js';
-import { commonColumns } from '../../src/report/metrics-file.js';
+import { commonColumns } from '../../src/runs/metrics.js';
 
 /** Learning curves that look like the real ones: accuracy rises from chance to a plateau. */
 export interface SyntheticMethod {

@@ -12,8 +12,8 @@ import { basename, join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { reportHtml } from '../../src/report/html/run-report.js';
-import { loadRunDirectory, loadRuns } from '../../src/report/run-directory.js';
 import { writeReport } from '../../src/report/write-report.js';
+import { loadRunDirectory, loadRuns } from '../../src/runs/run-directory.js';
 import { mnistMethods, syntheticCsv, writeRuns } from './synthetic.js';
 
 const root = mkdtempSync(join(tmpdir(), 'fln-report-'));

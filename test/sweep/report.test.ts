@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { formatSweep, sweepJson } from '../../src/cli/render/sweep-table.js';
-import { commonColumns } from '../../src/report/metrics-file.js';
+import { commonColumns } from '../../src/runs/metrics.js';
 import { type Manifest, writeManifest } from '../../src/sweep/manifest.js';
 import { parameterAxis } from '../../src/sweep/report/parameter-axis.js';
 import { writeSweepReport } from '../../src/sweep/report/write-sweep-report.js';

@@ -6,7 +6,7 @@ import { ConfigError } from '../../src/config/issues.js';
 import { parseExperiment } from '../../src/config/load.js';
 import { UsageError } from '../../src/errors.js';
 import { processBirth, whereabouts } from '../../src/files/holder.js';
-import type { RunStatus } from '../../src/report/run-summary.js';
+import type { RunStatus } from '../../src/runs/run-json.js';
 import type { Launcher } from '../../src/sweep/launcher.js';
 import { loadSweep, type Sweep } from '../../src/sweep/load.js';
 import { FailureCounter } from '../../src/sweep/local/failures.js';

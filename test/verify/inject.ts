@@ -2,8 +2,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseExperiment } from '../../src/config/load.js';
 import { resolvedYaml } from '../../src/config/print.js';
-import { commonColumns } from '../../src/report/metrics-file.js';
-import type { RunStatus } from '../../src/report/run-summary.js';
+import { commonColumns } from '../../src/runs/metrics.js';
+import type { RunStatus } from '../../src/runs/run-json.js';
 
 /** An experiment on a test set of 10,000 images with three seeds and a limit for most methods. */
 export const gateConfig = `

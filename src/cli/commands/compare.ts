@@ -1,6 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
-import type { Problem } from '../../report/run-directory.js';
+import type { Problem } from '../../runs/run-directory.js';
 import { manual } from '../manual.js';
 import { type TableFormArguments, tableFormOf, tableFormOptions } from '../options/table-form.js';
 import { printText, warn } from '../render/print.js';
@@ -38,7 +38,7 @@ export const compareCommand: CommandModule<object, CompareArguments> = {
 
 async function compare({ dirs, ...forms }: CompareArguments): Promise<void> {
   const form = tableFormOf(forms, 'compare');
-  const { loadRuns } = await import('../../report/run-directory.js');
+  const { loadRuns } = await import('../../runs/run-directory.js');
   const { compareRuns } = await import('../../report/comparison.js');
   const { comparisonFormats } = await import('../render/comparison.js');
 

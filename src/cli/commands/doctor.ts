@@ -1,7 +1,7 @@
 import type { CommandModule } from 'yargs';
 import type { Finding } from '../../doctor/finding.js';
 import { ExitCode } from '../../errors.js';
-import { plural } from '../../report/text.js';
+import { plural } from '../../shared/text.js';
 import { interruptible } from '../interrupt.js';
 import { manual } from '../manual.js';
 import { note, print, printJson } from '../render/print.js';

@@ -2,7 +2,7 @@ import { basename, join, resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import { isFolder } from '../../files/folder.js';
-import type { Problem, RunDirectory } from '../../report/run-directory.js';
+import type { Problem, RunDirectory } from '../../runs/run-directory.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
 import { manual } from '../manual.js';
 import { once } from '../options/values.js';
@@ -75,7 +75,7 @@ async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
     return;
   }
   // Vega and the rest load only now, so that --help answers at once.
-  const { loadRuns } = await import('../../report/run-directory.js');
+  const { loadRuns } = await import('../../runs/run-directory.js');
   const { writeOverlay, writeReport } = await import('../../report/write-report.js');
   const { leftOut } = await import('../../report/curves.js');
   const { directories, runs, problems } = loadRuns(dirs.map(String));

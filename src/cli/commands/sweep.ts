@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
 import { ExitCode, UsageError } from '../../errors.js';
-import { plural } from '../../report/text.js';
+import { plural } from '../../shared/text.js';
 import type { Launcher, LaunchOptions } from '../../sweep/launcher.js';
 import type { Sweep } from '../../sweep/load.js';
 import type { SweepPlanOptions } from '../../sweep/plan.js';

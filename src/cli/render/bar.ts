@@ -1,5 +1,5 @@
 import cliProgress from 'cli-progress';
-import { inPercent } from '../../report/text.js';
+import { inPercent } from '../../shared/text.js';
 import type { RunDisplay } from './run-display.js';
 
 /** One progress bar per run on stderr, for terminals. */

@@ -1,8 +1,8 @@
 import { stringify } from 'csv-stringify/sync';
 import type { Comparison, ComparisonRow } from '../../report/comparison.js';
-import type { Problem } from '../../report/run-directory.js';
 import { accuracy, alignTable, missing, type Table, withVariant } from '../../report/table.js';
-import { duration, inPercent, printable } from '../../report/text.js';
+import type { Problem } from '../../runs/run-directory.js';
+import { duration, inPercent, printable } from '../../shared/text.js';
 import { points, shortPath } from './format.js';
 import { markdown } from './records.js';
 

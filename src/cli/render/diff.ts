@@ -2,7 +2,7 @@ import type { RunDiff, RunsDiff } from '../../report/diff/diff-runs.js';
 import type { MetricsDifference } from '../../report/diff/metrics-diff.js';
 import type { ValueDifference } from '../../report/diff/value-diff.js';
 import { alignTable, missing } from '../../report/table.js';
-import { duration, inPercent, plural, printable, runName } from '../../report/text.js';
+import { duration, inPercent, plural, printable, runName } from '../../shared/text.js';
 import { points, shortPath } from './format.js';
 
 /** What `fln diff` prints: what differs, section by section, and what does not in one line each. */

@@ -1,6 +1,6 @@
 import type { ExperimentCheck, PlannedTraining } from '../../experiment/check.js';
-import { grouped, plural, runName } from '../../report/text.js';
 import { sizeText } from '../../shared/size.js';
+import { grouped, plural, runName } from '../../shared/text.js';
 import { shortPath } from './format.js';
 
 /** What `fln run --dry-run` prints. */

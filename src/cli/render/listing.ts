@@ -2,7 +2,7 @@ import type { Listing } from '../../report/listing/list-runs.js';
 import type { ListedRun, Value } from '../../report/listing/listed-run.js';
 import { look } from '../../report/listing/listed-run.js';
 import { missing, type Table } from '../../report/table.js';
-import { duration, inPercent, plural, printable, significant } from '../../report/text.js';
+import { duration, inPercent, plural, printable, significant } from '../../shared/text.js';
 import { shortPath } from './format.js';
 import { csv, markdown, plainTable, type TableForm } from './records.js';
 

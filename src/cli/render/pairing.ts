@@ -1,6 +1,6 @@
-import { average, type Estimate } from '../../report/statistics.js';
 import { alignTable, missing, type Table } from '../../report/table.js';
-import { inPercent, percent, plural, printable, runName } from '../../report/text.js';
+import { average, type Estimate } from '../../shared/statistics.js';
+import { inPercent, percent, plural, printable, runName } from '../../shared/text.js';
 import type { Exact, ExactRun } from '../../verify/exact.js';
 import type { TestCase } from '../../verify/junit.js';
 import type { Paired, PairedMethod } from '../../verify/paired.js';

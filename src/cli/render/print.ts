@@ -1,4 +1,4 @@
-import { withoutControls } from '../../shared/control-characters.js';
+import { withoutControls } from '../../shared/text.js';
 
 /**
  * A command's result goes to stdout, and nothing else does. Names of files may hold what a terminal obeys.

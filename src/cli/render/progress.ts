@@ -1,7 +1,7 @@
 import type { DownloadProgress } from '../../core/dataset.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
-import { grouped, inPercent, runName } from '../../report/text.js';
 import { sizeText } from '../../shared/size.js';
+import { grouped, inPercent, runName } from '../../shared/text.js';
 import { createBar } from './bar.js';
 import { shortPath } from './format.js';
 import type { RunDisplay } from './run-display.js';

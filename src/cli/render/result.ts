@@ -1,8 +1,8 @@
 import { basename, dirname } from 'node:path';
 import type { ExperimentResult } from '../../experiment/run.js';
-import { aggregate } from '../../report/summary.js';
 import { formatTable } from '../../report/table.js';
-import { plural, runName } from '../../report/text.js';
+import { aggregate } from '../../runs/summary.js';
+import { plural, runName } from '../../shared/text.js';
 import { shortPath } from './format.js';
 
 /** What stdout shows at the end: the table, and where the files are. */

@@ -1,4 +1,4 @@
-import type { RunId } from '../../experiment/events.js';
+import type { RunId } from '../../runs/run-json.js';
 
 /** The moving part of progress: one run at a time. */
 export interface RunDisplay {

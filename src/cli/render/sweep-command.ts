@@ -1,4 +1,4 @@
-import { shellCommand } from '../../report/text.js';
+import { shellCommand } from '../../shared/text.js';
 
 /** What was typed: the arguments of `fln sweep` by their names. */
 export interface SweepCommand {

@@ -1,5 +1,5 @@
-import { plural, shellCommand } from '../../report/text.js';
 import { sizeText } from '../../shared/size.js';
+import { plural, shellCommand } from '../../shared/text.js';
 import type { SweepCheck } from '../../sweep/check.js';
 import type { Sweep } from '../../sweep/load.js';
 import type { SweepPlan } from '../../sweep/plan.js';

@@ -1,5 +1,5 @@
 import cliProgress from 'cli-progress';
-import { grouped, plural } from '../../report/text.js';
+import { grouped, plural } from '../../shared/text.js';
 import type { SweepEvent } from '../../sweep/events.js';
 import type { ManifestTrial } from '../../sweep/manifest.js';
 import type { TrialState } from '../../sweep/state.js';

@@ -1,5 +1,5 @@
 import { alignTable, missing } from '../../report/table.js';
-import { plural, printable } from '../../report/text.js';
+import { plural, printable } from '../../shared/text.js';
 import { nameParameters } from '../../sweep/names.js';
 import { sweepPaths } from '../../sweep/paths.js';
 import { describeCounts } from '../../sweep/plan.js';

@@ -1,5 +1,5 @@
 import { accuracy, alignTable, missing } from '../../report/table.js';
-import { inPercent, percent, plural, printable, threshold } from '../../report/text.js';
+import { inPercent, percent, plural, printable, threshold } from '../../shared/text.js';
 import type { BaselineChange } from '../../verify/baseline.js';
 import type { Exact } from '../../verify/exact.js';
 import type { Failure, LimitCheck, MethodVerdict } from '../../verify/judge.js';

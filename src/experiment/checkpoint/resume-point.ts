@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { RunError } from '../../errors.js';
 import { causeOf, DiskError, errorName, isSystemError } from '../../files/disk.js';
-import { withoutControls } from '../../shared/control-characters.js';
-import { hashOfStart } from '../metrics-start.js';
+import { hashOfStart } from '../../runs/metrics-writer.js';
+import { withoutControls } from '../../shared/text.js';
 import { type Checkpoint, readCheckpoint } from './checkpoint.js';
 import type { Checkpoints } from './checkpoints.js';
 

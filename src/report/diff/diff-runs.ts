@@ -1,13 +1,13 @@
-import { finalResult } from '../final-result.js';
 import {
   keyOf,
   loadRunDirectory,
   oneRunDirectory,
   type Problem,
   type Run,
-} from '../run-directory.js';
-import type { RunStatus } from '../run-summary.js';
-import { settingsOf } from '../settings.js';
+} from '../../runs/run-directory.js';
+import type { RunStatus } from '../../runs/run-json.js';
+import { settingsOf } from '../../runs/settings.js';
+import { finalResult } from '../../runs/summary.js';
 import { diffMetrics, type MetricsDifference } from './metrics-diff.js';
 import { provenanceOf } from './provenance.js';
 import { diffValues, type ValueDifference } from './value-diff.js';

@@ -1,4 +1,4 @@
-import { clockColumns, type Metrics } from '../metrics-file.js';
+import { clockColumns, type Metrics } from '../../runs/metrics.js';
 
 export type MetricsDifference =
   /** Every value of every column that both have, and as many batches. */

@@ -1,4 +1,4 @@
-import { leavesOf, type Setting } from '../settings.js';
+import { leavesOf, type Setting } from '../../runs/settings.js';
 
 /** Parts of run.json that are no provenance: results, and when they were made. */
 const others = ['runs', 'startedAt', 'endedAt', 'experiment'];

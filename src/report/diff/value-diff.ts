@@ -1,4 +1,4 @@
-import type { Setting } from '../settings.js';
+import type { Setting } from '../../runs/settings.js';
 
 /** One value that is not the same on both sides; undefined where a side has none. */
 export interface ValueDifference {

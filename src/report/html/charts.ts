@@ -1,9 +1,9 @@
+import { grouped, plural } from '../../shared/text.js';
 import { errorAxis } from '../axes.js';
 import type { Curve, Measure } from '../curves.js';
 import { labelledCurves, panelsOf } from '../figure-spec.js';
 import { style } from '../palette.js';
 import type { PanelSettings } from '../panel-spec.js';
-import { grouped, plural } from '../text.js';
 
 /** What assets/report/charts.js draws. */
 interface ChartData {

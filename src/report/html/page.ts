@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { escapeHtml } from '../text.js';
+import { escapeHtml } from '../../shared/text.js';
 import { pageAssets } from './assets.js';
 
 export interface PageContent {

@@ -1,7 +1,7 @@
-import type { RunSummary } from '../run-summary.js';
-import { aggregate } from '../summary.js';
+import type { RunSummary } from '../../runs/run-json.js';
+import { aggregate } from '../../runs/summary.js';
+import { escapeHtml, runName } from '../../shared/text.js';
 import { resultTable, tableNote } from '../table.js';
-import { escapeHtml, runName } from '../text.js';
 import { pageAssets } from './assets.js';
 import { htmlPage } from './page.js';
 import { sortableTable } from './table.js';

@@ -1,5 +1,5 @@
+import { escapeHtml } from '../../shared/text.js';
 import type { Cell } from '../table.js';
-import { escapeHtml } from '../text.js';
 
 /** A cell, which sorts by its value where it has one, and where it leads. */
 export interface LinkedCell extends Cell {

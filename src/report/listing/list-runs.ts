@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { UsageError } from '../../errors.js';
+import { loadRuns, type Problem } from '../../runs/run-directory.js';
 import { didYouMean } from '../../shared/suggest.js';
-import { loadRuns, type Problem } from '../run-directory.js';
 import { type Condition, parseCondition } from './condition.js';
 import { isField, type ListedRun, listedRuns, look, runFields, type Value } from './listed-run.js';
 

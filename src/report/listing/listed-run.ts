@@ -1,6 +1,6 @@
-import { finalResult } from '../final-result.js';
-import type { Problem, Run, RunDirectory } from '../run-directory.js';
-import { type Setting, settingsOf } from '../settings.js';
+import type { Problem, Run, RunDirectory } from '../../runs/run-directory.js';
+import { type Setting, settingsOf } from '../../runs/settings.js';
+import { finalResult } from '../../runs/summary.js';
 
 /** What is known of a run beside its settings, in the order in which it is listed. */
 export const runFields = [

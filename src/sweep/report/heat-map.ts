@@ -5,7 +5,7 @@ import {
   figureConfig,
   headingLayers,
 } from '../../report/figure-spec.js';
-import { average, largest, smallest } from '../../report/statistics.js';
+import { average, largest, smallest } from '../../shared/statistics.js';
 import { metricText, textOf } from './parameter-axis.js';
 import type { SweepView } from './sweep-view.js';
 

@@ -6,7 +6,7 @@ import {
   headingLayers,
 } from '../../report/figure-spec.js';
 import { measureText } from '../../report/font.js';
-import { largest } from '../../report/statistics.js';
+import { largest } from '../../shared/statistics.js';
 import type { SweepView } from './sweep-view.js';
 
 const height = 400;

@@ -1,5 +1,5 @@
-import { largest, smallest } from '../../report/statistics.js';
-import { inPercent, significant } from '../../report/text.js';
+import { largest, smallest } from '../../shared/statistics.js';
+import { inPercent, significant } from '../../shared/text.js';
 
 /** One parameter along an axis: places from 0 to 1 for its values. */
 export interface ParameterAxis {

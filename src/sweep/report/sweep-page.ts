@@ -1,7 +1,7 @@
 import { htmlPage } from '../../report/html/page.js';
 import { type LinkedCell, sortableTable } from '../../report/html/table.js';
 import { missing } from '../../report/table.js';
-import { duration, escapeHtml, printable } from '../../report/text.js';
+import { duration, escapeHtml, printable } from '../../shared/text.js';
 import { nameParameters } from '../names.js';
 import type { SweepStatus, TrialReport } from '../status.js';
 import { metricText, textOf } from './parameter-axis.js';

@@ -4,7 +4,7 @@ import { UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { readOptional } from '../../files/read-optional.js';
 import { renderFigure } from '../../report/figure.js';
-import { plural, printable } from '../../report/text.js';
+import { plural, printable } from '../../shared/text.js';
 import { sweepPaths } from '../paths.js';
 import { bestTrial, ranked, type SweepStatus, sweepStatus } from '../status.js';
 import { heatMap, isGridOfTwo, retiredMark } from './heat-map.js';

@@ -1,4 +1,4 @@
-import { plural } from '../../report/text.js';
+import { plural } from '../../shared/text.js';
 import { readManifest } from '../manifest.js';
 import { refuseLinksIn, sweepPaths } from '../paths.js';
 import { readState, type TrialState, writeState } from '../state.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { EnvironmentError, UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { makeFolder } from '../../files/disk.js';
-import { plural } from '../../report/text.js';
+import { plural } from '../../shared/text.js';
 import { type Launcher, type LaunchOptions, trialCommand } from '../launcher.js';
 import { sweepPaths } from '../paths.js';
 import type { SweepPlan } from '../plan.js';

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { shellQuoted } from '../../report/text.js';
+import { shellQuoted } from '../../shared/text.js';
 import type { SbatchOptions, SlurmSettings } from './options.js';
 
 export interface ArrayJob {

@@ -18,7 +18,7 @@ import { Checkpoints } from '../../../src/experiment/checkpoint/checkpoints.js';
 import type { ExperimentEvent } from '../../../src/experiment/events.js';
 import { planExperiment } from '../../../src/experiment/plan.js';
 import { type ExperimentOptions, runExperiment } from '../../../src/experiment/run.js';
-import { readRecord } from '../../../src/experiment/run-record.js';
+import { readRecord } from '../../../src/runs/run-json.js';
 import { temporaryFolder, tinyExperiment, untimed } from '../tiny.js';
 
 const experiment = tinyExperiment('epochs=4');

@@ -6,15 +6,20 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
+  readSync,
   rmSync,
   writeSync,
 } from 'node:fs';
 import { stringify } from 'csv-stringify/sync';
+import type { StepMetrics } from '../core/methods/method.js';
+import { RunError } from '../errors.js';
 import { temporaryName } from '../files/atomic.js';
-import { guardDisk } from '../files/disk.js';
+import { causeOf, DiskError, guardDisk, isSystemError } from '../files/disk.js';
 import { refuseIfLost } from '../files/lock.js';
+import { withRegularFile } from '../files/regular-file.js';
 import { removeQuietly, renamePatiently, syncFile } from '../files/system-calls.js';
-import { hashOfStart, type MetricsExtent } from './metrics-start.js';
+import { commonColumns } from './metrics.js';
+import type { RunId } from './run-json.js';
 
 /** How a column is written; the default is {@link formatNumber}. */
 type Value = number | string | undefined;
@@ -135,4 +140,109 @@ export function formatNumber(value: number): string {
 
 function formatValue(value: Value): string {
   return typeof value === 'number' ? formatNumber(value) : (value ?? '');
+}
+
+/** The first bytes of a metrics.csv, whole lines, and their SHA-256. */
+export interface MetricsExtent {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** Bytes read at a time. */
+const piece = 1 << 20;
+
+/**
+ * The hash of the rows of a metrics.csv that a checkpoint speaks of, once they are found to be what
+ * they were: a run never goes on behind rows that were changed or lost.
+ * @param header what the file has to begin with, where it matters
+ * @throws RunError naming the file, what is wrong with it and the ways out
+ */
+export function hashOfStart(path: string, extent: MetricsExtent, header = ''): Hash {
+  const hash = createHash('sha256');
+  try {
+    withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) => {
+      if (size < extent.bytes) {
+        throw torn(
+          path,
+          `it ends after ${size} of the ${extent.bytes} bytes that its checkpoint saw`,
+        );
+      }
+      const buffer = Buffer.alloc(piece);
+      for (let done = 0; done < extent.bytes; ) {
+        const read = readSync(file, buffer, 0, Math.min(piece, extent.bytes - done), done);
+        if (read === 0) throw torn(path, `it became shorter while it was read`);
+        const bytes = buffer.subarray(0, read);
+        const start = Buffer.from(header).subarray(0, read);
+        if (done === 0 && !bytes.subarray(0, start.length).equals(start)) {
+          throw new RunError(
+            `${path} has other columns than this version of the program writes: its run cannot go on. ${wayOut}`,
+          );
+        }
+        hash.update(bytes);
+        done += read;
+      }
+    });
+  } catch (error) {
+    if (error instanceof RunError) throw error;
+    // A file that cannot be read now may well be whole.
+    if (isSystemError(error)) {
+      throw new DiskError(`cannot read ${path}: ${causeOf(error)}`, { cause: error });
+    }
+    throw torn(path, (error as Error).message);
+  }
+  if (hash.copy().digest('hex') !== extent.sha256) {
+    throw torn(path, `its first ${extent.bytes} bytes are no longer what they were`);
+  }
+  return hash;
+}
+
+const wayOut =
+  'Put back a copy of the file, or train the run anew: with --overwrite, and --only and --seeds to name it';
+
+const torn = (path: string, how: string): RunError =>
+  new RunError(`${path} was changed or damaged since the run was interrupted: ${how}. ${wayOut}`);
+
+/** Columns of a metrics.csv: the common ones, the validation split's, the method's own. */
+export function metricsColumns(validated: boolean, own: readonly string[]): string[] {
+  const validation = validated ? ['validation_loss', 'validation_accuracy'] : [];
+  return [...commonColumns, ...validation, ...own];
+}
+
+/** What one batch measured; times are milliseconds. */
+export interface BatchMeasurement {
+  readonly run: RunId;
+  /** From 1. */
+  readonly batch: number;
+  /** From 1. */
+  readonly epoch: number;
+  /** Training time since the start of the run. */
+  readonly wallMs: number;
+  readonly stepMs: number;
+  readonly step: StepMetrics;
+  readonly test?: { readonly loss: number; readonly accuracy: number };
+  readonly validation?: { readonly loss: number; readonly accuracy: number };
+}
+
+/** The row of metrics.csv for one batch. */
+export function metricsRow(
+  measured: BatchMeasurement,
+): Record<string, number | string | undefined> {
+  const { run, batch, epoch, step, test, validation } = measured;
+  return {
+    ...step.extra,
+    method: run.label,
+    seed: run.seed,
+    batch,
+    epoch,
+    wall_s: (measured.wallMs / 1000).toFixed(6),
+    train_loss: step.loss,
+    train_accuracy: step.accuracy,
+    test_loss: test?.loss,
+    test_accuracy: test?.accuracy,
+    objective: step.objective,
+    residual: step.residual,
+    step_ms: measured.stepMs.toFixed(3),
+    validation_loss: validation?.loss,
+    validation_accuracy: validation?.accuracy,
+  };
 }

@@ -6,12 +6,15 @@ import { FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { livingLock } from '../files/lock.js';
 import { readOptional } from '../files/read-optional.js';
-import { withoutControls } from '../shared/control-characters.js';
-import { readMetricsEnd } from './metrics-end.js';
-import { type Metrics, readMetrics } from './metrics-file.js';
-import { type RecordedResult, type RunEntry, type RunInfo, readRunInfo } from './run-info.js';
-import type { RunStatus } from './run-summary.js';
-import { printable } from './text.js';
+import { printable, withoutControls } from '../shared/text.js';
+import { type Metrics, readMetrics, readMetricsEnd } from './metrics.js';
+import {
+  type RecordedRun,
+  type RunInfo,
+  type RunStatus,
+  type RunSummary,
+  readRunInfo,
+} from './run-json.js';
 
 /** One training run as its files tell it. */
 export interface Run {
@@ -33,7 +36,7 @@ export interface Run {
   /** Why metrics.csv gave no rows, where it did not. */
   readonly unread?: 'absent' | 'damaged';
   /** What run.json says the run ended with. */
-  readonly recorded?: RecordedResult;
+  readonly recorded?: Partial<RunSummary>;
 }
 
 /** Something that could not be used, in one complete sentence that names the file. */
@@ -135,7 +138,7 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
 /** Runs that are said to run while no living process holds their directory were interrupted. */
 function liveRunInfo(path: string): RunInfo | undefined {
   const info = readRunInfo(path);
-  const isRunning = ({ status }: RunEntry) => status === 'RUNNING';
+  const isRunning = ({ status }: RecordedRun) => status === 'RUNNING';
   if (!info?.runs.some(isRunning) || livingLock(join(path, 'lock'))) return info;
   // They may have ended, or others begun, between the two looks.
   const now = readRunInfo(path);
@@ -148,13 +151,13 @@ function liveRunInfo(path: string): RunInfo | undefined {
 
 const noMetrics: Metrics = { method: '', seed: 0, rows: 0, columns: {} };
 /** Names a run in its directory: its folder, too. */
-export const keyOf = ({ label, seed }: Pick<RunEntry, 'label' | 'seed'>) => `${label}-s${seed}`;
+export const keyOf = ({ label, seed }: Pick<RecordedRun, 'label' | 'seed'>) => `${label}-s${seed}`;
 
 /**
  * Where run.json does not tell, a run that stopped before another seed of its method did was
  * interrupted: its last accuracy is no final one.
  */
-function guessStatus(runs: readonly Run[], known: ReadonlyMap<string, RunEntry>): Run[] {
+function guessStatus(runs: readonly Run[], known: ReadonlyMap<string, RecordedRun>): Run[] {
   return runs.map((run) => {
     if (known.has(keyOf(run))) return run;
     const longest = runs

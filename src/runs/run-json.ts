@@ -1,0 +1,259 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type BackendReport, devices } from '../backend/backend.js';
+import type { Experiment } from '../config/experiment.js';
+import type { Dataset } from '../core/dataset.js';
+import { describeLayers } from '../core/network/shape.js';
+import { UsageError } from '../errors.js';
+import { writeFileAtomic } from '../files/atomic.js';
+import { readOptional } from '../files/read-optional.js';
+import type { Provenance } from '../shared/provenance.js';
+import { printable } from '../shared/text.js';
+
+/** Identifies one training run of an experiment. */
+export interface RunId {
+  readonly label: string;
+  readonly seed: number;
+}
+
+/** Of a run, and of a trial of a sweep. */
+export const runStatuses = ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'INTERRUPTED'] as const;
+export type RunStatus = (typeof runStatuses)[number];
+
+const share = z.number().min(0).max(1);
+const nonNegative = z.number().min(0);
+
+const summarySchema = z.object({
+  method: z.string(),
+  seed: z.number(),
+  status: z.enum(runStatuses),
+  batches: nonNegative,
+  finalTestAccuracy: share.optional(),
+  bestTestAccuracy: share.optional(),
+  finalTestLoss: nonNegative.optional(),
+  finalTrainLoss: nonNegative.optional(),
+  finalValidationAccuracy: share.optional(),
+  finalValidationLoss: nonNegative.optional(),
+  /** Training time alone: evaluation and warm-up excluded, the method's set-up included. */
+  wallSeconds: nonNegative,
+  medianStepMs: nonNegative.optional(),
+  /** Training seconds until test accuracy first reached each threshold, e.g. `0.95`; absent when never. */
+  secondsToAccuracy: z.record(z.string(), nonNegative),
+  error: z.string().optional(),
+  /** Which algorithm trained, where the method's name does not say it: `preconditioned`, `Algorithm 2`. */
+  variant: z.string().optional(),
+});
+
+/** One line of summary.csv and summary.json. Accuracies are shares in [0, 1]; times are seconds. */
+export type RunSummary = Readonly<z.infer<typeof summarySchema>>;
+
+const entrySchema = z.object({
+  label: z.string(),
+  seed: z.number(),
+  status: z.enum(runStatuses),
+  startedAt: z.string().optional(),
+  /** Each time the run went on from a checkpoint: when, and after which batch. */
+  resumed: z
+    .array(z.object({ at: z.string(), batch: z.number() }))
+    .readonly()
+    .optional(),
+  endedAt: z.string().optional(),
+  error: z.string().optional(),
+  summary: summarySchema.optional(),
+});
+
+/** State of one training run in run.json. Times are ISO 8601, UTC. */
+export type RunEntry = Readonly<z.infer<typeof entrySchema>>;
+
+/** What `run.json` holds beside the provenance: where the numbers come from, and how far they are. */
+const recordSchema = z.object({
+  experiment: z.object({
+    name: z.string(),
+    hash: z.string(),
+    dataset: z.string(),
+    network: z.object({
+      /** e.g. `784-300-10` */
+      layers: z.string(),
+      widths: z.array(z.number()).readonly(),
+      activations: z.array(z.string()).readonly(),
+    }),
+  }),
+  backend: z.object({
+    name: z.string(),
+    version: z.string(),
+    detail: z.string(),
+    device: z.enum(devices).optional(),
+  }),
+  /** SHA-256 of each file of the data set, or of the generated one. */
+  dataset: z.object({ name: z.string(), sha256: z.record(z.string(), z.string()).readonly() }),
+  /** First start of the experiment in this directory. */
+  startedAt: z.string(),
+  /** End of the last session; absent while it runs. */
+  endedAt: z.string().optional(),
+  runs: z.array(entrySchema).readonly(),
+});
+
+/** Content of run.json. */
+export type RunRecord = Provenance & Readonly<z.infer<typeof recordSchema>>;
+
+/** What a report takes from run.json. Every field may be absent: the file may be old or foreign. */
+export interface RunInfo {
+  readonly name?: string;
+  readonly dataset?: string;
+  /** e.g. `784-300-10` */
+  readonly layers?: string;
+  readonly activations: readonly string[];
+  readonly backend?: string;
+  readonly runs: readonly RecordedRun[];
+  /** The whole file, for the provenance section. */
+  readonly json: unknown;
+}
+
+/** A run of run.json. What it was recorded to end with stays where its metrics.csv is left out. */
+export interface RecordedRun extends Omit<RunEntry, 'resumed' | 'summary'> {
+  readonly recorded?: Partial<RunSummary>;
+}
+
+const recordPath = (directory: string): string => join(directory, 'run.json');
+
+export function newRecord(
+  experiment: Experiment,
+  provenance: Provenance,
+  { room: _, ...backend }: BackendReport,
+  dataset: Dataset,
+): RunRecord {
+  const { name, hash, network } = experiment;
+  return {
+    ...provenance,
+    experiment: {
+      name,
+      hash,
+      dataset: experiment.dataset.name,
+      network: {
+        layers: describeLayers(network.layers),
+        widths: network.widths,
+        activations: network.activations,
+      },
+    },
+    backend,
+    dataset: { name: dataset.name, sha256: dataset.sha256 },
+    startedAt: new Date().toISOString(),
+    runs: [],
+  };
+}
+
+/** @throws DiskError */
+export function writeRecord(directory: string, record: RunRecord): void {
+  writeFileAtomic(recordPath(directory), `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/**
+ * The record of a directory that results are to be added to.
+ * @returns undefined when the directory has no run.json
+ * @throws UsageError when there is one that this program did not write
+ */
+export function readRecord(directory: string): RunRecord | undefined {
+  const path = recordPath(directory);
+  const text = readOptional(path, { wayOut: 'Choose another --out DIR' });
+  if (text === undefined) return undefined;
+  try {
+    const record = fitting(recordSchema, JSON.parse(text)) as Partial<RunRecord> | undefined;
+    if (record?.experiment?.hash !== undefined && record.runs) return record as RunRecord;
+  } catch {
+    // falls through to the message below
+  }
+  throw new UsageError(
+    `${path} is damaged, or no run record of this program. Move it away, or choose another --out DIR`,
+  );
+}
+
+/**
+ * Takes what can be used of the `run.json` of a directory and passes over the rest; undefined when there
+ * is none.
+ * @throws Error (plain words, without the path) when the file is unreadable or no JSON object
+ */
+export function readRunInfo(directory: string): RunInfo | undefined {
+  const text = readOptional(recordPath(directory));
+  if (text === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`not valid JSON (${printable((error as Error).message)})`, { cause: error });
+  }
+  if (!isObject(json)) throw new Error('not a JSON object');
+  const { experiment, dataset, backend, runs = [] } = fitting(recordSchema, json) as FittingRecord;
+  const { layers, widths = [], activations = [] } = experiment?.network ?? {};
+  return {
+    name: shown(experiment?.name),
+    dataset: shown(experiment?.dataset ?? dataset?.name),
+    // Records of earlier versions have the widths alone.
+    layers: shown(layers) ?? (widths.join('-') || undefined),
+    activations: activations.map(printable),
+    backend: shown(backend?.name),
+    runs: runs.map(({ label, seed, status, error, startedAt, endedAt, summary }) => {
+      const times = { startedAt: shown(startedAt), endedAt: shown(endedAt) };
+      return {
+        label: printable(label),
+        seed,
+        status,
+        error: shown(error),
+        ...times,
+        recorded: summary,
+      };
+    }),
+    json,
+  };
+}
+
+const shown = (text: string | undefined) => (text === undefined ? undefined : printable(text));
+
+/** The objects that run.json is made of, each with the fields that it has. */
+interface FittingRecord {
+  readonly experiment?: Partial<Omit<RunRecord['experiment'], 'network'>> & {
+    readonly network?: Partial<RunRecord['experiment']['network']>;
+  };
+  readonly dataset?: Partial<RunRecord['dataset']>;
+  readonly backend?: Partial<RunRecord['backend']>;
+  readonly runs?: readonly (Omit<RunEntry, 'summary'> & {
+    readonly summary?: Partial<RunSummary>;
+  })[];
+}
+
+/**
+ * What of a value fits a schema. Fields that do not fit are left out, and so are items of a list that lack
+ * what the schema asks for; fields that it does not know stay as they are, in their places.
+ */
+function fitting(schema: z.core.$ZodType, value: unknown): unknown {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodReadonly) {
+    return fitting(schema.unwrap(), value);
+  }
+  if (schema instanceof z.ZodArray) {
+    if (!Array.isArray(value)) return undefined;
+    const items = value.map((item) => fitting(schema.element, item));
+    return items.filter((item) => item !== undefined && hasRequired(schema.element, item));
+  }
+  if (schema instanceof z.ZodObject) {
+    if (!isObject(value)) return undefined;
+    const fields = Object.entries(value).map(([key, field]) => [
+      key,
+      Object.hasOwn(schema.shape, key) ? fitting(schema.shape[key], field) : field,
+    ]);
+    return Object.fromEntries(fields.filter(([, field]) => field !== undefined));
+  }
+  return z.safeParse(schema, value).data;
+}
+
+function hasRequired(schema: z.core.$ZodType, item: unknown): boolean {
+  if (!(schema instanceof z.ZodObject) || !isObject(item)) return true;
+  return Object.entries(schema.shape).every(
+    ([key, field]) => field instanceof z.ZodOptional || item[key] !== undefined,
+  );
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export function sameRun(a: RunId, b: RunId): boolean {
+  return a.label === b.label && a.seed === b.seed;
+}

@@ -1,0 +1,203 @@
+import { stringify } from 'csv-stringify/sync';
+import { type Estimate, estimate, largest, median } from '../shared/statistics.js';
+import type { Metrics } from './metrics.js';
+import { lastBatch, type Run } from './run-directory.js';
+import type { RunStatus, RunSummary } from './run-json.js';
+
+/** Test accuracies whose first crossing is timed. */
+export const accuracyThresholds = [0.8, 0.9, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99] as const;
+
+/**
+ * The summary of one run, from its metrics.
+ * @param error why it failed, where it did
+ */
+export function summarise(metrics: Metrics, status: RunStatus, error?: string): RunSummary {
+  const { columns, rows } = metrics;
+  const last = (name: string) => columns[name]?.findLast((value) => !Number.isNaN(value));
+  const accuracy = columns.test_accuracy ?? new Float64Array();
+  const secondsToAccuracy: Record<string, number> = {};
+  for (const threshold of accuracyThresholds) {
+    const row = accuracy.findIndex((value) => value >= threshold);
+    if (row >= 0) secondsToAccuracy[threshold] = columns.wall_s[row];
+  }
+  return {
+    method: metrics.method,
+    seed: metrics.seed,
+    status,
+    batches: rows > 0 ? columns.batch[rows - 1] : 0,
+    finalTestAccuracy: last('test_accuracy'),
+    bestTestAccuracy: best(accuracy),
+    finalTestLoss: last('test_loss'),
+    finalTrainLoss: last('train_loss'),
+    finalValidationAccuracy: last('validation_accuracy'),
+    finalValidationLoss: last('validation_loss'),
+    wallSeconds: last('wall_s') ?? 0,
+    medianStepMs: median(columns.step_ms ?? []),
+    secondsToAccuracy,
+    error,
+  };
+}
+
+function best(accuracies: Float64Array): number | undefined {
+  const measured = accuracies.filter((value) => !Number.isNaN(value));
+  return measured.length > 0 ? measured.reduce((a, b) => Math.max(a, b)) : undefined;
+}
+
+/** One method over its seeds: the completed ones, which alone have a final accuracy. */
+export interface MethodSummary {
+  readonly method: string;
+  readonly variant?: string;
+  /** Seeds that completed. */
+  readonly completed: number;
+  readonly seeds: number;
+  readonly finalTestAccuracy?: Estimate;
+  /** The largest test accuracy of any seed at any time. */
+  readonly bestTestAccuracy?: number;
+  readonly finalValidationAccuracy?: Estimate;
+  /** Training seconds of a whole run. */
+  readonly wallSeconds?: Estimate;
+  /** Milliseconds, mean over seeds of the run's median. */
+  readonly stepMs?: Estimate;
+  /** Threshold -> seconds; absent unless every completed seed reached it. */
+  readonly secondsToAccuracy: Readonly<Record<string, Estimate>>;
+}
+
+/** Aggregates runs over seeds, methods in the order of their first run. */
+export function aggregate(summaries: readonly RunSummary[]): MethodSummary[] {
+  return [...groupByMethod(summaries)].map(([method, runs]) => {
+    const completed = runs.filter(({ status }) => status === 'COMPLETED');
+    const over = (value: (run: RunSummary) => number | undefined) =>
+      estimate(completed.map(value).filter((x) => x !== undefined));
+    const bests = completed.flatMap(({ bestTestAccuracy }) => bestTestAccuracy ?? []);
+    const secondsToAccuracy: Record<string, Estimate> = {};
+    for (const threshold of accuracyThresholds) {
+      const seconds = over((run) => run.secondsToAccuracy[threshold]);
+      if (seconds?.n === completed.length) secondsToAccuracy[threshold] = seconds;
+    }
+    return {
+      method,
+      variant: runs[0].variant,
+      completed: completed.length,
+      seeds: runs.length,
+      finalTestAccuracy: over((run) => run.finalTestAccuracy),
+      bestTestAccuracy: bests.length > 0 ? largest(bests) : undefined,
+      finalValidationAccuracy: over((run) => run.finalValidationAccuracy),
+      wallSeconds: over((run) => run.wallSeconds),
+      stepMs: over((run) => run.medianStepMs),
+      secondsToAccuracy,
+    };
+  });
+}
+
+function groupByMethod(summaries: readonly RunSummary[]): Map<string, RunSummary[]> {
+  const groups = new Map<string, RunSummary[]>();
+  for (const summary of summaries) {
+    const group = groups.get(summary.method);
+    if (group) group.push(summary);
+    else groups.set(summary.method, [summary]);
+  }
+  return groups;
+}
+
+/** What a run ended with, or why it has no final result. */
+export type FinalResult =
+  | {
+      readonly testAccuracy?: number;
+      readonly validationAccuracy?: number;
+      /** Training time alone. */
+      readonly trainSeconds?: number;
+    }
+  | { readonly missing: string };
+
+/**
+ * The result after a run's last batch. Only a completed run has one: the last accuracy that an
+ * interrupted run measured is no final one, and neither is that of a metrics.csv cut off later.
+ *
+ * @param from `metrics` reads metrics.csv alone; `any` takes run.json's word where that file was left out
+ */
+export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
+  const { status, error, metrics, unread, recorded } = run;
+  if (status !== 'COMPLETED') return { missing: why[status] + (error ? `: ${error}` : '') };
+  if (unread === 'absent' && from === 'any' && recorded) {
+    const { finalTestAccuracy, finalValidationAccuracy, wallSeconds } = recorded;
+    return measured({
+      testAccuracy: finalTestAccuracy,
+      validationAccuracy: finalValidationAccuracy,
+      trainSeconds: wallSeconds,
+    });
+  }
+  if (unread === 'absent') return { missing: 'its metrics.csv is absent' };
+  if (unread === 'damaged') return { missing: `its metrics.csv is damaged; ${again}` };
+  const end = lastBatch(metrics);
+  if (end < (recorded?.batches ?? end)) {
+    return { missing: `its metrics.csv ends at batch ${end} of ${recorded?.batches}; ${again}` };
+  }
+  const last = (name: string) => {
+    const value = metrics.columns[name]?.at(-1);
+    return Number.isFinite(value) ? value : undefined;
+  };
+  return measured({
+    testAccuracy: last('test_accuracy'),
+    validationAccuracy: last('validation_accuracy'),
+    trainSeconds: last('wall_s'),
+  });
+}
+
+const again = 'delete the file to train the run again';
+
+const why = {
+  QUEUED: 'not started',
+  RUNNING: 'still running',
+  FAILED: 'failed',
+  INTERRUPTED: 'interrupted',
+} as const;
+
+function measured(result: Exclude<FinalResult, { missing: string }>): FinalResult {
+  const { testAccuracy, validationAccuracy } = result;
+  if (testAccuracy !== undefined || validationAccuracy !== undefined) return result;
+  return { missing: 'no accuracy was measured after its last batch' };
+}
+
+/** summary.csv: one line a run; empty cells where nothing was measured or a threshold not reached. */
+export function summaryCsv(summaries: readonly RunSummary[]): string {
+  const rows = summaries.map((run) => ({
+    method: run.method,
+    seed: run.seed,
+    status: run.status,
+    batches: run.batches,
+    final_test_accuracy: run.finalTestAccuracy,
+    best_test_accuracy: run.bestTestAccuracy,
+    final_test_loss: run.finalTestLoss,
+    final_train_loss: run.finalTrainLoss,
+    final_validation_accuracy: run.finalValidationAccuracy,
+    wall_s: run.wallSeconds,
+    median_step_ms: run.medianStepMs,
+    ...Object.fromEntries(
+      accuracyThresholds.map((t) => [`seconds_to_${t}`, run.secondsToAccuracy[t]]),
+    ),
+    error: run.error,
+  }));
+  return stringify(rows, { header: true, columns: summaryColumns });
+}
+
+const summaryColumns = [
+  'method',
+  'seed',
+  'status',
+  'batches',
+  'final_test_accuracy',
+  'best_test_accuracy',
+  'final_test_loss',
+  'final_train_loss',
+  'final_validation_accuracy',
+  'wall_s',
+  'median_step_ms',
+  ...accuracyThresholds.map((t) => `seconds_to_${t}`),
+  'error',
+];
+
+/** summary.json: the runs, and each method over its seeds (mean, half width of the 95 % interval, n). */
+export function summaryJson(experiment: string, summaries: readonly RunSummary[]): string {
+  const content = { experiment, runs: summaries, methods: aggregate(summaries) };
+  return `${JSON.stringify(content, null, 2)}\n`;
+}
