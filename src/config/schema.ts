@@ -151,6 +151,8 @@ export function experimentJsonSchema(): Record<string, unknown> {
     override: ({ jsonSchema }) => {
       // Said of every whole number by zod, and of no use to a reader.
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      // Advice for failing runs, of no use to an editor.
+      for (const key of Object.keys(jsonSchema)) if (key.startsWith('when')) delete jsonSchema[key];
     },
   });
   allowRanges(rest.properties?.seeds as Record<string, unknown>);

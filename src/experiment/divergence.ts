@@ -1,4 +1,6 @@
+import type { z } from 'zod';
 import type { ResolvedMethod } from '../config/experiment.js';
+import { adviceOf, type FieldAdvice } from '../core/methods/fields.js';
 import type { Network } from '../core/network/network.js';
 import type { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
 import { RunError } from '../errors.js';
@@ -23,8 +25,8 @@ export function divergence(
   method: ResolvedMethod,
 ): RunError {
   return new RunError(
-    `${runName(run)}: ${what} at batch ${batch} (epoch ${epoch}); ${block}. ` +
-      `The numbers diverged, most likely because ${causeAndAdvice(method)}`,
+    `${runName(run)}: training diverged at batch ${batch} (epoch ${epoch}): ${what}; ${block}; ` +
+      causeAndAdvice(method),
   );
 }
 
@@ -36,7 +38,7 @@ export function deadNetwork(
 ): RunError {
   return new RunError(
     `${runName(run)}: after batch ${batch} hidden layer ${layer} gives the same values for every image: ` +
-      `its units are dead or saturated, and the network is useless. Most likely ${causeAndAdvice(method)}; ` +
+      `its units are dead or saturated, and the network is useless; ${causeAndAdvice(method)}; ` +
       'or try another initializer',
   );
 }
@@ -57,11 +59,11 @@ export function singularMatrix(
   const broken = `its Cholesky pivot ${pivotIndex + 1} is ${pivot.toPrecision(3)}`;
   if (!Number.isFinite(pivot)) {
     return new RunError(
-      `${matrix} not finite: ${broken}. The numbers diverged, most likely because ${causeAndAdvice(method)}`,
+      `${matrix} not finite: ${broken}. Training diverged; ${causeAndAdvice(method)}`,
     );
   }
-  const { fields } = suspects(method, regularising);
-  const changes = fields.map((field) => change(method, field));
+  const { fields } = suspects(method, ({ whenSingular }) => whenSingular);
+  const changes = fields.map(change);
   const advice = changes.length > 0 ? `Try ${changes.join(' or ')}` : 'Try other settings';
   return new RunError(`${matrix} singular: ${broken}. ${advice}`);
 }
@@ -76,56 +78,54 @@ function inputsOfSize({ maps }: Network, size: number): string {
     : `of ${size} rows `;
 }
 
-const longSteps = 'the steps are too long';
-const singular = 'a matrix is singular';
-
-/** Fields that are to blame: for what, and which way out. */
-const remedies: Readonly<Record<string, readonly [change: string, cause: string]>> = {
-  learningRate: ['a smaller', longSteps],
-  activationStep: ['a smaller', longSteps],
-  stepSize: ['a smaller', longSteps],
-  headStepSize: ['a smaller', longSteps],
-  trustRegion: ['a smaller', longSteps],
-  lossWeight: ['a smaller', longSteps],
-  damping: ['a larger', longSteps],
-  headDamping: ['a larger', longSteps],
-  gamma: ['a larger', longSteps],
-  ridge: ['a larger', singular],
-  rho: ['a larger', singular],
-  headRho: ['a larger', singular],
-};
-
-/** Fields that are added to the diagonal of a matrix. */
-const regularising = Object.keys(remedies).filter((field) => remedies[field][0] === 'a larger');
-
 /** What is likely to be the cause, and what to try. */
 function causeAndAdvice(method: ResolvedMethod): string {
-  const { config } = method;
-  const { fields, areChanged } = suspects(method, Object.keys(remedies));
-  const changes = fields.map((field) => change(method, field));
-  if (!areChanged && 'warmup' in config) {
-    changes.push(`more warmup batches (now ${config.warmup})`);
-  }
-  const cause = fields.length > 0 ? remedies[fields[0]][1] : longSteps;
-  return `${cause}; ${changes.length > 0 ? `try ${changes.join(' or ')}` : 'try smaller steps'}`;
+  const { fields, areChanged } = suspects(
+    method,
+    ({ whenDiverging, whenSingular }) => whenDiverging ?? whenSingular,
+  );
+  const also = areChanged ? [] : fieldsWith(method, ({ whenUnstable }) => whenUnstable);
+  const changes = [...fields, ...also].map(change);
+  const isSingular = fields.length > 0 && fields[0].advice.whenDiverging === undefined;
+  const cause = isSingular ? 'a matrix is singular' : 'the step size is too large';
+  return `likely ${cause}; ${changes.length > 0 ? `try ${changes.join(' or ')}` : 'try smaller steps'}`;
+}
+
+/** A field with what its schema says to try. */
+interface Remedy {
+  readonly field: string;
+  readonly advice: FieldAdvice;
+  readonly direction: string;
+  readonly value: unknown;
+  readonly isChanged: boolean;
+}
+
+type Aspect = (advice: FieldAdvice) => string | undefined;
+
+function fieldsWith({ config, definition }: ResolvedMethod, aspect: Aspect): Remedy[] {
+  const { name, solver } = config;
+  const defaults = definition.schema.safeParse(solver === undefined ? { name } : { name, solver });
+  return Object.entries(definition.schema.shape).flatMap(([field, schema]): Remedy[] => {
+    const advice = adviceOf(schema as z.ZodType);
+    const direction = aspect(advice);
+    if (direction === undefined || !(field in config)) return [];
+    const value = config[field];
+    const isChanged = JSON.stringify(value) !== JSON.stringify(defaults.data?.[field]);
+    return [{ field, advice, direction, value, isChanged }];
+  });
 }
 
 /** The values that the config changed are the first suspects; without any, the first of the method's. */
-function suspects({ config, definition }: ResolvedMethod, fields: readonly string[]) {
-  const { name, solver } = config;
-  const defaults = definition.schema.safeParse(solver === undefined ? { name } : { name, solver });
-  const present = fields.filter((field) => field in config);
-  const changed = present.filter(
-    (field) => JSON.stringify(config[field]) !== JSON.stringify(defaults.data?.[field]),
-  );
+function suspects(method: ResolvedMethod, aspect: Aspect) {
+  const all = fieldsWith(method, aspect);
+  const changed = all.filter(({ isChanged }) => isChanged);
   return changed.length > 0
     ? { fields: changed, areChanged: true }
-    : { fields: present.slice(0, 3), areChanged: false };
+    : { fields: all.slice(0, 3), areChanged: false };
 }
 
 /** `a larger rho (now 0.1)` */
-function change({ config }: ResolvedMethod, field: string): string {
+function change({ field, direction, value }: Remedy): string {
   // Beyond what the numbers can hold, only less can help.
-  const direction = Number(config[field]) > 1e20 ? 'a smaller' : remedies[field][0];
-  return `${direction} ${field} (now ${config[field]})`;
+  return `a ${Number(value) > 1e20 ? 'smaller' : direction} ${field} (now ${value})`;
 }

@@ -7,7 +7,7 @@ export function notFinite(
 ): string | undefined {
   for (const [name, value] of Object.entries(values)) {
     if (value === undefined || Number.isFinite(value)) continue;
-    return `the ${name} became ${Number.isNaN(value) ? 'not a number' : 'infinite'}`;
+    return `the ${name} is ${Number.isNaN(value) ? 'NaN' : 'infinite'}`;
   }
   return undefined;
 }
@@ -19,5 +19,5 @@ const largestGrowth = 1e4;
 export function explosion(first: number, loss: number): string | undefined {
   if (loss <= largestGrowth * Math.max(first, 1)) return undefined;
   const [from, to] = [first, loss].map((value) => value.toPrecision(3));
-  return `the training loss grew from ${from} to ${to}`;
+  return `training loss ${from} -> ${to}`;
 }

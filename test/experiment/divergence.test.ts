@@ -30,15 +30,15 @@ describe('numbers that diverge', () => {
     const method = methodOf('{ name: sgd, learningRate: 300 }');
     const what = notFinite({ objective: undefined, 'test loss': Number.NaN });
     expect(divergence(`${what}`, 'not finite: the bias of layer 1', place, method).message).toBe(
-      'sgd, seed 2: the test loss became not a number at batch 7 (epoch 1); not finite: the bias of layer 1. ' +
-        'The numbers diverged, most likely because the steps are too long; try a smaller learningRate (now 300)',
+      'sgd, seed 2: training diverged at batch 7 (epoch 1): the test loss is NaN; not finite: the bias of layer 1; ' +
+        'likely the step size is too large; try a smaller learningRate (now 300)',
     );
-    expect(notFinite({ residual: Infinity })).toBe('the residual became infinite');
+    expect(notFinite({ residual: Infinity })).toBe('the residual is infinite');
     expect(notFinite({ residual: 1, objective: undefined })).toBeUndefined();
   });
 
   it('are found while they still fit the type', () => {
-    expect(explosion(2.3, 5.9e21)).toBe('the training loss grew from 2.30 to 5.90e+21');
+    expect(explosion(2.3, 5.9e21)).toBe('training loss 2.30 -> 5.90e+21');
     // A rough start is no divergence, and neither is a tiny first loss.
     expect(explosion(2.3, 2000)).toBeUndefined();
     expect(explosion(1e-9, 3)).toBeUndefined();
@@ -49,7 +49,7 @@ describe('numbers that diverge', () => {
     ['{ name: fenchel, solver: exact, gamma: 0.001 }', 'try a larger gamma (now 0.001)'],
     ['{ name: fenchel, solver: exact, gamma: 1e+25 }', 'try a smaller gamma (now 1e+25)'],
     ['{ name: lau-bcd, rho: 1e-30 }', 'try a larger rho (now 1e-30)'],
-    ['{ name: adam }', 'try a smaller learningRate (now 0.001) or more warmup batches (now 0)'],
+    ['{ name: adam }', 'try a smaller learningRate (now 0.001) or a longer warmup (now 0)'],
   ])('of %s: %s', (entry, advice) => {
     const method = methodOf(entry);
     const { message } = divergence('x', 'y', place, method);
@@ -107,7 +107,7 @@ describe('singular matrices', () => {
 
   it('that are not finite are a divergence', () => {
     expect(message(Number.NaN, inputs)).toMatch(
-      /is not finite: its Cholesky pivot 3 is NaN\. The numbers diverged, most likely because the steps/,
+      /is not finite: its Cholesky pivot 3 is NaN\. Training diverged; likely the step size is too large; try/,
     );
   });
 
@@ -179,7 +179,7 @@ describe('warm-up', () => {
     const { status, error } = await outcome(broken);
     expect(status).toBe('FAILED');
     expect(error).toMatch(
-      /^sgd, seed 1: the x_residual became not a number at batch 1 \(epoch 1\); /,
+      /^sgd, seed 1: training diverged at batch 1 \(epoch 1\): the x_residual is NaN; /,
     );
   });
 
@@ -240,7 +240,7 @@ describe('a run', () => {
     const { status, error } = await failure('methods.sgd.learningRate=1e30', 'loss=mse');
     expect(status).toBe('FAILED');
     expect(error).toMatch(
-      /at batch \d+ \(epoch \d\); (no weight|not finite|the largest number).*\. The numbers diverged/,
+      /: training diverged at batch \d+ \(epoch \d\): .*; (no weight|not finite|the largest number).*; likely the step size/,
     );
   });
 });

@@ -4,6 +4,26 @@ import { scheduleNames } from './schedule.js';
 
 /** Config fields that several methods share, so that one name means one thing everywhere. */
 
+/** What a field says, in its metadata, of the ways out when training fails: which change of its value to try. */
+export interface FieldAdvice {
+  /** A step size, or what shortens steps. */
+  readonly whenDiverging?: 'smaller' | 'larger';
+  /** What is added to the diagonal of a matrix. */
+  readonly whenSingular?: 'larger';
+  /** Helps beside a change of the others. */
+  readonly whenUnstable?: 'longer';
+}
+
+declare module 'zod' {
+  interface GlobalMeta extends FieldAdvice {}
+}
+
+/** Metadata of a field, which may stand inside its default. */
+export function adviceOf(field: z.ZodType): FieldAdvice {
+  const own: FieldAdvice = field.meta() ?? {};
+  return field instanceof z.ZodDefault ? { ...adviceOf(field.unwrap() as z.ZodType), ...own } : own;
+}
+
 export const label = z
   .string()
   .regex(
@@ -37,7 +57,10 @@ export const nonNegative = z.number().nonnegative().max(largest);
 /** One value for all layers, or a list with one value a layer. */
 export const perLayer = (value: z.ZodType<number>) => z.union([value, z.array(value).min(1)]);
 
-export const learningRate = positive.describe('step size at the full rate of the schedule');
+export const learningRate = positive.meta({
+  description: 'step size at the full rate of the schedule',
+  whenDiverging: 'smaller',
+});
 
 export const schedule = z
   .enum(scheduleNames)
@@ -48,7 +71,8 @@ export const schedule = z
 export const warmup = z
   .int()
   .nonnegative()
-  .describe('batches over which the step size rises linearly to its full value');
+  .describe('batches over which the step size rises linearly to its full value')
+  .meta({ whenUnstable: 'longer' });
 
 export const labelSmoothing = z
   .number()

@@ -7,7 +7,10 @@ export const AskariConfig = z.strictObject({
   preset: z.literal('paper').optional().describe('the settings of the Fenchel paper'),
   label: fields.label,
   lambda: fields.positive.default(1).describe('weight of ||Z - X W - b||^2'),
-  rho: fields.positive.default(1e-3).describe('ridge rho ||W||^2 of both layers'),
+  rho: fields.positive
+    .default(1e-3)
+    .describe('ridge rho ||W||^2 of both layers')
+    .meta({ whenSingular: 'larger' }),
   tolerance: fields.positive
     .default(1e-5)
     .describe('largest relative optimality residual at which a Z-update counts as solved'),

@@ -13,10 +13,12 @@ export const LauConfig = z.strictObject({
   label: fields.label,
   gamma: fields.positive
     .default(1)
-    .describe('weight of gamma/2 ||V - phi(U)||^2, which ties activations to pre-activations'),
+    .describe('weight of gamma/2 ||V - phi(U)||^2, which ties activations to pre-activations')
+    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
   rho: fields.positive
     .default(1)
-    .describe('weight of rho/2 ||U - V W - b||^2, which ties pre-activations to the layer below'),
+    .describe('weight of rho/2 ||U - V W - b||^2, which ties pre-activations to the layer below')
+    .meta({ whenSingular: 'larger' }),
   alpha: fields.positive
     .default(0.01)
     .describe('proximal weight alpha/2 ||. - old||^2 of V_L, the hidden U, W and b'),

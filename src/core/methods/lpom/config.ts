@@ -9,8 +9,14 @@ export const LpomConfig = z.strictObject({
     .perLayer(fields.positive)
     .default(1)
     .describe("weight of each layer's proximal penalty; a list has one value a layer"),
-  rho: fields.positive.default(10).describe('ridge rho ||W||^2 of the hidden layers'),
-  headRho: fields.positive.default(120).describe('ridge rho ||W||^2 of the output layer'),
+  rho: fields.positive
+    .default(10)
+    .describe('ridge rho ||W||^2 of the hidden layers')
+    .meta({ whenSingular: 'larger' }),
+  headRho: fields.positive
+    .default(120)
+    .describe('ridge rho ||W||^2 of the output layer')
+    .meta({ whenSingular: 'larger' }),
   activationSteps: z
     .int()
     .positive()

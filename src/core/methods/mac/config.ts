@@ -8,10 +8,14 @@ export const MacConfig = z.strictObject({
   mu: fields.positive
     .default(1)
     .describe('weight of mu/2 ||Z - relu(X W + b)||^2, the quadratic penalty'),
-  rho: fields.nonNegative.default(300).describe('ridge rho ||W||^2 of the output layer'),
+  rho: fields.nonNegative
+    .default(300)
+    .describe('ridge rho ||W||^2 of the output layer')
+    .meta({ whenSingular: 'larger' }),
   damping: fields.positive
     .default(2000)
-    .describe("what is added to the inputs' Gram matrix, the metric of the hidden layer's steps"),
+    .describe("what is added to the inputs' Gram matrix, the metric of the hidden layer's steps")
+    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
   steps: z
     .int()
     .positive()

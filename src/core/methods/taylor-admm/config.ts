@@ -12,7 +12,10 @@ export const TaylorConfig = z.strictObject({
     ),
   label: fields.label,
   beta: fields.positive.default(5).describe('weight of beta/2 ||Z - A W||^2'),
-  gamma: fields.positive.default(5).describe('weight of gamma/2 ||A - phi(Z)||^2'),
+  gamma: fields.positive
+    .default(5)
+    .describe('weight of gamma/2 ||A - phi(Z)||^2')
+    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
   dualWarmup: z
     .int()
     .nonnegative()
@@ -36,9 +39,8 @@ export const TaylorConfig = z.strictObject({
   biases: z.boolean().default(true).describe('whether layers have biases (the public code: none)'),
   ridge: fields.positive
     .default(1)
-    .describe(
-      'ridge of the least-squares weight updates; a tiny one stands for the pseudo-inverse',
-    ),
+    .describe('ridge of the least-squares weight updates; a tiny one stands for the pseudo-inverse')
+    .meta({ whenSingular: 'larger' }),
 });
 
 export type TaylorConfig = z.output<typeof TaylorConfig>;

@@ -19,13 +19,15 @@ export const FenchelExactConfig = z.strictObject({
   rho: fields
     .perLayer(fields.nonNegative)
     .default(0)
-    .describe('ridge rho ||W||^2; a list has one value a layer'),
+    .describe('ridge rho ||W||^2; a list has one value a layer')
+    .meta({ whenSingular: 'larger' }),
   gamma: fields
     .perLayer(fields.nonNegative)
     .default(10)
     .describe(
       "proximal weight gamma ||W - W^0||^2 to the previous batch's weights; a list has one value a layer",
-    ),
+    )
+    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
   gammaUnit: z
     .enum(['absolute', 'gram'])
     .default('absolute')
@@ -38,7 +40,8 @@ export const FenchelExactConfig = z.strictObject({
     .describe('whether the proximal term also holds the biases'),
   lossWeight: fields.positive
     .default(1)
-    .describe('factor of the loss in X-updates only (1 keeps one objective for all blocks)'),
+    .describe('factor of the loss in X-updates only (1 keeps one objective for all blocks)')
+    .meta({ whenDiverging: 'smaller' }),
   penaltyScale: fields.positive
     .default(1)
     .describe("factor of every penalty B (the authors' code uses 2 B)"),

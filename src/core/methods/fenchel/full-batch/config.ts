@@ -22,15 +22,18 @@ export const FenchelFullBatchConfig = z.strictObject({
   rho: fields
     .perLayer(fields.positive)
     .default([1e-6, 5e-4])
-    .describe('ridge rho ||W||^2; a list has one value a layer'),
+    .describe('ridge rho ||W||^2; a list has one value a layer')
+    .meta({ whenSingular: 'larger' }),
   damping: fields.positive
     .default(0.1)
-    .describe("ridge added to the inputs' Gram matrix in the metric of the hidden layer's steps"),
+    .describe("ridge added to the inputs' Gram matrix in the metric of the hidden layer's steps")
+    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
   stepSize: fields.positive
     .default(4)
     .describe(
       'accelerated: length of a step of the hidden layer in that metric; up to 1 it minimises a bound of the objective',
-    ),
+    )
+    .meta({ whenDiverging: 'smaller' }),
   momentum: z
     .number()
     .min(0)

@@ -13,19 +13,28 @@ export const FenchelGramConfig = z.strictObject({
   label: fields.label,
   activationStep: fields.positive
     .default(0.2)
-    .describe('c: length of the X-step on the last hidden layer, in units of the loss gradient'),
+    .describe('c: length of the X-step on the last hidden layer, in units of the loss gradient')
+    .meta({ whenDiverging: 'smaller' }),
   stepSize: fields
     .perLayer(fields.positive)
     .default(200)
     .describe(
       'eta of the hidden layers: length of the W-step in the Gram metric; a list has one value a hidden layer',
-    ),
+    )
+    .meta({ whenDiverging: 'smaller' }),
   damping: fields
     .perLayer(fields.positive)
     .default(2)
-    .describe('delta of the hidden layers: ridge added to the averaged Gram matrix'),
-  headStepSize: fields.positive.default(0.5).describe('eta of the output layer'),
-  headDamping: fields.positive.default(0.05).describe('delta of the output layer'),
+    .describe('delta of the hidden layers: ridge added to the averaged Gram matrix')
+    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
+  headStepSize: fields.positive
+    .default(0.5)
+    .describe('eta of the output layer')
+    .meta({ whenDiverging: 'smaller' }),
+  headDamping: fields.positive
+    .default(0.05)
+    .describe('delta of the output layer')
+    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
   inputMetric: z
     .enum(['low-rank', 'exact'])
     .default('low-rank')
@@ -46,7 +55,8 @@ export const FenchelGramConfig = z.strictObject({
     .describe('batches between updates of the Gram averages'),
   trustRegion: fields.positive
     .default(0.25)
-    .describe("largest relative change of a layer's pre-activations that a W-step may aim at"),
+    .describe("largest relative change of a layer's pre-activations that a W-step may aim at")
+    .meta({ whenDiverging: 'smaller' }),
   schedule: fields.schedule.default('hold-linear'),
   warmup: fields.warmup.default(0),
   labelSmoothing: fields.labelSmoothing.default(0.1),
@@ -64,13 +74,16 @@ export const FenchelConvolutionConfig = z.strictObject({
   label: fields.label,
   activationStep: fields.positive
     .default(0.02)
-    .describe('c: length of the X-step on the last hidden layer, in units of the loss gradient'),
+    .describe('c: length of the X-step on the last hidden layer, in units of the loss gradient')
+    .meta({ whenDiverging: 'smaller' }),
   change: fields.positive
     .default(0.025)
-    .describe("root mean square change of a layer's pre-activations by one W-step"),
+    .describe("root mean square change of a layer's pre-activations by one W-step")
+    .meta({ whenDiverging: 'smaller' }),
   damping: fields.positive
     .default(0.03)
-    .describe("ridge added to each layer's metric, relative to its mean diagonal entry"),
+    .describe("ridge added to each layer's metric, relative to its mean diagonal entry")
+    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
   momentum: z
     .number()
     .min(0)
