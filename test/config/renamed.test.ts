@@ -6,7 +6,7 @@ import { loadExperiment } from '../../src/config/load.js';
 import { printConfig, resolvedYaml } from '../../src/config/print.js';
 import { experimentSchemaText } from '../../src/config/schema.js';
 import type { MethodDefinition } from '../../src/core/methods/method.js';
-import { readSettings } from '../../src/report/settings.js';
+import { readSettings } from '../../src/runs/settings.js';
 import { loadSweep } from '../../src/sweep/load.js';
 import { findTarget } from '../../src/verify/target.js';
 import { temporaryFolder } from '../experiment/tiny.js';
