@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { affineRows, crossProduct } from '../../src/core/methods/full-batch/products.js';
-import { chunkRows } from '../../src/core/methods/full-batch/training-set.js';
+import { chunkRows } from '../../src/core/batches.js';
+import { affineRows, crossProduct } from '../../src/core/methods/full-batch/rows.js';
 import { median } from './commands.js';
 
 /** Figure 1's first layer, on a third of MNIST. */

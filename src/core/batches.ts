@@ -155,3 +155,17 @@ function copyChannels(
     for (let j = c; j < features; j += channels) target[to + j] = level[images[from + j]];
   }
 }
+
+/**
+ * Rows that work on a whole split takes at a time: small enough that the intermediate results of a
+ * chunk do not count, large enough that calls do not.
+ */
+export const chunkRows = 2000;
+
+/** The numbers of `count` rows, in consecutive chunks of {@link chunkRows}; the last may be shorter. */
+export function rowChunks(count: number): Uint32Array[] {
+  return Array.from({ length: Math.ceil(count / chunkRows) }, (_, chunk) => {
+    const start = chunk * chunkRows;
+    return Uint32Array.from({ length: Math.min(chunkRows, count - start) }, (_, i) => start + i);
+  });
+}

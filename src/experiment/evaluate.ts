@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { gatherRows, oneHot } from '../core/batches.js';
+import { gatherRows, oneHot, rowChunks } from '../core/batches.js';
 import type { Dataset, Split } from '../core/dataset.js';
 import { accuracyValue, lossValue } from '../core/network/loss.js';
 import type { LossName } from '../core/network/names.js';
@@ -16,9 +16,6 @@ export interface Evaluation {
   readonly accuracy: number;
 }
 
-/** Rows per forward pass: bounds the memory of the hidden layers. */
-const chunkRows = 2000;
-
 /** A split kept as tensors, to test parameters on again and again. */
 export class Evaluator {
   readonly #chunks: readonly { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D }[];
@@ -34,20 +31,14 @@ export class Evaluator {
   ) {
     this.#count = split.count;
     this.#labels = split.labels;
-    const chunks = [];
-    for (let start = 0; start < split.count; start += chunkRows) {
-      const rows = Uint32Array.from(
-        { length: Math.min(chunkRows, split.count - start) },
-        (_, i) => start + i,
-      );
+    this.#chunks = rowChunks(split.count).map((rows) => {
       const x = gatherRows(split, rows, dataset.levels);
       const y = oneHot(split.labels, rows, dataset.classes);
-      chunks.push({
+      return {
         x: tf.tensor2d(x, [rows.length, x.length / rows.length]),
         y: tf.tensor2d(y, [rows.length, dataset.classes]),
-      });
-    }
-    this.#chunks = chunks;
+      };
+    });
   }
 
   async evaluate(parameters: Parameters): Promise<Evaluation> {

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { chunkRows } from '../../src/core/batches.js';
 import { FenchelFullBatchConfig } from '../../src/core/methods/fenchel/full-batch/config.js';
 import { fenchelFullBatch } from '../../src/core/methods/fenchel/full-batch/full-batch.js';
-import { chunkRows } from '../../src/core/methods/full-batch/training-set.js';
 import type { FullBatchTrainer, TrainingData } from '../../src/core/methods/method.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { denseLayers } from '../../src/core/network/shape.js';

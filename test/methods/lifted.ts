@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs';
-import { chunkRows } from '../../src/core/methods/full-batch/training-set.js';
+import { chunkRows } from '../../src/core/batches.js';
 import type { FullBatchTrainer, StepMetrics } from '../../src/core/methods/method.js';
 import { methods } from '../../src/core/methods/registry.js';
 import { buildNetwork } from '../../src/core/network/network.js';

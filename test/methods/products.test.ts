@@ -1,7 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { crossProduct, gram, sumScalars } from '../../src/core/methods/full-batch/products.js';
-import { chunkRows, TrainingSet } from '../../src/core/methods/full-batch/training-set.js';
+import { chunkRows } from '../../src/core/batches.js';
+import {
+  crossProduct,
+  gram,
+  sumScalars,
+  trainingSet,
+} from '../../src/core/methods/full-batch/rows.js';
 import { Random } from '../../src/core/random.js';
 import { startTestBackend } from '../backends.js';
 import { distance, type Matrix, multiply, transpose, withOnes } from '../reference/matrix.js';
@@ -63,12 +68,12 @@ describe('training set', () => {
     tf.tensor2d(Array.from(indices, (i) => [split.images[2 * i], split.images[2 * i + 1]]));
 
   it('holds every row once, in order, with its label', async () => {
-    const set = TrainingSet.of({ split, rows }, 3);
+    const set = trainingSet({ split, rows }, 3);
     const x = (await Promise.all(set.x.map((chunk) => chunk.array()))).flat();
     const y = (await Promise.all(set.y.map((chunk) => chunk.array()))).flat();
     expect(set.x.map((chunk) => chunk.shape[0])).toEqual([chunkRows, 30]);
     expect(x.flat()).toEqual([...split.images]);
     expect(y.map((row) => row.indexOf(1))).toEqual([...split.labels]);
-    set.dispose();
+    tf.dispose([set.x, set.y]);
   });
 });

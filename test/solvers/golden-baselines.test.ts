@@ -1,9 +1,9 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { gram } from '../../src/core/methods/full-batch/products.js';
+import { gram } from '../../src/core/methods/full-batch/rows.js';
+import { normalEquations, solveNormalEquations } from '../../src/core/solvers/damped-inverse.js';
 import { nonNegativeActivations } from '../../src/core/solvers/nonnegative-activations.js';
-import { NormalEquations } from '../../src/core/solvers/normal-equations.js';
 import { quadraticActivations } from '../../src/core/solvers/quadratic-activations.js';
 import { reluProx } from '../../src/core/solvers/relu-prox.js';
 import { startTestBackend } from '../backends.js';
@@ -31,8 +31,11 @@ const solvers: Record<string, (input: Values) => Promise<Named>> = {
     const system = await gram([a]);
     const size = a.shape[1];
     const scale = system.reduce((largest, value) => Math.max(largest, value), 1e-12);
-    const equations = new NormalEquations(system, size, () => 1e-9 * scale);
-    const { solution } = await equations.solve(tf.matMul(a, rows(input, 'Z'), true, false));
+    const equations = normalEquations(system, size, () => 1e-9 * scale);
+    const { solution } = await solveNormalEquations(
+      equations,
+      tf.matMul(a, rows(input, 'Z'), true, false),
+    );
     return { W: await solution.array() };
   },
   taylor_z_update: async (input) => ({

@@ -1,23 +1,28 @@
 import * as tf from '@tensorflow/tfjs';
-import { disposeParameters } from '../../network/network.js';
-import type { LayerParameters, Parameters } from '../../network/parameters.js';
-import type { NormalEquations } from '../../solvers/normal-equations.js';
+import type { LayerParameters } from '../../network/parameters.js';
+import { solveNormalEquations } from '../../solvers/damped-inverse.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';
 import { lastResidual } from '../../solvers/solver.js';
 import {
+  type FullBatchConstants,
+  layerEquations,
+  positiveShare,
+  prepareTraining,
+  type RidgeOptions,
+  trainingScores,
+} from '../full-batch/layers.js';
+import {
+  affine,
   affineRows,
   mapChunks,
   type Rows,
+  squaredDistance,
   sumChunks,
   sumScalars,
-  updateChunks,
-} from '../full-batch/products.js';
-import { layerEquations, prepareTraining, type RidgeOptions } from '../full-batch/ridge-layer.js';
-import { positiveShare, trainingScores } from '../full-batch/scores.js';
-import { affine, squaredDistance, weightedMean } from '../full-batch/terms.js';
-import type { TrainingSet } from '../full-batch/training-set.js';
-import type { FullBatchTrainer, LegacyMethod, MethodContext, StepMetrics } from '../method.js';
+  weightedMean,
+} from '../full-batch/rows.js';
+import type { Method, MethodContext } from '../method.js';
 import type { LauConfig } from './config.js';
 
 /**
@@ -38,167 +43,134 @@ import type { LauConfig } from './config.js';
  *
  * No block update increases the objective.
  */
-export const lauBcd: LegacyMethod<LauConfig> = {
-  async init(context) {
-    const { set, equations } = await prepareTraining(context, ridgeOptions(context.config));
-    return new LauTrainer(context, set, equations, initialParameters(context));
+export const lauBcd: Method<LauConfig, FullBatchConstants, State> = {
+  columns: () => [positiveShare],
+
+  prepare: (context) => prepareTraining(context, ridgeOptions(context.config)),
+
+  init(context, { set }) {
+    const current = initialParameters(context);
+    const first = affineRows(set.x, current[0]);
+    const u: tf.Tensor2D[][] = [];
+    const v: tf.Tensor2D[][] = [];
+    for (const [l, layer] of current.entries()) {
+      const rows = l === 0 ? first : affineRows(v[l - 1], layer);
+      u.push(rows);
+      v.push(l < current.length - 1 ? mapChunks(rows, (chunk) => tf.relu(rows[chunk])) : rows);
+    }
+    return { current, u, v, first };
   },
+
+  async step(context, constants, { current, u, v, first }) {
+    const { config } = context;
+    const { x, y } = constants.set;
+    const scores = await trainingScores(context, current, first, y);
+    // Blocks are replaced one after the other.
+    const next = { current: [...current], u: [...u], v: [...v], first };
+    const residuals: number[] = [];
+    for (let l = current.length - 1; l >= 0; l--) {
+      await updateBlocks(config, next, l, y);
+      const { layer, residual } = await updateLayer(config, constants, next, l);
+      next.current[l] = layer;
+      residuals.push(residual);
+    }
+    next.first = affineRows(x, next.current[0]);
+    const metrics = {
+      ...scores,
+      objective: await objective(config, next, y),
+      residual: lastResidual(residuals),
+    };
+    return { state: next, metrics };
+  },
+
+  parameters: ({ current }) => current,
 };
 
-type Saved = {
+type State = {
   readonly current: LayerParameters[];
+  /** Pre-activations and activations of each layer; from a forward pass at first. */
   readonly u: tf.Tensor2D[][];
   readonly v: tf.Tensor2D[][];
+  /** X_0 W_0 + b_0 with the current weights: the one forward product that costs much. */
   readonly first: tf.Tensor2D[];
 };
 
-class LauTrainer implements FullBatchTrainer {
-  readonly columns = [positiveShare];
-  /** Pre-activations and activations of each layer; from a forward pass at first. */
-  #u: tf.Tensor2D[][] = [];
-  #v: tf.Tensor2D[][] = [];
-  /** X_0 W_0 + b_0 with the current weights: the one forward product that costs much. */
-  #first: tf.Tensor2D[];
-
-  constructor(
-    private readonly context: MethodContext<LauConfig>,
-    private readonly set: TrainingSet,
-    private readonly inputEquations: NormalEquations,
-    private current: LayerParameters[],
-  ) {
-    const { activations } = context.network;
-    this.#first = affineRows(set.x, current[0]);
-    for (let l = 0; l < current.length; l++) {
-      const u =
-        l === 0
-          ? this.#first.map((chunk) => chunk.clone())
-          : affineRows(this.#v[l - 1], current[l]);
-      this.#u.push(u);
-      this.#v.push(
-        l < activations.length
-          ? mapChunks(u, (chunk) => tf.relu(u[chunk]))
-          : u.map((chunk) => chunk.clone()),
-      );
-    }
-  }
-
-  async step(): Promise<StepMetrics> {
-    const scores = await trainingScores(this.context, this.current, this.#first, this.set.y);
-    const residuals: number[] = [];
-    for (let l = this.current.length - 1; l >= 0; l--) {
-      await this.#updateBlocks(l);
-      residuals.push(await this.#updateLayer(l));
-    }
-    const { weights, bias } = this.current[0];
-    updateChunks(this.#first, (_, chunk) => affine(this.set.x[chunk], { weights, bias }));
-    return { ...scores, objective: await this.#objective(), residual: lastResidual(residuals) };
-  }
-
-  /** V_l, then U_l. */
-  async #updateBlocks(l: number): Promise<void> {
-    const { gamma, rho, alpha } = this.context.config;
-    const [u, v] = [this.#u[l], this.#v[l]];
-    if (l === this.current.length - 1) {
-      updateChunks(v, (old, chunk) =>
-        weightedMean([1, this.set.y[chunk]], [gamma, u[chunk]], [alpha, old]),
-      );
-      updateChunks(u, (_, chunk) =>
-        weightedMean([gamma, v[chunk]], [rho, this.#predicted(l, chunk)]),
-      );
-      return;
-    }
-    const solver = await quadraticActivations(this.current[l + 1], rho / gamma);
-    const above = this.#u[l + 1];
-    updateChunks(v, (_, chunk) => solver.solve(above[chunk], tf.relu(u[chunk])));
-    solver.dispose();
-    updateChunks(u, (old, chunk) =>
-      reluProx(
-        v[chunk],
-        weightedMean([rho, this.#predicted(l, chunk)], [alpha, old]),
-        (rho + alpha) / gamma,
-      ),
+/** V_l, then U_l. */
+async function updateBlocks(
+  { gamma, rho, alpha }: LauConfig,
+  state: State,
+  l: number,
+  y: Rows,
+): Promise<void> {
+  const { current, u, v } = state;
+  const [oldU, oldV] = [u[l], v[l]];
+  if (l === current.length - 1) {
+    v[l] = mapChunks(y, (chunk) =>
+      weightedMean([1, y[chunk]], [gamma, oldU[chunk]], [alpha, oldV[chunk]]),
     );
+    u[l] = mapChunks(y, (chunk) =>
+      weightedMean([gamma, v[l][chunk]], [rho, predicted(state, l, chunk)]),
+    );
+    return;
   }
+  const above = await quadraticActivations(current[l + 1], rho / gamma);
+  v[l] = mapChunks(y, (chunk) => above.solve(u[l + 1][chunk], tf.relu(oldU[chunk])));
+  u[l] = mapChunks(y, (chunk) =>
+    reluProx(
+      v[l][chunk],
+      weightedMean([rho, predicted(state, l, chunk)], [alpha, oldU[chunk]]),
+      (rho + alpha) / gamma,
+    ),
+  );
+}
 
-  /** W_l, then b_l; returns the residual of the normal equations. */
-  async #updateLayer(l: number): Promise<number> {
-    const { alpha, rho } = this.context.config;
-    const ridge = alpha / rho;
-    const inputs = this.#inputs(l);
-    const equations =
-      l === 0
-        ? this.inputEquations
-        : await layerEquations(inputs, ridgeOptions(this.context.config));
-    const old = this.current[l];
-    const targets = this.#u[l];
-    const right = tf.tidy(() => {
-      const product = sumChunks(inputs, (chunk) =>
-        tf.matMul(inputs[chunk], tf.sub(targets[chunk], old.bias) as tf.Tensor2D, true, false),
-      );
-      return tf.add(product, tf.mul(old.weights, ridge)) as tf.Tensor2D;
-    });
-    const { solution: weights, residual } = await equations.solve(right);
-    const bias = tf.tidy(() => {
-      const misfit = sumChunks(inputs, (chunk) =>
-        tf.sub(tf.sum(targets[chunk], 0, true), tf.matMul(tf.sum(inputs[chunk], 0, true), weights)),
-      );
-      const count = ridge + this.set.rows;
-      const sum = tf.add(misfit, tf.mul(old.bias, ridge));
-      return tf.reshape(tf.div(sum, count), [-1]) as tf.Tensor1D;
-    });
-    right.dispose();
-    disposeParameters([old]);
-    if (l > 0) equations.dispose();
-    this.current[l] = { weights, bias };
-    return residual;
-  }
+/** W_l, then b_l; and the residual of the normal equations. */
+async function updateLayer(
+  config: LauConfig,
+  constants: FullBatchConstants,
+  { current, u, v }: State,
+  l: number,
+): Promise<{ layer: LayerParameters; residual: number }> {
+  const ridge = config.alpha / config.rho;
+  const { set } = constants;
+  const inputs = l === 0 ? set.x : v[l - 1];
+  const equations =
+    l === 0 ? constants.equations : await layerEquations(inputs, ridgeOptions(config));
+  const [old, targets] = [current[l], u[l]];
+  const right = tf.tidy(() => {
+    const product = sumChunks(inputs, (chunk) =>
+      tf.matMul(inputs[chunk], tf.sub(targets[chunk], old.bias) as tf.Tensor2D, true, false),
+    );
+    return tf.add(product, tf.mul(old.weights, ridge)) as tf.Tensor2D;
+  });
+  const { solution: weights, residual } = await solveNormalEquations(equations, right);
+  const bias = tf.tidy(() => {
+    const misfit = sumChunks(inputs, (chunk) =>
+      tf.sub(tf.sum(targets[chunk], 0, true), tf.matMul(tf.sum(inputs[chunk], 0, true), weights)),
+    );
+    const sum = tf.add(misfit, tf.mul(old.bias, ridge));
+    return tf.reshape(tf.div(sum, ridge + set.rows), [-1]) as tf.Tensor1D;
+  });
+  return { layer: { weights, bias }, residual };
+}
 
-  /** V_{l-1} */
-  #inputs(l: number): Rows {
-    return l === 0 ? this.set.x : this.#v[l - 1];
-  }
+/** V_{l-1} W_l + b_l, from the weights that are current when layer l has its turn. */
+function predicted({ current, v, first }: State, l: number, chunk: number): tf.Tensor2D {
+  return l === 0 ? first[chunk] : affine(v[l - 1][chunk], current[l]);
+}
 
-  /** V_{l-1} W_l + b_l, from the weights that are current when layer l has its turn. */
-  #predicted(l: number, chunk: number): tf.Tensor2D {
-    return l === 0 ? this.#first[chunk] : affine(this.#v[l - 1][chunk], this.current[l]);
-  }
-
-  async #objective(): Promise<number> {
-    const { gamma, rho } = this.context.config;
-    const last = this.current.length - 1;
-    const [fit, activation, layer] = await sumScalars(this.set.chunks, (chunk) => {
-      const phi = (l: number) => (l < last ? tf.relu(this.#u[l][chunk]) : this.#u[l][chunk]);
-      const layers = this.current.map((_, l) => l);
-      return [
-        squaredDistance(this.#v[last][chunk], this.set.y[chunk]),
-        tf.addN(layers.map((l) => squaredDistance(this.#v[l][chunk], phi(l)))),
-        tf.addN(layers.map((l) => squaredDistance(this.#u[l][chunk], this.#predicted(l, chunk)))),
-      ];
-    });
-    return (fit + gamma * activation + rho * layer) / 2;
-  }
-
-  get state(): Saved {
-    return { current: this.current, u: this.#u, v: this.#v, first: this.#first };
-  }
-
-  set state({ current, u, v, first }: Saved) {
-    this.current = current;
-    this.#u = u;
-    this.#v = v;
-    this.#first = first;
-  }
-
-  parameters(): Parameters {
-    return this.current;
-  }
-
-  dispose(): void {
-    this.set.dispose();
-    this.inputEquations.dispose();
-    disposeParameters(this.current);
-    tf.dispose([this.#u, this.#v, this.#first]);
-  }
+async function objective({ gamma, rho }: LauConfig, state: State, y: Rows): Promise<number> {
+  const { current, u, v } = state;
+  const last = current.length - 1;
+  const [fit, activation, layer] = await sumScalars(y, (chunk) => {
+    const phi = (l: number) => (l < last ? tf.relu(u[l][chunk]) : u[l][chunk]);
+    return [
+      squaredDistance(v[last][chunk], y[chunk]),
+      tf.addN(current.map((_, l) => squaredDistance(v[l][chunk], phi(l)))),
+      tf.addN(current.map((_, l) => squaredDistance(u[l][chunk], predicted(state, l, chunk)))),
+    ];
+  });
+  return (fit + gamma * activation + rho * layer) / 2;
 }
 
 /** V_{l-1}^T V_{l-1} + (alpha / rho) I; biases have their own update. */

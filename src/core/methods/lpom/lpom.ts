@@ -1,31 +1,32 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../network/initialize.js';
-import { disposeParameters } from '../../network/network.js';
-import type { LayerParameters, Parameters } from '../../network/parameters.js';
-import type { NormalEquations } from '../../solvers/normal-equations.js';
+import type { LayerParameters } from '../../network/parameters.js';
+import type { NormalEquations } from '../../solvers/damped-inverse.js';
+import { extrapolate } from '../../solvers/extrapolate.js';
 import { relativeLength } from '../../solvers/solver.js';
 import { squaredNormBound } from '../../solvers/spectral-norm.js';
 import {
+  type FullBatchConstants,
+  fitLayer,
+  layerEquations,
+  positiveShare,
+  prepareTraining,
+  type RidgeOptions,
+  trainingScores,
+} from '../full-batch/layers.js';
+import {
+  affine,
   affineRows,
   mapChunks,
   type Rows,
+  squaredDistance,
+  squaredNorm,
   sumScalars,
-  updateChunks,
-} from '../full-batch/products.js';
-import {
-  fitLayer,
-  layerEquations,
-  prepareTraining,
-  type RidgeOptions,
-} from '../full-batch/ridge-layer.js';
-import { positiveShare, trainingScores } from '../full-batch/scores.js';
-import { affine, squaredDistance, weightedMean } from '../full-batch/terms.js';
-import type { TrainingSet } from '../full-batch/training-set.js';
-import type { FullBatchTrainer, LegacyMethod, MethodContext, StepMetrics } from '../method.js';
+  weightedMean,
+} from '../full-batch/rows.js';
+import type { Method } from '../method.js';
 import { layerValue } from '../per-layer.js';
 import type { LpomConfig } from './config.js';
-import { updateHiddenWeights } from './hidden-weights.js';
-import { reluPenalty } from './objective.js';
 
 /**
  * Lifted proximal operator machines of Li, Fang and Lin (2019), for ReLUs and a linear output:
@@ -39,194 +40,256 @@ import { reluPenalty } from './objective.js';
  *     X_l <- relu(U_l - mu_{l+1}/mu_l (phi(U_{l+1}) - X_{l+1}) W_{l+1}^T),   `activationSteps` times,
  *
  * the fixed-point iteration of the paper, which contracts where kappa = mu_{l+1}/mu_l ||W_{l+1}||^2 is
- * below 1, and which elsewhere goes only 1/kappa of the way; then the weights (hidden-weights.ts; the
+ * below 1, and which elsewhere goes only 1/kappa of the way; then the weights (`fitHidden`; the
  * output's by ridge regression). The objective never increases.
  *
  * The paper updates the activations from the input up, in mini-batches; docs/lifted-baselines.md has this
  * and the other departures.
  */
-export const lpom: LegacyMethod<LpomConfig> = {
-  async init(context) {
-    const { network, config, random } = context;
-    const { set, equations } = await prepareTraining(context, hiddenRidge(config, 0));
-    return new LpomTrainer(context, set, equations, [
-      ...initializeParameters(network, config, random),
-    ]);
+export const lpom: Method<LpomConfig, FullBatchConstants, State> = {
+  columns: () => [positiveShare, 'x_residual', 'step_change'],
+
+  prepare: (context) => prepareTraining(context, hiddenRidge(context.config, 0)),
+
+  init({ network, config, random }, { set }) {
+    const current = [...initializeParameters(network, config, random)];
+    const state: State = { current, x: [], first: affineRows(set.x, current[0]) };
+    for (const l of current.keys()) {
+      state.x.push(mapChunks(set.x, (chunk) => phi(state, l, predicted(state, l, chunk))));
+    }
+    return state;
   },
+
+  async step(context, { set, equations }, state) {
+    const { config } = context;
+    const { y } = set;
+    const scores = await trainingScores(context, state.current, state.first, y);
+    // Blocks are replaced one after the other.
+    const next = { ...state, current: [...state.current], x: [...state.x] };
+    const { current, x } = next;
+    const last = current.length - 1;
+    const mu = layerValue(config.mu, last);
+    x[last] = mapChunks(y, (chunk) =>
+      weightedMean([2, y[chunk]], [mu, predicted(next, last, chunk)]),
+    );
+    let xResidual = 0;
+    for (let l = last - 1; l >= 0; l--) {
+      const updated = await updateActivations(config, next, l);
+      x[l] = updated.x;
+      xResidual = Math.max(xResidual, updated.residual);
+    }
+    const ridge = { weights: (2 * config.headRho) / mu, bias: 0 };
+    const head = await fitLayer(x[last - 1], x[last], { biases: true, ridge });
+    current[last] = head.layer;
+    let change = 0;
+    for (let l = last - 1; l >= 0; l--) {
+      const inputs = l === 0 ? set.x : x[l - 1];
+      const options = hiddenRidge(config, l);
+      const start = {
+        layer: current[l],
+        u: l === 0 ? next.first : affineRows(inputs, current[l]),
+      };
+      const fitted = await fitHidden(
+        {
+          inputs,
+          activations: x[l],
+          options,
+          equations: l === 0 ? equations : await layerEquations(inputs, options),
+          steps: config.weightSteps,
+        },
+        start,
+      );
+      current[l] = fitted.layer;
+      if (l === 0) next.first = fitted.u;
+      else tf.dispose([start.u, fitted.u]);
+      change = Math.max(change, fitted.change);
+    }
+    return {
+      state: next,
+      metrics: {
+        ...scores,
+        objective: await objective(config, next, y),
+        residual: head.residual,
+        extra: { ...scores.extra, x_residual: xResidual, step_change: change },
+      },
+    };
+  },
+
+  parameters: ({ current }) => current,
 };
 
-type Saved = {
+type State = {
   readonly current: LayerParameters[];
+  /** X_l above each layer: from a forward pass at first. */
   readonly x: tf.Tensor2D[][];
+  /** U_1 with the current weights: the one forward product that costs much. */
   readonly first: tf.Tensor2D[];
 };
 
-class LpomTrainer implements FullBatchTrainer {
-  readonly columns = [positiveShare, 'x_residual', 'step_change'];
-  /** U_1 with the current weights: the one forward product that costs much. */
-  #first: tf.Tensor2D[];
-  /** X_l above each layer: from a forward pass at first. */
-  #x: tf.Tensor2D[][] = [];
-  readonly #last: number;
-
-  constructor(
-    private readonly context: MethodContext<LpomConfig>,
-    private readonly set: TrainingSet,
-    private readonly inputEquations: NormalEquations,
-    private current: LayerParameters[],
-  ) {
-    this.#last = current.length - 1;
-    this.#first = affineRows(set.x, current[0]);
-    for (let l = 0; l <= this.#last; l++) {
-      this.#x.push(mapChunks(set.x, (chunk) => this.#phi(l, this.#predicted(l, chunk))));
+/** The activations above hidden layer l, and their last relative distance from the fixed point. */
+async function updateActivations(
+  { mu, activationSteps }: LpomConfig,
+  state: State,
+  l: number,
+): Promise<{ x: tf.Tensor2D[]; residual: number }> {
+  const layer = state.current[l + 1];
+  const ratio = layerValue(mu, l + 1) / layerValue(mu, l);
+  const share = Math.min(1, 1 / (ratio * (await squaredNormBound(layer.weights))));
+  const above = state.x[l + 1];
+  const updated = mapChunks(above, (chunk) => {
+    const u = predicted(state, l, chunk);
+    let x = state.x[l][chunk];
+    let norms: tf.Scalar[] = [];
+    for (let k = 0; k < activationSteps; k++) {
+      const gap = tf.sub(phi(state, l + 1, affine(x, layer)), above[chunk]) as tf.Tensor2D;
+      const pull = tf.matMul(gap, layer.weights, false, true);
+      const move = tf.sub(tf.relu(tf.sub(u, tf.mul(pull, ratio))), x);
+      norms = k + 1 < activationSteps ? [] : [tf.sum(tf.square(move)), tf.sum(tf.square(x))];
+      x = tf.add(x, tf.mul(move, share));
     }
-  }
+    return { x, norms };
+  });
+  const [distance, size] = await sumScalars(updated, (chunk) => updated[chunk].norms);
+  return { x: updated.map(({ x }) => x), residual: relativeLength(distance, size) };
+}
 
-  async step(): Promise<StepMetrics> {
-    const { config } = this.context;
-    const { extra, ...scores } = await trainingScores(
-      this.context,
-      this.current,
-      this.#first,
-      this.set.y,
-    );
-    const mu = layerValue(config.mu, this.#last);
-    updateChunks(this.#x[this.#last], (_, chunk) =>
-      weightedMean([2, this.set.y[chunk]], [mu, this.#predicted(this.#last, chunk)]),
-    );
-    let xResidual = 0;
-    for (let l = this.#last - 1; l >= 0; l--) {
-      xResidual = Math.max(xResidual, await this.#updateActivations(l));
+/**
+ * W-update of a ReLU layer,
+ *
+ *     min_{W, b}  sum relu(U)^2/2 - U V + ridge/2 ||W||^2,   U = A W + b,
+ *
+ * by steps that minimise a bound: relu is 1-Lipschitz, so that U - (relu(U) - V) are targets whose
+ * least-squares fit never increases the objective. Nesterov momentum over the steps; a step that
+ * increases the objective is not taken, and the momentum starts anew.
+ */
+interface HiddenWeightProblem {
+  /** A [n, p] */
+  readonly inputs: Rows;
+  /** V [n, q], non-negative */
+  readonly activations: Rows;
+  readonly options: RidgeOptions;
+  /** Of the inputs, with the ridge. */
+  readonly equations: NormalEquations;
+  readonly steps: number;
+}
+
+/** A layer and its pre-activations, U = A W + b. */
+interface FittedLayer {
+  readonly layer: LayerParameters;
+  readonly u: tf.Tensor2D[];
+}
+
+/** @returns the relative length of the last step, ||U_next - U|| / ||U||, too */
+async function fitHidden(
+  problem: HiddenWeightProblem,
+  start: FittedLayer,
+): Promise<FittedLayer & { change: number }> {
+  const { inputs, activations, options, equations, steps } = problem;
+  let best = start;
+  let bestValue = await valueAt(problem, best);
+  /** Where the next step starts: `best`, or beyond it. */
+  let point = best;
+  let age = 0;
+  let change = 0;
+  const free = (fitted: FittedLayer) => {
+    if (fitted !== start) tf.dispose(fitted.u);
+  };
+  for (let k = 0; k < steps; k++) {
+    const { u } = point;
+    const targets = mapChunks(u, (chunk) =>
+      tf.sub(u[chunk], tf.sub(tf.relu(u[chunk]), activations[chunk])),
+    ) as tf.Tensor2D[];
+    const { layer } = await fitLayer(inputs, targets, options, equations);
+    tf.dispose(targets);
+    const next = { layer, u: affineRows(inputs, layer) };
+    change = await relativeDistance(next.u, u);
+    const value = await valueAt(problem, next);
+    // A step from `best` itself rises by rounding at most.
+    const rises = point !== best && !(value <= bestValue);
+    if (point !== best) free(point);
+    age = rises ? 0 : age + 1;
+    if (rises) {
+      free(next);
+      point = best;
+      continue;
     }
-    const residual = await this.#fitOutput();
-    let change = 0;
-    for (let l = this.#last - 1; l >= 0; l--) change = Math.max(change, await this.#fitHidden(l));
-    return {
-      ...scores,
-      objective: await this.#objective(),
-      residual,
-      extra: { ...extra, x_residual: xResidual, step_change: change },
-    };
+    const momentum = (age - 1) / (age + 2);
+    point = k + 1 < steps && momentum > 0 ? beyond(next, best, momentum) : next;
+    free(best);
+    [best, bestValue] = [next, value];
   }
+  return { ...best, change };
+}
 
-  /** The activations above hidden layer l; returns their last relative distance from the fixed point. */
-  async #updateActivations(l: number): Promise<number> {
-    const { mu, activationSteps } = this.context.config;
-    const layer = this.current[l + 1];
-    const ratio = layerValue(mu, l + 1) / layerValue(mu, l);
-    const share = Math.min(1, 1 / (ratio * (await squaredNormBound(layer.weights))));
-    const above = this.#x[l + 1];
-    const moves: tf.Tensor1D[] = [];
-    updateChunks(this.#x[l], (old, chunk) => {
-      const predicted = this.#predicted(l, chunk);
-      let x = old;
-      for (let k = 0; k < activationSteps; k++) {
-        const gap = tf.sub(this.#phi(l + 1, affine(x, layer)), above[chunk]) as tf.Tensor2D;
-        const pull = tf.matMul(gap, layer.weights, false, true);
-        const move = tf.sub(tf.relu(tf.sub(predicted, tf.mul(pull, ratio))), x);
-        if (k + 1 === activationSteps) {
-          const norms = [tf.sum(tf.square(move)), tf.sum(tf.square(x))];
-          moves.push(tf.keep(tf.stack(norms)) as tf.Tensor1D);
-        }
-        x = tf.add(x, tf.mul(move, share));
-      }
-      return x;
+async function valueAt(
+  { activations, options }: HiddenWeightProblem,
+  { layer, u }: FittedLayer,
+): Promise<number> {
+  const [fit] = await sumScalars(u, (chunk) => [reluPart(activations[chunk], u[chunk])]);
+  return fit + (options.ridge.weights / 2) * (await squaredNorm(layer.weights));
+}
+
+async function relativeDistance(a: Rows, b: Rows): Promise<number> {
+  const [distance, size] = await sumScalars(a, (chunk) => [
+    squaredDistance(a[chunk], b[chunk]),
+    tf.sum(tf.square(b[chunk])),
+  ]);
+  return relativeLength(distance, size);
+}
+
+/** a + momentum (a - b) */
+function beyond(a: FittedLayer, b: FittedLayer, momentum: number): FittedLayer {
+  return {
+    layer: {
+      weights: extrapolate(a.layer.weights, b.layer.weights, momentum),
+      bias: extrapolate(a.layer.bias, b.layer.bias, momentum),
+    },
+    u: a.u.map((rows, chunk) => extrapolate(rows, b.u[chunk], momentum)),
+  };
+}
+
+/** U_l */
+function predicted({ current, x, first }: State, l: number, chunk: number): tf.Tensor2D {
+  return l === 0 ? first[chunk] : affine(x[l - 1][chunk], current[l]);
+}
+
+/** The ReLU, and nothing at the output. */
+function phi({ current }: State, l: number, u: tf.Tensor2D): tf.Tensor2D {
+  return l < current.length - 1 ? tf.relu(u) : u.clone();
+}
+
+async function objective({ mu, rho, headRho }: LpomConfig, state: State, y: Rows): Promise<number> {
+  const { current, x } = state;
+  const last = current.length - 1;
+  const [value] = await sumScalars(y, (chunk) => {
+    const terms = x.map((rows, l) => {
+      const u = predicted(state, l, chunk);
+      const penalty =
+        l < last ? reluPenalty(rows[chunk], u) : tf.mul(squaredDistance(rows[chunk], u), 0.5);
+      return tf.mul(penalty, layerValue(mu, l)) as tf.Scalar;
     });
-    const [distance, size] = await sumScalars(
-      moves,
-      (chunk) => tf.unstack(moves[chunk]) as tf.Scalar[],
-    );
-    tf.dispose(moves);
-    return relativeLength(distance, size);
-  }
+    return [tf.addN([squaredDistance(x[last][chunk], y[chunk]), ...terms])];
+  });
+  const [norms] = await sumScalars(current, (l) => [
+    tf.mul(tf.sum(tf.square(current[l].weights)), l < last ? rho : headRho),
+  ]);
+  return value + norms;
+}
 
-  /** Returns the residual of the normal equations. */
-  async #fitOutput(): Promise<number> {
-    const { config } = this.context;
-    const ridge = (2 * config.headRho) / layerValue(config.mu, this.#last);
-    const options = { biases: true, ridge: { weights: ridge, bias: 0 } };
-    const fitted = await fitLayer(this.#inputs(this.#last), this.#x[this.#last], options);
-    disposeParameters([this.current[this.#last]]);
-    this.current[this.#last] = fitted.layer;
-    return fitted.residual;
-  }
+/**
+ * The proximal penalty of one ReLU layer, entry by entry, for v >= 0:
+ *
+ *     v^2/2 + relu(u)^2/2 - u v  =  B(v, u),
+ *
+ * LPOM's penalty, which is the Fenchel penalty of the ReLU: zero iff v = relu(u).
+ */
+function reluPenalty(v: tf.Tensor2D, u: tf.Tensor2D): tf.Scalar {
+  return tf.add(tf.mul(tf.sum(tf.square(v)), 0.5), reluPart(v, u));
+}
 
-  /** Returns the relative length of the last step. */
-  async #fitHidden(l: number): Promise<number> {
-    const options = hiddenRidge(this.context.config, l);
-    const inputs = this.#inputs(l);
-    const equations = l === 0 ? this.inputEquations : await layerEquations(inputs, options);
-    const { change, layer, u } = await updateHiddenWeights(
-      {
-        inputs,
-        activations: this.#x[l],
-        options,
-        equations,
-        steps: this.context.config.weightSteps,
-      },
-      { layer: this.current[l], u: l === 0 ? this.#first : affineRows(inputs, this.current[l]) },
-    );
-    this.current[l] = layer;
-    if (l === 0) this.#first = u;
-    else {
-      tf.dispose(u);
-      equations.dispose();
-    }
-    return change;
-  }
-
-  /** X_{l-1} */
-  #inputs(l: number): Rows {
-    return l === 0 ? this.set.x : this.#x[l - 1];
-  }
-
-  /** U_l */
-  #predicted(l: number, chunk: number): tf.Tensor2D {
-    return l === 0 ? this.#first[chunk] : affine(this.#x[l - 1][chunk], this.current[l]);
-  }
-
-  /** The ReLU, and nothing at the output. */
-  #phi(l: number, u: tf.Tensor2D): tf.Tensor2D {
-    return l < this.#last ? tf.relu(u) : u.clone();
-  }
-
-  async #objective(): Promise<number> {
-    const { mu, rho, headRho } = this.context.config;
-    const [value] = await sumScalars(this.set.chunks, (chunk) => {
-      const terms = this.#x.map((x, l) => {
-        const u = this.#predicted(l, chunk);
-        const penalty =
-          l < this.#last ? reluPenalty(x[chunk], u) : tf.mul(squaredDistance(x[chunk], u), 0.5);
-        return tf.mul(penalty, layerValue(mu, l)) as tf.Scalar;
-      });
-      return [tf.addN([squaredDistance(this.#x[this.#last][chunk], this.set.y[chunk]), ...terms])];
-    });
-    const norms = await sumScalars(this.current, (l) => [
-      tf.mul(tf.sum(tf.square(this.current[l].weights)), l < this.#last ? rho : headRho),
-    ]);
-    return value + norms[0];
-  }
-
-  get state(): Saved {
-    return { current: this.current, x: this.#x, first: this.#first };
-  }
-
-  set state({ current, x, first }: Saved) {
-    this.current = current;
-    this.#x = x;
-    this.#first = first;
-  }
-
-  parameters(): Parameters {
-    return this.current;
-  }
-
-  dispose(): void {
-    this.set.dispose();
-    this.inputEquations.dispose();
-    disposeParameters(this.current);
-    tf.dispose([this.#first, this.#x]);
-  }
+/** What of it depends on u. */
+function reluPart(v: tf.Tensor2D, u: tf.Tensor2D): tf.Scalar {
+  return tf.sum(tf.sub(tf.mul(tf.square(tf.relu(u)), 0.5), tf.mul(u, v)));
 }
 
 /** rho ||W||^2 beside mu B, as a ridge of the least-squares steps on B. */

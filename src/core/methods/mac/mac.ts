@@ -1,22 +1,26 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../network/initialize.js';
-import { disposeParameters } from '../../network/network.js';
-import type { LayerParameters, Parameters } from '../../network/parameters.js';
-import type { NormalEquations } from '../../solvers/normal-equations.js';
+import type { LayerParameters } from '../../network/parameters.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { relativeLength } from '../../solvers/solver.js';
 import {
+  type FullBatchConstants,
+  fitLayer,
+  positiveShare,
+  prepareTraining,
+  type RidgeOptions,
+  trainingScores,
+} from '../full-batch/layers.js';
+import {
+  affine,
   affineRows,
   mapChunks,
+  type Rows,
+  squaredDistance,
   squaredNorm,
   sumScalars,
-  updateChunks,
-} from '../full-batch/products.js';
-import { fitLayer, prepareTraining, type RidgeOptions } from '../full-batch/ridge-layer.js';
-import { positiveShare, trainingScores } from '../full-batch/scores.js';
-import { affine, squaredDistance } from '../full-batch/terms.js';
-import type { TrainingSet } from '../full-batch/training-set.js';
-import type { FullBatchTrainer, LegacyMethod, MethodContext, StepMetrics } from '../method.js';
+} from '../full-batch/rows.js';
+import type { Method } from '../method.js';
 import type { MacConfig } from './config.js';
 
 /**
@@ -37,149 +41,122 @@ import type { MacConfig } from './config.js';
  *
  * mu is fixed, where the paper lets it grow; docs/lifted-baselines.md has this and the other departures.
  */
-export const mac: LegacyMethod<MacConfig> = {
-  async init(context) {
-    const { network, config, random } = context;
-    const { set, equations } = await prepareTraining(context, metricOptions(config));
+export const mac: Method<MacConfig, FullBatchConstants, State> = {
+  columns: () => [positiveShare, 'step_length', 'step_change'],
+
+  prepare: (context) => prepareTraining(context, metricOptions(context.config)),
+
+  init({ network, config, random }, { set }) {
     const [first, second] = initializeParameters(network, config, random);
-    return new MacTrainer(context, set, equations, [first, second]);
+    const predicted = affineRows(set.x, first);
+    const z = mapChunks(predicted, (chunk) => tf.relu(predicted[chunk]));
+    return { current: [first, second], predicted, z };
   },
+
+  async step(context, constants, state) {
+    const { mu, rho, steps } = context.config;
+    const { y } = constants.set;
+    const scores = await trainingScores(context, state.current, state.predicted, y);
+    const above = await quadraticActivations(state.current[1], 2 / mu);
+    const z = mapChunks(y, (chunk) => above.solve(y[chunk], tf.relu(state.predicted[chunk])));
+    const head = await fitLayer(z, y, { biases: true, ridge: { weights: rho, bias: 0 } });
+    let hidden: Hidden = { layer: state.current[0], predicted: state.predicted };
+    let report = { change: 0, length: 0 };
+    for (let k = 0; k < steps; k++) {
+      const { next, ...made } = await gaussNewtonStep(context.config, constants, z, hidden);
+      if (k > 0) tf.dispose(hidden.predicted);
+      [hidden, report] = [next, made];
+    }
+    const next: State = { current: [hidden.layer, head.layer], predicted: hidden.predicted, z };
+    return {
+      state: next,
+      metrics: {
+        ...scores,
+        objective: await objective(context.config, next, y),
+        residual: head.residual,
+        extra: { ...scores.extra, step_length: report.length, step_change: report.change },
+      },
+    };
+  },
+
+  parameters: ({ current }) => current,
 };
 
-type Saved = {
-  readonly current: [LayerParameters, LayerParameters];
+type State = {
+  readonly current: readonly [LayerParameters, LayerParameters];
+  /** P = X_0 W_1 + b_1 with the current weights, and Z: from a forward pass at first. */
   readonly predicted: tf.Tensor2D[];
   readonly z: tf.Tensor2D[];
 };
 
-class MacTrainer implements FullBatchTrainer {
-  readonly columns = [positiveShare, 'step_length', 'step_change'];
-  /** P = X_0 W_1 + b_1 with the current weights, and Z: from a forward pass at first. */
-  #predicted: tf.Tensor2D[];
-  #z: tf.Tensor2D[];
+/** (W_1, b_1) and P. */
+type Hidden = { readonly layer: LayerParameters; readonly predicted: tf.Tensor2D[] };
 
-  constructor(
-    private readonly context: MethodContext<MacConfig>,
-    private readonly set: TrainingSet,
-    private readonly metric: NormalEquations,
-    private current: [LayerParameters, LayerParameters],
-  ) {
-    this.#predicted = affineRows(set.x, current[0]);
-    this.#z = mapChunks(set.x, (chunk) => tf.relu(this.#predicted[chunk]));
-  }
+/** Shortest part of a Gauss-Newton step that is tried. */
+const shortest = 1 / 64;
 
-  async step(): Promise<StepMetrics> {
-    const { mu, rho, steps } = this.context.config;
-    const { extra, ...scores } = await trainingScores(
-      this.context,
-      this.current,
-      this.#predicted,
-      this.set.y,
-    );
-    const solver = await quadraticActivations(this.current[1], 2 / mu);
-    updateChunks(this.#z, (_, chunk) =>
-      solver.solve(this.set.y[chunk], tf.relu(this.#predicted[chunk])),
-    );
-    solver.dispose();
-    const ridge = { weights: rho, bias: 0 };
-    const head = await fitLayer(this.#z, this.set.y, { biases: true, ridge });
-    this.#replace(1, head.layer);
-    let report = { change: 0, length: 0 };
-    for (let k = 0; k < steps; k++) report = await this.#stepHidden();
-    return {
-      ...scores,
-      objective: await this.#objective(),
-      residual: head.residual,
-      extra: { ...extra, step_length: report.length, step_change: report.change },
-    };
-  }
+/**
+ * One Gauss-Newton step on (W_1, b_1), 0 long when no length tried decreases the penalty.
+ * @returns its length, and what it would move P by in full, ||X_0 dW + db|| / ||P||, too
+ */
+async function gaussNewtonStep(
+  config: MacConfig,
+  { set, equations }: FullBatchConstants,
+  z: Rows,
+  { layer, predicted }: Hidden,
+): Promise<{ next: Hidden; change: number; length: number }> {
+  const slope = mapChunks(set.x, (chunk) => {
+    const p = predicted[chunk];
+    return tf.mul(tf.step(p), tf.sub(p, z[chunk])) as tf.Tensor2D;
+  });
+  const { layer: direction } = await fitLayer(set.x, slope, metricOptions(config), equations);
+  tf.dispose(slope);
+  const image = affineRows(set.x, direction);
+  const [before, move, size] = await sumScalars(set.x, (chunk) => [
+    penalty(z[chunk], predicted[chunk]),
+    tf.sum(tf.square(image[chunk])),
+    tf.sum(tf.square(predicted[chunk])),
+  ]);
 
-  /**
-   * One Gauss-Newton step on (W_1, b_1), 0 long when no length tried decreases the penalty.
-   * @returns its length, and what it would move P by in full, ||X_0 dW + db|| / ||P||
-   */
-  async #stepHidden(): Promise<{ change: number; length: number }> {
-    const slope = mapChunks(this.set.x, (chunk) => {
-      const p = this.#predicted[chunk];
-      return tf.mul(tf.step(p), tf.sub(p, this.#z[chunk])) as tf.Tensor2D;
-    });
-    const options = metricOptions(this.context.config);
-    const { layer: direction } = await fitLayer(this.set.x, slope, options, this.metric);
-    const image = affineRows(this.set.x, direction);
-    tf.dispose(slope);
-    const [before, move, size] = await sumScalars(this.set.chunks, (chunk) => [
-      this.#penalty(chunk, this.#predicted[chunk]),
-      tf.sum(tf.square(image[chunk])),
-      tf.sum(tf.square(this.#predicted[chunk])),
+  let length = 1;
+  for (; length >= shortest; length /= 2) {
+    const [after] = await sumScalars(set.x, (chunk) => [
+      penalty(z[chunk], moved(predicted[chunk], image[chunk], length)),
     ]);
-    const change = relativeLength(move, size);
-
-    let length = 1;
-    for (; length >= shortest; length /= 2) {
-      const [after] = await sumScalars(this.set.chunks, (chunk) => [
-        this.#penalty(chunk, moved(this.#predicted[chunk], image[chunk], length)),
-      ]);
-      if (after < before) break;
-    }
-    if (length < shortest) length = 0;
-    updateChunks(this.#predicted, (old, chunk) => moved(old, image[chunk], length));
-    const { weights, bias } = this.current[0];
-    this.#replace(0, {
-      weights: tf.tidy(() => moved(weights, direction.weights, length)),
-      bias: tf.tidy(() => moved(bias, direction.bias, length)),
-    });
-    disposeParameters([direction]);
-    tf.dispose(image);
-    return { change, length };
+    if (after < before) break;
   }
+  if (length < shortest) length = 0;
+  const next = {
+    layer: {
+      weights: moved(layer.weights, direction.weights, length),
+      bias: moved(layer.bias, direction.bias, length),
+    },
+    predicted: mapChunks(predicted, (chunk) => moved(predicted[chunk], image[chunk], length)),
+  };
+  tf.dispose(image);
+  return { next, change: relativeLength(move, size), length };
+}
 
-  /** ||Z - relu(P)||^2 */
-  #penalty(chunk: number, predicted: tf.Tensor2D): tf.Scalar {
-    return squaredDistance(this.#z[chunk], tf.relu(predicted));
-  }
+/** ||Z - relu(P)||^2 */
+function penalty(z: tf.Tensor2D, predicted: tf.Tensor2D): tf.Scalar {
+  return squaredDistance(z, tf.relu(predicted));
+}
 
-  #replace(l: 0 | 1, layer: LayerParameters): void {
-    disposeParameters([this.current[l]]);
-    this.current[l] = layer;
-  }
-
-  async #objective(): Promise<number> {
-    const { mu, rho } = this.context.config;
-    const [fit, penalty] = await sumScalars(this.set.chunks, (chunk) => [
-      squaredDistance(this.set.y[chunk], affine(this.#z[chunk], this.current[1])),
-      this.#penalty(chunk, this.#predicted[chunk]),
-    ]);
-    return fit + (mu / 2) * penalty + rho * (await squaredNorm(this.current[1].weights));
-  }
-
-  get state(): Saved {
-    return { current: this.current, predicted: this.#predicted, z: this.#z };
-  }
-
-  set state({ current, predicted, z }: Saved) {
-    this.current = current;
-    this.#predicted = predicted;
-    this.#z = z;
-  }
-
-  parameters(): Parameters {
-    return this.current;
-  }
-
-  dispose(): void {
-    this.set.dispose();
-    this.metric.dispose();
-    disposeParameters(this.current);
-    tf.dispose([this.#predicted, this.#z]);
-  }
+async function objective(
+  { mu, rho }: MacConfig,
+  { current: [, head], predicted, z }: State,
+  y: Rows,
+): Promise<number> {
+  const [fit, apart] = await sumScalars(y, (chunk) => [
+    squaredDistance(y[chunk], affine(z[chunk], head)),
+    penalty(z[chunk], predicted[chunk]),
+  ]);
+  return fit + (mu / 2) * apart + rho * (await squaredNorm(head.weights));
 }
 
 function metricOptions({ damping }: MacConfig): RidgeOptions {
   return { biases: true, ridge: { weights: damping, bias: damping } };
 }
-
-/** Shortest part of a Gauss-Newton step that is tried. */
-const shortest = 1 / 64;
 
 function moved<T extends tf.Tensor>(from: T, direction: T, length: number): T {
   return tf.sub(from, tf.mul(direction, length));

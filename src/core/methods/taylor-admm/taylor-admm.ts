@@ -1,17 +1,26 @@
 import * as tf from '@tensorflow/tfjs';
-import { disposeParameters } from '../../network/network.js';
-import type { LayerParameters, Parameters } from '../../network/parameters.js';
+import type { LayerParameters } from '../../network/parameters.js';
 import type { Random } from '../../random.js';
-import type { NormalEquations } from '../../solvers/normal-equations.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';
 import { lastResidual } from '../../solvers/solver.js';
-import { mapChunks, type Rows, sumScalars, updateChunks } from '../full-batch/products.js';
-import { fitLayer, prepareTraining } from '../full-batch/ridge-layer.js';
-import { positiveShare, trainingScores } from '../full-batch/scores.js';
-import { affine, squaredDistance, weightedMean } from '../full-batch/terms.js';
-import type { TrainingSet } from '../full-batch/training-set.js';
-import type { FullBatchTrainer, LegacyMethod, MethodContext, StepMetrics } from '../method.js';
+import {
+  type FullBatchConstants,
+  fitLayer,
+  positiveShare,
+  prepareTraining,
+  trainingScores,
+} from '../full-batch/layers.js';
+import {
+  affine,
+  affineRows,
+  mapChunks,
+  type Rows,
+  squaredDistance,
+  sumScalars,
+  weightedMean,
+} from '../full-batch/rows.js';
+import type { Method } from '../method.js';
 import type { TaylorConfig } from './config.js';
 
 /**
@@ -33,168 +42,129 @@ import type { TaylorConfig } from './config.js';
  * Biases, where there are any, are weights of a column of ones. There is no multiplier but the
  * output's: the authors found more of them unstable.
  */
-export const taylorAdmm: LegacyMethod<TaylorConfig> = {
-  async init(context) {
-    const { set, equations } = await prepareTraining(context, ridgeOptions(context.config));
-    return new TaylorTrainer(context, set, equations);
+export const taylorAdmm: Method<TaylorConfig, FullBatchConstants, State> = {
+  columns: () => [positiveShare],
+
+  prepare: (context) => prepareTraining(context, ridgeOptions(context.config)),
+
+  init({ network, config, random }, { set: { x, y } }) {
+    const units = network.maps.map(({ outputs }) => outputs);
+    const z = units.map((count) => uniformRows(x, count, random));
+    return {
+      iteration: 0,
+      // The algorithm starts from Z alone: W_{l+1} = 0 where an A-update asks for it.
+      current: network.maps.map(({ inputs, outputs }) => ({
+        weights: tf.zeros([inputs, outputs]),
+        bias: tf.zeros([outputs]),
+      })),
+      z,
+      a: z.slice(0, -1).map((rows) => mapChunks(rows, (chunk) => tf.relu(rows[chunk]))),
+      multiplier: mapChunks(y, (chunk) => tf.fill(y[chunk].shape, config.initialMultiplier)),
+      first: mapChunks(x, (chunk) => tf.zeros([x[chunk].shape[0], units[0]])),
+    };
   },
+
+  async step(context, { set: { x, y }, equations }, state) {
+    const { config } = context;
+    const scores = await trainingScores(context, state.current, state.first, y);
+    // Blocks are replaced one after the other.
+    const next = {
+      ...state,
+      iteration: state.iteration + 1,
+      current: [...state.current],
+      z: [...state.z],
+      a: [...state.a],
+    };
+    const last = next.current.length - 1;
+    const residuals: number[] = [];
+    for (let l = 0; l <= last; l++) {
+      const { layer, residual } = await fitLayer(
+        l === 0 ? x : next.a[l - 1],
+        next.z[l],
+        ridgeOptions(config),
+        l === 0 ? equations : undefined,
+      );
+      next.current[l] = layer;
+      residuals.push(residual);
+      if (l === 0) next.first = affineRows(x, layer);
+      if (l < last) await updateHidden(config, next, l);
+      else next.multiplier = updateOutput(config, next, y);
+    }
+    const metrics = {
+      ...scores,
+      objective: await objective(config, next, y),
+      residual: lastResidual(residuals),
+    };
+    return { state: next, metrics };
+  },
+
+  parameters: ({ current }) => current,
 };
 
-type Saved = {
+type State = {
   readonly iteration: number;
   readonly current: LayerParameters[];
+  /** Z_l of every layer, and A_l of the hidden ones. */
   readonly z: tf.Tensor2D[][];
   readonly a: tf.Tensor2D[][];
   readonly multiplier: tf.Tensor2D[];
+  /** X_0 W_1 with the current weights: the one forward product that costs much. */
   readonly first: tf.Tensor2D[];
 };
 
-class TaylorTrainer implements FullBatchTrainer {
-  readonly columns = [positiveShare];
-  #iteration = 0;
-  #current: LayerParameters[];
-  /** Z_l of every layer, and A_l of the hidden ones. */
-  #z: tf.Tensor2D[][];
-  #a: tf.Tensor2D[][];
-  #multiplier: tf.Tensor2D[];
-  /** X_0 W_1 with the current weights: the one forward product that costs much. */
-  #first: tf.Tensor2D[];
+/** A_l, with the old W_{l+1}, then Z_l. */
+async function updateHidden(
+  { beta, gamma, branchWeight }: TaylorConfig,
+  state: State,
+  l: number,
+): Promise<void> {
+  const { current, z, a } = state;
+  const [old, above] = [z[l], z[l + 1]];
+  const solver = await quadraticActivations(current[l + 1], beta / gamma);
+  a[l] = mapChunks(old, (chunk) => solver.solve(above[chunk], tf.relu(old[chunk])));
+  const selection = branchWeight === 'gamma2' ? gamma : 1;
+  z[l] = mapChunks(old, (chunk) =>
+    reluProx(a[l][chunk], predicted(state, l, chunk), beta / gamma, selection),
+  );
+}
 
-  constructor(
-    private readonly context: MethodContext<TaylorConfig>,
-    private readonly set: TrainingSet,
-    private readonly inputEquations: NormalEquations,
-  ) {
-    const { network, config, random } = context;
-    const units = network.maps.map(({ outputs }) => outputs);
-    // The algorithm starts from Z alone: W_{l+1} = 0 where an A-update asks for it.
-    this.#current = network.maps.map(({ inputs, outputs }) => ({
-      weights: tf.zeros([inputs, outputs]),
-      bias: tf.zeros([outputs]),
-    }));
-    this.#z = units.map((count) => uniformRows(set.x, count, random));
-    this.#a = units
-      .slice(0, -1)
-      .map((_, l) => mapChunks(set.x, (chunk) => tf.relu(this.#z[l][chunk])));
-    this.#multiplier = mapChunks(set.y, (chunk) =>
-      tf.fill(set.y[chunk].shape, config.initialMultiplier),
-    );
-    this.#first = mapChunks(set.x, (chunk) => tf.zeros([set.x[chunk].shape[0], units[0]]));
-  }
+/** Z_L; returns the next multiplier. */
+function updateOutput(
+  { beta, dual, dualWarmup }: TaylorConfig,
+  state: State,
+  y: Rows,
+): tf.Tensor2D[] {
+  const { z, multiplier, iteration } = state;
+  const l = z.length - 1;
+  const m = mapChunks(y, (chunk) => predicted(state, l, chunk));
+  z[l] = mapChunks(y, (chunk) => {
+    const pulled = tf.sub(y[chunk], multiplier[chunk]) as tf.Tensor2D;
+    return weightedMean([1, pulled], [beta, m[chunk]]);
+  });
+  if (iteration <= dualWarmup) return multiplier;
+  return mapChunks(y, (chunk) => {
+    const gap = tf.mul(tf.sub(z[l][chunk], m[chunk]), beta);
+    return (dual === 'replace' ? gap : tf.add(multiplier[chunk], gap)) as tf.Tensor2D;
+  });
+}
 
-  async step(): Promise<StepMetrics> {
-    const scores = await trainingScores(this.context, this.#current, this.#first, this.set.y);
-    this.#iteration++;
-    const last = this.#current.length - 1;
-    const residuals: number[] = [];
-    for (let l = 0; l < last; l++) {
-      residuals.push(await this.#fit(l));
-      await this.#updateHidden(l);
-    }
-    residuals.push(await this.#fit(last));
-    this.#updateOutput(last);
-    return { ...scores, objective: await this.#objective(), residual: lastResidual(residuals) };
-  }
+/** A_{l-1} W_l */
+function predicted({ current, a, first }: State, l: number, chunk: number): tf.Tensor2D {
+  return l === 0 ? first[chunk] : affine(a[l - 1][chunk], current[l]);
+}
 
-  /** W_l; returns the residual of the normal equations. */
-  async #fit(l: number): Promise<number> {
-    const { layer, residual } = await fitLayer(
-      this.#inputs(l),
-      this.#z[l],
-      ridgeOptions(this.context.config),
-      l === 0 ? this.inputEquations : undefined,
-    );
-    disposeParameters([this.#current[l]]);
-    this.#current[l] = layer;
-    if (l === 0) updateChunks(this.#first, (_, chunk) => affine(this.set.x[chunk], layer));
-    return residual;
-  }
-
-  /** A_l, with the old W_{l+1}, then Z_l. */
-  async #updateHidden(l: number): Promise<void> {
-    const { beta, gamma, branchWeight } = this.context.config;
-    const [z, above] = [this.#z[l], this.#z[l + 1]];
-    const solver = await quadraticActivations(this.#current[l + 1], beta / gamma);
-    updateChunks(this.#a[l], (_, chunk) => solver.solve(above[chunk], tf.relu(z[chunk])));
-    solver.dispose();
-    const selection = branchWeight === 'gamma2' ? gamma : 1;
-    updateChunks(z, (_, chunk) =>
-      reluProx(this.#a[l][chunk], this.#predicted(l, chunk), beta / gamma, selection),
-    );
-  }
-
-  /** Z_L and the multiplier. */
-  #updateOutput(l: number): void {
-    const { beta, dual, dualWarmup } = this.context.config;
-    const predicted = mapChunks(this.set.y, (chunk) => this.#predicted(l, chunk));
-    updateChunks(this.#z[l], (_, chunk) => {
-      const pulled = tf.sub(this.set.y[chunk], this.#multiplier[chunk]) as tf.Tensor2D;
-      return weightedMean([1, pulled], [beta, predicted[chunk]]);
-    });
-    if (this.#iteration > dualWarmup) {
-      updateChunks(this.#multiplier, (old, chunk) => {
-        const gap = tf.mul(tf.sub(this.#z[l][chunk], predicted[chunk]), beta);
-        return (dual === 'replace' ? gap : tf.add(old, gap)) as tf.Tensor2D;
-      });
-    }
-    tf.dispose(predicted);
-  }
-
-  /** A_{l-1} */
-  #inputs(l: number): Rows {
-    return l === 0 ? this.set.x : this.#a[l - 1];
-  }
-
-  /** A_{l-1} W_l */
-  #predicted(l: number, chunk: number): tf.Tensor2D {
-    return l === 0 ? this.#first[chunk] : affine(this.#a[l - 1][chunk], this.#current[l]);
-  }
-
-  async #objective(): Promise<number> {
-    const { beta, gamma } = this.context.config;
-    const [fit, dual, layers, hidden] = await sumScalars(this.set.chunks, (chunk) => {
-      const z = this.#z.map((rows) => rows[chunk]);
-      const output = z[z.length - 1];
-      return [
-        squaredDistance(output, this.set.y[chunk]),
-        tf.sum(tf.mul(this.#multiplier[chunk], output)),
-        tf.addN(z.map((rows, l) => squaredDistance(rows, this.#predicted(l, chunk)))),
-        tf.addN(this.#a.map((rows, l) => squaredDistance(rows[chunk], tf.relu(z[l])))),
-      ];
-    });
-    return fit / 2 + dual + (beta * layers + gamma * hidden) / 2;
-  }
-
-  get state(): Saved {
-    return {
-      iteration: this.#iteration,
-      current: this.#current,
-      z: this.#z,
-      a: this.#a,
-      multiplier: this.#multiplier,
-      first: this.#first,
-    };
-  }
-
-  set state({ iteration, current, z, a, multiplier, first }: Saved) {
-    this.#iteration = iteration;
-    this.#current = current;
-    this.#z = z;
-    this.#a = a;
-    this.#multiplier = multiplier;
-    this.#first = first;
-  }
-
-  parameters(): Parameters {
-    return this.#current;
-  }
-
-  dispose(): void {
-    this.set.dispose();
-    this.inputEquations.dispose();
-    disposeParameters(this.#current);
-    tf.dispose([this.#z, this.#a, this.#multiplier, this.#first]);
-  }
+async function objective({ beta, gamma }: TaylorConfig, state: State, y: Rows): Promise<number> {
+  const [fit, dual, layers, hidden] = await sumScalars(y, (chunk) => {
+    const z = state.z.map((rows) => rows[chunk]);
+    const output = z[z.length - 1];
+    return [
+      squaredDistance(output, y[chunk]),
+      tf.sum(tf.mul(state.multiplier[chunk], output)),
+      tf.addN(z.map((rows, l) => squaredDistance(rows, predicted(state, l, chunk)))),
+      tf.addN(state.a.map((rows, l) => squaredDistance(rows[chunk], tf.relu(z[l])))),
+    ];
+  });
+  return fit / 2 + dual + (beta * layers + gamma * hidden) / 2;
 }
 
 function ridgeOptions({ ridge, biases }: TaylorConfig) {
