@@ -147,10 +147,10 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   /** Defaults that depend on the network; weaker than presets and explicit fields. */
   readonly defaults?: (network: NetworkShape) => Readonly<Record<string, unknown>>;
   /** Reasons why this method cannot train this network, each naming the field at fault. */
-  readonly check?: (
+  check?(
     config: z.output<Schema>,
     network: NetworkShape,
-  ) => readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
+  ): readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
   /** Loads the implementation, and with it the tensor library. */
   readonly load: () => Promise<Method | LegacyMethod>;
 }

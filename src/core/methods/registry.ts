@@ -26,8 +26,9 @@ import { SgdConfig, sgdDefaults } from './sgd/config.js';
 import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
 
 /** Adds the fields that every method has; each is only ever given its own schema's output. */
-const define = <Schema extends z.ZodObject>(definition: MethodDefinition<Schema>) =>
-  ({ ...definition, schema: definition.schema.extend(length) }) as unknown as MethodDefinition;
+const define = <Schema extends z.ZodObject>(
+  definition: MethodDefinition<Schema>,
+): MethodDefinition => ({ ...definition, schema: definition.schema.extend(length) });
 
 const fullyConnected = {
   name: 'fully connected networks',
