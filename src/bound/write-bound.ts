@@ -3,7 +3,7 @@ import { stringify } from 'csv-stringify/sync';
 import type { Experiment } from '../config/experiment.js';
 import { describeLayers } from '../core/network/shape.js';
 import { writeFileAtomic } from '../files/atomic.js';
-import { makeFolder } from '../files/disk.js';
+import { makeFolder } from '../files/folder.js';
 import { type BoundCurve, boundFigureSpec } from '../report/bound-figure.js';
 import { renderFigure } from '../report/figure.js';
 import { measureText } from '../report/font.js';

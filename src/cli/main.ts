@@ -3,7 +3,7 @@ import { devNull } from 'node:os';
 import { isatty } from 'node:tty';
 import { EnvironmentError, ExitCode, FlnError } from '../errors.js';
 import { unexpectedDiskError } from '../files/disk.js';
-import { hearDiskWarnings } from '../files/system-calls.js';
+import { onDiskWarning } from '../files/system-calls.js';
 import { dispatch } from './dispatch.js';
 import { endOnSignals } from './interrupt.js';
 
@@ -11,7 +11,7 @@ import { endOnSignals } from './interrupt.js';
 async function main(args: readonly string[]): Promise<void> {
   endOnSignals(['run', 'sweep', 'sweep-trial'].includes(args[0]));
   surviveLostOutput();
-  hearDiskWarnings((message) => process.stderr.write(`warning: ${message}\n`));
+  onDiskWarning((message) => process.stderr.write(`warning: ${message}\n`));
   try {
     requireFolder();
     await dispatch(args);

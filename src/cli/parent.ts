@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { env, platform } from 'node:process';
+import { processFields } from '../files/holder.js';
 
 /** The npm that started this process, as npx and npm scripts do; most often there is a shell between them. */
 interface Npm {
@@ -69,9 +70,7 @@ function isNpm(pid: number): boolean {
 }
 
 function parentOf(pid: number): number | undefined {
-  const stat = read(`/proc/${pid}/stat`);
-  // The command's name, in parentheses, may hold anything; the parent is field 4.
-  const parent = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? ps('ppid', pid);
+  const parent = processFields(pid)?.[1] ?? ps('ppid', pid);
   return parent === undefined ? undefined : Number(parent);
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadOptions } from '../core/dataset.js';
 import { createFolder } from '../files/folder.js';
-import { renamePatiently, syncFolder } from '../files/system-calls.js';
+import { renameWithRetry, syncFolder } from '../files/system-calls.js';
 import { ContentError } from './content.js';
 import { cacheError } from './file-errors.js';
 import { type MirrorFailure, MirrorsError } from './mirrors-error.js';
@@ -124,7 +124,7 @@ export class Downloader {
   /** Moves a verified file to its name; whoever comes last replaces a file by an identical one. */
   #publish(temporary: string, name: string): string {
     const path = join(this.folder, name);
-    renamePatiently(temporary, path);
+    renameWithRetry(temporary, path);
     syncFolder(this.folder);
     return path;
   }

@@ -6,7 +6,7 @@ import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { experimentHash } from '../config/hash.js';
 import { UsageError } from '../errors.js';
 import { isLeftOver } from '../files/atomic.js';
-import { checkPlace } from '../files/elsewhere.js';
+import { checkOutputDirectory } from '../files/folder.js';
 import { lockName, refuseIfLocked } from '../runs/lock.js';
 import type { RunId } from '../runs/run-json.js';
 import { type RunRecord, readRecord, sameRun } from '../runs/run-json.js';
@@ -127,7 +127,7 @@ function select(
 /** The earlier session's record, where the directory is this experiment's own. */
 function inspect(directory: string, experiment: Experiment, dryRun = false): RunRecord | undefined {
   // Found now rather than after the data was loaded.
-  checkPlace(directory, 'run directory');
+  checkOutputDirectory(directory, 'run directory');
   if (!existsSync(directory)) return undefined;
   refuseIfLocked(directory, !dryRun);
   const record = readRecord(directory);

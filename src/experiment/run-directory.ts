@@ -4,8 +4,8 @@ import type { Experiment } from '../config/experiment.js';
 import { resolvedYaml } from '../config/print.js';
 import { RunError, UsageError } from '../errors.js';
 import { isLeftOver, removeFolderAtomic, writeFileAtomic } from '../files/atomic.js';
-import { guardDisk, makeFolder, refuseUnwritable } from '../files/disk.js';
-import { refuseElsewhere } from '../files/elsewhere.js';
+import { guardDisk } from '../files/disk.js';
+import { makeFolder, refuseSymlinks, refuseUnwritable } from '../files/folder.js';
 import type { FileLock } from '../files/lock.js';
 import { lockDirectory } from '../runs/lock.js';
 import type { RunId } from '../runs/run-json.js';
@@ -195,7 +195,7 @@ export function inspectDirectory(
   if (keepsNumbers(plan)) checkContinuity(plan, made);
   for (const run of runs) {
     const folder = folderOf(directory, run);
-    refuseElsewhere([folder, join(folder, 'metrics.csv'), join(folder, 'checkpoints')]);
+    refuseSymlinks([folder, join(folder, 'metrics.csv'), join(folder, 'checkpoints')]);
     if (!run.done) refuseUnwritable(folder);
   }
   const points = new Map<string, Checkpoint>();

@@ -2,7 +2,7 @@ import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
 import { buildNetwork } from '../core/network/network.js';
-import { hearDiskWarnings } from '../files/system-calls.js';
+import { onDiskWarning } from '../files/system-calls.js';
 import type { RunId } from '../runs/run-json.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from '../runs/run-json.js';
 import { collectProvenance } from '../shared/provenance.js';
@@ -71,7 +71,7 @@ export async function runExperiment(
   const fresh = newRecord(experiment, await collectProvenance(), backend, dataset);
   const replan = () => planExperiment(experiment, options);
   const warn = (message: string) => emit({ type: 'warning', message });
-  const stopHearing = hearDiskWarnings(warn);
+  const stopHearing = onDiskWarning(warn);
   const opened = RunDirectory.open(plan.directory, experiment, replan, fresh, warn);
   const { directory } = opened;
   plan = opened.plan;

@@ -3,11 +3,11 @@ import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { diskError, errorName, guardDisk } from './disk.js';
 import { refuseIfLost } from './lock.js';
-import { removeQuietly, renamePatiently, syncFile, syncFolder } from './system-calls.js';
+import { removeQuietly, renameWithRetry, syncFile, syncFolder } from './system-calls.js';
 
 /**
- * Replaces a file as a whole: readers see the old content or the new, never a part of it, whenever
- * the process is killed. Writes beside the target, syncs, renames.
+ * Replaces a file atomically: readers see the old content or the new, never a part of it, whenever the
+ * process is killed. Writes beside the target, syncs, renames.
  * @throws DiskError when the disk refuses, LostLockError; the old file is then untouched and nothing is
  *   left behind
  */
@@ -17,7 +17,7 @@ export function writeFileAtomic(path: string, data: string | Uint8Array): void {
     try {
       writeFileSynced(temporary, data);
       refuseIfLost(path);
-      renamePatiently(temporary, path);
+      renameWithRetry(temporary, path);
     } catch (error) {
       removeQuietly(temporary);
       refuseIfLost(path);
@@ -28,8 +28,7 @@ export function writeFileAtomic(path: string, data: string | Uint8Array): void {
 }
 
 /**
- * Makes a folder as a whole, in the place of one that may be there: it is filled beside the target,
- * synced and renamed.
+ * Creates or replaces a folder atomically: it is filled beside the target, synced and renamed.
  * @param fill writes and syncs the files, into the folder it is given
  * @throws DiskError when the disk refuses, and what `fill` throws; nothing is left behind
  */
@@ -45,7 +44,7 @@ export async function writeFolderAtomic(
     syncFolder(temporary);
     refuseIfLost(path);
     removeTree(path);
-    renamePatiently(temporary, path);
+    renameWithRetry(temporary, path);
   } catch (error) {
     removeQuietly(temporary);
     refuseIfLost(path);
@@ -54,7 +53,7 @@ export async function writeFolderAtomic(
   syncFolder(dirname(path));
 }
 
-/** Writes a new file and has it on the disk before it returns. @throws what the system reports */
+/** Writes a new file and syncs it to the disk. @throws what the system reports */
 export function writeFileSynced(path: string, data: string | Uint8Array): void {
   const file = openSync(path, 'wx');
   try {
@@ -66,7 +65,7 @@ export function writeFileSynced(path: string, data: string | Uint8Array): void {
 }
 
 /**
- * Removes a folder with all in it: at once for whoever looks, since it is renamed first.
+ * Removes a folder with all in it. It is renamed first, so that nobody sees a part of it.
  * @throws DiskError
  */
 export function removeFolderAtomic(path: string): void {
@@ -74,10 +73,10 @@ export function removeFolderAtomic(path: string): void {
     refuseIfLost(path);
     const aside = temporaryName(path);
     try {
-      renamePatiently(path, aside);
+      renameWithRetry(path, aside);
     } catch (error) {
       if (errorName(error) === 'ENOENT') return;
-      // A folder of a lower layer of a container's disk can be deleted, and not renamed.
+      // A folder in a lower layer of a container's disk can be deleted, but not renamed.
       if (errorName(error) !== 'EXDEV') throw error;
       return removeTree(path);
     }
@@ -85,14 +84,14 @@ export function removeFolderAtomic(path: string): void {
   });
 }
 
-/** Tries again where a file in it is busy, or was open on another machine a moment ago. */
+/** Retries where a file in it is busy, or was open on another machine a moment ago. */
 function removeTree(path: string): void {
   rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
 }
 
-/** Beside `path`, so that it can be renamed to it. */
+/** A name beside `path`, so that it can be renamed to it. */
 export const temporaryName = (path: string): string =>
   `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
 
-/** Whether a file or folder is one that a process was killed over, by its name. */
+/** Whether a killed process left a file or folder behind, by its name. */
 export const isLeftOver = (name: string): boolean => name.endsWith('.tmp');

@@ -1,16 +1,16 @@
 import { homedir, userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
-/** What to say where a cache is needed and {@link defaultCacheDir} knows none. */
+/** The message where a cache is needed and {@link defaultCacheDir} finds none. */
 export const noCacheDir =
   'There is no place for a cache: HOME is not set and this user has no home folder. ' +
   'Name a folder with FLN_CACHE_DIR (or XDG_CACHE_HOME)';
 
 /**
- * FLN_CACHE_DIR, else XDG_CACHE_HOME/fln, else the system's place for caches: ~/.cache/fln,
+ * FLN_CACHE_DIR, else XDG_CACHE_HOME/fln, else the system's default: ~/.cache/fln,
  * ~/Library/Caches/fln on macOS, %LOCALAPPDATA%\fln\cache on Windows.
- * @param homes of this user, in the order they are asked; each may throw, as both do in a container
- *   whose user number has no entry in the password database
+ * @param homes ways to find the home folder, in order; each may throw, as both do in a container whose
+ *   user number has no entry in the password database
  * @returns undefined when none of these is known
  */
 export function defaultCacheDir(

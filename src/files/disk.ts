@@ -1,16 +1,15 @@
 import { statfsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { RunError } from '../errors.js';
-import { createFolder, probeWritable } from './folder.js';
 
-/** The disk refused a write: every later write would fail too, so it ends the whole experiment. */
+/** The disk refused a write. Later writes would fail too, so this ends the whole experiment. */
 export class DiskError extends RunError {
   override name = 'DiskError';
 }
 
 /**
- * Does a file operation and turns what the system answers into one plain message.
- * @param path the file or folder at work, named in the message
+ * Does a file operation and turns an error of the system into one plain message.
+ * @param path the file or folder, named in the message
  * @throws DiskError for an error of the system; anything else passes unchanged
  */
 export function guardDisk<T>(path: string, work: () => T): T {
@@ -37,18 +36,18 @@ export function unexpectedDiskError(error: unknown): DiskError | undefined {
   const { cause, advice } = reasonOf(error);
   const { syscall = '', path = 'a file' } = error;
   const verb = syscall === 'open' ? 'open' : readingCalls.test(syscall) ? 'read' : 'write';
-  // Nothing was meant to be written where something was read.
-  const isOfUse = advice !== undefined && (verb === 'write' || !advice.includes('--out'));
-  const wayOut = isOfUse ? `. ${advice}` : '';
+  // --out DIR helps with writing alone.
+  const helps = advice !== undefined && (verb === 'write' || !advice.includes('--out'));
+  const wayOut = helps ? `. ${advice}` : '';
   return new DiskError(`cannot ${verb} ${path}: ${cause}${wayOut}`, { cause: error });
 }
 
-/** Whether an error is the system's answer to a call, as those of Node's file functions are. */
+/** Whether an error comes from a system call, as those of Node's file functions do. */
 export const isSystemError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && errorName(error) !== undefined;
 
 /**
- * `ENOSPC` and the like; undefined when it is no error of the system. Node names those alone that all
+ * `ENOSPC` and the like; undefined when it is no error of the system. Node names only errors that all
  * its platforms have: ESTALE and EDQUOT are found by their numbers.
  */
 export function errorName(error: unknown): string | undefined {
@@ -59,22 +58,6 @@ export function errorName(error: unknown): string | undefined {
   return found?.[0] ?? `error ${Math.abs(errno)}`;
 }
 
-/**
- * Makes a folder and those above it; one that is there already is fine.
- * @throws DiskError
- */
-export function makeFolder(path: string): void {
-  guardDisk(path, () => createFolder(path));
-}
-
-/**
- * Finds what would keep files from being written below a path, before anything is written.
- * @throws DiskError
- */
-export function refuseUnwritable(path: string): void {
-  guardDisk(path, () => probeWritable(path));
-}
-
 /** Bytes that this user can still write to the disk of a folder. */
 export function freeBytes(folder: string): number {
   const { bavail, bsize } = statfsSync(folder);
@@ -82,14 +65,14 @@ export function freeBytes(folder: string): number {
 }
 
 /**
- * Types of file systems (statfs) that one kernel alone has mounted: ext2 to ext4, XFS, Btrfs, F2FS, ZFS,
- * bcachefs, tmpfs, and overlays of such.
+ * Types (statfs) of local file systems: ext2 to ext4, XFS, Btrfs, F2FS, ZFS, bcachefs, tmpfs, and
+ * overlays of such.
  */
 const localTypes = new Set([
   0xef53, 0x58465342, 0x9123683e, 0xf2f52010, 0x2fc12fc1, 0xca451a4e, 0x01021994, 0x794c7630,
 ]);
 
-/** Whether no other machine can write to the disk of a folder: no network file system, nor one of a host. */
+/** Whether no other machine can write to the disk of a folder: neither a network file system nor a host's. */
 export function isLocalDisk(folder: string): boolean {
   try {
     return localTypes.has(statfsSync(folder).type);
@@ -98,17 +81,17 @@ export function isLocalDisk(folder: string): boolean {
   }
 }
 
-/** Calls of the system that are about files, as errors name them. */
+/** System calls on files, as errors name them. */
 const fileCalls =
   /^(open|close|read|write|f?sync|fdatasync|rename|unlink|rm|rmdir|mkdir|mkdtemp|scandir|opendir|[lf]?stat|statfs|statx|access|f?truncate|copyfile|cp|symlink|link|readlink|realpath|f?chmod|[lf]?utimes?)$/;
 const readingCalls = /^(read|scandir|opendir|[lf]?stat|statfs|statx|access|readlink|realpath)$/;
 
-/** What the system answered, in words: `the disk is full`. */
+/** An error of the system in words: `the disk is full`. */
 export const causeOf = (error: NodeJS.ErrnoException): string => reasonOf(error).cause;
 
 interface Reason {
   readonly cause: string;
-  /** What to do, where it is not to write elsewhere. */
+  /** What to do; by default, to choose another folder. */
   readonly advice?: string;
 }
 
@@ -134,23 +117,23 @@ const reasons: Readonly<Record<string, Reason>> = {
   EPERM: noPermission,
   EROFS: { cause: 'the file system is read-only' },
   ENOTDIR: { cause: 'a part of this path is a file, not a folder' },
-  EEXIST: { cause: 'something else already has this name' },
+  EEXIST: { cause: 'something with this name already exists' },
   ENOTEMPTY: { cause: 'the folder there is not empty, or has files that are still open' },
   EISDIR: {
-    cause: 'it is a folder, where a file is wanted',
+    cause: 'it is a folder, not a file',
     advice: 'Move it away, or choose another --out DIR',
   },
   ENAMETOOLONG: { cause: 'the path is too long', advice: 'Choose a shorter one with --out DIR' },
-  ELOOP: { cause: 'symbolic links on this path lead in a circle' },
+  ELOOP: { cause: 'symbolic links on this path form a loop' },
   EMFILE: { cause: 'this process has too many open files', advice: 'Raise the limit (ulimit -n)' },
   ENFILE: { cause: 'the system has too many open files', advice: 'Close other programs' },
   EIO: { cause: 'the disk reported an input/output error', advice: 'Check the disk' },
-  ENOENT: { cause: 'its folder is not there, or refuses new entries' },
+  ENOENT: { cause: 'its folder does not exist, or refuses new entries' },
   ESTALE: {
     cause: 'the network file system no longer knows it (stale file handle)',
     advice: 'Mount it again, or choose another folder with --out DIR',
   },
   EBUSY: { cause: 'it is busy: another process uses it, or it is a mount point' },
   ETXTBSY: { cause: 'it is busy: another process executes it' },
-  EXDEV: { cause: 'the file system cannot rename it from one part of itself to another' },
+  EXDEV: { cause: 'the file system cannot rename it across devices or layers' },
 };

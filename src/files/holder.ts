@@ -1,13 +1,13 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** Who holds a lock, as the lock file tells it. When it last gave a heartbeat is the file's own time. */
+/** The content of a lock file: who holds the lock. The file's modification time is the last heartbeat. */
 export interface Holder {
   readonly pid: number;
   readonly host: string;
   readonly startedAt: string;
   readonly token: string;
-  /** As `processBirth` tells it. */
+  /** From `processBirth`. */
   readonly birth?: string;
   /** Boot id of the kernel; `unknown` on a Linux that does not tell, absent on other systems. */
   readonly boot?: string;
@@ -15,83 +15,83 @@ export interface Holder {
   readonly pidNamespace?: string;
 }
 
-/** What judges a holder: what this process knows of itself, its machine and the lock's file. */
-export interface Witness {
+/** What `judge` may ask about this process, its machine and the lock file. */
+export interface Probe {
   readonly self: Pick<Holder, 'pid' | 'host' | 'boot' | 'pidNamespace'>;
-  /** Whether this process holds a lock of this token. */
+  /** Whether this process holds a lock with this token. */
   holdsToken(token: string): boolean;
-  /** Whether the process of this number, in the PID namespace of this process, runs. */
+  /** Whether a process with this number runs, in the PID namespace of this process. */
   runs(pid: number): boolean;
   /** As `processBirth`. */
   birth(pid: number): string | undefined;
-  /** Whether one kernel alone can write to the disk of the lock: no network file system. */
+  /** Whether only this machine can write to the disk of the lock: no network file system. */
   isLocalDisk(): boolean;
-  /** Whether the kernel tells that nobody has the lock any more, whatever the PID namespace. */
-  isDeserted(token: string): boolean;
+  /** Whether nobody listens at the holder's socket any more, whatever the PID namespace. */
+  isSocketClosed(token: string): boolean;
   /** ms since the last heartbeat, by the clock of the disk. */
   silentFor(): number;
 }
 
-/** Whether a holder lives. With `silentFor`, its heartbeat decided: it may still live. */
+/** Whether a holder is alive. With `silentFor`, its heartbeat decided: a dead one may still be alive. */
 export interface Verdict {
   readonly lives: boolean;
   readonly silentFor?: number;
 }
 
-/** ms without a heartbeat after which a holder that cannot be looked at counts as dead. */
-export const silence = 180_000;
+/** ms without a heartbeat after which the lock of a holder that cannot be checked otherwise expires. */
+export const lockTimeout = 180_000;
 
 /**
- * Whether the holder of a lock lives: the one rule, for all who take locks or look at them.
+ * Whether the holder of a lock is alive: the one rule for taking and showing locks.
  *
- * A process number means something inside one PID namespace of one boot of one machine. Where these are
- * the lock's, the table of processes decides: a number that is free, a zombie's, or another process's by
- * now (by its start) is a dead holder's. A namespace that ends may leave its own number to a new one, but
- * all its processes ended with it, so the answer is right there, too.
+ * A process number is valid inside one PID namespace of one boot of one machine. If this process shares
+ * them with the holder, the process table decides: the holder is dead if its number is free, a zombie's,
+ * or by its start time another process's. A new namespace may get the number of one that ended, but all
+ * processes ended with that one, so the answer is right there, too.
  *
- * Elsewhere a holder is known to be dead in two cases. The same machine has booted since: another boot id
- * under the same host name, on a disk that two kernels cannot share (a host name alone does not tell a
- * machine: two of one name may share a network folder). Or the kernel is the same, as for a container that
- * was started again, and says that nobody has the holder's socket open.
+ * Otherwise a holder is known to be dead in two cases. The same machine has rebooted: another boot id
+ * with the same host name, on a disk that two kernels cannot share (two machines of the same name may
+ * share a network folder). Or the kernel is the same, as for a container that was started again, and
+ * nobody listens at the holder's socket.
  *
- * In all other cases the heartbeat decides: a holder that was silent for three minutes is dead. So is
- * judged what cannot be read: nobody gives that a heartbeat.
+ * In all other cases the heartbeat decides: a holder without one for three minutes counts as dead. The
+ * same holds for a lock file that cannot be read: nobody gives it a heartbeat.
  */
-export function judge(holder: Holder | 'unreadable', witness: Witness): Verdict {
+export function judge(holder: Holder | 'unreadable', probe: Probe): Verdict {
   if (holder !== 'unreadable') {
-    const byProcess = judgeByProcess(holder, witness);
+    const byProcess = judgeByProcess(holder, probe);
     if (byProcess !== undefined) return { lives: byProcess };
-    const { self } = witness;
+    const { self } = probe;
     const boot = bootOf(holder);
     const bothKnown = isKnown(boot) && isKnown(self.boot);
     const rebooted = bothKnown && boot !== self.boot && holder.host === self.host;
-    if (rebooted && witness.isLocalDisk()) return { lives: false };
-    if (bothKnown && boot === self.boot && witness.isDeserted(holder.token)) {
+    if (rebooted && probe.isLocalDisk()) return { lives: false };
+    if (bothKnown && boot === self.boot && probe.isSocketClosed(holder.token)) {
       return { lives: false };
     }
   }
-  const silentFor = witness.silentFor();
-  return { lives: silentFor <= silence, silentFor };
+  const silentFor = probe.silentFor();
+  return { lives: silentFor <= lockTimeout, silentFor };
 }
 
-/** @returns undefined where the table of processes has no answer */
-function judgeByProcess(holder: Holder, witness: Witness): boolean | undefined {
+/** @returns undefined where the process table has no answer */
+function judgeByProcess(holder: Holder, probe: Probe): boolean | undefined {
   const { pid, host, token, birth, pidNamespace } = holder;
-  const { self } = witness;
-  if (witness.holdsToken(token)) return true;
+  const { self } = probe;
+  if (probe.holdsToken(token)) return true;
   if (host !== self.host) return undefined;
   const lives = () => {
-    if (pid === self.pid || !witness.runs(pid)) return false;
-    const now = witness.birth(pid);
+    if (pid === self.pid || !probe.runs(pid)) return false;
+    const now = probe.birth(pid);
     return birth === undefined || now === undefined || now === birth;
   };
   const boot = bootOf(holder);
-  // Of a system without PID namespaces: there is nothing else to go by.
+  // A system without PID namespaces: nothing else is known.
   if (boot === undefined) return lives();
   if (!isKnown(boot) || boot !== self.boot) return undefined;
   if (pidNamespace === undefined) {
-    // Of an earlier version. A process that is not here may be in another namespace.
-    return birth !== undefined && witness.birth(pid) === birth ? lives() : undefined;
+    // A lock of an earlier version. A process that is not here may be in another namespace.
+    return birth !== undefined && probe.birth(pid) === birth ? lives() : undefined;
   }
   return isKnown(pidNamespace) && pidNamespace === self.pidNamespace ? lives() : undefined;
 }
@@ -99,11 +99,11 @@ function judgeByProcess(holder: Holder, witness: Witness): boolean | undefined {
 const unknown = 'unknown';
 const isKnown = (fact: string | undefined): boolean => fact !== undefined && fact !== unknown;
 
-/** Earlier versions noted it in the birth alone. */
+/** Earlier versions recorded it only as a part of the birth. */
 const bootOf = ({ boot, birth }: Holder): string | undefined => boot ?? birth?.split(' ')[0];
 
-/** What a process of this machine notes of where it runs. */
-export function whereabouts(): Pick<Holder, 'host' | 'boot' | 'pidNamespace'> {
+/** Where this process runs. */
+export function runContext(): Pick<Holder, 'host' | 'boot' | 'pidNamespace'> {
   const host = hostname();
   if (process.platform !== 'linux') return { host };
   const read = (what: () => string) => {
@@ -113,7 +113,7 @@ export function whereabouts(): Pick<Holder, 'host' | 'boot' | 'pidNamespace'> {
       return unknown;
     }
   };
-  // A /proc of another PID namespace, where process numbers mean other processes, tells nothing.
+  // In a /proc of another PID namespace, process numbers mean other processes.
   const isOwn = read(() => readlinkSync('/proc/self')) === String(process.pid);
   return {
     host,
@@ -123,16 +123,16 @@ export function whereabouts(): Pick<Holder, 'host' | 'boot' | 'pidNamespace'> {
 }
 
 /**
- * What tells a process from another one that later gets its number: the boot it runs in and its start
- * time. Undefined where the system does not tell (anywhere but Linux), or there is no such process.
+ * Tells a process from another one that later gets its number: the boot it runs in and its start time.
+ * Undefined where the system does not tell (anywhere but Linux), or there is no such process.
  */
 export function processBirth(pid: number): string | undefined {
   const start = processFields(pid)?.[19];
-  const { boot } = whereabouts();
+  const { boot } = runContext();
   return start === undefined || !isKnown(boot) ? undefined : `${boot} ${start}`;
 }
 
-/** Whether a process runs; one that belongs to somebody else does, and a zombie does not. */
+/** Whether a process runs, also another user's; a zombie does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -143,8 +143,8 @@ export function isAlive(pid: number): boolean {
   return !/^[ZXx]$/.test(processFields(pid)?.[0] ?? '');
 }
 
-/** Fields of /proc/PID/stat from the third on, the state; the start time is the 22nd. */
-function processFields(pid: number): string[] | undefined {
+/** /proc/PID/stat from its third field on: state, parent, ...; the start time is at index 19. Linux. */
+export function processFields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The command's name, in parentheses, may hold anything.

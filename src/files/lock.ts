@@ -12,51 +12,51 @@ import {
 import { dirname, join, resolve, sep } from 'node:path';
 import { RunError } from '../errors.js';
 import { guardDisk, isLocalDisk } from './disk.js';
+import { isSocketClosed, removeSocket, startHeartbeat } from './heartbeat.js';
 import {
   type Holder,
   isAlive,
   judge,
+  lockTimeout,
+  type Probe,
   processBirth,
-  silence,
+  runContext,
   type Verdict,
-  type Witness,
-  whereabouts,
 } from './holder.js';
-import { isDeserted, removeSigns, showLife } from './life-signs.js';
-import { readText } from './regular-file.js';
+import { readText } from './read.js';
 import { removeQuietly, syncFile } from './system-calls.js';
 
 /** A lock file that this process holds until it is released. */
 export interface FileLock {
-  /** False when another process took it over, as it does from one that was frozen for minutes. */
+  /** False once another process took it over, because this one gave no heartbeat for minutes. */
   isHeld(): boolean;
   release(): void;
 }
 
-/** A lock that a living process holds, or may hold. */
+/** A lock that a running process holds, or may hold. */
 export interface HeldLock extends Verdict {
   readonly path: string;
   readonly holder: Holder | 'unreadable';
 }
 
 /**
- * Another process took a lock of this one over, which had been frozen: nothing that the lock guards may
+ * Another process took over a lock of this one, which had been suspended. Nothing that the lock guards may
  * be written any more, and the experiment ends.
  */
 export class LostLockError extends RunError {
   override name = 'LostLockError';
 }
 
-/** Bytes that a lock file has at the most. */
-const longest = 10_000;
+/** Most bytes of a lock file. */
+const mostBytes = 10_000;
 
-/** Locks of this very process, by token. */
+/** Locks of this process, by token. */
 const held = new Map<string, { readonly path: string; readonly folder: string; checked: number }>();
 
 /**
- * Takes the lock file at `path`, which guards its folder. One that a dead process left is taken over;
- * `judge` says which.
- * @param refuse makes the error for when another process holds it
+ * Takes the lock file at `path`, which guards its folder. The lock of a dead process is taken over (see
+ * `judge`).
+ * @param refuse makes the error to throw when another process holds it
  * @throws what `refuse` makes, or what the system reports
  */
 export function takeLock(path: string, refuse: (lock: HeldLock) => Error): FileLock {
@@ -65,30 +65,30 @@ export function takeLock(path: string, refuse: (lock: HeldLock) => Error): FileL
     startedAt: new Date().toISOString(),
     token: randomUUID(),
     birth: processBirth(process.pid),
-    ...whereabouts(),
+    ...runContext(),
   };
   const { token } = holder;
-  // A few rounds, because another process may take or drop the lock between two of our looks at it.
+  // A few rounds, because another process may take or release the lock in between.
   for (let round = 0; round < 5; round++) {
     if (create(path, holder)) {
-      // Wherever this process goes.
-      const place = resolve(path);
-      held.set(token, { path: place, folder: dirname(place) + sep, checked: Date.now() });
-      const stop = showLife(place, token, () => touch(place, token));
+      // Absolute: this process may change its working directory.
+      const absolute = resolve(path);
+      held.set(token, { path: absolute, folder: dirname(absolute) + sep, checked: Date.now() });
+      const stop = startHeartbeat(absolute, token, () => touch(absolute, token));
       return {
-        isHeld: () => holds(place, token),
+        isHeld: () => holds(absolute, token),
         release: () => {
           stop();
           held.delete(token);
           try {
-            if (holds(place, token)) rmSync(place, { force: true });
+            if (holds(absolute, token)) rmSync(absolute, { force: true });
           } catch {
             // A lock that stays is taken over once this process has ended.
           }
         },
       };
     }
-    const other = look(path);
+    const other = inspect(path);
     if (other === undefined) continue;
     if (other.lives) throw refuse(other);
     removeDead(other);
@@ -96,27 +96,27 @@ export function takeLock(path: string, refuse: (lock: HeldLock) => Error): FileL
   throw refuse({ path, holder: 'unreadable', lives: true });
 }
 
-/** The lock, where a living process holds it, be it this one; undefined where none does. */
+/** The lock, if a running process holds it, this one included. */
 export function livingLock(path: string): HeldLock | undefined {
-  const lock = look(path);
+  const lock = inspect(path);
   return lock?.lives ? lock : undefined;
 }
 
 /**
- * The same, where it is another process.
- * @param mayWrite false: go by the clock of this machine, since reading that of a network disk takes a write
+ * The lock, if another running process holds it.
+ * @param mayWrite false: use the clock of this machine, since reading that of a network disk takes a write
  */
 export function lockOfOther(path: string, mayWrite = true): HeldLock | undefined {
-  const found = look(path, mayWrite);
+  const found = inspect(path, mayWrite);
   const lock = found?.lives ? found : undefined;
   return lock && lock.holder !== 'unreadable' && held.has(lock.holder.token) ? undefined : lock;
 }
 
 /**
- * To be called before a file is written: whoever was frozen for so long that another process took its
- * lock over must not write what that one now writes.
- * @param path file or folder to be written; it matters where this process took the lock of its folder
- * @param age ms since the last look at the lock within which no other is needed
+ * To be called before a file is written: a process that was suspended for so long that another one took
+ * over its lock must not write into the same files.
+ * @param path file or folder to be written; checked if this process took the lock of its folder
+ * @param age ms since the last check of the lock within which it is not checked again
  * @throws LostLockError; DiskError when the lock cannot be read
  */
 export function refuseIfLost(path: string, age = 0): void {
@@ -135,41 +135,41 @@ export function explainHeld({ path, holder, silentFor }: HeldLock, does: string,
       ? 'another process'
       : `process ${holder.pid} on ${holder.host} (since ${holder.startedAt})`;
   const seconds = (ms: number) => `${Math.max(0, Math.ceil(ms / 1000))} s`;
-  // Where its heartbeat alone tells whether it lives.
+  // Given where only the heartbeat tells whether the process is alive.
   const heartbeat =
     silentFor === undefined
       ? ''
-      : `Its last heartbeat was ${seconds(silentFor)} ago; without another, the lock frees itself in ` +
-        `${seconds(silence - silentFor)}: the same command then works. `;
+      : `Its last heartbeat was ${seconds(silentFor)} ago; without another, the lock expires in ` +
+        `${seconds(lockTimeout - silentFor)}: the same command then works. `;
   return `${who} ${does}. ${heartbeat}${wayOut}. If you are sure that it is no longer running, delete ${path}`;
 }
 
 function lost(folder: string): LostLockError {
   return new LostLockError(
     `another process took over ${folder.slice(0, -1)}, because this one gave no heartbeat for minutes (was it ` +
-      'suspended?), or its lock was deleted. It stops here and leaves the folder to the other; what it had ' +
-      'written is kept',
+      'suspended?), or its lock was deleted. This process stops and leaves the folder to the other one; what ' +
+      'it had written is kept',
   );
 }
 
 function create(path: string, holder: Holder): boolean {
-  // Whole from the start, and linked into its place: nobody sees an empty one.
+  // Written beside its path and then linked: nobody sees an empty lock.
   const temporary = `${path}.${holder.token}.tmp`;
   try {
     write(temporary, holder);
     linkSync(temporary, path);
     return true;
   } catch (error) {
-    // A network may answer a link that it made with "there is one": from its second attempt.
+    // A network file system that retries may report its own first attempt as an existing file.
     if (codeOf(error) === 'EEXIST') return holds(path, holder.token);
-    return createPlainly(path, holder);
+    return createUnlinked(path, holder);
   } finally {
     removeQuietly(temporary);
   }
 }
 
-/** Where the file system has no links. */
-function createPlainly(path: string, holder: Holder): boolean {
+/** For file systems without links. */
+function createUnlinked(path: string, holder: Holder): boolean {
   try {
     write(path, holder);
     return true;
@@ -183,7 +183,7 @@ function write(path: string, holder: Holder): void {
   const file = openSync(path, 'wx');
   try {
     writeFileSync(file, `${JSON.stringify(holder)}\n`);
-    // Lest a power cut leave an empty one.
+    // Otherwise a power cut could leave an empty lock.
     syncFile(file);
   } catch (error) {
     rmSync(path, { force: true });
@@ -195,11 +195,11 @@ function write(path: string, holder: Holder): void {
 
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code;
 
-/** @throws what the system reports, but for a file that is not there */
+/** @throws what the system reports, except that the file does not exist */
 function read(path: string): Holder | 'gone' | 'unreadable' {
   let text: string;
   try {
-    text = readText(path, longest);
+    text = readText(path, mostBytes);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return 'gone';
     if (codeOf(error) !== undefined) throw error;
@@ -219,7 +219,8 @@ interface SeenLock extends HeldLock {
   readonly beatAt: number;
 }
 
-function look(path: string, mayWrite = true): SeenLock | undefined {
+/** The lock at `path` and whether its holder is alive; undefined where there is no lock. */
+function inspect(path: string, mayWrite = true): SeenLock | undefined {
   let beatAt: number;
   let holder: Holder | 'gone' | 'unreadable';
   try {
@@ -231,23 +232,23 @@ function look(path: string, mayWrite = true): SeenLock | undefined {
   try {
     holder = read(path);
   } catch {
-    // Another user's, say: judged by its age, like one that makes no sense.
+    // Another user's, say: judged by its age, like one with invalid content.
     holder = 'unreadable';
   }
   if (holder === 'gone') return undefined;
-  const witness: Witness = {
-    self: { pid: process.pid, ...whereabouts() },
+  const probe: Probe = {
+    self: { pid: process.pid, ...runContext() },
     holdsToken: (token) => held.has(token),
     runs: isAlive,
     birth: processBirth,
     isLocalDisk: () => isLocalDisk(dirname(path)),
-    isDeserted: (token) => isDeserted(path, token),
+    isSocketClosed: (token) => isSocketClosed(path, token),
     silentFor: () => (mayWrite ? now(dirname(path)) : Date.now()) - beatAt,
   };
-  return { path, holder, beatAt, ...judge(holder, witness) };
+  return { path, holder, beatAt, ...judge(holder, probe) };
 }
 
-/** By the clock of the disk, which all machines see: that of a network may differ from ours. */
+/** The time by the clock of the disk, the same for all machines; a network disk's may differ from ours. */
 function now(folder: string): number {
   if (isLocalDisk(folder)) return Date.now();
   const probe = join(folder, `${randomUUID()}.tmp`);
@@ -255,14 +256,14 @@ function now(folder: string): number {
     writeFileSync(probe, '');
     return statSync(probe).mtimeMs;
   } catch {
-    // Who may not write there can look all the same.
+    // Without permission to write, ours has to do.
     return Date.now();
   } finally {
     removeQuietly(probe);
   }
 }
 
-/** By writing what is there: unlike `utimes`, that counts by the clock of the disk. */
+/** Rewrites the first byte: unlike `utimes`, that takes the time from the clock of the disk. */
 function touch(path: string, token: string): void {
   try {
     if (!holds(path, token)) return;
@@ -270,7 +271,7 @@ function touch(path: string, token: string): void {
     writeSync(file, '{', 0);
     closeSync(file);
   } catch {
-    // A disk that refuses now may take the next one.
+    // The next heartbeat may succeed.
   }
 }
 
@@ -280,8 +281,8 @@ function holds(path: string, token: string): boolean {
 }
 
 /**
- * Renames before deleting: of two processes that see the same dead lock, one gets it. A holder that gave a
- * heartbeat meanwhile, or another lock by now, gets its place back.
+ * Renames before deleting, so that only one of two processes that see the same dead lock removes it. A
+ * lock with a newer heartbeat, or of another holder by now, is put back.
  */
 function removeDead({ path, holder, beatAt }: SeenLock): void {
   const aside = `${path}.${randomUUID()}.tmp`;
@@ -297,6 +298,6 @@ function removeDead({ path, holder, beatAt }: SeenLock): void {
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') renameSync(aside, path);
     }
-  } else if (holder !== 'unreadable') removeSigns(path, holder.token);
+  } else if (holder !== 'unreadable') removeSocket(path, holder.token);
   removeQuietly(aside);
 }

@@ -1,17 +1,17 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
-import { withRegularFile } from './regular-file.js';
+import { withRegularFile } from './read.js';
 import { syncFile } from './system-calls.js';
 
 /**
  * Files of named arrays in the safetensors format (https://huggingface.co/docs/safetensors), which
- * libraries of most languages read: the length of the header (8 bytes), the header (JSON: name ->
- * dtype, shape and place), then the arrays, row-major. All numbers are little-endian.
+ * libraries of most languages read: the size of the header (8 bytes), the header (JSON: name ->
+ * dtype, shape and offsets), then the arrays, row-major. All numbers are little-endian.
  */
 
 const bytesOf = { F32: 4, F64: 8 } as const;
 export type Dtype = keyof typeof bytesOf;
 
-/** What is known of an array before its values. */
+/** An array without its values. */
 export interface ArrayShape {
   readonly name: string;
   readonly dtype: Dtype;
@@ -28,8 +28,8 @@ const sizeOf = (shape: readonly number[]): number => shape.reduce((size, side) =
 
 /**
  * Writes a file, one array after the other, and syncs it.
- * @param values the values of each array in turn; none is asked for before the one ahead of it is written
- * @param onBytes sees all bytes, in order
+ * @param values gives the values of an array; called for each once the one before is written
+ * @param onBytes gets all bytes, in order
  * @throws what the system reports
  */
 export async function writeArrays(
@@ -73,7 +73,7 @@ function header(arrays: readonly ArrayShape[]): Uint8Array {
 
 /**
  * @returns the arrays by name, each with memory of its own
- * @throws Error in plain words when the file is none of this format, and what the system reports
+ * @throws Error in plain words when the file does not have this format, and what the system reports
  */
 export function readArrays(path: string): Map<string, NamedArray> {
   return withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) => {
@@ -87,18 +87,18 @@ export function readArrays(path: string): Map<string, NamedArray> {
       return buffer.buffer;
     };
     const length = size < 8 ? Number.NaN : Number(Buffer.from(read(0, 8)).readBigUInt64LE());
-    if (!(length <= Math.min(size - 8, longestHeader))) throw new Error('its header is cut off');
+    if (!(length <= Math.min(size - 8, longestHeader))) throw new Error('its header is truncated');
     const entries: unknown = JSON.parse(Buffer.from(read(8, length)).toString('utf8'));
     const arrays = new Map<string, NamedArray>();
     let left = size - 8 - length;
     for (const [name, entry] of Object.entries(entries as object)) {
-      const place = placeOf(name, entry);
-      if (place.end > size - 8 - length) throw new Error(`its array ${name} is cut off`);
-      left -= place.end - place.start;
+      const found = described(name, entry);
+      if (found.end > size - 8 - length) throw new Error(`its array ${name} is truncated`);
+      left -= found.end - found.start;
       if (left < 0) throw new Error('its arrays overlap');
-      // An array at a time: nothing is in memory twice.
-      const buffer = read(8 + length + place.start, place.end - place.start);
-      const { dtype, shape } = place;
+      // One array at a time: nothing is in memory twice.
+      const buffer = read(8 + length + found.start, found.end - found.start);
+      const { dtype, shape } = found;
       const values = dtype === 'F32' ? new Float32Array(buffer) : new Float64Array(buffer);
       arrays.set(name, { name, dtype, shape, values });
     }
@@ -106,21 +106,21 @@ export function readArrays(path: string): Map<string, NamedArray> {
   });
 }
 
-/** Bytes: arrays by the ten thousands. */
+/** Bytes: enough for tens of thousands of arrays. */
 const longestHeader = 1 << 23;
 
-/** What an entry of the header says of its array, with the bytes it has behind the header. */
-function placeOf(name: string, entry: unknown): ArrayShape & { start: number; end: number } {
+/** The array that an entry of the header describes, with its byte offsets behind the header. */
+function described(name: string, entry: unknown): ArrayShape & { start: number; end: number } {
   const { dtype, shape, data_offsets: offsets } = entry as Record<string, unknown>;
   const known = (Object.keys(bytesOf) as Dtype[]).find((type) => type === dtype);
   const isCount = (value: unknown): value is number =>
     Number.isSafeInteger(value) && Number(value) >= 0;
   const lists =
     Array.isArray(shape) && Array.isArray(offsets) && [...shape, ...offsets].every(isCount);
-  if (known === undefined || !lists) throw new Error(`its array ${name} is not described`);
+  if (known === undefined || !lists) throw new Error(`its header does not describe array ${name}`);
   const [start, end] = offsets as number[];
   if (end - start !== sizeOf(shape) * bytesOf[known]) {
-    throw new Error(`its array ${name} is cut off`);
+    throw new Error(`its array ${name} is truncated`);
   }
   return { name, dtype: known, shape, start, end };
 }

@@ -2,37 +2,35 @@ import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import { errorName } from './disk.js';
 
 /*
- * System calls that file systems answer differently: network mounts, FUSE and folders shared with
- * another system lack fsync, or refuse for a moment to rename what somebody else has open.
+ * System calls on which file systems differ: network mounts, FUSE and folders shared with another
+ * system may lack fsync, or refuse for a moment to rename a file that somebody else has open.
  */
 
-/** What a file system without fsync answers. */
+/** Errors of a file system without fsync. */
 const unsupported = new Set(['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'ENOTTY']);
 
-/** What a rename may meet while another process, a virus scanner or an indexer has the file open. */
+/** Errors of a rename while another process, a virus scanner or an indexer has the file open. */
 const busy = new Set(['EBUSY', 'ETXTBSY', 'EPERM', 'EACCES', 'EAGAIN']);
 
-/** Milliseconds between the tries of a rename: less than a second in all. */
+/** ms between the attempts of a rename: less than a second in all. */
 const pauses = [5, 10, 20, 40, 80, 160, 320];
 
-/** Hears, once per process, of a file system that cannot sync. */
+/** Told once per process of a file system that cannot sync. */
 type Listener = (message: string) => void;
-const toNode: Listener = (message) => process.emitWarning(message);
-let listener = toNode;
+let listener: Listener = (message) => process.emitWarning(message);
 let hasWarned = false;
 
-/** Tells `heard` instead of Node's own warnings. @returns what goes back to the listener before */
-export function hearDiskWarnings(heard: Listener): () => void {
+/** Sends warnings to `receive` instead of Node's own. @returns restores the listener before */
+export function onDiskWarning(receive: Listener): () => void {
   const before = listener;
-  listener = heard;
+  listener = receive;
   return () => {
     listener = before;
   };
 }
 
 /**
- * Waits until the disk has a file. A file system that does not support it is passed over, with a
- * warning.
+ * Waits until a file is on the disk; on a file system that cannot sync, warns instead.
  * @throws what the system reports
  */
 export function syncFile(file: number): void {
@@ -55,16 +53,16 @@ export function passUnsupportedSync(error: unknown): void {
   );
 }
 
-/** What cannot be deleted after a failure is a left-over by its name; the failure is what counts. */
+/** Ignores failures: the name of what stays marks it as a left-over, and the error that led here counts. */
 export function removeQuietly(temporary: string): void {
   try {
     rmSync(temporary, { recursive: true, force: true });
   } catch {
-    // See above.
+    // As said above.
   }
 }
 
-/** Makes a rename in a folder durable, where the platform can (Windows cannot open a folder). */
+/** Makes a rename in a folder durable, where the platform supports it (Windows cannot open a folder). */
 export function syncFolder(folder: string): void {
   try {
     const file = openSync(folder, 'r');
@@ -74,16 +72,16 @@ export function syncFolder(folder: string): void {
       closeSync(file);
     }
   } catch {
-    // The data is in place; only its survival of a power cut is less certain.
+    // The data is in place; it is only less certain to survive a power cut.
   }
 }
 
 /**
- * Renames, and tries again for up to a second while the file system says that it is busy.
- * @param pause waits for so many milliseconds
+ * Renames, and retries for up to a second while the file system says that the file is busy.
+ * @param pause waits for that many milliseconds
  * @throws what the system reports
  */
-export function renamePatiently(from: string, to: string, pause = sleepSync): void {
+export function renameWithRetry(from: string, to: string, pause = sleepSync): void {
   for (const wait of pauses) {
     try {
       renameSync(from, to);

@@ -1,6 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.js';
-import { makeFolder } from '../files/disk.js';
+import { makeFolder } from '../files/folder.js';
 import { loadRunDirectory, type Run, type RunDirectory } from '../runs/run-directory.js';
 import type { RunSummary } from '../runs/run-json.js';
 import { summarise, summaryCsv, summaryJson } from '../runs/summary.js';

@@ -16,8 +16,8 @@ import { RunError } from '../errors.js';
 import { temporaryName } from '../files/atomic.js';
 import { causeOf, DiskError, guardDisk, isSystemError } from '../files/disk.js';
 import { refuseIfLost } from '../files/lock.js';
-import { withRegularFile } from '../files/regular-file.js';
-import { removeQuietly, renamePatiently, syncFile } from '../files/system-calls.js';
+import { withRegularFile } from '../files/read.js';
+import { removeQuietly, renameWithRetry, syncFile } from '../files/system-calls.js';
 import { commonColumns } from './metrics.js';
 import type { RunId } from './run-json.js';
 
@@ -75,7 +75,7 @@ export class MetricsWriter {
         opened = openSync(copy, 'a');
         ftruncateSync(opened, extent.bytes);
         refuseIfLost(path);
-        renamePatiently(copy, path);
+        renameWithRetry(copy, path);
         return opened;
       } catch (error) {
         if (opened !== undefined) closeSync(opened);

@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs';
 import { CsvError, parse } from 'csv-parse/sync';
 import { RunError } from '../errors.js';
-import { readBytes, withRegularFile } from '../files/regular-file.js';
+import { readBytes, withRegularFile } from '../files/read.js';
 import { printable } from '../shared/text.js';
 
 /** The columns every metrics.csv begins with; a method's own columns follow. */

@@ -5,7 +5,7 @@ import { maxConfigBytes } from '../config/read-file.js';
 import { FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { livingLock } from '../files/lock.js';
-import { readOptional } from '../files/read-optional.js';
+import { readOptional } from '../files/read.js';
 import { printable, withoutControls } from '../shared/text.js';
 import { type Metrics, readMetrics, readMetricsEnd } from './metrics.js';
 import {

@@ -6,7 +6,7 @@ import type { Dataset } from '../core/dataset.js';
 import { describeLayers } from '../core/network/shape.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
-import { readOptional } from '../files/read-optional.js';
+import { readOptional } from '../files/read.js';
 import type { Provenance } from '../shared/provenance.js';
 import { printable } from '../shared/text.js';
 

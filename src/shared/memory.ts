@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import { sizeText } from './size.js';
 
 /**
- * Bytes that this process and its children can still take, as far as the system tells: no more than
+ * Bytes that this process and its children can still allocate, as far as the system tells: at most what
  * any control group that they are in has left of its limit.
  * @param read the text of a file; empty when there is none
  */
@@ -15,29 +15,35 @@ export function availableMemory(read: (path: string) => string = readIfThere): n
   return Math.min(free, ...groups.map((group) => leftIn(group, read)));
 }
 
-/** The most memory a process has had so far, in bytes; 0 where the system does not tell. */
+/** Peak memory of a process so far, in bytes; 0 where the system does not tell. */
 export function peakMemory(pid: number): number {
   const peak = /^VmHWM:\s+(\d+) kB/m.exec(readIfThere(`/proc/${pid}/status`))?.[1];
   return Number(peak ?? 0) * 1024;
 }
 
+/** Bytes of address space that this process may have (RLIMIT_AS); undefined where there is no limit. */
+export function addressSpaceLimit(read = readIfThere): number | undefined {
+  const limit = /^Max address space\s+(\d+)/m.exec(read('/proc/self/limits'))?.[1];
+  return limit === undefined ? undefined : Number(limit);
+}
+
 /**
- * What to say where memory could not be reserved and a limit of the address space (RLIMIT_AS) is why;
- * undefined where there is none.
+ * The advice where memory could not be reserved because the address space is limited; undefined where
+ * it is not.
  * @param read as of {@link availableMemory}
  */
 export function addressSpaceAdvice(
   read: (path: string) => string = readIfThere,
 ): string | undefined {
-  const limit = /^Max address space\s+(\d+)/m.exec(read('/proc/self/limits'))?.[1];
+  const limit = addressSpaceLimit(read);
   if (limit === undefined) return undefined;
   return (
-    `the address space of this process is limited to ${sizeText(Number(limit))} (ulimit -v). ` +
+    `the address space of this process is limited to ${sizeText(limit)} (ulimit -v). ` +
     'Lift the limit with "ulimit -v unlimited" in the shell or the job script that starts fln'
   );
 }
 
-/** The files of a control group that hold its limit and what it uses. */
+/** The files with the limit and the use of a control group. */
 interface MemoryGroup {
   readonly limit: string;
   readonly used: string;
@@ -47,7 +53,7 @@ const root = '/sys/fs/cgroup';
 
 /**
  * The groups that may limit this process, from the root of each hierarchy down to its own group. In a
- * container that root is the container's group, and the rest of the path need not be there.
+ * container that root is the container's group, and the rest of the path may not exist.
  * @param membership /proc/self/cgroup: lines of `ID:CONTROLLERS:PATH`, without controllers for v2
  */
 function memoryGroups(membership: string): MemoryGroup[] {

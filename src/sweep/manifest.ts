@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
-import { readOptional } from '../files/read-optional.js';
-import { mostTextBytes } from '../files/regular-file.js';
+import { mostTextBytes, readOptional } from '../files/read.js';
 import { sizeText } from '../shared/size.js';
 import { plural } from '../shared/text.js';
 import type { Sweep } from './load.js';

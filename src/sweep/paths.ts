@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { refuseElsewhere } from '../files/elsewhere.js';
+import { refuseSymlinks } from '../files/folder.js';
 
 /** Where the files of a sweep are. */
 export const sweepPaths = (directory: string) => ({
@@ -33,5 +33,5 @@ export const sweepFolders = (directory: string): string[] =>
  */
 export function refuseLinksIn(directory: string, ids: readonly string[]): void {
   const { history, slurm, log } = sweepPaths(directory);
-  refuseElsewhere([...sweepFolders(directory), slurm, history, ...ids.map(log)]);
+  refuseSymlinks([...sweepFolders(directory), slurm, history, ...ids.map(log)]);
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
-import { checkPlace } from '../files/elsewhere.js';
+import { checkOutputDirectory } from '../files/folder.js';
 import type { RunStatus } from '../runs/run-json.js';
 import type { Sweep, Trial } from './load.js';
 import { type Manifest, manifestOf, readManifest } from './manifest.js';
@@ -34,7 +34,7 @@ export interface SweepPlan {
 export function planSweep(sweep: Sweep, options: SweepPlanOptions = {}): SweepPlan {
   const { resume, rerun } = options;
   const directory = resolve(options.outDir ?? defaultSweepDirectory(sweep.config.name));
-  checkPlace(directory, 'sweep directory');
+  checkOutputDirectory(directory, 'sweep directory');
   if (existsSync(join(directory, 'run.json'))) {
     throw new UsageError(
       `${directory} is the run directory of an experiment; choose another sweep directory with --out DIR`,

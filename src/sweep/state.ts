@@ -2,9 +2,10 @@ import { appendFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomic } from '../files/atomic.js';
-import { guardDisk, makeFolder } from '../files/disk.js';
+import { guardDisk } from '../files/disk.js';
+import { makeFolder } from '../files/folder.js';
 import { refuseIfLost } from '../files/lock.js';
-import { readText } from '../files/regular-file.js';
+import { readText } from '../files/read.js';
 import { runStatuses } from '../runs/run-json.js';
 import { sweepPaths } from './paths.js';
 

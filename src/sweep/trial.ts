@@ -5,7 +5,7 @@ import { loadExperiment } from '../config/load.js';
 import { FlnError, RunError, UsageError } from '../errors.js';
 import type { ExperimentEvent } from '../experiment/events.js';
 import { type ExperimentOptions, type ExperimentResult, runExperiment } from '../experiment/run.js';
-import { makeFolder } from '../files/disk.js';
+import { makeFolder } from '../files/folder.js';
 import { explainHeld, LostLockError, takeLock } from '../files/lock.js';
 import type { RunSummary } from '../runs/run-json.js';
 import { average } from '../shared/statistics.js';

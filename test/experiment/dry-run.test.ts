@@ -117,7 +117,7 @@ const refusals: Record<
   ],
   'a place below a file': [
     2,
-    /cannot be made: .*file is a file/,
+    /cannot be created: .*file is a file/,
     [],
     (folder) => {
       put(join(folder, 'file'), '');

@@ -17,7 +17,7 @@ import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
 import type { ExperimentEvent } from '../../src/experiment/events.js';
 import { runExperiment } from '../../src/experiment/run.js';
 import { removeFolderAtomic, writeFileAtomic } from '../../src/files/atomic.js';
-import { processBirth, whereabouts } from '../../src/files/holder.js';
+import { processBirth, runContext } from '../../src/files/holder.js';
 import { LostLockError } from '../../src/files/lock.js';
 import { lockDirectory, lockName, refuseIfLocked } from '../../src/runs/lock.js';
 import { MetricsWriter } from '../../src/runs/metrics-writer.js';
@@ -145,9 +145,7 @@ describe('lockDirectory', () => {
       const folder = temporaryFolder();
       const path = join(folder, lockName);
       writeFileSync(path, content);
-      expect(() => lockDirectory(folder)).toThrow(
-        /^another process is writing into .* frees itself in/,
-      );
+      expect(() => lockDirectory(folder)).toThrow(/^another process is writing into .* expires in/);
       touchedBefore(path, 4);
       const lock = lockDirectory(folder);
       expect(lock.isHeld()).toBe(true);
@@ -156,13 +154,13 @@ describe('lockDirectory', () => {
     }
   });
 
-  it('says of a lock of another machine when it last gave a heartbeat and when it frees itself', () => {
+  it('says of a lock of another machine when it last gave a heartbeat and when it expires', () => {
     const folder = temporaryFolder();
     const path = join(folder, lockName);
     writeFileSync(path, holder({ pid: 12, host: 'node07' }));
     touchedBefore(path, 1);
     expect(() => refuseIfLocked(folder, true)).toThrow(
-      /^process 12 on node07 \(since 2026-01-01T00:00:00Z\) is writing into .*\. Its last heartbeat was 6\d s ago; without another, the lock frees itself in 1[12]\d s: the same command then works\. Wait for it/,
+      /^process 12 on node07 \(since 2026-01-01T00:00:00Z\) is writing into .*\. Its last heartbeat was 6\d s ago; without another, the lock expires in 1[12]\d s: the same command then works\. Wait for it/,
     );
   });
 
@@ -281,7 +279,7 @@ describe('runs that are said to run', () => {
     expect(status()).toBe('INTERRUPTED');
     const path = join(folder, lockName);
     // A container with our name, and with our process number in a namespace of its own.
-    const here = { ...whereabouts(), pidNamespace: 'pid:[1]', pid: process.pid };
+    const here = { ...runContext(), pidNamespace: 'pid:[1]', pid: process.pid };
     writeFileSync(path, holder({ ...here, birth: processBirth(process.pid) }));
     expect(status()).toBe('RUNNING');
     touchedBefore(path, 4);

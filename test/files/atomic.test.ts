@@ -9,7 +9,8 @@ import {
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { writeFileAtomic } from '../../src/files/atomic.js';
-import { DiskError, guardDisk, makeFolder } from '../../src/files/disk.js';
+import { DiskError, guardDisk } from '../../src/files/disk.js';
+import { makeFolder } from '../../src/files/folder.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 
 describe('writeFileAtomic', () => {
@@ -68,8 +69,10 @@ describe('makeFolder', () => {
   it('explains why it cannot', () => {
     const file = join(temporaryFolder(), 'file');
     writeFileSync(file, '');
-    expect(() => makeFolder(file)).toThrow('something else already has this name');
-    expect(() => makeFolder(join(file, 'a'))).toThrow(/something else|a part of this path/);
+    expect(() => makeFolder(file)).toThrow('something with this name already exists');
+    expect(() => makeFolder(join(file, 'a'))).toThrow(
+      /something with this name|a part of this path/,
+    );
   });
 
   it.skipIf(!existsSync('/proc/self'))('returns where a parent never appears', () => {

@@ -42,7 +42,7 @@ it.skipIf(!canContain)('two containers of one host name share a folder of runs',
   expect(status()).toBe('RUNNING');
   const second = await ended(execFile('unshare', [...command, '--resume'], { cwd }));
   expect(second.code).toBe(1);
-  expect(second.stderr).toMatch(/^process \d+ on .* is writing into .* frees itself in 1[678]\d s/);
+  expect(second.stderr).toMatch(/^process \d+ on .* is writing into .* expires in 1[678]\d s/);
   expect(lock().token).toBe(token);
   expect(status()).toBe('RUNNING');
 

@@ -3,16 +3,16 @@ import { existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { isSocketClosed, startHeartbeat } from '../../src/files/heartbeat.js';
 import {
   type Holder,
   isAlive,
   judge,
+  lockTimeout,
+  type Probe,
   processBirth,
-  silence,
-  type Witness,
-  whereabouts,
+  runContext,
 } from '../../src/files/holder.js';
-import { isDeserted, showLife } from '../../src/files/life-signs.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 
 const minute = 60_000;
@@ -31,18 +31,18 @@ const lock = (fields: Partial<Holder> = {}): Holder => ({
 });
 
 /** By default: process 42 is not here, the disk is a network's, nothing is held. */
-const witness = (facts: Partial<Witness> = {}): Witness => ({
+const probe = (facts: Partial<Probe> = {}): Probe => ({
   self: here,
   holdsToken: () => false,
   runs: () => false,
   birth: () => undefined,
   isLocalDisk: () => false,
-  isDeserted: () => false,
+  isSocketClosed: () => false,
   silentFor: () => 10_000,
   ...facts,
 });
 
-const sees42 = (birth: string): Partial<Witness> => ({
+const sees42 = (birth: string): Partial<Probe> => ({
   runs: (pid) => pid === 42,
   birth: (pid) => (pid === 42 ? birth : undefined),
 });
@@ -52,7 +52,7 @@ const dead = { lives: false };
 const byHeartbeat = { lives: true, silentFor: 10_000 };
 
 describe('whether the holder of a lock lives', () => {
-  it.each<[string, Partial<Holder>, Partial<Witness>, object]>([
+  it.each<[string, Partial<Holder>, Partial<Probe>, object]>([
     [
       'its process runs, silent or not',
       {},
@@ -66,7 +66,7 @@ describe('whether the holder of a lock lives', () => {
   ])(
     'the table of processes tells within one boot and PID namespace: %s',
     (_, fields, facts, verdict) => {
-      expect(judge(lock(fields), witness(facts))).toEqual(verdict);
+      expect(judge(lock(fields), probe(facts))).toEqual(verdict);
     },
   );
 
@@ -83,9 +83,9 @@ describe('whether the holder of a lock lives', () => {
   it.each(elsewhere)('the heartbeat tells of %s', (_, fields) => {
     // A namesake here means nothing, and neither does that there is none.
     for (const facts of [{}, { runs: () => true, birth: () => 'boot-b 200' }]) {
-      expect(judge(lock(fields), witness(facts))).toEqual(byHeartbeat);
-      const silent = { ...facts, silentFor: () => silence + 1 };
-      expect(judge(lock(fields), witness(silent))).toMatchObject(dead);
+      expect(judge(lock(fields), probe(facts))).toEqual(byHeartbeat);
+      const silent = { ...facts, silentFor: () => lockTimeout + 1 };
+      expect(judge(lock(fields), probe(silent))).toMatchObject(dead);
     }
   });
 
@@ -93,47 +93,47 @@ describe('whether the holder of a lock lives', () => {
     const self = { ...here, boot: 'unknown', pidNamespace: 'unknown' };
     const unknown = lock({ boot: 'unknown', pidNamespace: 'unknown', birth: undefined });
     for (const holder of [unknown, lock()]) {
-      expect(judge(holder, witness({ self, isLocalDisk: () => true }))).toEqual(byHeartbeat);
+      expect(judge(holder, probe({ self, isLocalDisk: () => true }))).toEqual(byHeartbeat);
     }
   });
 
   it('a reboot is known on a disk that one machine alone has', () => {
     const before = lock({ boot: 'boot-a', birth: 'boot-a 100' });
     const isLocalDisk = () => true;
-    expect(judge(before, witness({ isLocalDisk }))).toEqual(dead);
+    expect(judge(before, probe({ isLocalDisk }))).toEqual(dead);
     const earlier = lock({ boot: undefined, pidNamespace: undefined, birth: 'boot-a 100' });
-    expect(judge(earlier, witness({ isLocalDisk }))).toEqual(dead);
+    expect(judge(earlier, probe({ isLocalDisk }))).toEqual(dead);
     // Another name, or the same boot in another container: no reboot.
-    expect(judge({ ...before, host: 'other' }, witness({ isLocalDisk }))).toEqual(byHeartbeat);
-    expect(judge(lock({ pidNamespace: 'pid:[3]' }), witness({ isLocalDisk }))).toEqual(byHeartbeat);
+    expect(judge({ ...before, host: 'other' }, probe({ isLocalDisk }))).toEqual(byHeartbeat);
+    expect(judge(lock({ pidNamespace: 'pid:[3]' }), probe({ isLocalDisk }))).toEqual(byHeartbeat);
   });
 
   it('a container that was started again is known by its socket, on the same kernel alone', () => {
-    const isDeserted = (token: string) => token === 'its-token';
+    const isSocketClosed = (token: string) => token === 'its-token';
     const before = lock({ pidNamespace: 'pid:[3]', pid: 7 });
-    expect(judge(before, witness({ isDeserted }))).toEqual(dead);
-    expect(judge(lock({ host: 'renamed' }), witness({ isDeserted }))).toEqual(dead);
+    expect(judge(before, probe({ isSocketClosed }))).toEqual(dead);
+    expect(judge(lock({ host: 'renamed' }), probe({ isSocketClosed }))).toEqual(dead);
     const other = { ...before, boot: 'boot-a', birth: 'boot-a 1' };
-    expect(judge(other, witness({ isDeserted }))).toEqual(byHeartbeat);
+    expect(judge(other, probe({ isSocketClosed }))).toEqual(byHeartbeat);
   });
 
   it('a lock of an earlier version: a process that is seen here lives, unless it is a zombie', () => {
     const earlier = lock({ boot: undefined, pidNamespace: undefined });
-    expect(judge(earlier, witness(sees42('boot-b 100')))).toEqual(alive);
-    expect(judge(earlier, witness({ ...sees42('boot-b 100'), runs: () => false }))).toEqual(dead);
+    expect(judge(earlier, probe(sees42('boot-b 100')))).toEqual(alive);
+    expect(judge(earlier, probe({ ...sees42('boot-b 100'), runs: () => false }))).toEqual(dead);
   });
 
   it('where there is no /proc, the number of the process alone tells', () => {
     const self = { pid: 7, host: 'node' };
     const holder = lock({ boot: undefined, pidNamespace: undefined, birth: undefined });
-    expect(judge(holder, witness({ self }))).toEqual(dead);
-    expect(judge(holder, witness({ self, runs: () => true }))).toEqual(alive);
+    expect(judge(holder, probe({ self }))).toEqual(dead);
+    expect(judge(holder, probe({ self, runs: () => true }))).toEqual(alive);
   });
 
   it('a lock that cannot be read is dead three minutes after its last change', () => {
-    expect(judge('unreadable', witness())).toEqual(byHeartbeat);
+    expect(judge('unreadable', probe())).toEqual(byHeartbeat);
     const silentFor = () => 4 * minute;
-    expect(judge('unreadable', witness({ silentFor }))).toEqual({
+    expect(judge('unreadable', probe({ silentFor }))).toEqual({
       lives: false,
       silentFor: 240_000,
     });
@@ -156,7 +156,7 @@ describe('a process', () => {
   });
 
   onLinux('notes its boot and PID namespace', () => {
-    const { boot, pidNamespace } = whereabouts();
+    const { boot, pidNamespace } = runContext();
     expect(boot).toMatch(/^[0-9a-f-]{36}$/);
     expect(pidNamespace).toMatch(/^pid:\[\d+\]$/);
     expect(processBirth(process.pid)).toMatch(new RegExp(`^${boot} \\d+$`));
@@ -172,7 +172,7 @@ describe('signs of life', () => {
     const old = new Date(Date.now() - 10 * minute);
     const beats = () => statSync(path).mtimeMs > old.getTime() + minute;
     utimesSync(path, old, old);
-    const stop = showLife(path, token, () => {}, 20);
+    const stop = startHeartbeat(path, token, () => {}, 20);
     onTestFinished(stop);
     const busy = new Int32Array(new SharedArrayBuffer(4));
     // This thread does not return to its event loop.
@@ -202,16 +202,16 @@ describe('signs of life', () => {
       onTestFinished(() => void child.kill('SIGKILL'));
       await new Promise((resolve) => child.stdout.once('data', resolve));
       const path = join(folder, 'lock');
-      expect(isDeserted(path, 'cccccccc-1')).toBe(false);
+      expect(isSocketClosed(path, 'cccccccc-1')).toBe(false);
       child.kill('SIGKILL');
       await new Promise((resolve) => child.once('exit', resolve));
-      expect(isDeserted(path, 'cccccccc-1')).toBe(true);
-      expect(isDeserted(path, 'dddddddd-1')).toBe(false);
+      expect(isSocketClosed(path, 'cccccccc-1')).toBe(true);
+      expect(isSocketClosed(path, 'dddddddd-1')).toBe(false);
 
       // And our own, at the same length.
-      const stop = showLife(path, 'dddddddd-1', () => {});
+      const stop = startHeartbeat(path, 'dddddddd-1', () => {});
       expect(existsSync(`${path}.dddddddd.alive`)).toBe(true);
-      expect(isDeserted(path, 'dddddddd-1')).toBe(false);
+      expect(isSocketClosed(path, 'dddddddd-1')).toBe(false);
       stop();
       expect(existsSync(`${path}.dddddddd.alive`)).toBe(false);
     },

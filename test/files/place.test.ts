@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, expect, it, vi } from 'vitest';
 import { UsageError } from '../../src/errors.js';
 import { DiskError } from '../../src/files/disk.js';
-import { checkPlace } from '../../src/files/elsewhere.js';
+import { checkOutputDirectory } from '../../src/files/folder.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 
 const disk = vi.hoisted((): { now?: Partial<StatsFs> } => ({}));
@@ -23,31 +23,33 @@ it.each([
   ['no inode', { files: 100, ffree: 0 }],
 ])('a disk with %s left is full before anything is written', (_, left) => {
   const directory = join(temporaryFolder(), 'a', 'b');
-  expect(() => checkPlace(directory, 'run directory')).not.toThrow();
+  expect(() => checkOutputDirectory(directory, 'run directory')).not.toThrow();
   disk.now = left;
-  expect(() => checkPlace(directory, 'run directory')).toThrow(DiskError);
-  expect(() => checkPlace(directory, 'run directory')).toThrow(
+  expect(() => checkOutputDirectory(directory, 'run directory')).toThrow(DiskError);
+  expect(() => checkOutputDirectory(directory, 'run directory')).toThrow(
     `cannot write ${directory}: the disk is full`,
   );
 });
 
 it('a file system that counts neither blocks nor inodes is not taken for full', () => {
   disk.now = { blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0 };
-  expect(() => checkPlace(join(temporaryFolder(), 'new'), 'run directory')).not.toThrow();
+  expect(() => checkOutputDirectory(join(temporaryFolder(), 'new'), 'run directory')).not.toThrow();
 });
 
 it.skipIf(process.getuid?.() === 0)('a folder that refuses new entries is found', () => {
   const folder = join(temporaryFolder(), 'closed');
   mkdirSync(folder);
   chmodSync(folder, 0o500);
-  expect(() => checkPlace(join(folder, 'run'), 'run directory')).toThrow(/permission denied/);
+  expect(() => checkOutputDirectory(join(folder, 'run'), 'run directory')).toThrow(
+    /permission denied/,
+  );
 });
 
 it('a file in the way is named', () => {
   const file = join(temporaryFolder(), 'file');
   writeFileSync(file, '');
-  expect(() => checkPlace(file, 'run directory')).toThrow(UsageError);
-  expect(() => checkPlace(join(file, 'run'), 'sweep directory')).toThrow(
+  expect(() => checkOutputDirectory(file, 'run directory')).toThrow(UsageError);
+  expect(() => checkOutputDirectory(join(file, 'run'), 'sweep directory')).toThrow(
     `${file} is a file; choose another sweep directory with --out DIR`,
   );
 });

@@ -59,10 +59,10 @@ describe('safetensors', () => {
       writeFileSync(path, change());
       return () => readArrays(path);
     };
-    expect(reading(() => bytes.subarray(0, bytes.length - 1))).toThrow('array loss is cut off');
-    expect(reading(() => bytes.subarray(0, 40))).toThrow('header is cut off');
-    expect(reading(() => '')).toThrow('header is cut off');
-    expect(reading(() => 'PK\u0003\u0004 something else entirely')).toThrow('header is cut off');
+    expect(reading(() => bytes.subarray(0, bytes.length - 1))).toThrow('array loss is truncated');
+    expect(reading(() => bytes.subarray(0, 40))).toThrow('header is truncated');
+    expect(reading(() => '')).toThrow('header is truncated');
+    expect(reading(() => 'PK\u0003\u0004 something else entirely')).toThrow('header is truncated');
     const overlapping = { a: [0, 24], b: [8, 32] };
     const entry = ([name, place]: [string, number[]]) => [
       name,
@@ -75,6 +75,6 @@ describe('safetensors', () => {
       'its arrays overlap',
     );
     const other = bytes.toString('latin1').replace('"F64"', '"I64"');
-    expect(reading(() => Buffer.from(other, 'latin1'))).toThrow('array loss is not described');
+    expect(reading(() => Buffer.from(other, 'latin1'))).toThrow('does not describe array loss');
   });
 });

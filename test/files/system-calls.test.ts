@@ -7,7 +7,7 @@ import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
 import { resumePoint } from '../../src/experiment/checkpoint/resume-point.js';
 import { removeFolderAtomic, writeFileAtomic } from '../../src/files/atomic.js';
 import { DiskError, unexpectedDiskError } from '../../src/files/disk.js';
-import { hearDiskWarnings, renamePatiently } from '../../src/files/system-calls.js';
+import { onDiskWarning, renameWithRetry } from '../../src/files/system-calls.js';
 import { lockDirectory } from '../../src/runs/lock.js';
 import { MetricsWriter } from '../../src/runs/metrics-writer.js';
 import { writeState } from '../../src/sweep/state.js';
@@ -77,7 +77,7 @@ const answers: Readonly<Record<string, RegExp>> = {
   EXDEV: /cannot rename|EXDEV/,
   EMFILE: /too many open files/,
   ENAMETOOLONG: /too long/,
-  ELOOP: /in a circle/,
+  ELOOP: /form a loop/,
   ENOLINK: /\(ENOLINK\)/,
   EREMOTEIO: /\(EREMOTEIO\)/,
   '4095': /\(error 4095\)/,
@@ -117,7 +117,7 @@ describe('an error at any call', () => {
 describe('fsync that a file system does not support', () => {
   it('is passed over, with one warning', async () => {
     const heard: string[] = [];
-    onTestFinished(hearDiskWarnings((message) => heard.push(message)));
+    onTestFinished(onDiskWarning((message) => heard.push(message)));
     for (const name of ['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP']) {
       reset(always(name, 'fsyncSync'));
       for (const write of Object.values(writers)) await write(temporaryFolder());
@@ -139,7 +139,7 @@ describe('a rename', () => {
         call === 'renameSync' && left-- > 0 ? systemError(name, 'rename', path) : undefined,
       );
       const pauses: number[] = [];
-      renamePatiently(join(folder, 'a'), join(folder, 'b'), (ms) => pauses.push(ms));
+      renameWithRetry(join(folder, 'a'), join(folder, 'b'), (ms) => pauses.push(ms));
       expect(pauses).toEqual([5, 10, 20]);
       expect(readFileSync(join(folder, 'b'), 'utf8')).toBe('content');
     },
@@ -148,7 +148,7 @@ describe('a rename', () => {
   it('that stays busy is an error with the path and the reason, in less than a second', () => {
     reset(always('EBUSY', 'renameSync'));
     const pauses: number[] = [];
-    expect(() => renamePatiently('a', 'b', (ms) => pauses.push(ms))).toThrow('EBUSY');
+    expect(() => renameWithRetry('a', 'b', (ms) => pauses.push(ms))).toThrow('EBUSY');
     expect(pauses.reduce((sum, ms) => sum + ms)).toBeLessThan(1000);
     const path = join(temporaryFolder(), 'run.json');
     expect(() => writeFileAtomic(path, '')).toThrow(`cannot write ${path}: it is busy: another`);

@@ -191,7 +191,7 @@ const attacks: readonly Attack[] = [
     what: 'a run.json without end',
     args: ['ls', 'run'],
     code: ExitCode.ok,
-    message: /run\/run\.json cannot be read \(it is no regular file\)/,
+    message: /run\/run\.json cannot be read \(it is not a regular file\)/,
     prepare: (work) => {
       runWith(work, metricsOf(1));
       symlinkSync('/dev/zero', join(work, 'run/run.json'));
@@ -201,7 +201,7 @@ const attacks: readonly Attack[] = [
     what: 'a run.json in a pipe, where a run is to go on',
     args: ['run', 'tiny.yaml', '--out', 'run', '--resume'],
     code: ExitCode.usage,
-    message: /run\/run\.json cannot be read \(it is no regular file\)/,
+    message: /run\/run\.json cannot be read \(it is not a regular file\)/,
     prepare: (work) => {
       runWith(work, metricsOf(1));
       execFileSync('mkfifo', [join(work, 'run/run.json')]);
@@ -211,14 +211,14 @@ const attacks: readonly Attack[] = [
     what: 'metrics in a pipe',
     args: ['plot', 'run'],
     code: ExitCode.usage,
-    message: /metrics\.csv: cannot be read \(it is no regular file\)/,
+    message: /metrics\.csv: cannot be read \(it is not a regular file\)/,
     prepare: (work) => runWith(work, (path) => execFileSync('mkfifo', [path])),
   },
   {
     what: 'metrics without end, of which the last row is asked for',
     args: ['ls', 'run'],
     code: ExitCode.usage,
-    message: /metrics\.csv: cannot be read \(it is no regular file\)/,
+    message: /metrics\.csv: cannot be read \(it is not a regular file\)/,
     prepare: (work) => runWith(work, (path) => symlinkSync('/dev/zero', path)),
   },
   {
@@ -235,7 +235,9 @@ const attacks: readonly Attack[] = [
     what: `a sweep directory whose ${name} is a link to what is elsewhere`,
     args: ['sweep', 'sweep.yaml', '--out', 'sweep'],
     code: ExitCode.usage,
-    message: new RegExp(`sweep/${name} is a link, and what is written there would go elsewhere`),
+    message: new RegExp(
+      `sweep/${name} is a symbolic link: writing to it would change something outside`,
+    ),
     prepare: (work: string) => {
       sweepOfOne(work);
       const target = name === 'history.ndjson' ? '../../outside/precious' : '../../outside';
@@ -246,7 +248,7 @@ const attacks: readonly Attack[] = [
     what: 'a sweep directory whose history is a pipe',
     args: ['sweep', 'sweep.yaml', '--out', 'sweep'],
     code: ExitCode.usage,
-    message: /sweep\/history\.ndjson is no regular file/,
+    message: /sweep\/history\.ndjson is not a regular file/,
     prepare: (work) => {
       sweepOfOne(work);
       execFileSync('mkfifo', [join(work, 'sweep/history.ndjson')]);
@@ -256,7 +258,7 @@ const attacks: readonly Attack[] = [
     what: 'a run.json of 40 million brackets',
     args: ['ls', 'run'],
     code: ExitCode.ok,
-    message: /run\.json cannot be read \(it has 40000000 bytes, more than/,
+    message: /run\.json cannot be read \(it has 40000000 bytes, and at most/,
     prepare: (work) => {
       runWith(work, metricsOf(1));
       writeFileSync(join(work, 'run/run.json'), '['.repeat(4e7));
@@ -266,7 +268,7 @@ const attacks: readonly Attack[] = [
     what: 'a config of megabytes in a run directory',
     args: ['diff', 'run', 'run'],
     code: ExitCode.ok,
-    message: /config\.yaml cannot be read \(it has 6000004 bytes, more than the 1048576/,
+    message: /config\.yaml cannot be read \(it has 6000004 bytes, and at most 1048576/,
     prepare: (work) => {
       runWith(work, metricsOf(1));
       writeFileSync(join(work, 'run/config.yaml'), `a: [${'1, '.repeat(2e6 - 1)}1]\n`);
@@ -287,7 +289,7 @@ const attacks: readonly Attack[] = [
     what: 'metrics of a terabyte',
     args: ['plot', 'run'],
     code: ExitCode.usage,
-    message: /it has 1000000000000 bytes, more than/,
+    message: /it has 1000000000000 bytes, and at most/,
     prepare: (work) =>
       runWith(work, (path) => {
         metricsOf(1)(path);

@@ -85,7 +85,7 @@ describe('a dry run of a sweep', () => {
     ],
     'a place below a file': [
       2,
-      /cannot be made: .* is a file; choose another sweep directory/,
+      /cannot be created: .* is a file; choose another sweep directory/,
       [],
       (folder) => ({ ...optionsIn(folder), outDir: join(folder, 'tiny.yaml', 'a', 'b') }),
     ],

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError } from '../../src/config/issues.js';
 import { parseExperiment } from '../../src/config/load.js';
 import { UsageError } from '../../src/errors.js';
-import { processBirth, whereabouts } from '../../src/files/holder.js';
+import { processBirth, runContext } from '../../src/files/holder.js';
 import type { RunStatus } from '../../src/runs/run-json.js';
 import type { Launcher } from '../../src/sweep/launcher.js';
 import { loadSweep, type Sweep } from '../../src/sweep/load.js';
@@ -215,7 +215,7 @@ describe('the plan of a sweep', () => {
     writeState(outDir, { id: ids[0], status: 'RUNNING', attempts: 1, pid: process.pid });
     expect(due(outDir, { resume: true })).toEqual([0, 1, 2, 3]);
     // Of another container, which gives heartbeats.
-    const { host, boot } = whereabouts();
+    const { host, boot } = runContext();
     const holder = { pid: process.pid, host, boot, pidNamespace: 'pid:[1]', startedAt: 'now' };
     const lock = sweepPaths(outDir).trialLock(ids[0]);
     writeFileSync(lock, JSON.stringify({ ...holder, token: 'x', birth: processBirth(1) }));

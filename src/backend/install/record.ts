@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../files/atomic.js';
-import { readText } from '../../files/regular-file.js';
+import { readText } from '../../files/read.js';
 import { programInfo } from '../../shared/provenance.js';
 import type { Ingredients, Verdict } from './recipe.js';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { renamePatiently, syncFolder } from '../../files/system-calls.js';
+import { renameWithRetry, syncFolder } from '../../files/system-calls.js';
 
 /*
  * Neighbours of an installation while it is made, replaced or removed, all on its disk so that a
@@ -24,11 +24,11 @@ export function neighbour(target: string, stage: Stage): string {
  */
 export function putInPlace(finished: string, target: string): void {
   const old = existsSync(target) ? neighbour(target, 'old') : undefined;
-  if (old !== undefined) renamePatiently(target, old);
+  if (old !== undefined) renameWithRetry(target, old);
   try {
-    renamePatiently(finished, target);
+    renameWithRetry(finished, target);
   } catch (error) {
-    if (old !== undefined) renamePatiently(old, target);
+    if (old !== undefined) renameWithRetry(old, target);
     throw error;
   }
   syncFolder(dirname(target));
@@ -38,7 +38,7 @@ export function putInPlace(finished: string, target: string): void {
 /** Deletes an installation: at no moment is a part of it in its place. */
 export function takeAway(target: string): void {
   const removed = neighbour(target, 'removed');
-  renamePatiently(target, removed);
+  renameWithRetry(target, removed);
   discard(removed);
 }
 
@@ -53,7 +53,7 @@ export function clearLeftovers(target: string): void {
     const [, stage] = pattern.exec(name) ?? [];
     if (stage === undefined) continue;
     const path = join(dirname(target), name);
-    if (stage === 'old' && !existsSync(target)) renamePatiently(path, target);
+    if (stage === 'old' && !existsSync(target)) renameWithRetry(path, target);
     else discard(path);
   }
 }

@@ -228,7 +228,8 @@ async function writeReports(
   verification: Verified,
 ): Promise<void> {
   const { verificationMarkdown, verificationTests } = await import('../render/verification.js');
-  const { guardDisk, makeFolder } = await import('../../files/disk.js');
+  const { guardDisk } = await import('../../files/disk.js');
+  const { makeFolder } = await import('../../files/folder.js');
   const { writeFileAtomic } = await import('../../files/atomic.js');
   if (junit !== undefined) {
     const { junitXml } = await import('../../verify/junit.js');

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import type { State } from '../../core/tree.js';
 import { writeFileSynced, writeFolderAtomic } from '../../files/atomic.js';
-import { readText, withRegularFile } from '../../files/regular-file.js';
+import { readText, withRegularFile } from '../../files/read.js';
 import { readState, type StateForm, writeState } from './state-file.js';
 
 /** Where a run stood when a checkpoint was made. */

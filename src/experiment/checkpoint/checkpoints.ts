@@ -2,7 +2,8 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { State } from '../../core/tree.js';
 import { isLeftOver, removeFolderAtomic } from '../../files/atomic.js';
-import { guardDisk, makeFolder } from '../../files/disk.js';
+import { guardDisk } from '../../files/disk.js';
+import { makeFolder } from '../../files/folder.js';
 import { batchOf, checkpointName, type Position, writeCheckpoint } from './checkpoint.js';
 
 /** Checkpoints of a run that are kept: the last, and one to fall back to. */

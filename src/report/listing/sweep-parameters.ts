@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { readText } from '../../files/regular-file.js';
+import { readText } from '../../files/read.js';
 import type { ListedRun } from './listed-run.js';
 
 /** Settings that vary between runs which are all trials of one sweep; none for other runs. */

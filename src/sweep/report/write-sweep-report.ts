@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
-import { readOptional } from '../../files/read-optional.js';
+import { readOptional } from '../../files/read.js';
 import { renderFigure } from '../../report/figure.js';
 import { plural, printable } from '../../shared/text.js';
 import { sweepPaths } from '../paths.js';

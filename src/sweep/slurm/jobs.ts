@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
-import { readOptional } from '../../files/read-optional.js';
+import { readOptional } from '../../files/read.js';
 import { sweepPaths } from '../paths.js';
 
 const clusterName = z.string().min(1);

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EnvironmentError, UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
-import { makeFolder } from '../../files/disk.js';
+import { makeFolder } from '../../files/folder.js';
 import { plural } from '../../shared/text.js';
 import { type Launcher, type LaunchOptions, trialCommand } from '../launcher.js';
 import { sweepPaths } from '../paths.js';

@@ -1,28 +1,29 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, renameSync } from 'node:fs';
+import { closeSync, existsSync, openSync, renameSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { addressSpaceLimit } from '../shared/memory.js';
 import { removeQuietly } from './system-calls.js';
 
 /*
- * By what others see that the holder of a lock lives: it touches the lock's file every 15 seconds, and
- * listens at a socket beside it, of which the kernel tells when its process is gone.
+ * How others see that the holder of a lock is alive: it touches the lock file every 15 seconds, and
+ * listens at a socket beside it, which the kernel closes when the process ends.
  */
 
 /**
- * Sends heartbeats for a lock until stopped.
- * @param touch gives a heartbeat
+ * Gives heartbeats for a lock, and listens at its socket, until stopped.
+ * @param touch gives one heartbeat
  * @param beat ms between heartbeats
  */
-export function showLife(
+export function startHeartbeat(
   path: string,
   token: string,
   touch: () => void,
   beat = 15_000,
 ): () => void {
   const timer = setInterval(touch, beat).unref();
-  const worker = beater();
+  const worker = heartbeatThread();
   worker?.postMessage({ token, path, beat });
   const stopListening = listen(path, token);
   return () => {
@@ -32,8 +33,8 @@ export function showLife(
   };
 }
 
-/** Does what `touch` of a lock does, where the thread that trains is busy: one batch may take minutes. */
-const beaterCode = `
+/** Does the same as `touch`, in a thread of its own: the one that trains may be busy for minutes. */
+const threadCode = `
 const { parentPort } = require('node:worker_threads');
 const { closeSync, openSync, readFileSync, writeSync } = require('node:fs');
 const timers = new Map();
@@ -54,11 +55,12 @@ parentPort.on('message', ({ token, path, beat }) => {
 
 let thread: Worker | undefined;
 
-/** The one of this process. Undefined where it cannot have one: heartbeats then come between batches. */
-function beater(): Worker | undefined {
-  if (thread !== undefined || isMemoryTight()) return thread;
+/** One for this process. Undefined where it cannot have one: heartbeats then come between batches. */
+function heartbeatThread(): Worker | undefined {
+  // Threads reserve hundreds of megabytes of addresses, which such a limit may not allow.
+  if (thread !== undefined || addressSpaceLimit() !== undefined) return thread;
   try {
-    thread = new Worker(beaterCode, { eval: true, execArgv: [], env: { NODE_OPTIONS: '' } });
+    thread = new Worker(threadCode, { eval: true, execArgv: [], env: { NODE_OPTIONS: '' } });
     thread.on('error', () => {});
     thread.unref();
   } catch {
@@ -67,29 +69,20 @@ function beater(): Worker | undefined {
   return thread;
 }
 
-/** Threads reserve hundreds of megabytes of addresses, beyond a limit of which the process would be ended. */
-function isMemoryTight(): boolean {
-  try {
-    return !/^Max address space +unlimited/m.test(readFileSync('/proc/self/limits', 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
-/** Of this holder alone: the socket of one before it tells nothing of it. */
+/** The token makes it this holder's own: another one's socket says nothing about it. */
 function socketOf(path: string, token: string): string | undefined {
   const [start] = /^[0-9a-f]{8}(?=-)/.exec(token) ?? [];
   return start && `${path}.${start}.alive`;
 }
 
-/** Bytes that the path of a socket can have. */
-const longestSocket = 100;
+/** Bytes that the path of a socket may have. */
+const mostSocketBytes = 100;
 
 function listen(path: string, token: string): () => void {
   const socket = socketOf(path, token);
   if (process.platform !== 'linux' || socket === undefined) return () => {};
   const server = createServer((visitor) => visitor.destroy());
-  // Some file systems have no sockets: the heartbeat is there all the same.
+  // Some file systems have no sockets: the heartbeat works without.
   server.on('error', () => {});
   server.unref();
   let folder: number | undefined;
@@ -97,24 +90,24 @@ function listen(path: string, token: string): () => void {
     folder = openSync(dirname(path), 'r');
     const name = `${basename(socket)}.tmp`;
     const full = `${socket}.tmp`;
-    const isShort = Buffer.byteLength(full) <= longestSocket;
+    const isShort = Buffer.byteLength(full) <= mostSocketBytes;
     server.listen(isShort ? full : `/proc/self/fd/${folder}/${name}`);
-    // Renamed once it is listened at: nobody is to find one that is not.
+    // Renamed once it listens: nobody may find a socket that does not.
     renameSync(full, socket);
   } catch {
-    // Likewise.
+    // No sockets, as above.
   } finally {
     if (folder !== undefined) closeSync(folder);
   }
   return () => {
     server.close();
-    removeSigns(path, token);
+    removeSocket(path, token);
   };
 }
 
-/** Exit code of the process that asks, for a socket that nobody listens at. */
+/** Exit code of the process that connects, for a socket at which nobody listens. */
 const refused = 61;
-const askCode = `
+const connectCode = `
 const { argv, exit } = process;
 require('node:net').connect(argv[1])
   .on('connect', () => exit(0))
@@ -122,13 +115,13 @@ require('node:net').connect(argv[1])
 `;
 
 /**
- * Whether the kernel says that the holder of a lock is gone: its socket is there, and nobody listens. Only
- * the kernel that the holder ran on knows; in which container matters not.
+ * Whether the holder of a lock has ended: its socket is there, and nobody listens. Valid on the kernel
+ * that the holder ran on, in whichever container.
  */
-export function isDeserted(path: string, token: string): boolean {
+export function isSocketClosed(path: string, token: string): boolean {
   const socket = socketOf(path, token);
   if (socket === undefined || !existsSync(socket)) return false;
-  const { status } = spawnSync(process.execPath, ['-e', askCode, `./${basename(socket)}`], {
+  const { status } = spawnSync(process.execPath, ['-e', connectCode, `./${basename(socket)}`], {
     cwd: dirname(path),
     env: { ...process.env, NODE_OPTIONS: '' },
     stdio: 'ignore',
@@ -137,8 +130,8 @@ export function isDeserted(path: string, token: string): boolean {
   return status === refused;
 }
 
-/** Removes what a dead holder left beside its lock. */
-export function removeSigns(path: string, token: string): void {
+/** Removes the socket that a dead holder left beside its lock. */
+export function removeSocket(path: string, token: string): void {
   const socket = socketOf(path, token);
   if (socket !== undefined) removeQuietly(socket);
 }
