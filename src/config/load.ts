@@ -7,7 +7,7 @@ import { resolveLayer } from './layers.js';
 import { checkFullBatch, lengthOfTraining } from './length.js';
 import { homeOfField, type MethodResolution, resolveMethod } from './methods.js';
 import { traceOrigins } from './origins.js';
-import { applyOverrides } from './overrides.js';
+import { applyOverrides, type Override } from './overrides.js';
 import { PathSet } from './path-set.js';
 import { readConfigFile } from './read-file.js';
 import { replaceOldNames } from './renamed.js';
@@ -43,7 +43,7 @@ export interface LoadOptions {
  */
 export function loadExperiment(
   file: string,
-  overrides: readonly string[] = [],
+  overrides: readonly Override[] = [],
   options: LoadOptions = {},
 ): LoadedExperiment {
   return parseExperiment(readConfigFile(file), file, overrides, options);
@@ -53,7 +53,7 @@ export function loadExperiment(
 export function parseExperiment(
   text: string,
   file: string,
-  overrides: readonly string[] = [],
+  overrides: readonly Override[] = [],
   { ofRunDirectory = false }: LoadOptions = {},
 ): LoadedExperiment {
   const source = { file, text: text.replace(/^\uFEFF/, '') };

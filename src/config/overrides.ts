@@ -1,6 +1,15 @@
 import { didYouMean } from '../shared/suggest.js';
 import type { ConfigIssue } from './issues.js';
-import type { Block, List, Path, Place, Tree } from './tree.js';
+import {
+  type Block,
+  type List,
+  type Path,
+  type Place,
+  plain,
+  type Setting,
+  type Tree,
+  treeOf,
+} from './tree.js';
 import { parseYaml } from './yaml.js';
 
 /**
@@ -10,18 +19,28 @@ import { parseYaml } from './yaml.js';
  *
  * @returns what cannot be written at all
  */
-export function applyOverrides(root: Block, overrides: readonly string[]): ConfigIssue[] {
+export function applyOverrides(root: Block, overrides: readonly Override[]): ConfigIssue[] {
   return overrides.flatMap((override) => {
+    const place: Place =
+      typeof override === 'string'
+        ? { from: 'command line', override }
+        : {
+            from: 'command line',
+            override: `${override.path}=${JSON.stringify(override.value)}`,
+            setting: override,
+          };
     try {
-      apply(root, override);
+      apply(root, override, place);
       return [];
     } catch (error) {
       if (!(error instanceof Unwritable)) throw error;
-      const place: Place = { from: 'command line', override };
       return [{ path: error.path, message: error.message, place }];
     }
   });
 }
+
+/** Text of the command line, or a path and its value. */
+export type Override = string | Setting;
 
 class Unwritable extends Error {
   constructor(
@@ -32,19 +51,12 @@ class Unwritable extends Error {
   }
 }
 
-function apply(root: Block, override: string): void {
-  const equals = override.indexOf('=');
-  if (equals < 0) {
-    throw new Unwritable([], 'an override is path=value, as in epochs=2');
-  }
-  const target = override.slice(0, equals).trim();
-  const segments = target.split('.');
-  if (segments.includes('')) {
-    throw new Unwritable([], 'the path before "=" is incomplete; it looks like dataset.limit');
-  }
-  if (segments.includes('__proto__')) throw new Unwritable([], 'unknown key "__proto__"');
-  const place: Place = { from: 'command line', override };
-  const value = parseValue(override.slice(equals + 1), place);
+function apply(root: Block, override: Override, place: Place): void {
+  const { path: target, value } =
+    typeof override === 'string'
+      ? parse(override, place)
+      : { path: override.path, value: treeOf(override.value, place) };
+  const segments = segmentsOf(target);
   let node: Tree = root;
   const path: (string | number)[] = [];
   let rest = segments;
@@ -60,27 +72,30 @@ function apply(root: Block, override: string): void {
   }
 }
 
+function parse(override: string, place: Place): { path: string; value: Tree } {
+  const equals = override.indexOf('=');
+  if (equals < 0) {
+    throw new Unwritable([], 'an override is path=value, as in epochs=2');
+  }
+  const path = override.slice(0, equals).trim();
+  segmentsOf(path);
+  return { path, value: parseValue(override.slice(equals + 1), place) };
+}
+
+function segmentsOf(path: string): string[] {
+  const segments = path.split('.');
+  if (segments.includes('')) {
+    throw new Unwritable([], 'the path before "=" is incomplete; it looks like dataset.limit');
+  }
+  if (segments.includes('__proto__')) throw new Unwritable([], 'unknown key "__proto__"');
+  return segments;
+}
+
 function parseValue(text: string, place: Place): Tree {
   const { tree, issues } = parseYaml(text, { mayBeEmpty: true });
   if (issues.length > 0) throw new Unwritable([], `in the value, ${issues[0].message}`);
   if (!tree) throw new Unwritable([], 'the value cannot be read');
-  return move(tree, place);
-}
-
-/** The same values, written on the command line. */
-function move(tree: Tree, place: Place): Tree {
-  switch (tree.kind) {
-    case 'scalar':
-      return { ...tree, place };
-    case 'list':
-      return { ...tree, place, items: tree.items.map((item) => move(item, place)) };
-    case 'block': {
-      const entries = [...tree.entries].map(
-        ([key, { value }]) => [key, { key: place, value: move(value, place) }] as const,
-      );
-      return { kind: 'block', place, entries: new Map(entries) };
-    }
-  }
+  return treeOf(plain(tree), place);
 }
 
 /** Which key or list position the first segments of `rest` mean inside `node`. */

@@ -9,7 +9,18 @@ export type Place =
       readonly column: number;
       readonly length: number;
     }
-  | { readonly from: 'command line'; readonly override: string };
+  | {
+      readonly from: 'command line';
+      readonly override: string;
+      /** Where it was not written as text: by a sweep. */
+      readonly setting?: Setting;
+    };
+
+/** A value to write at a path of a config, as in an override: `methods.adam.learningRate`. */
+export interface Setting {
+  readonly path: string;
+  readonly value: unknown;
+}
 
 /**
  * A config as it was written: plain values, each with its place. The file is read into this form,
@@ -50,6 +61,20 @@ export function plain(tree: Tree): unknown {
     case 'block':
       return Object.fromEntries([...tree.entries].map(([key, { value }]) => [key, plain(value)]));
   }
+}
+
+/** Plain data as a tree that was written in one place. */
+export function treeOf(value: unknown, place: Place): Tree {
+  if (Array.isArray(value)) {
+    return { kind: 'list', place, items: value.map((item) => treeOf(item, place)) };
+  }
+  if (typeof value !== 'object' || value === null) {
+    return { kind: 'scalar', place, value: value as Scalar['value'] };
+  }
+  const entries = Object.entries(value).map(
+    ([key, inner]) => [key, { key: place, value: treeOf(inner, place) }] as const,
+  );
+  return { kind: 'block', place, entries: new Map(entries) };
 }
 
 /** The node at `path`, and the place of its key where it has one; undefined when nothing was written there. */

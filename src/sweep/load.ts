@@ -3,7 +3,7 @@ import type { Experiment } from '../config/experiment.js';
 import { ConfigError, type ConfigIssue, formatIssues, type Source } from '../config/issues.js';
 import { parseExperiment, toIssue } from '../config/load.js';
 import { readConfigFile } from '../config/read-file.js';
-import { type Block, type Path, placeOf, plain } from '../config/tree.js';
+import { type Block, type Path, placeOf, plain, type Setting } from '../config/tree.js';
 import { type Finding, validate } from '../config/validate.js';
 import { parseYaml } from '../config/yaml.js';
 import { type SweepConfig, SweepSchema } from './schema.js';
@@ -44,7 +44,7 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
   const base = isAbsolute(config.config) ? config.config : resolve(dirname(file), config.config);
   const text = readConfigFile(base);
   // What the experiment is expected to reach does not hold for its variants.
-  const fixed = ['expect={}', ...overrides, ...Object.entries(config.set).map(written)];
+  const fixed = [{ path: 'expect', value: {} }, ...overrides, ...settingsOf(config.set)];
   // What is wrong with the experiment itself is said once, in its own words.
   const { warnings } = parseExperiment(text, base, overrides);
 
@@ -54,7 +54,7 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
   const space = searchSpace(config);
   for (const varied of space) {
     try {
-      const all = [...fixed, ...Object.entries(varied).map(written)];
+      const all = [...fixed, ...settingsOf(varied)];
       const { experiment, renames: old } = parseExperiment(text, base, all);
       for (const { message, ...issue } of old) {
         const own = inSweep({ message, ...issue }, tree, config);
@@ -83,8 +83,8 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
   };
 }
 
-/** As on the command line; JSON is YAML. */
-const written = ([path, value]: [string, unknown]): string => `${path}=${JSON.stringify(value)}`;
+const settingsOf = (overrides: Overrides): Setting[] =>
+  Object.entries(overrides).map(([path, value]) => ({ path, value }));
 
 function parseSweep(source: Source): { tree: Block; config: SweepConfig } {
   const { tree, issues } = parseYaml(source.text);
@@ -153,15 +153,15 @@ function checkSweep(config: SweepConfig): Finding[] {
 /** The place in the sweep file of an override that a trial's config refuses. */
 function inSweep(issue: ConfigIssue, tree: Block, config: SweepConfig): ConfigIssue | undefined {
   if (issue.place.from !== 'command line') return undefined;
-  const { override } = issue.place;
-  const equals = override.indexOf('=');
-  const [path, value] = [override.slice(0, equals), override.slice(equals + 1)];
+  const { setting } = issue.place;
+  if (setting === undefined) return issue;
+  const { path, value } = setting;
   const place = placeIn(path, config);
   if (place === undefined) return issue;
   // Of a block that is written as a whole, the part at fault.
   const at = issue.path.join('.');
   const inner = at === '' || at.startsWith(path) ? '' : ` (${at})`;
-  const message = `${value}${inner}: ${issue.message}`;
+  const message = `${JSON.stringify(value)}${inner}: ${issue.message}`;
   return { path: place, message, place: placeOf(tree, place) };
 }
 
