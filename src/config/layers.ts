@@ -149,7 +149,7 @@ function kindOf(layer: LayerInput, refuse: (message: string) => void): Kind | un
   const given = kinds.filter((kind) => layer[kind] !== undefined);
   if (given.length === 1) return given[0];
   if (given.length > 1) refuse(`has ${given.join(' and ')}: write one layer for each`);
-  else refuse('says no kind of layer; give it dense: UNITS, conv: CHANNELS or averagePool: SIDE');
+  else refuse('has no layer type: set one of dense, conv, averagePool');
   return undefined;
 }
 

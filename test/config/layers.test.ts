@@ -43,7 +43,7 @@ describe('layers of a convolution network', () => {
       'no kind',
       layers('{ activation: relu }', last),
       [
-        'network.layers.0 — says no kind of layer; give it dense: UNITS, conv: CHANNELS or averagePool: SIDE',
+        'network.layers.0 — has no layer type: set one of dense, conv, averagePool',
       ],
     ],
     [
