@@ -1,17 +1,8 @@
-import {
-  updateActivationBlock,
-  updateWeightBlock,
-} from '../core/methods/fenchel/exact/block-updates.js';
 import { FenchelExactConfig } from '../core/methods/fenchel/exact/config.js';
-import { type Blocks, LiftedObjective } from '../core/methods/fenchel/exact/objective.js';
-import { disposeParameters } from '../core/network/network.js';
-import {
-  type BoundProblem,
-  copyParameters,
-  copyPoint,
-  disposePoint,
-  evaluatePoint,
-} from './lifted-point.js';
+import { updateActivationBlock, updateWeightBlock } from '../core/methods/fenchel/exact/exact.js';
+import type { Blocks, LiftedProblem } from '../core/methods/fenchel/exact/objective.js';
+import { scoped } from '../core/training.js';
+import { type BoundProblem, copyPoint, disposePoint, evaluatePoint } from './lifted-point.js';
 
 export interface Descent {
   /** The best point met, owned by the caller. */
@@ -55,19 +46,13 @@ export async function descend(
     const { base, penalty } = await evaluatePoint(problem, point);
     return base + lambda * penalty;
   };
-  const anchor = copyParameters(start.parameters);
-  const objective = new LiftedObjective(config, network, loss, y, anchor);
+  const anchor = start.parameters;
+  const lifted = { config, network, loss, y, anchor, gammas: anchor.map(() => 0) };
   let best = copyPoint(start);
   let reached = await value(best);
   let sweeps = 0;
   while (sweeps < maxSweeps) {
-    const next = copyPoint(best);
-    for (let l = network.activations.length; l >= 1; l--) {
-      await updateActivationBlock(objective, next, network, l, config);
-    }
-    for (let l = 0; l < anchor.length; l++) {
-      await updateWeightBlock(objective, next, network, anchor, l, config);
-    }
+    const next = await scoped(() => updateAll(lifted, best));
     sweeps++;
     const found = await value(next);
     const gain = reached - found;
@@ -75,6 +60,17 @@ export async function descend(
     if (gain > 0) [best, reached] = [next, found];
     if (!(gain > leastGain * reached)) break;
   }
-  disposeParameters(anchor);
   return { point: best, objective: reached, sweeps };
+}
+
+/** New X_L, ..., X_1, then new W_l for all l: of the given blocks, only X_0 is part of the result. */
+async function updateAll(problem: LiftedProblem, start: Blocks): Promise<Blocks> {
+  let blocks = start;
+  for (let l = problem.network.activations.length; l >= 1; l--) {
+    ({ blocks } = await updateActivationBlock(problem, blocks, l));
+  }
+  for (let l = 0; l < problem.anchor.length; l++) {
+    ({ blocks } = await updateWeightBlock(problem, blocks, l));
+  }
+  return blocks;
 }

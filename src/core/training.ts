@@ -99,7 +99,7 @@ export class Training<Config = unknown> {
  * tensors meanwhile: scopes of the tensor library are a stack.
  * @param kept the part of the result whose tensors live on; by default all of it
  */
-async function scoped<T>(
+export async function scoped<T>(
   work: () => Promise<T>,
   kept: (result: T) => unknown = (result) => result,
 ) {

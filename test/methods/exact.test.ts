@@ -1,14 +1,16 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { FenchelExactConfig } from '../../src/core/methods/fenchel/exact/config.js';
 import {
   updateActivationBlock,
   updateWeightBlock,
-} from '../../src/core/methods/fenchel/exact/block-updates.js';
-import { FenchelExactConfig } from '../../src/core/methods/fenchel/exact/config.js';
-import { type Blocks, LiftedObjective } from '../../src/core/methods/fenchel/exact/objective.js';
+} from '../../src/core/methods/fenchel/exact/exact.js';
+import { type Blocks, objectiveValue } from '../../src/core/methods/fenchel/exact/objective.js';
+import { layerValue } from '../../src/core/methods/per-layer.js';
 import { initializeParameters } from '../../src/core/network/initialize.js';
-import { activationNames, lossNames } from '../../src/core/network/names.js';
-import { buildNetwork } from '../../src/core/network/network.js';
+import { activationNames, type LossName, lossNames } from '../../src/core/network/names.js';
+import { buildNetwork, type Network } from '../../src/core/network/network.js';
+import type { Parameters } from '../../src/core/network/parameters.js';
 import { denseLayers, type LayerShape, unitsIn } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
 import { startTestBackend } from '../backends.js';
@@ -49,6 +51,18 @@ function setUp(layers: LayerShape[], activation: (typeof activationNames)[number
   return { network, parameters, blocks, y: matrix(targets(random, rows, 4)) };
 }
 
+/** G of a batch whose weights before it are these. */
+const liftedProblem = (
+  config: FenchelExactConfig,
+  network: Network,
+  loss: LossName,
+  y: tf.Tensor2D,
+  anchor: Parameters,
+) => {
+  const gammas = anchor.map((_, l) => layerValue(config.gamma, l));
+  return { config, network, loss, y, anchor, gammas };
+};
+
 describe('block-coordinate descent on one lifted objective', () => {
   beforeAll(startTestBackend);
 
@@ -58,7 +72,8 @@ describe('block-coordinate descent on one lifted objective', () => {
         for (const rows of batchSizes) {
           const reduction = rows === batchSizes[0] ? 'sum' : 'mean';
           it(`never rises: ${kind}, ${activation}, ${loss}, ${rows} rows, ${reduction}`, async () => {
-            const { network, parameters, blocks, y } = setUp(layers, activation, rows);
+            const { network, parameters, y, ...start } = setUp(layers, activation, rows);
+            let { blocks } = start;
             const config = FenchelExactConfig.parse({
               name: 'fenchel',
               solver: 'exact',
@@ -69,32 +84,21 @@ describe('block-coordinate descent on one lifted objective', () => {
               tolerance: 1e-4,
               maxIterations: 2000,
             });
-            const objective = new LiftedObjective(config, network, loss, y, parameters);
-            const value = async () => (await objective.value(blocks).data())[0];
+            const problem = liftedProblem(config, network, loss, y, parameters);
+            const value = async () => (await objectiveValue(problem, blocks).data())[0];
 
             const trace = [await value()];
             for (let sweep = 0; sweep < 3; sweep++) {
               for (const l of [2, 1]) {
-                const { residual } = await updateActivationBlock(
-                  objective,
-                  blocks,
-                  network,
-                  l,
-                  config,
-                );
-                expect(residual).toBeLessThan(2e-4);
+                const { report, ...next } = await updateActivationBlock(problem, blocks, l);
+                blocks = next.blocks;
+                expect(report.residual).toBeLessThan(2e-4);
                 trace.push(await value());
               }
               for (const l of [0, 1, 2]) {
-                const { residual } = await updateWeightBlock(
-                  objective,
-                  blocks,
-                  network,
-                  parameters,
-                  l,
-                  config,
-                );
-                expect(residual).toBeLessThanOrEqual(1e-4);
+                const { report, ...next } = await updateWeightBlock(problem, blocks, l);
+                blocks = next.blocks;
+                expect(report.residual).toBeLessThanOrEqual(1e-4);
                 trace.push(await value());
               }
             }
@@ -111,7 +115,8 @@ describe('block-coordinate descent on one lifted objective', () => {
   it.each(Object.entries(networks))(
     'never rises with one gradient step a W-update: %s',
     async (_, layers) => {
-      const { network, parameters, blocks, y } = setUp(layers, 'relu', 25);
+      const { network, parameters, y, ...start } = setUp(layers, 'relu', 25);
+      let { blocks } = start;
       const config = FenchelExactConfig.parse({
         name: 'fenchel',
         solver: 'exact',
@@ -119,14 +124,14 @@ describe('block-coordinate descent on one lifted objective', () => {
         gamma: 0.5,
         weightUpdate: 'gradient-step',
       });
-      const objective = new LiftedObjective(config, network, 'cross-entropy', y, parameters);
-      const value = async () => (await objective.value(blocks).data())[0];
-      await updateActivationBlock(objective, blocks, network, 2, config);
-      await updateActivationBlock(objective, blocks, network, 1, config);
+      const problem = liftedProblem(config, network, 'cross-entropy', y, parameters);
+      const value = async () => (await objectiveValue(problem, blocks).data())[0];
+      ({ blocks } = await updateActivationBlock(problem, blocks, 2));
+      ({ blocks } = await updateActivationBlock(problem, blocks, 1));
       const trace = [await value()];
       for (let sweep = 0; sweep < 20; sweep++) {
         for (const l of [0, 1, 2]) {
-          await updateWeightBlock(objective, blocks, network, parameters, l, config);
+          ({ blocks } = await updateWeightBlock(problem, blocks, l));
           trace.push(await value());
         }
       }
@@ -138,7 +143,8 @@ describe('block-coordinate descent on one lifted objective', () => {
   );
 
   it('is the sum of its parts, as a float64 evaluation of eq. 13 has it', async () => {
-    const { network, parameters, blocks, y } = setUp(networks['fully connected'], 'sigmoid', 11);
+    const { network, parameters, y, ...start } = setUp(networks['fully connected'], 'sigmoid', 11);
+    let { blocks } = start;
     const config = FenchelExactConfig.parse({
       name: 'fenchel',
       solver: 'exact',
@@ -149,17 +155,19 @@ describe('block-coordinate descent on one lifted objective', () => {
       proximalBias: false,
       lossReduction: 'mean',
     });
-    const objective = new LiftedObjective(config, network, 'mse', y, parameters);
+    const problem = liftedProblem(config, network, 'mse', y, parameters);
     // Move every block off its forward-pass value and every weight off its anchor.
     const moved = (x: tf.Tensor2D) => tf.add(x, 0.3) as tf.Tensor2D;
-    for (const l of [1, 2]) {
-      blocks.preimages[l] = moved(blocks.preimages[l]!);
-      blocks.inputs[l] = network.activations[l - 1].phi(blocks.preimages[l]!);
-    }
-    blocks.parameters = parameters.map(({ weights, bias }) => ({
-      weights: moved(weights),
-      bias: tf.add(bias, 0.5),
-    }));
+    const preimages = blocks.preimages.map((preimage) => preimage && moved(preimage));
+    const hidden = network.activations.map(({ phi }, l) => phi(preimages[l + 1]!));
+    blocks = {
+      inputs: [blocks.inputs[0], ...hidden],
+      preimages,
+      parameters: parameters.map(({ weights, bias }) => ({
+        weights: moved(weights),
+        bias: tf.add(bias, 0.5),
+      })),
+    };
 
     const { penaltyAt } = scalarActivations.sigmoid;
     let expected = 0;
@@ -177,7 +185,7 @@ describe('block-coordinate descent on one lifted objective', () => {
       const weights = (await blocks.parameters[l].weights.array()).flat();
       for (const w of weights) expected += 0.3 * w ** 2 + 0.4 * 0.3 ** 2;
     }
-    const [value] = await objective.value(blocks).data();
+    const [value] = await objectiveValue(problem, blocks).data();
     expect(Math.abs(value - expected) / expected).toBeLessThan(1e-5);
   });
 });

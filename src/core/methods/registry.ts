@@ -2,8 +2,13 @@ import type { z } from 'zod';
 import { hasConvolution } from '../network/shape.js';
 import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
-import { checkHeld, checkHiddenLayer } from './fenchel/checks.js';
-import { exactPresets, exactVariant, FenchelExactConfig } from './fenchel/exact/config.js';
+import { checkHiddenLayer } from './fenchel/checks.js';
+import {
+  checkHeld,
+  exactPresets,
+  exactVariant,
+  FenchelExactConfig,
+} from './fenchel/exact/config.js';
 import {
   FenchelFullBatchConfig,
   fullBatchPresets,

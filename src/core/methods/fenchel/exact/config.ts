@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { hasConvolution } from '../../../network/shape.js';
 import * as fields from '../../fields.js';
 import type { NetworkShape } from '../../method.js';
+import { layerValue } from '../../per-layer.js';
 
 /** Faithful Fenchel (Algorithm 2): every block is minimised to a stated tolerance. */
 export const FenchelExactConfig = z.strictObject({
@@ -60,7 +61,11 @@ export const FenchelExactConfig = z.strictObject({
     .enum(['mean', 'sum'])
     .default('sum')
     .describe('whether loss and penalties are divided by the batch size'),
-  alternations: z.int().positive().default(1).describe('K: X- and W-sweeps per batch'),
+  alternations: z
+    .int()
+    .positive()
+    .default(1)
+    .describe('K: how often all X and all W are updated on a batch'),
   order: z
     .enum(['activations-first', 'interleaved'])
     .default('activations-first')
@@ -92,6 +97,21 @@ export const FenchelExactConfig = z.strictObject({
 });
 
 export type FenchelExactConfig = z.output<typeof FenchelExactConfig>;
+
+/** Weights that neither a ridge nor a proximal term holds have no unique minimiser on a batch. */
+export function checkHeld(
+  { rho, gamma }: { rho: number | readonly number[]; gamma: number | readonly number[] },
+  layers: number,
+): { path: string[]; message: string }[] {
+  // A list of another length is checkPerLayer's to report.
+  if ([rho, gamma].some((value) => typeof value !== 'number' && value.length !== layers)) return [];
+  for (let l = 0; l < layers; l++) {
+    if (layerValue(rho, l) > 0 || layerValue(gamma, l) > 0) continue;
+    const message = `layer ${l + 1} has rho = 0 and gamma = 0, so nothing holds its weights; give one of them a positive value`;
+    return [{ path: ['gamma'], message }];
+  }
+  return [];
+}
 
 /** What the authors' code does on any network. */
 const authors = {

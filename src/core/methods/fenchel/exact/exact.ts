@@ -1,18 +1,39 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, lossValue } from '../../../network/loss.js';
-import { disposeParameters, forwardLayers, predict } from '../../../network/network.js';
-import type { Parameters } from '../../../network/parameters.js';
+import { forwardLayers, predict } from '../../../network/network.js';
+import type { LayerParameters, Parameters } from '../../../network/parameters.js';
+import { byPosition } from '../../../network/smooth-term.js';
+import { updateActivations } from '../../../solvers/activation-update.js';
 import { extrapolate } from '../../../solvers/extrapolate.js';
 import { lastResidual, type SolverReport } from '../../../solvers/solver.js';
-import { type AverageState, LegacyWeightAverage as WeightAverage } from '../../legacy.js';
-import type { Batch, LegacyMethod, MethodContext, StepMetrics, Trainer } from '../../method.js';
+import { stepWeights } from '../../../solvers/weight-gradient-step.js';
+import { updateWeights } from '../../../solvers/weight-update.js';
+import type { Batch, Method, MethodContext } from '../../method.js';
+import { layerValue } from '../../per-layer.js';
 import { scheduleFactor } from '../../schedule.js';
-import { updateActivationBlock, updateWeightBlock } from './block-updates.js';
+import { averageWeights, noAverage, type WeightAverage } from '../../weight-average.js';
 import type { FenchelExactConfig } from './config.js';
-import { type Blocks, LiftedObjective } from './objective.js';
-import { proximalWeights } from './proximal-weights.js';
-import { sweep } from './sweep.js';
+import {
+  type Blocks,
+  type LiftedProblem,
+  lossWeight,
+  objectiveValue,
+  penaltyWeight,
+  termAbove,
+  termWeight,
+} from './objective.js';
+
+type State = {
+  /** Batches done. */
+  readonly t: number;
+  readonly parameters: Parameters;
+  /** Weights before the last batch, where there is momentum. */
+  readonly previous: Parameters | undefined;
+  readonly weightAverage: WeightAverage;
+};
+
+type Context = MethodContext<FenchelExactConfig>;
 
 /**
  * Faithful Fenchel training (Algorithm 2): on every batch, K alternations of
@@ -26,158 +47,204 @@ import { sweep } from './sweep.js';
  * W-updates take one gradient step instead, as the paper did on CIFAR-10. X-updates go from the output
  * down because after the forward pass every penalty is zero: only the loss can move the activations.
  */
-export const fenchelExact: LegacyMethod<FenchelExactConfig> = {
-  init: (context) =>
-    new FenchelExactTrainer(
-      context,
-      initializeParameters(context.network, context.config, context.random),
-    ),
-};
+export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
+  columns: () => ['max_residual', 'x_iterations', 'w_iterations'],
 
-type Saved = {
-  readonly batches: number;
-  readonly current: Parameters;
-  readonly previous: Parameters | undefined;
-  readonly average: AverageState;
-};
+  init: ({ network, config, random }) => ({
+    t: 0,
+    parameters: initializeParameters(network, config, random),
+    previous: undefined,
+    weightAverage: noAverage,
+  }),
 
-class FenchelExactTrainer implements Trainer {
-  readonly columns = ['max_residual', 'x_iterations', 'w_iterations'];
-  readonly #average: WeightAverage;
-  #batches = 0;
-  /** Weights before the last batch, where there is momentum. */
-  #previous: Parameters | undefined;
+  async step(context, _, state, batch) {
+    const { network, loss, totalBatches } = context;
+    const rate = scheduleFactor(context.config.schedule, state.t, totalBatches, 0);
+    const config = { ...context.config, lossWeight: context.config.lossWeight * rate };
+    const anchor = proximalCenter(config, state);
+    let { blocks, scores } = forward(context, batch, anchor, state.parameters);
+    const gammas = await proximalWeights(context, blocks, rate);
+    const problem = { config, network, loss, y: batch.y, anchor, gammas };
 
-  constructor(
-    private readonly context: MethodContext<FenchelExactConfig>,
-    private current: Parameters,
-  ) {
-    this.#average = new WeightAverage(context.config.weightAverage);
-  }
-
-  async step(batch: Batch): Promise<StepMetrics> {
-    const { config: fixed, network, loss, totalBatches } = this.context;
-    const rate = scheduleFactor(fixed.schedule, this.#batches, totalBatches, 0);
-    const config = { ...fixed, lossWeight: fixed.lossWeight * rate };
-    const anchor = this.#center();
-    const { blocks, scores } = this.#forward(batch, anchor);
-    const x: SolverReport[] = [];
-    const w: SolverReport[] = [];
-    try {
-      const gammas = await proximalWeights(config, network, blocks, rate);
-      const objective = new LiftedObjective(config, network, loss, batch.y, anchor, gammas);
-      for (let k = 0; k < config.alternations; k++) {
-        for (const { block, l } of sweep(config.order, anchor.length)) {
-          if (block === 'X')
-            x.push(await updateActivationBlock(objective, blocks, network, l, config));
-          else w.push(await updateWeightBlock(objective, blocks, network, anchor, l, config));
-        }
-      }
-      // A gradient step solves no W-update: the last sub-problem that is solved is an X-update.
-      const last = config.weightUpdate === 'solve' ? [...x, ...w] : [...w, ...x];
-      const metrics = await stepMetrics(scores, objective.value(blocks), { x, w, last });
-      this.#accept(blocks.parameters);
-      return metrics;
-    } finally {
-      tf.dispose([scores, blocks.inputs.slice(1), blocks.preimages.filter(isPresent)]);
-      const kept = [...this.current, ...(this.#previous ?? [])];
-      for (const made of [anchor, blocks.parameters]) {
-        disposeParameters(made.filter((layer) => !kept.includes(layer)));
+    const reports: Record<'X' | 'W', SolverReport[]> = { X: [], W: [] };
+    for (let k = 0; k < config.alternations; k++) {
+      for (const { block, l } of blockOrder(config.order, anchor.length)) {
+        const update = block === 'X' ? updateActivationBlock : updateWeightBlock;
+        const updated = await update(problem, blocks, l);
+        blocks = updated.blocks;
+        reports[block].push(updated.report);
       }
     }
-  }
 
-  /** W^0: today's weights, extrapolated where there is momentum. */
-  #center(): Parameters {
-    const { momentum } = this.context.config;
-    const previous = this.#previous;
-    if (momentum === 0 || previous === undefined) return this.current;
-    const factor = Math.min(momentum, this.#batches / (this.#batches + 5));
-    return this.current.map(({ weights, bias }, l) => ({
-      weights: extrapolate(weights, previous[l].weights, factor),
-      bias: extrapolate(bias, previous[l].bias, factor),
-    }));
-  }
-
-  #accept(parameters: Parameters): void {
-    if (this.#previous) disposeParameters(this.#previous);
-    const old = this.current;
-    this.#previous = this.context.config.momentum > 0 ? old : undefined;
-    this.current = parameters;
-    this.#batches++;
-    this.#average.update(parameters);
-  }
-
-  /**
-   * Blocks of a forward pass, where every penalty is zero; loss and accuracy of the network before the
-   * batch, whose weights momentum has moved on from.
-   */
-  #forward({ x, y }: Batch, parameters: Parameters): { blocks: Blocks; scores: tf.Scalar[] } {
-    const { network, loss } = this.context;
-    const kept = tf.tidy(() => {
-      const { inputs, preActivations } = forwardLayers(network, parameters, x);
-      const preimages = preActivations.slice(0, -1);
-      const { current } = this;
-      const output =
-        parameters === current ? preActivations[preimages.length] : predict(network, current, x);
-      return { inputs, preimages, scores: [lossValue(loss, y, output), accuracyValue(y, output)] };
-    });
-    const blocks = { inputs: kept.inputs, preimages: [undefined, ...kept.preimages], parameters };
-    return { blocks, scores: kept.scores };
-  }
-
-  get state(): Saved {
-    return {
-      batches: this.#batches,
-      current: this.current,
-      previous: this.#previous,
-      average: this.#average.state,
+    const values = tf.stack([...scores, objectiveValue(problem, blocks)]);
+    const [lossBefore, accuracy, objective] = await values.data();
+    const { X, W } = reports;
+    // A gradient step solves no W-update: the last sub-problem that is solved is an X-update.
+    const inOrder = config.weightUpdate === 'solve' ? [...X, ...W] : [...W, ...X];
+    const residuals = inOrder.map(({ residual }) => residual);
+    const metrics = {
+      loss: lossBefore,
+      accuracy,
+      objective,
+      residual: lastResidual(residuals),
+      extra: {
+        max_residual: Math.max(...residuals),
+        x_iterations: totalIterations(X),
+        w_iterations: totalIterations(W),
+      },
     };
-  }
+    const { parameters } = blocks;
+    const weightAverage = averageWeights(context, state.weightAverage, parameters);
+    const previous = config.momentum > 0 ? state.parameters : undefined;
+    return { state: { t: state.t + 1, parameters, previous, weightAverage }, metrics };
+  },
 
-  set state({ batches, current, previous, average }: Saved) {
-    this.#batches = batches;
-    this.current = current;
-    this.#previous = previous;
-    this.#average.state = average;
-  }
+  parameters: ({ parameters, weightAverage }) => weightAverage.average ?? parameters,
+};
 
-  parameters(): Parameters {
-    return this.#average.parameters(this.current);
+/** The blocks of one alternation, in their order; X_l has the layers l - 1 and l beside it. */
+function blockOrder(
+  order: FenchelExactConfig['order'],
+  layers: number,
+): { readonly block: 'X' | 'W'; readonly l: number }[] {
+  const activations = Array.from({ length: layers - 1 }, (_, i) => layers - 1 - i);
+  const weights = Array.from({ length: layers }, (_, l) => l);
+  if (order === 'activations-first') {
+    return [
+      ...activations.map((l) => ({ block: 'X' as const, l })),
+      ...weights.map((l) => ({ block: 'W' as const, l })),
+    ];
   }
-
-  dispose(): void {
-    disposeParameters(this.current);
-    if (this.#previous) disposeParameters(this.#previous);
-    this.#average.dispose();
-  }
+  return [
+    ...activations.flatMap((l) => [
+      { block: 'X' as const, l },
+      { block: 'W' as const, l: l - 1 },
+    ]),
+    { block: 'W', l: layers - 1 },
+  ];
 }
 
-async function stepMetrics(
-  scores: readonly tf.Scalar[],
-  objective: tf.Scalar,
-  { x, w, last }: Readonly<Record<'x' | 'w' | 'last', readonly SolverReport[]>>,
-): Promise<StepMetrics> {
-  const values = tf.stack([...scores, objective]);
-  const [loss, accuracy, lifted] = await values.data();
-  tf.dispose([values, objective]);
+/** W^0: today's weights, extrapolated where there is momentum. */
+function proximalCenter(
+  { momentum }: FenchelExactConfig,
+  { t, parameters, previous }: State,
+): Parameters {
+  if (momentum === 0 || previous === undefined) return parameters;
+  const factor = Math.min(momentum, t / (t + 5));
+  return parameters.map(({ weights, bias }, l) => ({
+    weights: extrapolate(weights, previous[l].weights, factor),
+    bias: extrapolate(bias, previous[l].bias, factor),
+  }));
+}
+
+/**
+ * Blocks of a forward pass with W^0, where every penalty is zero; loss and accuracy of the network
+ * before the batch, whose weights momentum has moved on from.
+ */
+function forward(
+  { network, loss }: Context,
+  { x, y }: Batch,
+  anchor: Parameters,
+  current: Parameters,
+): { blocks: Blocks; scores: readonly tf.Scalar[] } {
+  const { inputs, preActivations } = forwardLayers(network, anchor, x);
+  const hidden = preActivations.slice(0, -1);
+  const output = anchor === current ? preActivations[hidden.length] : predict(network, current, x);
   return {
-    loss,
-    accuracy,
-    objective: lifted,
-    residual: lastResidual(last.map(({ residual }) => residual)),
-    extra: {
-      max_residual: Math.max(...[...x, ...w].map(({ residual }) => residual)),
-      x_iterations: total(x),
-      w_iterations: total(w),
-    },
+    blocks: { inputs, preimages: [undefined, ...hidden], parameters: anchor },
+    scores: [lossValue(loss, y, output), accuracyValue(y, output)],
   };
 }
 
-function total(reports: readonly SolverReport[]): number {
-  return reports.reduce((sum, { iterations }) => sum + iterations, 0);
+/** gamma_l of a batch, from its activations where gamma is counted in their Gram matrices. */
+async function proximalWeights(
+  { config, network }: Context,
+  { inputs }: Blocks,
+  rate: number,
+): Promise<number[]> {
+  const scaled = network.maps.map((_, l) => layerValue(config.gamma, l) / Math.max(rate, 1e-3));
+  if (config.gammaUnit === 'absolute') return scaled;
+  const diagonals = tf.tidy(() =>
+    tf.stack(
+      network.maps.map((map, l) => {
+        const patches = map.patches(inputs[l]);
+        const [rows, patch] = patches.shape;
+        return tf.div(tf.add(tf.sum(tf.square(patches)), rows), patch + 1);
+      }),
+    ),
+  );
+  const values = await diagonals.data();
+  return scaled.map((gamma, l) => {
+    const isHead = l === network.activations.length;
+    const term = isHead ? 1 : config.penaltyScale * layerValue(config.lambda, l);
+    return (gamma * lossWeight(config, inputs[0]) * term * values[l]) / 2;
+  });
 }
 
-function isPresent<T>(value: T | undefined): value is T {
-  return value !== undefined;
+type BlockUpdate = { readonly blocks: Blocks; readonly report: SolverReport };
+
+/** Minimises G over X_l (l >= 1), given the layers around it. */
+export async function updateActivationBlock(
+  problem: LiftedProblem,
+  blocks: Blocks,
+  l: number,
+): Promise<BlockUpdate> {
+  const { config, network } = problem;
+  const predicted = network.maps[l - 1].apply(blocks.inputs[l - 1], blocks.parameters[l - 1]);
+  const isHead = l === blocks.parameters.length - 1;
+  const above = isHead ? config.lossWeight : 1;
+  const { activations, preimage, ...report } = await updateActivations(
+    {
+      activation: network.activations[l - 1],
+      predicted,
+      map: network.maps[l],
+      layer: blocks.parameters[l],
+      above: termAbove(problem, blocks, l),
+      weight: (above * termWeight(problem, l)) / penaltyWeight(problem, l - 1),
+    },
+    config,
+  );
+  const inputs = blocks.inputs.with(l, activations);
+  const preimages = blocks.preimages.with(l, preimage);
+  return { blocks: { ...blocks, inputs, preimages }, report };
+}
+
+/** Minimises G over W_l and b_l, given the activations. */
+export async function updateWeightBlock(
+  problem: LiftedProblem,
+  blocks: Blocks,
+  l: number,
+): Promise<BlockUpdate> {
+  const { config, network, anchor } = problem;
+  const map = network.maps[l];
+  const rho = layerValue(config.rho, l);
+  const gamma = problem.gammas[l];
+  const scale = 2 / termWeight(problem, l);
+  const inputs = map.patches(blocks.inputs[l]);
+  const weightProblem = {
+    inputs,
+    term: byPosition(termAbove(problem, blocks, l), map),
+    center: rho === 0 ? anchor[l] : pulledToZero(anchor[l], gamma / (rho + gamma)),
+    start: blocks.parameters[l],
+    ridge: {
+      weights: scale * (rho + gamma),
+      bias: config.proximalBias ? scale * gamma : 0,
+    },
+  };
+  const { parameters, ...report } =
+    config.weightUpdate === 'solve'
+      ? await updateWeights(weightProblem, config)
+      : await stepWeights(weightProblem, config.gradientStep);
+  // Patches of a convolution are many times as large as its images: they do not wait for the end of the step.
+  inputs.dispose();
+  return { blocks: { ...blocks, parameters: blocks.parameters.with(l, parameters) }, report };
+}
+
+/** rho ||W||^2 + gamma ||W - W^0||^2 is one square around gamma / (rho + gamma) W^0; biases have no rho. */
+function pulledToZero({ weights, bias }: LayerParameters, factor: number): LayerParameters {
+  return { weights: tf.mul(weights, factor), bias };
+}
+
+function totalIterations(reports: readonly SolverReport[]): number {
+  return reports.reduce((sum, { iterations }) => sum + iterations, 0);
 }

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LossName } from '../../../network/names.js';
 import type { Network } from '../../../network/network.js';
-import type { Parameters } from '../../../network/parameters.js';
+import type { LayerParameters, Parameters } from '../../../network/parameters.js';
 import { lossTerm, penaltyTerm, type SmoothTerm } from '../../../network/smooth-term.js';
 import { layerValue } from '../../per-layer.js';
 import type { FenchelExactConfig } from './config.js';
@@ -11,82 +11,82 @@ import type { FenchelExactConfig } from './config.js';
  * batch, and X_l = phi(preimages[l]) for l >= 1.
  */
 export interface Blocks {
-  readonly inputs: tf.Tensor2D[];
+  readonly inputs: readonly tf.Tensor2D[];
   /** S_l of the hidden layers' activations; preimages[0] is unused. */
-  readonly preimages: (tf.Tensor2D | undefined)[];
-  parameters: Parameters;
+  readonly preimages: readonly (tf.Tensor2D | undefined)[];
+  readonly parameters: Parameters;
 }
 
 /**
- * The lifted objective of one batch (eq. 9 and 13)
+ * What the lifted objective of one batch (eq. 9 and 13) is made of:
  *
  *     G = a loss(Y, U_L) + sum_l p_l B(X_{l+1}, U_l) + sum_l rho_l ||W_l||^2 + sum_l gamma_l ||P_l - P_l^0||^2
  *
  * with a = 1 and p_l = penaltyScale lambda_l, both divided by the batch size where `lossReduction`
  * is `mean`; P = [W; b], or W alone where `proximalBias` is off.
  */
-export class LiftedObjective {
-  readonly lossWeight: number;
+export interface LiftedProblem {
+  readonly config: FenchelExactConfig;
+  readonly network: Network;
+  readonly loss: LossName;
+  /** Y */
+  readonly y: tf.Tensor2D;
+  /** P^0: the weights before the batch, or what the momentum makes of them. */
+  readonly anchor: Parameters;
+  /** gamma_l of each layer on this batch. */
+  readonly gammas: readonly number[];
+}
 
-  constructor(
-    private readonly config: FenchelExactConfig,
-    private readonly network: Network,
-    private readonly loss: LossName,
-    private readonly y: tf.Tensor2D,
-    /** P^0: the weights before the batch, or what the momentum makes of them. */
-    private readonly anchor: Parameters,
-    /** gamma_l of each layer on this batch. */
-    private readonly proximal: readonly number[] = anchor.map((_, l) =>
-      layerValue(config.gamma, l),
-    ),
-  ) {
-    this.lossWeight = config.lossReduction === 'mean' ? 1 / y.shape[0] : 1;
-  }
-
-  /** p_l, the weight of the penalty between X_{l+1} and U_l. */
-  penaltyWeight(l: number): number {
-    return this.lossWeight * this.config.penaltyScale * layerValue(this.config.lambda, l);
-  }
-
-  rho(l: number): number {
-    return layerValue(this.config.rho, l);
-  }
-
-  gamma(l: number): number {
-    return this.proximal[l];
-  }
-
-  /** What sits above layer l: its penalty, or the loss; unweighted. */
-  term({ inputs, preimages }: Blocks, l: number): SmoothTerm {
-    if (l === this.network.activations.length) return lossTerm(this.loss, this.y);
-    return penaltyTerm(this.network.activations[l], preimages[l + 1]!, inputs[l + 1]);
-  }
-
-  /** Weight of `term` in the objective. */
-  termWeight(l: number): number {
-    return l === this.network.activations.length ? this.lossWeight : this.penaltyWeight(l);
-  }
-
-  /** G, a scalar. */
-  value(blocks: Blocks): tf.Scalar {
-    return tf.tidy(() => {
-      const parts = blocks.parameters.map((layer, l) => {
-        const u = this.network.maps[l].apply(blocks.inputs[l], layer);
-        const fit = tf.mul(this.term(blocks, l).value(u), this.termWeight(l));
-        return tf.add(fit, this.#quadratic(layer, l));
-      });
-      return tf.addN(parts) as tf.Scalar;
+/** G, a scalar. */
+export function objectiveValue(problem: LiftedProblem, blocks: Blocks): tf.Scalar {
+  return tf.tidy(() => {
+    const parts = blocks.parameters.map((layer, l) => {
+      const u = problem.network.maps[l].apply(blocks.inputs[l], layer);
+      const fit = tf.mul(termAbove(problem, blocks, l).value(u), termWeight(problem, l));
+      return tf.add(fit, quadratic(problem, layer, l));
     });
-  }
+    return tf.addN(parts) as tf.Scalar;
+  });
+}
 
-  #quadratic(layer: Parameters[number], l: number): tf.Scalar {
-    const { weights, bias } = this.anchor[l];
-    const distance = (a: tf.Tensor, b: tf.Tensor) => tf.sum(tf.squaredDifference(a, b));
-    const proximal = [distance(layer.weights, weights)];
-    if (this.config.proximalBias) proximal.push(distance(layer.bias, bias));
-    return tf.add(
-      tf.mul(tf.sum(tf.square(layer.weights)), this.rho(l)),
-      tf.mul(tf.addN(proximal), this.gamma(l)),
-    );
-  }
+/** What sits above layer l: its penalty, or the loss; unweighted. */
+export function termAbove(
+  { network, loss, y }: LiftedProblem,
+  { inputs, preimages }: Blocks,
+  l: number,
+): SmoothTerm {
+  if (l === network.activations.length) return lossTerm(loss, y);
+  return penaltyTerm(network.activations[l], preimages[l + 1]!, inputs[l + 1]);
+}
+
+/** Weight of {@link termAbove} in G. */
+export function termWeight(problem: LiftedProblem, l: number): number {
+  const isHead = l === problem.network.activations.length;
+  return isHead ? lossWeight(problem.config, problem.y) : penaltyWeight(problem, l);
+}
+
+/** p_l, the weight of the penalty between X_{l+1} and U_l. */
+export function penaltyWeight({ config, y }: LiftedProblem, l: number): number {
+  return lossWeight(config, y) * config.penaltyScale * layerValue(config.lambda, l);
+}
+
+/** a, for a batch with the rows of `batch`. */
+export function lossWeight({ lossReduction }: FenchelExactConfig, batch: tf.Tensor2D): number {
+  return lossReduction === 'mean' ? 1 / batch.shape[0] : 1;
+}
+
+/** rho_l ||W_l||^2 + gamma_l ||P_l - P_l^0||^2 */
+function quadratic(
+  { config, anchor, gammas }: LiftedProblem,
+  layer: LayerParameters,
+  l: number,
+): tf.Scalar {
+  const { weights, bias } = anchor[l];
+  const distance = (a: tf.Tensor, b: tf.Tensor) => tf.sum(tf.squaredDifference(a, b));
+  const proximal = [distance(layer.weights, weights)];
+  if (config.proximalBias) proximal.push(distance(layer.bias, bias));
+  return tf.add(
+    tf.mul(tf.sum(tf.square(layer.weights)), layerValue(config.rho, l)),
+    tf.mul(tf.addN(proximal), gammas[l]),
+  );
 }
