@@ -55,7 +55,7 @@ export interface LoadOptions {
   readonly onWarning?: (message: string) => void;
   /** Base URLs that replace the data set's own mirrors. */
   readonly mirrors?: readonly string[];
-  /** Time limits and retries of downloads; see `network.ts` for the defaults. */
+  /** Time limits and retries of downloads; see `data/http.ts` for the defaults. */
   readonly network?: Partial<NetworkSettings>;
 }
 

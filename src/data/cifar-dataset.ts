@@ -1,24 +1,43 @@
 import { rm } from 'node:fs/promises';
 import type { LoadOptions } from '../core/dataset.js';
 import { DataError } from '../errors.js';
-import { maxDownloadBytes, readCifarArchive, readCifarFiles } from './cifar-read.js';
-import { fileNames } from './cifar-records.js';
-import { type CifarSet, type CifarSource, incompleteProblem, locateSource } from './cifar-set.js';
-import { cifarStorage } from './cifar-storage.js';
-import type { DatasetDefinition, Locations, RawDataset } from './definition.js';
-import { absentError, type DamagedFile, damagedError } from './file-errors.js';
-import { orProblem, startDownloader } from './files.js';
-import { resolveLocations } from './locations.js';
-import { MirrorsError } from './mirrors-error.js';
+import {
+  type CifarSet,
+  type FoundFile,
+  fileBytes,
+  fileNames,
+  maxDownloadBytes,
+  readCifarArchive,
+  readCifarFiles,
+  recordsFile,
+} from './cifar.js';
+import type {
+  CheckedFile,
+  DatasetDefinition,
+  DatasetStorage,
+  LocatedFile,
+  Locations,
+  RawDataset,
+} from './definition.js';
+import { type DamagedFile, damagedError, MirrorsError, missingFilesError } from './file-errors.js';
+import { checkFiles, orDamaged, startDownloader } from './files.js';
+import {
+  type Candidate,
+  cacheFolders,
+  firstExisting,
+  inFolder,
+  resolveLocations,
+  userFolders,
+} from './locations.js';
 
-/** The facts of a data set kept as CIFAR-10 is. */
-export type CifarFacts = CifarSet & Pick<DatasetDefinition, 'title'>;
+/** A data set in CIFAR's binary format. */
+type CifarFacts = CifarSet & Pick<DatasetDefinition, 'title'>;
 
 /**
  * The registry entry of a data set in CIFAR's binary version: one archive, or its files side by side.
  *
- * The archive in the cache, a download, must be the published one byte for byte. What the user keeps
- * may be packed anew or in another order: its format is checked, and the SHA-256 of each file
+ * The archive in the cache, a download, must be the published one byte for byte. The user's own files
+ * may be repacked or in another order: their format is checked, and the SHA-256 of each file is
  * recorded.
  */
 export function cifarDataset(facts: CifarFacts): DatasetDefinition {
@@ -47,7 +66,7 @@ async function loadCifar(set: CifarSet, options: LoadOptions): Promise<RawDatase
   const found = await readSource(set, source, options.signal);
   if (!('problem' in found)) return found;
   if (origin === 'data-dir' || options.offline) throw damagedError(found, origin);
-  options.onWarning?.(`The cached file ${found.path} ${found.problem}; fetching it again.`);
+  options.onWarning?.(`The cached file ${found.path} ${found.problem}; downloading it again.`);
   return download(set, locations, options, found);
 }
 
@@ -60,7 +79,7 @@ function readSource(
     return readCifarFiles(set, source.folder, source.files, () => signal?.throwIfAborted());
   }
   const { path, origin } = source;
-  return orProblem(
+  return orDamaged(
     path,
     async () => (await readCifarArchive(set, path, origin === 'cache', signal)).raw,
   );
@@ -73,8 +92,8 @@ async function download(
   damaged?: DamagedFile,
 ): Promise<RawDataset> {
   const wanted = [set.archive.name, `or all of ${fileNames(set).join(', ')}`];
-  const absence = { places: set, wanted, damaged: damaged ? [damaged] : [], locations };
-  if (options.offline) throw absentError(absence);
+  const absent = { places: set, wanted, damaged: damaged ? [damaged] : [], locations };
+  if (options.offline) throw missingFilesError(absent);
   const name = `${set.archive.name}.gz`;
   let raw: RawDataset | undefined;
   try {
@@ -91,6 +110,116 @@ async function download(
     if (damaged && damaged.path !== path) await rm(damaged.path, { force: true });
     return raw!;
   } catch (error) {
-    throw error instanceof MirrorsError ? absentError({ ...absence, failure: error }) : error;
+    throw error instanceof MirrorsError ? missingFilesError({ ...absent, failure: error }) : error;
   }
+}
+
+/** A whole set in one place: its archive, or its files side by side. */
+type CifarSource =
+  | ({ readonly kind: 'archive' } & Candidate)
+  | { readonly kind: 'files'; readonly folder: string; readonly files: readonly FoundFile[] }
+  | { readonly kind: 'incomplete'; readonly folder: string; readonly files: readonly LocatedFile[] }
+  | { readonly kind: 'absent' };
+
+/**
+ * The first whole set in the user's folders, else the archive in the cache. The files of two places
+ * are never mixed: their records may be in another order, and then test images would be trained on.
+ */
+async function locateSource(set: CifarSet, locations: Locations): Promise<CifarSource> {
+  let incomplete: CifarSource | undefined;
+  for (const folder of userFolders(set, locations)) {
+    const files = await locateFiles(set, folder);
+    const found = files.filter((file): file is FoundFile => file.path !== undefined);
+    if (found.length === files.length) return { kind: 'files', folder, files: found };
+    const archive = await firstExisting(inFolder(folder, set.archive.name, 'data-dir'));
+    if (archive) return { kind: 'archive', ...archive };
+    if (found.length > 0) incomplete ??= { kind: 'incomplete', folder, files };
+  }
+  if (incomplete) return incomplete;
+  const cached = cacheFolders(set, locations).flatMap((folder) =>
+    inFolder(folder, set.archive.name, 'cache'),
+  );
+  const archive = await firstExisting(cached);
+  return archive ? { kind: 'archive', ...archive } : { kind: 'absent' };
+}
+
+function incompleteProblem(source: Extract<CifarSource, { kind: 'incomplete' }>): string {
+  const { folder, files } = source;
+  const missing = files.filter(({ path }) => path === undefined).map(({ file }) => file.name);
+  return `${folder} holds some files of the set and lacks ${missing.join(', ')} (plain or .gz). Add them, or remove the others.`;
+}
+
+/** The archive, as it is listed. */
+const archiveFile = (set: CifarSet) => ({
+  name: `${set.archive.name}.gz`,
+  bytes: fileNames(set).length * fileBytes(set),
+  downloadBytes: set.archive.downloadBytes,
+  sha256: set.archive.sha256,
+});
+
+async function locateFiles(set: CifarSet, folder: string): Promise<LocatedFile[]> {
+  return Promise.all(
+    fileNames(set).map(async (name) => ({
+      file: { name, bytes: fileBytes(set) },
+      ...(await firstExisting(inFolder(folder, name, 'data-dir'))),
+    })),
+  );
+}
+
+/** Where the files of a set in CIFAR's format are, and whether they are intact. */
+const cifarStorage = (set: CifarSet): DatasetStorage => ({
+  locate: async (locations) => {
+    const source = await locateSource(set, locations);
+    if (source.kind === 'files') return { files: source.files };
+    if (source.kind === 'incomplete') {
+      return { files: source.files, problem: incompleteProblem(source) };
+    }
+    return { files: [locatedArchive(set, source)] };
+  },
+  check: async (locations) => {
+    const source = await locateSource(set, locations);
+    if (source.kind === 'archive') return [await checkArchive(set, source)];
+    if (source.kind === 'files') return checkWholeSet(set, source);
+    if (source.kind === 'absent') return [locatedArchive(set, source)];
+    const files = source.files.map(({ file }) => recordsFile(set, file.name));
+    return checkFiles(files, source.files);
+  },
+});
+
+function locatedArchive(set: CifarSet, source: CifarSource): LocatedFile {
+  const file = archiveFile(set);
+  return source.kind === 'archive' ? { file, path: source.path, origin: source.origin } : { file };
+}
+
+async function checkArchive(
+  set: CifarSet,
+  source: Extract<CifarSource, { kind: 'archive' }>,
+): Promise<CheckedFile> {
+  const { path, origin } = source;
+  const read = await orDamaged(path, () => readCifarArchive(set, path, origin === 'cache'));
+  const located = locatedArchive(set, source);
+  if ('problem' in read) return { ...located, problem: `${path} ${read.problem}` };
+  const { sha256 } = read;
+  return { ...located, sha256, verified: sha256 === set.archive.sha256 ? 'checksum' : 'format' };
+}
+
+async function checkWholeSet(
+  set: CifarSet,
+  { folder, files }: Extract<CifarSource, { kind: 'files' }>,
+): Promise<CheckedFile[]> {
+  const checked: CheckedFile[] = [];
+  const whole = await readCifarFiles(set, folder, files, (located, read) =>
+    checked.push({
+      ...located,
+      ...('problem' in read
+        ? { problem: `${read.path} ${read.problem}` }
+        : { verified: 'format', sha256: read.sha256 }),
+    }),
+  );
+  // A problem of the files together may come from any of them.
+  if ('problem' in whole && whole.path === folder) {
+    const problem = `${folder} ${whole.problem}`;
+    return checked.map((file) => ({ ...file, verified: undefined, problem }));
+  }
+  return checked;
 }

@@ -6,17 +6,17 @@ import type { DataFile } from './definition.js';
 
 /**
  * What is wrong with the content of a data file, worded as the rest of a sentence whose subject is
- * the file: `is empty`, `has label 11 in record 5`. Whoever knows where the file came from makes a
- * DataError of it.
+ * the file: `is empty`, `has label 11 in record 5`. The caller, who knows where the file came from,
+ * turns it into a DataError.
  */
 export class ContentError extends Error {
   override name = 'ContentError';
 }
 
-/** Compressing never shortens by less than this; a longer file cannot be the right one. */
+/** gzip adds less than this to incompressible content; a longer file cannot be the right one. */
 const compressionSlack = 64 * 1024;
 
-/** The longest a gzipped or plain copy of `file` can be, in bytes. */
+/** Upper bound on the size of a gzipped or plain copy of `file`, in bytes. */
 export const maxStoredBytes = (file: DataFile): number => file.bytes + compressionSlack;
 
 const gunzipAsync = promisify(gunzip);
@@ -48,7 +48,7 @@ export async function readContent(
  * @throws ContentError when `content` is not what the data set's `file` holds
  */
 function checkContent(content: Uint8Array, file: DataFile): string {
-  refuseStranger(content);
+  refuseNonData(content);
   if (content.length > file.bytes) throw tooLong(file.bytes);
   file.check?.(content);
   const sha256 = createHash('sha256').update(content).digest('hex');
@@ -67,16 +67,18 @@ export async function withFile<T>(
   limit: number,
   use: (handle: FileHandle) => Promise<T>,
 ): Promise<T> {
-  // Looked at before it is opened: a pipe would wait for a writer, a device may never end.
+  // Checked before it is opened: a pipe would wait for a writer, a device may never end.
   const found = await stat(path);
   if (!found.isFile()) {
-    throw new ContentError(found.isDirectory() ? 'is a folder, not a file' : 'is no regular file');
+    throw new ContentError(
+      found.isDirectory() ? 'is a folder, not a file' : 'is not a regular file',
+    );
   }
   const handle = await open(path, 'r');
   try {
     const { size } = await handle.stat();
     if (size > limit) {
-      throw new ContentError(`is ${size} bytes long, more than any copy of the right file`);
+      throw new ContentError(`is ${size} bytes long, more than any copy of the expected file`);
     }
     return await use(handle);
   } finally {
@@ -88,11 +90,9 @@ export const isGzip = (head: Uint8Array): boolean =>
   head.length >= 2 && head[0] === 0x1f && head[1] === 0x8b;
 
 export const wrongContent = (found: string, expected: string, of = ''): ContentError =>
-  new ContentError(
-    `has the wrong content: its SHA-256${of} is ${found}, and ${expected} was expected`,
-  );
+  new ContentError(`has the wrong content: its SHA-256${of} is ${found}, expected ${expected}`);
 
-/** An error of zlib in plain words; any other error as it is. */
+/** Turns an error of zlib into a ContentError; returns any other error as it is. */
 export function asGzipError(error: unknown): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (!code?.startsWith('Z_')) return error;
@@ -111,23 +111,18 @@ async function decompress(stored: Buffer, bytes: number): Promise<Buffer> {
 }
 
 const tooLong = (bytes: number) =>
-  new ContentError(`holds more than the ${bytes} bytes of the right file`);
+  new ContentError(`holds more than the ${bytes} bytes of the expected file`);
 
-/** @throws ContentError when `content` begins as no data file does */
-export function refuseStranger(content: Uint8Array): void {
-  const stranger = describeStranger(content);
-  if (stranger !== undefined) throw new ContentError(stranger);
-}
-
-/** Names content that is no data file at all, or undefined. */
-function describeStranger(content: Uint8Array): string | undefined {
-  if (content.length === 0) return 'is empty';
+/** @throws ContentError when `content` is recognisably not data: empty, a web page, a Git LFS pointer */
+export function refuseNonData(content: Uint8Array): void {
+  if (content.length === 0) throw new ContentError('is empty');
   const head = Buffer.from(content.subarray(0, 256)).toString('latin1').trimStart();
   if (/^<(!doctype|html|head|body|\?xml)/i.test(head)) {
-    return 'is a web page, not data (often the log-in or error page of a proxy)';
+    throw new ContentError('is a web page, not data (often the log-in or error page of a proxy)');
   }
   if (head.startsWith('version https://git-lfs')) {
-    return 'is a Git LFS pointer, not the file itself (run `git lfs pull` where it came from)';
+    throw new ContentError(
+      'is a Git LFS pointer, not the file itself (run `git lfs pull` where it came from)',
+    );
   }
-  return undefined;
 }

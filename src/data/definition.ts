@@ -8,49 +8,48 @@ export interface DataFile {
   readonly otherNames?: readonly string[];
   /** Decompressed size. */
   readonly bytes: number;
-  /** Size of the gzip file on the usual mirrors, where it has some: for display, not checked. */
+  /** Size of the gzip file on the mirrors: for display, not checked. */
   readonly downloadBytes?: number;
   /** SHA-256 in hex of the decompressed content, where one is published. */
   readonly sha256?: string;
   /**
-   * Looks at the format before the checksum is compared, so that a wrong file is explained rather
-   * than only refused.
+   * Checks the format before the checksum, so that the error says what is wrong with the file.
    * @throws ContentError
    */
   readonly check?: (content: Uint8Array) => void;
 }
 
-/** Where one file of a data set lies; no `path` when it is not on this machine. */
+/** Where one file of a data set was found; no `path` when it is not on this machine. */
 export interface LocatedFile {
   readonly file: Omit<DataFile, 'check'>;
   readonly path?: string;
   readonly origin?: Origin;
 }
 
-/** Where data files are looked for: the user's folder, then the cache. */
+/** Where data files are searched for: the user's folder, then the cache. */
 export interface Locations {
   readonly dataDir?: string;
-  /** Absent where no place for a cache is known. */
+  /** Absent where the user has no cache folder. */
   readonly cacheDir?: string;
 }
 
 export type Origin = 'data-dir' | 'cache';
 
-/** A located file after reading it; neither `problem` nor `verified` when it is not there. */
+/** A located file after reading it; without `problem` and `verified` when it is missing. */
 export interface CheckedFile extends LocatedFile {
   /** What is wrong: a sentence without its full stop. */
   readonly problem?: string;
-  /** What the content that was found agrees with. */
+  /** What the content was verified against. */
   readonly verified?: 'checksum' | 'format';
-  /** SHA-256 of the content that was found. */
+  /** SHA-256 of the content found. */
   readonly sha256?: string;
 }
 
-/** How a data set lies in files. */
+/** How a data set is stored in files. */
 export interface DatasetStorage {
   /**
-   * The files that a load would read, or would need, found without reading them.
-   * @returns `problem`: a sentence on why a load would refuse them as they lie
+   * Finds the files that a load needs, without reading them.
+   * @returns `problem`: a sentence on why a load would refuse them as they are
    */
   readonly locate: (
     locations: Locations,
@@ -73,23 +72,23 @@ export interface RawDataset {
   readonly sha256: Readonly<Record<string, string>>;
 }
 
-/** Where the files of a data set may be had. */
+/** Where the files of a data set are searched for and downloaded from. */
 export interface DatasetPlaces {
-  /** Of the data set: also the folder of its downloads in the cache. */
+  /** Name of the data set, and of the folder of its downloads in the cache. */
   readonly name: string;
   /** Folders below the user's data folder, in the order they are searched; `.` is that folder itself. */
   readonly folders: readonly string[];
-  /** Folders that other programs make there, searched before `.`. */
+  /** Folders that other programs create there, searched before `.`. */
   readonly otherFolders?: readonly string[];
-  /** Another form of the set that is not read: its names below those folders, and what to say of it. */
-  readonly unread?: { readonly names: readonly string[]; readonly message: string };
+  /** Another format of the set that is not supported: its names below those folders, and the message. */
+  readonly unsupported?: { readonly names: readonly string[]; readonly message: string };
   /** Base URLs, each ending in a slash, in the order they are tried; a file's name is appended. */
   readonly mirrors: readonly string[];
   /** Environment variable with comma-separated base URLs that replace `mirrors`. */
   readonly mirrorsVariable?: string;
 }
 
-/** One line of the data-set registry. */
+/** One entry of the data-set registry. */
 export interface DatasetDefinition extends DatasetInfo, DatasetPlaces {
   /** Absent for a generated data set. */
   readonly storage?: DatasetStorage;

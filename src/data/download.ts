@@ -6,36 +6,35 @@ import type { LoadOptions } from '../core/dataset.js';
 import { createFolder } from '../files/folder.js';
 import { renameWithRetry, syncFolder } from '../files/system-calls.js';
 import { ContentError } from './content.js';
-import { cacheError } from './file-errors.js';
-import { type MirrorFailure, MirrorsError } from './mirrors-error.js';
-import { defaultNetwork, RequestError, transfer } from './network.js';
+import { cacheError, type MirrorFailure, MirrorsError } from './file-errors.js';
+import { defaultNetwork, RequestError, transfer } from './http.js';
 
-/** One file to fetch. */
+/** A file to download. */
 export interface Download {
-  /** What messages and the temporary file call it. */
+  /** Name in messages and of the temporary file. */
   readonly name: string;
   /** Its name on mirrors, appended to the base URL. */
   readonly remoteName: string;
-  /** The longest it can be. */
+  /** Upper bound on its size. */
   readonly maxBytes: number;
   /**
-   * Compares what arrived with what was wanted.
+   * Checks what was downloaded.
    * @returns the name under which to keep it
    * @throws ContentError
    */
   readonly verify: (path: string) => Promise<string>;
 }
 
-/** A download slower than this on average, in bytes per ms, is given up. */
-const slowest = 50;
+/** A download that is slower than this on average is abandoned. */
+const minBytesPerMs = 50;
 
 /**
- * Fetches files into a cache folder. A file appears there under its name only when it has been
- * verified: until then it is a temporary file of this process, so an interrupted fetch, or
- * another process fetching the same, never leaves a bad file behind.
+ * Downloads files into a cache folder. A file appears there under its name only when it has been
+ * verified: until then it is a temporary file of this process, so that an interrupted download, or
+ * another process downloading the same file, never leaves a bad file behind.
  */
 export class Downloader {
-  /** Mirrors still worth asking; one that cannot be reached goes to the end. */
+  /** In the order they are tried: a mirror that failed moves to the end. */
   #mirrors: string[];
 
   constructor(
@@ -103,7 +102,7 @@ export class Downloader {
         limit: file.maxBytes,
         network: {
           ...defaultNetwork,
-          totalMs: Math.max(defaultNetwork.totalMs, file.maxBytes / slowest),
+          totalMs: Math.max(defaultNetwork.totalMs, file.maxBytes / minBytesPerMs),
           ...this.options.network,
         },
         signal: this.options.signal,
@@ -113,7 +112,7 @@ export class Downloader {
       return this.#publish(temporary, await file.verify(temporary));
     } catch (error) {
       if (error instanceof ContentError) {
-        throw new RequestError(`what it sent ${error.message}`, false, { cause: error });
+        throw new RequestError(`the response ${error.message}`, false, { cause: error });
       }
       throw cacheError(error, this.folder);
     } finally {
@@ -121,7 +120,7 @@ export class Downloader {
     }
   }
 
-  /** Moves a verified file to its name; whoever comes last replaces a file by an identical one. */
+  /** Renames a verified file; of two processes, the last one replaces the file by an identical one. */
   #publish(temporary: string, name: string): string {
     const path = join(this.folder, name);
     renameWithRetry(temporary, path);
@@ -130,7 +129,7 @@ export class Downloader {
   }
 }
 
-/** Removes what fetches that were killed more than an hour ago left in a cache folder. */
+/** Removes temporary files that are older than an hour: of downloads that were killed. */
 export async function removeStaleParts(folder: string, now = Date.now()): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   for (const name of names.filter((other) => other.endsWith('.part'))) {

@@ -15,11 +15,12 @@ import type {
 } from './definition.js';
 import type { Download, Downloader } from './download.js';
 import {
-  absentError,
   cacheError,
   type DamagedFile,
   DownloadNeeded,
   damagedError,
+  MirrorsError,
+  missingFilesError,
 } from './file-errors.js';
 import {
   cacheFolders,
@@ -28,9 +29,8 @@ import {
   mirrorsOf,
   resolveLocations,
 } from './locations.js';
-import { MirrorsError } from './mirrors-error.js';
 
-/** Files that are each looked for, verified and fetched by themselves. */
+/** Files that are each located, verified and downloaded by themselves. */
 export interface FileSet extends DatasetPlaces {
   readonly files: readonly (DataFile & { readonly sha256: string })[];
 }
@@ -75,10 +75,10 @@ async function locateFiles(set: FileSet, locations: Locations): Promise<LocatedF
 
 /**
  * The verified content of every file of a set, by file name: from the user's folder, else from the
- * cache, else downloaded into the cache. A damaged file in the user's folder is an error, since it
- * was named; a damaged file in the cache is fetched again.
+ * cache, else downloaded into the cache. A damaged file in the user's folder is an error; a damaged
+ * file in the cache is downloaded again.
  *
- * @throws DataError when a file is damaged, or absent and not to be had
+ * @throws DataError when a file is damaged, or missing and not downloaded
  */
 export async function obtainFiles(
   set: FileSet,
@@ -109,12 +109,12 @@ export async function obtainFiles(
 
 /** The file's content, or what is wrong with it. */
 export async function readFile(file: DataFile, path: string): Promise<ObtainedFile | DamagedFile> {
-  const found = await orProblem(path, () => readContent(path, file));
+  const found = await orDamaged(path, () => readContent(path, file));
   return 'problem' in found ? found : { path, content: found.content, sha256: found.sha256 };
 }
 
-/** What `read` returns, or what is wrong with the file it reads. */
-export async function orProblem<T>(
+/** What `read` returns, or what is wrong with the file at `path`. */
+export async function orDamaged<T>(
   path: string,
   read: () => T | Promise<T>,
 ): Promise<T | DamagedFile> {
@@ -135,10 +135,10 @@ async function download(
   options: LoadOptions,
 ): Promise<Map<string, ObtainedFile>> {
   const wanted = missing.map(({ name }) => name);
-  const absence = { places: set, wanted, damaged: [...damaged.values()], locations };
-  if (options.offline) throw absentError(absence);
+  const absent = { places: set, wanted, damaged: [...damaged.values()], locations };
+  if (options.offline) throw missingFilesError(absent);
   for (const { path, problem } of damaged.values()) {
-    options.onWarning?.(`The cached file ${path} ${problem}; fetching it again.`);
+    options.onWarning?.(`The cached file ${path} ${problem}; downloading it again.`);
   }
   const downloader = await startDownloader(set, missing, locations, options);
   const obtained = new Map<string, ObtainedFile>();
@@ -150,13 +150,15 @@ async function download(
       const { content, sha256 } = await readContent(path, file);
       obtained.set(file.name, { path, content, sha256 });
     } catch (error) {
-      throw error instanceof MirrorsError ? absentError({ ...absence, failure: error }) : error;
+      throw error instanceof MirrorsError
+        ? missingFilesError({ ...absent, failure: error })
+        : error;
     }
   }
   return obtained;
 }
 
-/** Mirrors hold NAME.gz; one that unpacks it on the way is as good. */
+/** Mirrors hold NAME.gz; a server that unpacks it on the way is accepted. */
 const gzipDownload = (file: DataFile): Download => ({
   name: file.name,
   remoteName: `${file.name}.gz`,
@@ -167,7 +169,7 @@ const gzipDownload = (file: DataFile): Download => ({
   },
 });
 
-/** @throws DataError for mirrors or a cache folder that cannot be used; DownloadNeeded in a dry run */
+/** @throws DataError when the mirrors or the cache folder cannot be used; DownloadNeeded in a dry run */
 export async function startDownloader(
   places: DatasetPlaces,
   wanted: readonly Pick<DataFile, 'downloadBytes'>[],
@@ -185,7 +187,7 @@ export async function startDownloader(
   if (options.dryRun) {
     throw new DownloadNeeded(wanted.reduce((sum, { downloadBytes = 0 }) => sum + downloadBytes, 0));
   }
-  // Only now, so that a run whose data is on this machine never loads the network library.
+  // Imported here, so that a run whose data is on this machine never loads the HTTP library.
   const { Downloader, removeStaleParts } = await import('./download.js');
   await removeStaleParts(folder);
   return new Downloader(mirrors, folder, options);

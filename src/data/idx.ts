@@ -1,4 +1,103 @@
+import type { LoadOptions, Split } from '../core/dataset.js';
+import { DataError } from '../errors.js';
 import { ContentError } from './content.js';
+import type { DataFile, DatasetDefinition } from './definition.js';
+import { type ObtainedFile, obtainFiles, separateFiles } from './files.js';
+
+type FileFacts = Required<Omit<DataFile, 'check' | 'otherNames'>>;
+
+/** A data set of four IDX files: greyscale images and labels, training and test. */
+export interface IdxFacts extends Omit<DatasetDefinition, 'shape' | 'storage' | 'load'> {
+  readonly height: number;
+  readonly width: number;
+  readonly files: Readonly<
+    Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', FileFacts>
+  >;
+}
+
+/** The registry entry of a data set in IDX files: MNIST, Fashion-MNIST, KMNIST, ... */
+export function idxDataset({ height, width, files, ...facts }: IdxFacts): DatasetDefinition {
+  const images = (file: FileFacts) => ({
+    ...file,
+    otherNames: otherNames(file.name),
+    check: (content: Uint8Array) => void parseIdxImages(content, height, width),
+  });
+  const labels = (file: FileFacts) => ({
+    ...file,
+    otherNames: otherNames(file.name),
+    check: (content: Uint8Array) => void parseIdxLabels(content, facts.classes),
+  });
+  const set = {
+    ...facts,
+    files: [
+      images(files.trainImages),
+      labels(files.trainLabels),
+      images(files.testImages),
+      labels(files.testLabels),
+    ],
+  };
+  return {
+    ...facts,
+    shape: [height, width, 1],
+    storage: separateFiles(set),
+    load: async (_rows, options: LoadOptions) => {
+      const obtained = await obtainFiles(set, options);
+      const of = (file: FileFacts) => obtained.get(file.name)!;
+      return {
+        train: idxSplit(of(files.trainImages), of(files.trainLabels), height, width, facts.classes),
+        test: idxSplit(of(files.testImages), of(files.testLabels), height, width, facts.classes),
+        sha256: Object.fromEntries(set.files.map((file) => [file.name, file.sha256])),
+      };
+    },
+  };
+}
+
+/**
+ * `train-images.idx3-ubyte` is the name inside the gzip file, which 7-zip and Kaggle give it; both
+ * may lie in a folder of either name.
+ */
+function otherNames(name: string): string[] {
+  const names = [...new Set([name, name.replace(/-(?=idx\d-)/, '.')])];
+  return [
+    ...names.slice(1),
+    ...names.flatMap((folder) => names.map((file) => `${folder}/${file}`)),
+  ];
+}
+
+type IdxFile = Pick<ObtainedFile, 'path' | 'content'>;
+
+/**
+ * Joins an image file and its label file.
+ * @throws DataError naming both files when they disagree on the number of records
+ */
+export function idxSplit(
+  imageFile: IdxFile,
+  labelFile: IdxFile,
+  height: number,
+  width: number,
+  classes: number,
+): Split {
+  const { count, images } = parsed(imageFile, (content) => parseIdxImages(content, height, width));
+  const labels = parsed(labelFile, (content) => parseIdxLabels(content, classes));
+  if (labels.length !== count) {
+    throw new DataError(
+      `${imageFile.path} has ${count} images and ${labelFile.path} has ${labels.length} labels: ` +
+        'they do not belong together. Replace both by files of one data set.',
+    );
+  }
+  return { images, labels, count };
+}
+
+function parsed<T>({ path, content }: IdxFile, parse: (content: Uint8Array) => T): T {
+  try {
+    return parse(content);
+  } catch (error) {
+    if (!(error instanceof ContentError)) throw error;
+    throw new DataError(`${path} ${error.message}. Replace it by an intact copy.`, {
+      cause: error,
+    });
+  }
+}
 
 /**
  * IDX, the format of MNIST and its relatives: two zero bytes, a type byte (8 = unsigned byte), the
@@ -19,9 +118,7 @@ export function parseIdxImages(
   const { dimensions, values } = parseIdx(content, 3);
   const [count, rows, columns] = dimensions;
   if (rows !== height || columns !== width) {
-    throw new ContentError(
-      `has images of ${rows}x${columns} pixels where ${height}x${width} were expected`,
-    );
+    throw new ContentError(`has images of ${rows}x${columns} pixels, expected ${height}x${width}`);
   }
   return { count, images: values };
 }
@@ -51,23 +148,23 @@ function parseIdx(content: Uint8Array, rank: number): { dimensions: number[]; va
   const expected = (unsignedByte << 8) | rank;
   if (magic !== expected) {
     throw new ContentError(
-      `starts with the IDX magic number ${hex(magic)} where ${hex(expected)} (8-bit values, ${rank} ${rank === 1 ? 'dimension' : 'dimensions'}) was expected`,
+      `starts with the IDX magic number ${hex(magic)}, expected ${hex(expected)} (8-bit values, ${rank} ${rank === 1 ? 'dimension' : 'dimensions'})`,
     );
   }
   if (content.length < header) {
     throw new ContentError(`ends inside its IDX header (${content.length} bytes)`);
   }
   const dimensions = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
-  const promised = dimensions.reduce((product, size) => product * size, 1);
+  const declared = dimensions.reduce((product, size) => product * size, 1);
   const found = content.length - header;
-  if (found < promised) {
+  if (found < declared) {
     throw new ContentError(
-      `is cut short: its header promises ${dimensions.join(' x ')} = ${promised} bytes, and ${found} follow`,
+      `is truncated: its header declares ${dimensions.join(' x ')} = ${declared} bytes, and ${found} follow`,
     );
   }
-  if (found > promised) {
+  if (found > declared) {
     throw new ContentError(
-      `has ${found - promised} bytes after the ${dimensions.join(' x ')} = ${promised} its header promises`,
+      `has ${found - declared} bytes after the ${dimensions.join(' x ')} = ${declared} that its header declares`,
     );
   }
   return { dimensions, values: content.subarray(header) };

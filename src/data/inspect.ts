@@ -1,15 +1,15 @@
 import type { DatasetInfo, LoadOptions } from '../core/dataset.js';
 import type { CheckedFile, DatasetDefinition, LocatedFile, Origin } from './definition.js';
-import { wayOut } from './file-errors.js';
+import { repairAdvice } from './file-errors.js';
 import { mirrorsOf, resolveLocations } from './locations.js';
 import { datasets, findDataset } from './registry.js';
 
-/** What is known of one data set on this machine without reading it. */
+/** A data set and its files on this machine, without reading them. */
 export interface DatasetLocation extends DatasetInfo {
   /** `generated` sets need no files; `absent` means that at least one file is missing. */
   readonly state: 'generated' | 'present' | 'absent';
   readonly files: readonly FileLocation[];
-  /** Why a load would refuse the files as they lie: a sentence. */
+  /** Why a load would refuse the files as they are: a sentence. */
   readonly problem?: string;
   /** Base URLs that a download would try, in order. */
   readonly mirrors: readonly string[];
@@ -21,24 +21,24 @@ export interface FileLocation {
   readonly bytes: number;
   /** Approximate size of the download; absent for a file that is not downloaded by itself. */
   readonly downloadBytes?: number;
-  /** What is published: of the decompressed content, or of an archive as it is downloaded. */
+  /** The published one: of the decompressed content, or of an archive as it is downloaded. */
   readonly sha256?: string;
   readonly path?: string;
   readonly origin?: Origin;
 }
 
-/** A file after its content has been compared with what it should be. */
+/** A file after its content has been checked. */
 export interface FileCheck extends Omit<FileLocation, 'sha256'> {
   readonly state: 'ok' | 'damaged' | 'absent';
-  /** What an intact file agrees with: its published SHA-256, or the format alone where none is known. */
+  /** What an intact file was verified against: its published SHA-256, or the format where none is published. */
   readonly verified?: 'checksum' | 'format';
   /** Of the content found in an intact file, else the published one. */
   readonly sha256?: string;
-  /** One sentence on what is wrong, and the way out. */
+  /** What is wrong, and what to do. */
   readonly problem?: string;
 }
 
-/** @throws UsageError on an unknown name; DataError when the data folder that was named is not there */
+/** @throws UsageError on an unknown name; DataError when the data folder does not exist */
 export async function locateDataset(
   name: string,
   options: LoadOptions = {},
@@ -64,7 +64,7 @@ export async function locateDefinition(
   return { ...info, state, files: files.map(locationOf), ...(problem && { problem }), mirrors };
 }
 
-/** Reads every file of a data set that is on this machine, and says of each whether it is intact. */
+/** Reads every file of a data set that is on this machine, and checks it. */
 export async function checkDataset(name: string, options: LoadOptions = {}): Promise<FileCheck[]> {
   return checkDefinition(findDataset(name), options);
 }
@@ -74,11 +74,11 @@ export async function checkDefinition(
   options: LoadOptions = {},
 ): Promise<FileCheck[]> {
   if (!storage) return [];
-  return (await storage.check(resolveLocations(options))).map(verdictOn);
+  return (await storage.check(resolveLocations(options))).map(fileCheckOf);
 }
 
 /**
- * Makes sure that every file of a data set is on this machine and intact, downloading what is not.
+ * Downloads the files of a data set that are missing on this machine or damaged.
  * @throws DataError as `loadDataset`
  */
 export async function fetchDataset(
@@ -100,11 +100,11 @@ const locationOf = ({ file, path, origin }: LocatedFile): FileLocation => ({
   origin,
 });
 
-function verdictOn(checked: CheckedFile): FileCheck {
+function fileCheckOf(checked: CheckedFile): FileCheck {
   const location = locationOf(checked);
   const { file, path, origin, problem, verified, sha256 } = checked;
   if (problem !== undefined) {
-    return { ...location, state: 'damaged', problem: `${problem}. ${wayOut(origin)}` };
+    return { ...location, state: 'damaged', problem: `${problem}. ${repairAdvice(origin)}` };
   }
   if (path === undefined) {
     return { ...location, state: 'absent', problem: `${file.name} is not on this machine.` };

@@ -1,14 +1,20 @@
-import type { Dataset, DatasetInfo, DatasetRequest, LoadOptions, Split } from '../core/dataset.js';
+import type {
+  Dataset,
+  DatasetInfo,
+  DatasetRequest,
+  LoadOptions,
+  Preprocessing,
+  Split,
+} from '../core/dataset.js';
 import { UsageError } from '../errors.js';
 import type { DatasetDefinition } from './definition.js';
-import { pixelLevels } from './preprocessing.js';
 import { findDataset } from './registry.js';
 
 /**
- * Loads a data set as a config asks for it: from the user's folder, the cache or a mirror, or
- * generated; then its limits, its validation split and its preprocessing.
+ * Loads a data set as a config describes it: from the user's folder, the cache or a mirror, or
+ * generated; then applies limits, validation split and preprocessing.
  *
- * @throws UsageError on an unknown name or splits that do not fit; DataError when the data is absent,
+ * @throws UsageError on an unknown name or too large splits; DataError when the data is missing,
  *   unreachable or damaged; `options.signal.reason` when aborted
  */
 export async function loadDataset(
@@ -18,7 +24,7 @@ export async function loadDataset(
   return loadDefinition(findDataset(request.name), request, options);
 }
 
-/** `loadDataset` for a data set that need not be in the registry. */
+/** {@link loadDataset} for a data set outside the registry. */
 export async function loadDefinition(
   definition: DatasetDefinition,
   request: DatasetRequest,
@@ -42,8 +48,8 @@ export async function loadDefinition(
 }
 
 /**
- * Rows of each split under the request's limits, known without loading anything.
- * @throws UsageError when there are not that many rows
+ * Rows of each split after the request's limits, without loading anything.
+ * @throws UsageError when the data set has fewer rows
  */
 export function splitSizes(
   info: DatasetInfo,
@@ -85,4 +91,44 @@ function rowsOf(split: Split, start: number, end: number): Split {
     labels: split.labels.subarray(start, end),
     count: end - start,
   };
+}
+
+/**
+ * The value of each of the 256 pixel levels, per channel.
+ *
+ * scale: p / 255. standardize: (p / 255 - mean) / std, with the mean and the (population) standard
+ * deviation of the channel over `train`; a constant channel is only centred.
+ *
+ * @param train the training images in use: neither validation nor test images enter the statistics
+ * @returns [channels][256]
+ */
+export function pixelLevels(
+  preprocessing: Preprocessing,
+  train: Split,
+  channels: number,
+): Float32Array[] {
+  return Array.from({ length: channels }, (_, channel) => {
+    const { mean, std } =
+      preprocessing === 'standardize'
+        ? channelStatistics(train.images, channels, channel)
+        : { mean: 0, std: 255 };
+    return Float32Array.from({ length: 256 }, (_, p) => (p - mean) / std);
+  });
+}
+
+/** In pixel units, from exact integer sums: the same whatever the order of the images. */
+function channelStatistics(images: Uint8Array, channels: number, channel: number) {
+  const histogram = new Float64Array(256);
+  for (let i = channel; i < images.length; i += channels) histogram[images[i]]++;
+  let count = 0;
+  let sum = 0;
+  for (let p = 0; p < 256; p++) {
+    count += histogram[p];
+    sum += histogram[p] * p;
+  }
+  const mean = sum / count;
+  let squares = 0;
+  for (let p = 0; p < 256; p++) squares += histogram[p] * (p - mean) * (p - mean);
+  const std = Math.sqrt(squares / count);
+  return { mean, std: std > 0 ? std : 255 };
 }

@@ -8,7 +8,7 @@ import type { DataFile, DatasetPlaces, Locations, Origin } from './definition.js
 
 /**
  * `--data-dir`, else FLN_DATA_DIR; and the cache folder.
- * @throws DataError when the data folder that was named does not exist
+ * @throws DataError when the data folder does not exist
  */
 export function resolveLocations(options: LoadOptions): Locations {
   const named = options.dataDir ?? (process.env.FLN_DATA_DIR || undefined);
@@ -19,19 +19,19 @@ export function resolveLocations(options: LoadOptions): Locations {
   if (!isFolder(dataDir)) {
     const origin = options.dataDir === undefined ? 'FLN_DATA_DIR' : '--data-dir';
     throw new DataError(
-      `The data folder ${dataDir} (from ${origin}) is not there, or is no folder.`,
+      `The data folder ${dataDir} (from ${origin}) does not exist, or is not a folder.`,
     );
   }
   return { dataDir, cacheDir };
 }
 
-/** The folder of one data set's verified downloads, in a list; empty where there is no cache. */
+/** The folder of a data set's verified downloads, as a list; empty where there is no cache. */
 export const cacheFolders = ({ name }: DatasetPlaces, { cacheDir }: Locations): string[] =>
   cacheDir === undefined ? [] : [join(cacheDir, name)];
 
 /**
- * The folders of the user's that may hold files of a data set, in the order they are searched. Where
- * a set is looked for in DIR/MNIST/raw, DIR may also be the folder MNIST, or MNIST/raw itself.
+ * The user's folders that may hold files of a data set, in the order they are searched. Where the
+ * folder is DIR/MNIST/raw, DIR may also be the folder MNIST, or MNIST/raw itself.
  */
 export function userFolders(
   { folders, otherFolders = [] }: DatasetPlaces,
@@ -54,7 +54,7 @@ export function userFolders(
   return [...new Set(found)];
 }
 
-/** Paths at which a file may lie, in the order they are tried. */
+/** Paths at which a file may be found, in the order they are tried. */
 export function candidates(
   places: DatasetPlaces,
   { name, otherNames = [] }: Pick<DataFile, 'name' | 'otherNames'>,
@@ -80,7 +80,7 @@ export const inFolder = (folder: string, fileName: string, origin: Origin): Cand
   { path: join(folder, `${fileName}.gz`), origin },
 ];
 
-/** The first candidate that there is; a folder of that name only where there is nothing else. */
+/** The first candidate that exists; a folder of that name only where no file exists. */
 export async function firstExisting(list: readonly Candidate[]): Promise<Candidate | undefined> {
   let folder: Candidate | undefined;
   for (const candidate of list) {
@@ -101,7 +101,7 @@ export function mirrorsOf(places: DatasetPlaces, options: LoadOptions): readonly
   const bad = urls.find((url) => !/^https?:\/\//i.test(url) || !URL.canParse(url));
   if (bad !== undefined) {
     throw new DataError(
-      `${variable} must hold http:// or https:// URLs separated by commas; "${bad}" is none.`,
+      `${variable} must hold http:// or https:// URLs separated by commas, got "${bad}".`,
     );
   }
   return urls.map(withSlash);

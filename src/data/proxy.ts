@@ -3,7 +3,7 @@ import { HttpProxyAgent } from 'http-proxy-agent';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { getProxyForUrl } from 'proxy-from-env';
 
-/** The proxy that the environment names for a URL. */
+/** The proxy that the environment sets for a URL. */
 export interface ProxyServer {
   readonly url: URL;
   /** For messages, without the password: `http://user:***@host:3128, from HTTPS_PROXY` */
@@ -13,7 +13,7 @@ export interface ProxyServer {
 /**
  * HTTPS_PROXY or HTTP_PROXY by the scheme of the URL, else ALL_PROXY, each in lower case first; none
  * for hosts in NO_PROXY. A proxy without a scheme is an http:// one, as for curl.
- * @throws Error that names the variable when its value is no proxy that can be used
+ * @throws Error that names the variable when its value is not a usable proxy
  */
 export function proxyFor(target: string): ProxyServer | undefined {
   if (getProxyForUrl(target) === '') return undefined;
@@ -25,7 +25,7 @@ export function proxyFor(target: string): ProxyServer | undefined {
   const text = value.includes('://') ? value : `http://${value}`;
   if (!URL.canParse(text)) {
     throw new Error(
-      `the value of ${variable} is no URL of a proxy: expected http://HOST:PORT or ` +
+      `the value of ${variable} is not a proxy URL: expected http://HOST:PORT or ` +
         'http://USER:PASSWORD@HOST:PORT, with special characters written as %XX',
     );
   }

@@ -14,7 +14,7 @@ export const datasets: readonly DatasetDefinition[] = [
   syntheticDigits,
 ];
 
-/** @throws UsageError naming the data sets there are */
+/** @throws UsageError that lists the data sets */
 export function findDataset(name: string): DatasetDefinition {
   const found = datasets.find((definition) => definition.name === name);
   if (found) return found;

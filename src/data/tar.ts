@@ -1,11 +1,83 @@
-import { ByteReader } from './byte-reader.js';
-import { ContentError } from './content.js';
+import { createHash } from 'node:crypto';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { asGzipError, ContentError, isGzip, refuseNonData, withFile } from './content.js';
+
+interface ArchiveOptions {
+  /** The most bytes it may unpack to. */
+  readonly maxBytes: number;
+  /** The size that the file at a path must have; undefined when it is not wanted. */
+  readonly wanted: (path: string) => number | undefined;
+  /** Given each wanted member in turn, so that no two need to be held at once. */
+  readonly onMember: (member: TarMember) => void;
+  readonly signal?: AbortSignal;
+}
+
+const chunkSize = 1 << 20;
+
+/** Upper bound on the size of a gzipped or plain archive of `maxBytes`: gzip adds less than this. */
+export const maxArchiveBytes = (maxBytes: number): number => maxBytes + (maxBytes >> 8) + chunkSize;
 
 /**
- * A strict reader of tar archives (POSIX ustar and what GNU tar writes): a row of members, each a
+ * Reads the wanted members of a tar archive, gzipped or plain, as a stream: never the whole archive
+ * in memory, and nothing unpacked on disk.
+ *
+ * @returns the SHA-256 of the file as it is stored
+ * @throws ContentError when it is not such an archive, is unsafe, damaged or too long (a gzip bomb stops at
+ *   `maxBytes`); `signal.reason` when aborted; what `onMember` throws, and system errors, pass through
+ */
+export async function readArchive(path: string, options: ArchiveOptions): Promise<string> {
+  const { maxBytes, wanted, onMember, signal } = options;
+  return withFile(path, maxArchiveBytes(maxBytes), async (handle) => {
+    const head = Buffer.alloc(256);
+    const { bytesRead } = await handle.read(head, 0, head.length, 0);
+    const start = head.subarray(0, bytesRead);
+    refuseNonData(start);
+    const hash = createHash('sha256');
+    const stored = handle.createReadStream({
+      start: 0,
+      highWaterMark: chunkSize,
+      autoClose: false,
+    });
+    const hashed = async function* (chunks: AsyncIterable<Buffer>) {
+      for await (const chunk of chunks) {
+        hash.update(chunk);
+        yield chunk;
+      }
+    };
+    const unpack = async (chunks: AsyncIterable<Buffer>) => {
+      for await (const member of readTar(bounded(chunks, maxBytes), wanted)) onMember(member);
+    };
+    try {
+      if (isGzip(start)) {
+        await pipeline(stored, hashed, createGunzip({ chunkSize }), unpack, { signal });
+      } else await pipeline(stored, hashed, unpack, { signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw asGzipError(error);
+    }
+    return hash.digest('hex');
+  });
+}
+
+async function* bounded(chunks: AsyncIterable<Buffer>, limit: number): AsyncGenerator<Buffer> {
+  let total = 0;
+  for await (const chunk of chunks) {
+    total += chunk.length;
+    if (total > limit) {
+      throw new ContentError(
+        `unpacks to more than ${limit} bytes, more than the published archive holds`,
+      );
+    }
+    yield chunk;
+  }
+}
+
+/**
+ * A strict reader of tar archives (POSIX ustar and what GNU tar writes): a sequence of members, each a
  * 512-byte header and its content padded to 512 bytes, then blocks of zeros. Plain files and folders
- * are read; links, devices, long names and sparse files are refused, since no archive of data needs
- * them. Nothing is ever written to disk.
+ * are read; links, devices, long names and sparse files are refused, since no data archive needs
+ * them. Nothing is written to disk.
  * Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block".
  */
 const blockSize = 512;
@@ -13,16 +85,16 @@ const blockSize = 512;
 /** Extended headers hold a few dozen bytes. */
 const maxExtendedHeader = 64 * 1024;
 
-export interface TarMember {
+interface TarMember {
   /** As in the archive, without leading `./`. */
   readonly path: string;
   readonly content: Uint8Array;
 }
 
 /**
- * Yields the members that are wanted, in the order of the archive; reads it to its very end.
+ * Yields the wanted members in archive order, and reads the archive to its end.
  *
- * @param chunks the archive, decompressed; whoever makes them bounds their total length
+ * @param chunks the archive, decompressed; the caller bounds their total length
  * @param wanted the size that the file at `path` must have; undefined when it is not wanted
  * @throws ContentError on anything unsafe, unexpected, damaged or cut short
  */
@@ -35,7 +107,7 @@ export async function* readTar(
   for (;;) {
     const at = reader.position;
     const block = await reader.read(blockSize);
-    if (block.length < blockSize) throw truncated('before its end mark');
+    if (block.length < blockSize) throw truncated('before its end marker');
     if (isZero(block)) break;
     const { path, type, size } = parseHeader(block, at);
     const name = JSON.stringify(path);
@@ -44,7 +116,7 @@ export async function* readTar(
       const expected = type === 'file' ? wanted(path) : undefined;
       if (expected === undefined) await skipContent(reader, name, size);
       else {
-        if (size !== expected) throw wrong(name, `of ${size} bytes where ${expected} belong`);
+        if (size !== expected) throw wrong(name, `with ${size} bytes instead of ${expected}`);
         if (seen.has(path)) throw wrong(name, 'twice');
         seen.add(path);
         yield { path, content: await readContent(reader, name, size) };
@@ -60,7 +132,7 @@ interface Header {
   readonly size: number;
 }
 
-/** What the type byte of a member that is refused stands for. */
+/** Meaning of the type byte of a refused member. */
 const refusedTypes: Readonly<Record<string, string>> = {
   '1': 'a hard link',
   '2': 'a symbolic link',
@@ -75,7 +147,7 @@ const refusedTypes: Readonly<Record<string, string>> = {
 function parseHeader(block: Uint8Array, at: number): Header {
   const sum = block.reduce((total, byte, i) => total + (i >= 148 && i < 156 ? 32 : byte), 0);
   if (octal(block, 148, 8) !== sum) {
-    throw new ContentError(`is no tar archive, or a damaged one (bad header at byte ${at})`);
+    throw new ContentError(`is not a tar archive, or a damaged one (bad header at byte ${at})`);
   }
   // GNU tar, whose magic ends in a space, uses the bytes of the prefix for something else.
   const prefix = text(block, 257, 6) === 'ustar' ? text(block, 345, 155) : '';
@@ -83,7 +155,7 @@ function parseHeader(block: Uint8Array, at: number): Header {
   const typeByte = block[156] === 0 ? '0' : String.fromCharCode(block[156]);
   const size = octal(block, 124, 12);
   const name = JSON.stringify(full);
-  if (size === undefined) throw wrong(name, 'with a size that cannot be read, or is far too large');
+  if (size === undefined) throw wrong(name, 'with a size that is unreadable or far too large');
   if (typeByte === 'x' || typeByte === 'g') {
     if (size <= maxExtendedHeader) return { path: full, type: 'extended', size };
     throw wrong(name, `, an extended header of ${size} bytes`);
@@ -97,7 +169,7 @@ function parseHeader(block: Uint8Array, at: number): Header {
   return { path: safePath(full), type: typeByte === '5' ? 'folder' : 'file', size };
 }
 
-/** @throws ContentError when a path could lead out of the folder it is unpacked in */
+/** @throws ContentError when a path could point outside the archive's folder */
 function safePath(path: string): string {
   const bad =
     path === '' ||
@@ -105,11 +177,11 @@ function safePath(path: string): string {
     /^[a-z]:/i.test(path) ||
     path.includes('\\') ||
     path.split('/').includes('..');
-  if (bad) throw wrong(JSON.stringify(path), ', a path that could lead out of its folder');
+  if (bad) throw wrong(JSON.stringify(path), ', a path that could point outside its folder');
   return path.replace(/^(\.\/+)+/, '');
 }
 
-/** Comments, times and the like are passed over; what would change the next member is refused. */
+/** Comments, times and the like are ignored; what would change the next member is refused. */
 function checkExtendedHeader(content: Uint8Array): void {
   for (const record of Buffer.from(content).toString('latin1').split('\n')) {
     const key = /^\d+ ([^=]*)=/.exec(record)?.[1] ?? '';
@@ -133,16 +205,16 @@ async function skipContent(reader: ByteReader, name: string, size: number): Prom
   if ((await reader.skip(length)) < length) throw truncated(`inside ${name}`);
 }
 
-/** Archives are padded with blocks of zeros; anything else after the end mark does not belong. */
+/** Archives are padded with blocks of zeros; anything else after the end marker is refused. */
 async function checkEnd(reader: ByteReader): Promise<void> {
   for (;;) {
     const block = await reader.read(blockSize);
     if (block.length === 0) return;
-    if (!isZero(block)) throw new ContentError('has data after the end mark of its tar archive');
+    if (!isZero(block)) throw new ContentError('has data after the end marker of its tar archive');
   }
 }
 
-/** A number field: octal digits, ended by a space, a zero or the field; undefined when it is not. */
+/** A number field: octal digits, ended by a space, a zero or the end of the field; else undefined. */
 function octal(block: Uint8Array, start: number, length: number): number | undefined {
   const digits = /^ *([0-7]+) *$/.exec(text(block, start, length))?.[1];
   return digits === undefined ? undefined : Number.parseInt(digits, 8);
@@ -158,6 +230,52 @@ const isZero = (block: Uint8Array) => block.every((byte) => byte === 0);
 
 const truncated = (where: string) => new ContentError(`is a truncated tar archive (ends ${where})`);
 
-/** `what` goes on after the name: ` twice`, `, a symbolic link`. */
+/** `what` follows the name: `twice`, `, a symbolic link`. */
 const wrong = (name: string, what: string) =>
   new ContentError(`holds ${name}${what.startsWith(',') ? '' : ' '}${what}`);
+
+/** Reads a stream of chunks a given number of bytes at a time. */
+class ByteReader {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #chunk: Uint8Array = new Uint8Array(0);
+  #position = 0;
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#chunks = chunks[Symbol.asyncIterator]();
+  }
+
+  /** Bytes read or skipped so far. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The next `length` bytes, copied; fewer at the end of the stream. */
+  async read(length: number): Promise<Uint8Array> {
+    const target = new Uint8Array(length);
+    const got = await this.#advance(length, (part, at) => target.set(part, at));
+    return got < length ? target.subarray(0, got) : target;
+  }
+
+  /** @returns how many bytes were skipped: fewer than `length` at the end of the stream */
+  async skip(length: number): Promise<number> {
+    return this.#advance(length, () => undefined);
+  }
+
+  async #advance(length: number, use: (part: Uint8Array, at: number) => void): Promise<number> {
+    let done = 0;
+    while (done < length) {
+      if (this.#chunk.length === 0) {
+        const { value, done: ended } = await this.#chunks.next();
+        if (ended) break;
+        this.#chunk = value;
+        continue;
+      }
+      const part = this.#chunk.subarray(0, length - done);
+      use(part, done);
+      this.#chunk = this.#chunk.subarray(part.length);
+      done += part.length;
+    }
+    this.#position += done;
+    return done;
+  }
+}

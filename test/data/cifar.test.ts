@@ -174,17 +174,17 @@ describe("the user's files are refused when", () => {
     [
       'one is cut short',
       { ...plainFiles, 'test.bin': plainFiles['test.bin'].subarray(0, 500) },
-      '/test.bin is 500 bytes long where 20 records of 28 = 560 bytes belong',
+      '/test.bin is 500 bytes long, expected 20 records of 28 = 560 bytes',
     ],
     [
       'one is too long',
       { ...plainFiles, 'test.bin': Buffer.concat([plainFiles['test.bin'], Buffer.alloc(28)]) },
-      '/test.bin holds more than the 560 bytes of the right file',
+      '/test.bin holds more than the 560 bytes of the expected file',
     ],
     [
       'classes are not equally many',
       swapped,
-      ' has 3 training images of class 1 where 4 belong: its files are not those of one whole set',
+      ' has 3 training images of class 1 instead of 4: its files are not those of one complete set',
     ],
     [
       'one is there twice',
@@ -222,7 +222,7 @@ describe("the user's archive is refused when it", () => {
     ['is truncated', gzipped.subarray(0, gzipped.length - 20), 'is a truncated gzip file'],
     ['is damaged', damaged, 'is a damaged gzip file'],
     ['holds a truncated tar', gzipSync(archive.subarray(0, 3000)), 'is a truncated tar archive'],
-    ['is no tar', gzipSync(Buffer.alloc(3000, 'x')), 'is no tar archive'],
+    ['is no tar', gzipSync(Buffer.alloc(3000, 'x')), 'is not a tar archive'],
     ['is a gzip bomb', gzipSync(Buffer.alloc(40_000_000)), 'unpacks to more than 16778896 bytes'],
     ['is far too long', Buffer.alloc(20_000_000, 1), 'is 20000000 bytes long'],
     ['lacks a file', tarArchive([batch1, test]), 'lacks batch_2.bin'],
@@ -234,7 +234,7 @@ describe("the user's archive is refused when it", () => {
     [
       'has a file of another size',
       tarArchive([batch1, batch2, { ...test, content: Buffer.alloc(561) }]),
-      `holds "${folder}/test.bin" of 561 bytes where 560 belong`,
+      `holds "${folder}/test.bin" with 561 bytes instead of 560`,
     ],
     ['has a file twice', tarArchive([batch1, batch1]), 'twice'],
     [
@@ -271,7 +271,7 @@ describe("the user's archive is refused when it", () => {
 
   it.skipIf(process.platform === 'win32')('is a device', async () => {
     await symlink('/dev/zero', join(dataDir, 'tiny.tar.gz'));
-    expect(await failure(load())).toContain('is no regular file');
+    expect(await failure(load())).toContain('is not a regular file');
   });
 });
 
@@ -313,12 +313,12 @@ describe('a download', () => {
     [
       'packed anew',
       gzipSync(archive, { level: 1 }),
-      'what it sent has the wrong content: its SHA-256 is',
+      'the response has the wrong content: its SHA-256 is',
     ],
     ['not gzipped', archive, 'has the wrong content'],
     ['truncated', gzipped.subarray(0, 500), 'is a truncated gzip file'],
     ['a gzip bomb', gzipSync(Buffer.alloc(40_000_000)), 'unpacks to more than'],
-    ['unsafe', gzipSync(tarArchive([{ path: '../x' }])), 'a path that could lead out'],
+    ['unsafe', gzipSync(tarArchive([{ path: '../x' }])), 'a path that could point outside'],
     ['a web page', Buffer.from('<html>log in</html>'), 'is a web page'],
   ])('that is %s is refused; the cache stays clean', async (_, content, reason) => {
     const bad = await mirror(serve({ 'tiny.tar.gz': content }));

@@ -91,7 +91,7 @@ describe('a mirror that does not deliver', () => {
       (_, response) => response.writeHead(503).end(),
       'HTTP 503 Service Unavailable (2 attempts)',
     ],
-    ['an empty body', body(Buffer.alloc(0)), 'what it sent is empty'],
+    ['an empty body', body(Buffer.alloc(0)), 'the response is empty'],
     [
       'a web page',
       body(Buffer.from('\n<!DOCTYPE html><html>log in</html>')),
@@ -108,7 +108,7 @@ describe('a mirror that does not deliver', () => {
     [
       'a wrong magic number',
       body(gzipSync(wrongMagic)),
-      'magic number 0x00000802 where 0x00000803',
+      'magic number 0x00000802, expected 0x00000803',
     ],
     ['a gzip bomb', body(gzipSync(Buffer.alloc(60_000_000))), 'holds more than the 256 bytes'],
     [
@@ -119,7 +119,11 @@ describe('a mirror that does not deliver', () => {
       },
       'connection',
     ],
-    ['a huge content-length', body(images, { 'content-length': 9e9 }), 'offers 9000000000 bytes'],
+    [
+      'a huge content-length',
+      body(images, { 'content-length': 9e9 }),
+      'announces 9000000000 bytes',
+    ],
     [
       'an endless body',
       (_, response) => drip(response, Buffer.alloc(30_000), 1),
@@ -133,14 +137,14 @@ describe('a mirror that does not deliver', () => {
     [
       'a body that stalls',
       (_, response) => response.writeHead(200).write(Buffer.from([0x1f])),
-      'nothing came for 0.1 s (2 attempts)',
+      'no data for 0.1 s (2 attempts)',
     ],
-    ['silence', () => undefined, 'no answer for 0.3 s'],
+    ['silence', () => undefined, 'no response for 0.3 s'],
     ['a closed connection', (_, response) => response.destroy(), '(2 attempts)'],
     [
       'a redirect loop',
       (_, response, { url }) => response.writeHead(302, { location: url }).end(),
-      'redirects too often',
+      'too many redirects',
     ],
   ])('%s: one error, cache clean', async (_, answer, reason) => {
     const bad = await mirror(answer);
@@ -155,7 +159,7 @@ describe('a mirror that does not deliver', () => {
     labels[10] = 11;
     const bad = await mirror(serve({ ...mirrorFiles, 'train-labels.gz': gzipSync(labels) }));
     const error = await failure([bad]);
-    expect(error.message).toContain('train-labels.gz: what it sent has label 11 in record 2');
+    expect(error.message).toContain('train-labels.gz: the response has label 11 in record 2');
     expect(await filesBelow(cacheDir)).toEqual(['train-images.gz']);
   });
 
@@ -166,7 +170,7 @@ describe('a mirror that does not deliver', () => {
     await gone.close();
     const { message } = await failure([first, second, gone]);
     expect(message).toContain(`${first.url}train-images.gz: HTTP 404`);
-    expect(message).toContain(`${second.url}train-images.gz: no answer`);
+    expect(message).toContain(`${second.url}train-images.gz: no response`);
     expect(message).toContain(`${gone.url}train-images.gz: connection refused`);
     for (const name of names) expect(message).toContain(`\n  ${name}\n`);
     expect(message).toContain(join(cacheDir, 'tiny'));

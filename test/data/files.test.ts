@@ -61,7 +61,7 @@ describe("the user's data folder", () => {
   });
 
   it.each([
-    ['damaged', gzipSync(plainFiles['train-images'].subarray(0, 200)), 'is cut short'],
+    ['damaged', gzipSync(plainFiles['train-images'].subarray(0, 200)), 'is truncated'],
     ['truncated', mirrorFiles['train-labels.gz'].subarray(0, 20), 'is a truncated gzip file'],
     ['empty', Buffer.alloc(0), 'is empty'],
     ['a Git LFS pointer', Buffer.from('version https://git-lfs.github.com/spec/v1'), 'Git LFS'],
@@ -96,7 +96,7 @@ describe("the user's data folder", () => {
       await symlink('/dev/zero', join(dataDir, 'train-images'));
       const error = await loadDefinition(definition, request, offline()).catch((e) => e);
       expect(error).toBeInstanceOf(DataError);
-      expect(error.message).toContain('is no regular file');
+      expect(error.message).toContain('is not a regular file');
     },
   );
 

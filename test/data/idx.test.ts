@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ContentError } from '../../src/data/content.js';
-import { parseIdxImages, parseIdxLabels } from '../../src/data/idx.js';
-import { idxSplit } from '../../src/data/idx-dataset.js';
+import { idxSplit, parseIdxImages, parseIdxLabels } from '../../src/data/idx.js';
 import { DataError } from '../../src/errors.js';
 import { idxFile } from './tiny-dataset.js';
 
@@ -22,7 +21,7 @@ describe('IDX files', () => {
     [
       'wrong magic',
       idxFile([40], new Uint8Array(40)),
-      'IDX magic number 0x00000801 where 0x00000803',
+      'IDX magic number 0x00000801, expected 0x00000803',
     ],
     ['floats', Buffer.from([0, 0, 0x0d, 3, ...new Uint8Array(20)]), '0x00000d03'],
     ['no header', good.subarray(0, 3), 'is 3 bytes long, too short'],
@@ -33,11 +32,11 @@ describe('IDX files', () => {
       Buffer.concat([good, Buffer.alloc(2)]),
       'has 2 bytes after the 2 x 5 x 4 = 40',
     ],
-    ['another size', idxFile([2, 4, 5], new Uint8Array(40)), '4x5 pixels where 5x4'],
+    ['another size', idxFile([2, 4, 5], new Uint8Array(40)), '4x5 pixels, expected 5x4'],
     [
       'dimensions beyond every file',
       idxFile([0xffffffff, 0xffffffff, 0xffffffff], new Uint8Array(4)),
-      'is cut short',
+      'is truncated',
     ],
   ])('refuses images with %s', (_, content, message) => {
     const parse = () => parseIdxImages(content, 5, 4);

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { gatherRows } from '../../src/core/batches.js';
 import type { DatasetRequest } from '../../src/core/dataset.js';
-import { loadDataset, splitSizes } from '../../src/data/load.js';
-import { pixelLevels } from '../../src/data/preprocessing.js';
+import { loadDataset, pixelLevels, splitSizes } from '../../src/data/load.js';
 import { datasets, findDataset } from '../../src/data/registry.js';
 import { UsageError } from '../../src/errors.js';
 

@@ -146,7 +146,7 @@ describe('CIFAR-10 as Python reads it', () => {
     await mkdir(dirname(join(dataDir, path)), { recursive: true });
     await writeFile(join(dataDir, path), 'x');
     await expect(load('cifar10')).rejects.toThrow(
-      /is the Python version of the set, whose pickled arrays are not read; the binary version/,
+      /is the Python version of the set, whose pickled arrays are not supported; use the binary version/,
     );
   });
 

@@ -140,7 +140,7 @@ it.each([
   vi.stubEnv(variable, `http://me:secret@${address}`);
   const refused = await failure(mirror);
   expect(refused).toMatch(/HTTP 407 .*through the proxy http:\/\/me:\*\*\*@127\.0\.0\.1:\d+, from/);
-  expect(refused).toContain(`${address}, from ${variable}, which wants USER:PASSWORD@HOST)`);
+  expect(refused).toContain(`${address}, from ${variable}, which requires USER:PASSWORD@HOST)`);
 
   vi.stubEnv(variable, 'http://me:secret@127.0.0.1:1');
   const dead = await failure(mirror);
@@ -150,7 +150,7 @@ it.each([
 
   vi.stubEnv(variable, 'http://me:sec/ret@127.0.0.1:1');
   const broken = await failure(mirror);
-  expect(broken).toContain(`the value of ${variable} is no URL of a proxy: expected http://HOST`);
+  expect(broken).toContain(`the value of ${variable} is not a proxy URL: expected http://HOST`);
   vi.stubEnv(variable, 'socks5://me:secret@127.0.0.1:1');
   const other = await failure(mirror);
   expect(other).toContain(`${variable} is socks5://me:***@127.0.0.1:1: only http:// and https://`);

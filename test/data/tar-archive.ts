@@ -14,7 +14,7 @@ export interface TarEntry {
   readonly magic?: string;
 }
 
-/** A tar archive with its end mark. */
+/** A tar archive with its end marker. */
 export const tarArchive = (entries: readonly TarEntry[]): Buffer =>
   Buffer.concat([...entries.map(tarMember), Buffer.alloc(1024)]);
 

@@ -56,14 +56,18 @@ signed(hugeSize.subarray(0, 512));
 
 describe('refuses an archive that', () => {
   it.each<[string, readonly TarEntry[], string]>([
-    ['leads out by ..', [{ path: '../a.bin' }], '"../a.bin", a path that could lead out'],
-    ['leads out midway', [{ path: 'set/../../a.bin' }], 'could lead out of its folder'],
+    ['leads out by ..', [{ path: '../a.bin' }], '"../a.bin", a path that could point outside'],
+    ['leads out midway', [{ path: 'set/../../a.bin' }], 'could point outside its folder'],
     ['leads out through its prefix', [{ path: 'a.bin', prefix: '..' }], '"../a.bin"'],
     ['leads out in a folder that is not wanted', [{ path: '../x', type: '5' }], '"../x"'],
-    ['has an absolute path', [{ path: '/etc/a.bin' }], '"/etc/a.bin", a path that could lead out'],
+    [
+      'has an absolute path',
+      [{ path: '/etc/a.bin' }],
+      '"/etc/a.bin", a path that could point outside',
+    ],
     ['has an absolute prefix', [{ path: 'a.bin', prefix: '/etc' }], '"/etc/a.bin"'],
-    ['has a Windows drive', [{ path: 'C:a.bin' }], 'could lead out'],
-    ['has backslashes', [{ path: '..\\a.bin' }], 'could lead out'],
+    ['has a Windows drive', [{ path: 'C:a.bin' }], 'could point outside'],
+    ['has backslashes', [{ path: '..\\a.bin' }], 'could point outside'],
     ['has a member without name', [{ path: '' }], '"", a path'],
     [
       'has a symbolic link',
@@ -93,12 +97,12 @@ describe('refuses an archive that', () => {
     [
       'has a member of another size',
       [{ ...good, content: data(701) }],
-      'of 701 bytes where 700 belong',
+      'with 701 bytes instead of 700',
     ],
     [
       'has a member of a huge size',
       [{ ...good, size: 7e9 }],
-      'of 7000000000 bytes where 700 belong',
+      'with 7000000000 bytes instead of 700',
     ],
     ['has a member twice', [good, good], 'holds "set/a.bin" twice'],
     ['has a member twice by another spelling', [good, { ...good, path: './set/a.bin' }], 'twice'],
@@ -109,9 +113,9 @@ describe('refuses an archive that', () => {
   });
 
   it.each<[string, Uint8Array, string]>([
-    ['is empty', new Uint8Array(0), 'ends before its end mark'],
-    ['lacks its end mark', tarMember(good), 'ends before its end mark'],
-    ['ends inside a header', tarMember(good).subarray(0, 300), 'ends before its end mark'],
+    ['is empty', new Uint8Array(0), 'ends before its end marker'],
+    ['lacks its end marker', tarMember(good), 'ends before its end marker'],
+    ['ends inside a header', tarMember(good).subarray(0, 300), 'ends before its end marker'],
     ['ends inside a wanted member', tarMember(good).subarray(0, 900), 'ends inside "set/a.bin"'],
     ['ends inside padding', tarMember(good).subarray(0, 1300), 'ends inside "set/a.bin"'],
     [
@@ -122,14 +126,14 @@ describe('refuses an archive that', () => {
     [
       'has a damaged header',
       badChecksum,
-      'is no tar archive, or a damaged one (bad header at byte 0)',
+      'is not a tar archive, or a damaged one (bad header at byte 0)',
     ],
-    ['is something else', data(2000), 'is no tar archive'],
-    ['has a size beyond octal', hugeSize, 'with a size that cannot be read, or is far too large'],
+    ['is something else', data(2000), 'is not a tar archive'],
+    ['has a size beyond octal', hugeSize, 'with a size that is unreadable or far too large'],
     [
-      'goes on after its end mark',
+      'goes on after its end marker',
       Buffer.concat([tarArchive([good]), tarMember(good)]),
-      'has data after the end mark',
+      'has data after the end marker',
     ],
   ])('%s', async (_, archive, message) => {
     const reading = read(archive);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { DatasetDefinition } from '../../src/data/definition.js';
-import { idxDataset } from '../../src/data/idx-dataset.js';
+import { idxDataset } from '../../src/data/idx.js';
 
 export const names = ['train-images', 'train-labels', 'test-images', 'test-labels'] as const;
 

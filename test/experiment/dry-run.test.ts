@@ -59,7 +59,7 @@ const refusals: Record<
   ],
   'a data folder that is not there': [
     5,
-    /^The data folder .* is not there/,
+    /^The data folder .* does not exist/,
     ['dataset.name=mnist'],
     (folder) => ({ outDir: join(folder, 'run'), dataDir: join(folder, 'nothing') }),
   ],
@@ -192,7 +192,7 @@ describe('a dry run', () => {
     expect(check.dataset).toEqual({ name: 'mnist', state: 'absent', downloadBytes: 11594722 });
     expect(check.warnings).toEqual([
       expect.stringMatching(
-        /^The cached file .*t10k-labels-idx1-ubyte\.gz .*; fetching it again\.$/,
+        /^The cached file .*t10k-labels-idx1-ubyte\.gz .*; downloading it again\.$/,
       ),
     ]);
     expect(tree(folder)).toEqual(before);

@@ -122,14 +122,14 @@ const attacks: readonly Attack[] = [
     what: 'images without end behind links',
     config: mnist,
     code: ExitCode.data,
-    message: /train-images-idx3-ubyte is no regular file/,
+    message: /train-images-idx3-ubyte is not a regular file/,
     prepare: (work) => mnistAs(work, (path) => symlinkSync('/dev/zero', path)),
   },
   {
     what: 'images in a pipe that nobody writes to',
     config: mnist,
     code: ExitCode.data,
-    message: /train-images-idx3-ubyte is no regular file/,
+    message: /train-images-idx3-ubyte is not a regular file/,
     prepare: (work) => mnistAs(work, (path) => execFileSync('mkfifo', [path])),
   },
   {

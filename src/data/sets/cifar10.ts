@@ -1,7 +1,7 @@
 import { cifarDataset } from '../cifar-dataset.js';
 
 /**
- * CIFAR-10: 60,000 photographs of ten kinds of things, 32x32, colour.
+ * CIFAR-10: 60,000 photographs of ten kinds of objects, 32x32, colour.
  * Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
  * https://www.cs.toronto.edu/~kriz/cifar.html (binary version)
  */
@@ -14,10 +14,10 @@ export const cifar10 = cifarDataset({
   trainFiles: [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`),
   testFiles: ['test_batch.bin'],
   folders: ['cifar10', 'cifar-10-batches-bin', '.'],
-  unread: {
+  unsupported: {
     names: ['cifar-10-batches-py', 'cifar-10-python.tar.gz', 'cifar-10-python.tar', 'data_batch_1'],
     message:
-      'is the Python version of the set, whose pickled arrays are not read; the binary version is wanted, cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html',
+      'is the Python version of the set, whose pickled arrays are not supported; use the binary version, cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html',
   },
   // The authors', then copies that the Swift for TensorFlow and MindSpore projects keep.
   mirrors: [

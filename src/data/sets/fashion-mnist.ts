@@ -1,4 +1,4 @@
-import { idxDataset } from '../idx-dataset.js';
+import { idxDataset } from '../idx.js';
 
 /**
  * Fashion-MNIST: 70,000 photographs of clothes, 28x28, 8-bit grey, in MNIST's format and file names.

@@ -1,4 +1,4 @@
-import { idxDataset } from '../idx-dataset.js';
+import { idxDataset } from '../idx.js';
 
 /**
  * MNIST: 70,000 handwritten digits, 28x28, 8-bit grey.

@@ -2,7 +2,7 @@
 export type Point = readonly [number, number];
 
 /** Points that a pen passes through smoothly, in one go; a corner is where one stroke ends and the next starts. */
-export type Stroke = readonly Point[];
+type Stroke = readonly Point[];
 
 /** One way to write a digit. */
 export type Glyph = readonly Stroke[];

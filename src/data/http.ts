@@ -13,12 +13,12 @@ export const defaultNetwork: NetworkSettings = {
   redirects: 5,
 };
 
-/** One request that did not bring the file. */
+/** A request that failed. */
 export class RequestError extends Error {
   override name = 'RequestError';
   /**
    * @param message what failed, e.g. `HTTP 404 Not Found`
-   * @param transient whether the same request may succeed a moment later
+   * @param transient whether a retry may succeed
    */
   constructor(
     message: string,
@@ -38,48 +38,53 @@ export interface TransferOptions {
 }
 
 /**
- * Fetches `url` into the new file `path`, byte for byte as sent, and syncs it to disk.
+ * Downloads `url` into the new file `path`, byte for byte as sent, and syncs it to disk.
  *
- * @throws RequestError when the server does not deliver a body within the limits of size and time;
+ * @throws RequestError when the server does not send a body within the limits of size and time;
  *   `signal.reason` when aborted; system errors of the file (ENOSPC, EACCES, ...) pass through
  */
 export async function transfer(url: string, path: string, options: TransferOptions): Promise<void> {
   const { network, signal } = options;
   signal?.throwIfAborted();
-  const watch = new Watch(network.totalMs);
-  const onAbort = () => watch.stop('interrupted');
+  const limits = new TimeLimits(network.totalMs);
+  const onAbort = () => limits.stop('interrupted');
   signal?.addEventListener('abort', onAbort, { once: true });
   let proxy: ProxyServer | undefined;
   try {
-    watch.expect(network.connectMs, 'no answer');
-    const response = await watch.guard(
+    limits.expect(network.connectMs, 'no response');
+    const response = await limits.guard(
       fetch(url, {
-        signal: watch.signal,
-        // Asked again at each redirect.
+        signal: limits.signal,
+        // Called again at each redirect.
         agent: (target) => {
           proxy = proxyFor(target.href);
           return proxy && proxyAgent(proxy, target);
         },
         follow: network.redirects,
-        // Files are stored as they are served; a second compression would only blur the size limit.
+        // Files are stored as they are served; transport compression would make the size limit meaningless.
         compress: false,
         headers: { 'Accept-Encoding': 'identity', 'User-Agent': 'fln' },
       }),
     );
-    await save(response, path, options, watch);
+    await save(response, path, options, limits);
   } catch (error) {
     signal?.throwIfAborted();
     if (!(error instanceof RequestError && proxy)) throw error;
-    const login = error.message.startsWith('HTTP 407') ? ', which wants USER:PASSWORD@HOST' : '';
+    const login = error.message.startsWith('HTTP 407') ? ', which requires USER:PASSWORD@HOST' : '';
     const message = `${error.message} (through the proxy ${proxy.description}${login})`;
     throw new RequestError(message, error.transient, { cause: error });
   } finally {
     signal?.removeEventListener('abort', onAbort);
-    watch.stop('done');
+    limits.stop('done');
   }
 }
 
-async function save(response: Response, path: string, options: TransferOptions, watch: Watch) {
+async function save(
+  response: Response,
+  path: string,
+  options: TransferOptions,
+  limits: TimeLimits,
+) {
   if (!response.ok) {
     const transient = response.status >= 500 || response.status === 429 || response.status === 408;
     throw new RequestError(`HTTP ${response.status} ${response.statusText}`.trim(), transient);
@@ -87,15 +92,15 @@ async function save(response: Response, path: string, options: TransferOptions, 
   const declared = Number(response.headers.get('content-length') ?? Number.NaN);
   const total = Number.isFinite(declared) ? declared : undefined;
   if (total !== undefined && total > options.limit) {
-    throw new RequestError(`offers ${total} bytes, more than the file can have`, false);
+    throw new RequestError(`announces ${total} bytes, more than the file can have`, false);
   }
   const handle = await open(path, 'wx');
   try {
     let received = 0;
     const chunks = response.body![Symbol.asyncIterator]();
     for (;;) {
-      watch.expect(options.network.idleMs, `nothing came`);
-      const { done, value } = await watch.guard(chunks.next());
+      limits.expect(options.network.idleMs, 'no data');
+      const { done, value } = await limits.guard(chunks.next());
       if (done) break;
       received += value.length;
       if (received > options.limit) {
@@ -116,8 +121,8 @@ async function save(response: Response, path: string, options: TransferOptions, 
   }
 }
 
-/** Aborts a request that is too slow, and knows why it did. */
-class Watch {
+/** Aborts a request that is too slow, and keeps the reason. */
+class TimeLimits {
   readonly #controller = new AbortController();
   readonly #total: NodeJS.Timeout;
   #idle: NodeJS.Timeout | undefined;
@@ -131,11 +136,11 @@ class Watch {
     return this.#controller.signal;
   }
 
-  /** From now on, something must happen within `ms`. */
+  /** Requires the next progress within `ms` from now. */
   expect(ms: number, otherwise: string): void {
     clearTimeout(this.#idle);
-    // A body that stalls midway may well come at the next try; a server that never answers will not.
-    const transient = otherwise !== 'no answer';
+    // A body that stalls midway may arrive at the next attempt; a server that never responds will not.
+    const transient = otherwise !== 'no response';
     this.#idle = setTimeout(() => this.stop(`${otherwise} for ${seconds(ms)}`, transient), ms);
   }
 
@@ -146,7 +151,7 @@ class Watch {
     this.#controller.abort();
   }
 
-  /** The promise's value, or a RequestError that says in plain words why it failed. */
+  /** The promise's value, or a RequestError that says why it failed. */
   async guard<T>(promise: Promise<T>): Promise<T> {
     try {
       return await promise;
@@ -158,13 +163,13 @@ class Watch {
 
 type NetworkFailure = Error & { code?: string; type?: string };
 
-/** As behind proxies that look into TLS. */
+/** As behind proxies that intercept TLS. */
 const unknownAuthority =
   'its certificate is from an unknown authority (name the file of your own in NODE_EXTRA_CA_CERTS)';
 
-const plainWords: Readonly<Record<string, string>> = {
+const messages: Readonly<Record<string, string>> = {
   ENOTFOUND: 'host name not found',
-  EAI_AGAIN: 'host name could not be looked up (no network?)',
+  EAI_AGAIN: 'host name cannot be resolved (no network?)',
   ECONNREFUSED: 'connection refused',
   EHOSTUNREACH: 'host cannot be reached',
   ENETUNREACH: 'network cannot be reached',
@@ -177,14 +182,14 @@ const plainWords: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownAuthority,
 };
 
-/** Failures that a new connection a moment later may not meet. */
-const passing = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ETIMEDOUT']);
+/** Failures that may not occur again on a new connection. */
+const transientCodes = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ETIMEDOUT']);
 
 function describe(error: NetworkFailure): RequestError {
-  if (error.type === 'max-redirect') return new RequestError('redirects too often', false);
+  if (error.type === 'max-redirect') return new RequestError('too many redirects', false);
   const code = error.code ?? '';
-  const words = plainWords[code] ?? (code ? `${error.message} (${code})` : error.message);
-  return new RequestError(words, passing.has(code), { cause: error });
+  const text = messages[code] ?? (code ? `${error.message} (${code})` : error.message);
+  return new RequestError(text, transientCodes.has(code), { cause: error });
 }
 
 const seconds = (ms: number) => `${Number((ms / 1000).toFixed(1))} s`;

@@ -1,0 +1,234 @@
+import { createHash } from 'node:crypto';
+import { posix } from 'node:path';
+import { ContentError, type FileContent, wrongContent } from './content.js';
+import type { DataFile, DatasetPlaces, LocatedFile, RawDataset } from './definition.js';
+import type { DamagedFile } from './file-errors.js';
+import { orDamaged, readFile } from './files.js';
+import { maxArchiveBytes, readArchive } from './tar.js';
+
+/**
+ * The "binary version" of CIFAR-10: files of equally many records, each one label byte and then the
+ * pixels of a square image, row by row, first all of the red plane, then green, then blue.
+ * Source: A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html
+ */
+interface CifarLayout {
+  /** Height and width of an image. */
+  readonly side: number;
+  readonly classes: number;
+  readonly recordsPerFile: number;
+  /** Names of the files, in the order of their rows in the split. */
+  readonly trainFiles: readonly string[];
+  readonly testFiles: readonly string[];
+}
+
+/** The layout of a data set in CIFAR's format, and where its files are found. */
+export interface CifarSet extends DatasetPlaces, CifarLayout {
+  readonly archive: {
+    /** Name on mirrors and in folders, without `.gz`. */
+    readonly name: string;
+    /** Size of the gzip file that its authors publish. */
+    readonly downloadBytes: number;
+    /** SHA-256 of that gzip file. */
+    readonly sha256: string;
+    /** The folder in the archive that its files lie in; they may also lie at its top. */
+    readonly folder: string;
+  };
+}
+
+export type FoundFile = LocatedFile & { readonly path: string };
+
+const channels = 3;
+
+export const fileNames = ({ trainFiles, testFiles }: CifarLayout): string[] => [
+  ...trainFiles,
+  ...testFiles,
+];
+
+const recordBytes = ({ side }: CifarLayout): number => 1 + channels * side * side;
+
+export const fileBytes = (layout: CifarLayout): number =>
+  layout.recordsPerFile * recordBytes(layout);
+
+/** @throws ContentError when a file has another size, or a label out of range */
+function checkRecords(content: Uint8Array, layout: CifarLayout): void {
+  const bytes = fileBytes(layout);
+  if (content.length !== bytes) {
+    throw new ContentError(
+      `is ${content.length} bytes long, expected ${layout.recordsPerFile} records of ${recordBytes(layout)} = ${bytes} bytes`,
+    );
+  }
+  for (let record = 0, at = 0; at < bytes; record++, at += recordBytes(layout)) {
+    if (content[at] >= layout.classes) {
+      throw new ContentError(
+        `has label ${content[at]} in record ${record} (from 0); labels run from 0 to ${layout.classes - 1}`,
+      );
+    }
+  }
+}
+
+/** One file of records by itself; none has a published SHA-256. */
+export const recordsFile = (set: CifarSet, name: string): DataFile => ({
+  name,
+  bytes: fileBytes(set),
+  check: (content) => checkRecords(content, set),
+});
+
+/** Assembles the files of one set, added in any order, and checks the whole. */
+class CifarCollector {
+  readonly #layout: CifarLayout;
+  readonly #train: MutableSplit;
+  readonly #test: MutableSplit;
+  readonly #sha256 = new Map<string, string>();
+
+  constructor(layout: CifarLayout) {
+    this.#layout = layout;
+    this.#train = emptySplit(layout, layout.trainFiles.length);
+    this.#test = emptySplit(layout, layout.testFiles.length);
+  }
+
+  /**
+   * @param content checked by `checkRecords`; not kept
+   * @param sha256 of the content, if already computed
+   * @throws ContentError when this file was added before
+   */
+  add(name: string, content: Uint8Array, sha256?: string): void {
+    const { trainFiles, testFiles, recordsPerFile } = this.#layout;
+    if (this.#sha256.has(name)) throw new ContentError(`holds ${name} twice`);
+    this.#sha256.set(name, sha256 ?? createHash('sha256').update(content).digest('hex'));
+    const file = trainFiles.indexOf(name);
+    if (file >= 0) unpack(content, this.#layout, this.#train, file * recordsPerFile);
+    else unpack(content, this.#layout, this.#test, testFiles.indexOf(name) * recordsPerFile);
+  }
+
+  /**
+   * @returns both splits, channels last, and the SHA-256 of each file
+   * @throws ContentError when files are missing, two are the same, or class counts are unequal
+   */
+  finish(): RawDataset {
+    const names = fileNames(this.#layout);
+    const missing = names.filter((name) => !this.#sha256.has(name));
+    if (missing.length > 0) throw new ContentError(`lacks ${missing.join(', ')}`);
+    const digests = names.map((name) => this.#sha256.get(name)!);
+    const second = digests.findIndex((digest, i) => digests.indexOf(digest) < i);
+    if (second >= 0) {
+      const first = digests.indexOf(digests[second]);
+      throw new ContentError(`has the same content in ${names[first]} and ${names[second]}`);
+    }
+    checkClassCounts(this.#train.labels, this.#layout.classes, 'training');
+    checkClassCounts(this.#test.labels, this.#layout.classes, 'test');
+    const sha256 = Object.fromEntries(names.map((name, i) => [name, digests[i]]));
+    return { train: this.#train, test: this.#test, sha256 };
+  }
+}
+
+interface MutableSplit {
+  readonly images: Uint8Array;
+  readonly labels: Uint8Array;
+  readonly count: number;
+}
+
+function emptySplit(layout: CifarLayout, files: number): MutableSplit {
+  const count = files * layout.recordsPerFile;
+  const features = recordBytes(layout) - 1;
+  return { images: new Uint8Array(count * features), labels: new Uint8Array(count), count };
+}
+
+/** Writes a file's records from row `row` on, and turns colour planes into channels-last pixels. */
+function unpack(content: Uint8Array, layout: CifarLayout, split: MutableSplit, row: number): void {
+  const { images, labels } = split;
+  const plane = layout.side * layout.side;
+  const record = recordBytes(layout);
+  let to = row * channels * plane;
+  for (let from = 0; from < content.length; from += record, row++) {
+    labels[row] = content[from];
+    const end = from + 1 + plane;
+    for (let red = from + 1; red < end; red++) {
+      images[to++] = content[red];
+      images[to++] = content[red + plane];
+      images[to++] = content[red + 2 * plane];
+    }
+  }
+}
+
+/** Every class of CIFAR-10 has equally many images in each split: detects a file of another set. */
+function checkClassCounts(labels: Uint8Array, classes: number, split: string): void {
+  const counts = new Array<number>(classes).fill(0);
+  for (const label of labels) counts[label]++;
+  const expected = labels.length / classes;
+  const odd = counts.findIndex((count) => count !== expected);
+  if (odd >= 0) {
+    throw new ContentError(
+      `has ${counts[odd]} ${split} images of class ${odd} instead of ${expected}: its files are not those of one complete set`,
+    );
+  }
+}
+
+/**
+ * Reads a set from its record files, one after the other.
+ *
+ * @param onFile called after each file
+ * @returns the set, or what is wrong with the first bad file, or with the files together (`folder`)
+ */
+export async function readCifarFiles(
+  set: CifarSet,
+  folder: string,
+  files: readonly FoundFile[],
+  onFile: (file: FoundFile, read: FileContent | DamagedFile) => void = () => undefined,
+): Promise<RawDataset | DamagedFile> {
+  const collector = new CifarCollector(set);
+  let bad: DamagedFile | undefined;
+  for (const located of files) {
+    const { name } = located.file;
+    const read = await readFile(recordsFile(set, name), located.path);
+    onFile(located, read);
+    if ('problem' in read) bad ??= read;
+    else collector.add(name, read.content, read.sha256);
+  }
+  return bad ?? orDamaged(folder, () => collector.finish());
+}
+
+/**
+ * Reads a set from its archive, gzipped or plain.
+ *
+ * @param official whether it must be the archive that the authors publish, byte for byte
+ * @returns also the SHA-256 of the archive as it is stored
+ * @throws ContentError whose subject is the archive; `signal.reason` when aborted
+ */
+export async function readCifarArchive(
+  set: CifarSet,
+  path: string,
+  official: boolean,
+  signal?: AbortSignal,
+): Promise<{ raw: RawDataset; sha256: string }> {
+  const collector = new CifarCollector(set);
+  const sha256 = await readArchive(path, {
+    maxBytes: maxUnpackedBytes(set),
+    wanted: (member) => (fileOf(set, member) === undefined ? undefined : fileBytes(set)),
+    onMember: (member) => {
+      const name = fileOf(set, member.path)!;
+      try {
+        checkRecords(member.content, set);
+      } catch (error) {
+        throw new ContentError(`holds ${name}, which ${(error as Error).message}`);
+      }
+      collector.add(name, member.content);
+    },
+    signal,
+  });
+  const raw = collector.finish();
+  if (official && sha256 !== set.archive.sha256) throw wrongContent(sha256, set.archive.sha256);
+  return { raw, sha256 };
+}
+
+/** The record file that a member of the archive is, or undefined. */
+function fileOf(set: CifarSet, member: string): string | undefined {
+  const { dir, base } = posix.parse(member);
+  const inPlace = dir === '' || dir === set.archive.folder;
+  return inPlace && fileNames(set).includes(base) ? base : undefined;
+}
+
+/** Upper bound on the size of the archive, gzipped or plain. */
+export const maxDownloadBytes = (set: CifarSet): number => maxArchiveBytes(maxUnpackedBytes(set));
+
+/** Beside the record files an archive has headers, padding and a few short texts. */
+const maxUnpackedBytes = (set: CifarSet) => fileNames(set).length * fileBytes(set) + (1 << 24);
