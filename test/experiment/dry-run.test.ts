@@ -157,7 +157,7 @@ const refusals: Record<
   ],
   'a run folder that is a link': [
     2,
-    /sgd-s1 is a link/,
+    /sgd-s1 is a symbolic link: /,
     [],
     async (folder) => {
       const options = await trained(folder);

@@ -27,7 +27,7 @@ it.each(['sgd-s1', 'sgd-s1/metrics.csv', 'sgd-s1/checkpoints'])(
     const options = { outDir, only: ['sgd'], overwrite: true };
     await expect(runExperiment(experiment, options)).rejects.toThrow(UsageError);
     await expect(runExperiment(experiment, options)).rejects.toThrow(
-      / is a link, and what is written there/,
+      / is a symbolic link: writing to it would change something outside of the directory/,
     );
     expect(readdirSync(elsewhere)).toEqual(before);
     if (name.endsWith('csv')) expect(readFileSync(target, 'utf8')).toBe('precious');
