@@ -51,6 +51,13 @@ it('depends inward: a folder uses those above it in the table alone', () => {
   expect(wrong).toEqual([]);
 });
 
+it('draws nothing in the engine: what draws the report of a finished run is loaded at the end alone', () => {
+  const uses = imports().filter(({ from, to }) => from === 'experiment' && to === 'report');
+  expect(uses.map(({ file, target }) => `${file} uses ${target}`)).toEqual([
+    'experiment/run.ts uses report/write-report.js',
+  ]);
+});
+
 it('has no circle of files', () => {
   const uses = new Map<string, string[]>();
   for (const { file, target } of imports()) {

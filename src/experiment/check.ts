@@ -3,10 +3,11 @@ import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../core/batches.js';
 import { splitSizes } from '../data/load.js';
 import { findDataset } from '../data/registry.js';
+import { folderOf } from '../runs/run-directory.js';
 import type { RunId, RunStatus } from '../runs/run-json.js';
 import { sameRun } from '../runs/run-json.js';
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
-import { folderOf, inspectDirectory } from './run-directory.js';
+import { inspectDirectory } from './session.js';
 
 /** What a dry run finds out. */
 export interface ExperimentCheck {

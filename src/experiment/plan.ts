@@ -5,9 +5,9 @@ import { backendNames } from '../backend/registry.js';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { experimentHash } from '../config/hash.js';
 import { UsageError } from '../errors.js';
-import { isLeftOver } from '../files/atomic.js';
 import { checkOutputDirectory } from '../files/folder.js';
-import { lockName, refuseIfLocked } from '../runs/lock.js';
+import { folderOf, metricsPath } from '../runs/run-directory.js';
+import { isLeftBySetUp, refuseIfLocked } from '../runs/run-directory-writer.js';
 import type { RunId } from '../runs/run-json.js';
 import { type RunRecord, readRecord, sameRun } from '../runs/run-json.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
@@ -81,12 +81,12 @@ export function planExperiment(experiment: Experiment, options: PlanOptions = {}
     recorded.some((entry) => sameRun(run, entry) && entry.status === 'FAILED');
   const due = options.rerun && !options.resume ? selected.filter(hasFailed) : selected;
   const runs = due.map((run) => {
-    const folder = join(directory, `${run.label}-s${run.seed}`);
     // Whoever deletes a run's numbers wants them made again.
-    const hasNumbers = existsSync(join(folder, 'metrics.csv'));
+    const hasNumbers = existsSync(metricsPath(directory, run));
     const done = hasNumbers && completed.some((entry) => sameRun(run, entry));
     const anew = options.overwrite || !hasNumbers || (options.rerun && hasFailed(run));
-    const continues = done || anew ? undefined : new Checkpoints(folder).list()[0]?.batch;
+    const continues =
+      done || anew ? undefined : new Checkpoints(folderOf(directory, run)).list()[0]?.batch;
     return { ...run, done, continues };
   });
   return { directory, runs, previous };
@@ -132,11 +132,7 @@ function inspect(directory: string, experiment: Experiment, dryRun = false): Run
   refuseIfLocked(directory, !dryRun);
   const record = readRecord(directory);
   if (record === undefined) {
-    // A process killed while it set up the directory leaves a lock and temporary files at most.
-    const isForeign = (file: string) =>
-      file !== lockName && !file.startsWith(`${lockName}.`) && !isLeftOver(file);
-    const foreign = readdirSync(directory).filter(isForeign);
-    if (foreign.length === 0) return undefined;
+    if (readdirSync(directory).every(isLeftBySetUp)) return undefined;
     throw new UsageError(
       `${directory} is not empty and is no run directory; choose a new or empty one with --out DIR`,
     );

@@ -9,7 +9,7 @@ import { EnvironmentError, FlnError, UsageError } from '../errors.js';
 import type { ExperimentEvent } from './events.js';
 import { type ExperimentPlan, type PlanOptions, planExperiment } from './plan.js';
 import { refuseWithoutRoom } from './room.js';
-import { keepsNumbers } from './run-directory.js';
+import { keepsNumbers } from './session.js';
 
 export interface PrepareOptions
   extends PlanOptions,

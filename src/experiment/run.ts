@@ -3,6 +3,8 @@ import { stepsOf } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
 import { buildNetwork } from '../core/network/network.js';
 import { onDiskWarning } from '../files/system-calls.js';
+import type { Metrics } from '../runs/metrics.js';
+import { folderOf, loadRunDirectory } from '../runs/run-directory.js';
 import type { RunId } from '../runs/run-json.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from '../runs/run-json.js';
 import { collectProvenance } from '../shared/provenance.js';
@@ -15,7 +17,7 @@ import type { ExperimentEvent } from './events.js';
 import { type ExperimentPlan, type PlannedRun, planExperiment } from './plan.js';
 import { predictionRule } from './prediction.js';
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
-import { folderOf, RunDirectory } from './run-directory.js';
+import { openSession, type Session } from './session.js';
 import { BackendFailure, superviseRun } from './supervise.js';
 
 export interface ExperimentOptions extends Omit<PrepareOptions, 'dryRun'> {
@@ -72,14 +74,16 @@ export async function runExperiment(
   const replan = () => planExperiment(experiment, options);
   const warn = (message: string) => emit({ type: 'warning', message });
   const stopHearing = onDiskWarning(warn);
-  const opened = RunDirectory.open(plan.directory, experiment, replan, fresh, warn);
-  const { directory } = opened;
-  plan = opened.plan;
+  const session = openSession(plan.directory, experiment, replan, fresh, warn);
+  const { directory } = session;
+  plan = session.plan;
   try {
     emit({ type: 'directory', path: directory.path });
-    await trainAll(experiment, plan, dataset, directory, options, emit);
+    await trainAll(experiment, session, dataset, options, emit);
     directory.finish();
-    return await finish(plan, directory.record.runs, emit, options.signal?.aborted);
+    return await finish(plan, directory.record.runs, emit, options.signal?.aborted, () =>
+      directory.writtenMetrics(),
+    );
   } finally {
     directory.release();
     stopHearing();
@@ -88,9 +92,8 @@ export async function runExperiment(
 
 async function trainAll(
   experiment: Experiment,
-  plan: ExperimentPlan,
+  { directory, plan, resumePoint }: Session,
   dataset: Dataset,
-  directory: RunDirectory,
   options: ExperimentOptions,
   emit: Emit,
 ): Promise<void> {
@@ -115,7 +118,8 @@ async function trainAll(
         continue;
       }
       const batches = stepsOf(run.method, dataset.train.count);
-      const position = directory.resumePoint(run)?.position;
+      const resumeFrom = resumePoint(run);
+      const position = resumeFrom?.position;
       if (position) warnOfOther(position.madeBy, madeBy, id(run), emit);
       const done = position?.batch ?? 0;
       emit({ type: 'run-started', run: id(run), index, runs: plan.runs.length, batches, done });
@@ -127,7 +131,7 @@ async function trainAll(
         checkpointEvery === undefined ? defaultInterval : everySeconds(checkpointEvery);
       const checkpointing = { interval, keep: keepCheckpoints, madeBy };
       const job = { experiment, method, run: id(run), dataset, network, evaluators, checkpointing };
-      const status = await superviseRun({ ...job, warmUp, emit, signal }, directory);
+      const status = await superviseRun({ ...job, resumeFrom, warmUp, emit, signal }, directory);
       if (status === 'FAILED' && options.failFast) return;
     }
   } catch (error) {
@@ -165,6 +169,7 @@ async function finish(
   runs: readonly RunEntry[],
   emit: Emit,
   interrupted = false,
+  writtenMetrics?: () => ReadonlyMap<string, Metrics>,
 ): Promise<ExperimentResult> {
   const { directory } = plan;
   const selected = runs.filter((entry) => plan.runs.some((run) => sameRun(entry, run)));
@@ -173,8 +178,7 @@ async function finish(
 
   // Drawing needs libraries that training does not.
   const { writeReport } = await import('../report/write-report.js');
-  const { loadRunDirectory } = await import('../runs/run-directory.js');
-  const loaded = loadRunDirectory(directory);
+  const loaded = loadRunDirectory(directory, 'all rows', writtenMetrics?.());
   for (const { message } of loaded.problems) emit({ type: 'warning', message });
   const files = await writeReport(loaded);
   emit({ type: 'figure', paths: files });

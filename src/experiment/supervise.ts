@@ -4,11 +4,13 @@ import { methodVariant } from '../core/methods/registry.js';
 import { FlnError, RunError } from '../errors.js';
 import { DiskError } from '../files/disk.js';
 import { LostLockError } from '../files/lock.js';
-import { readMetrics } from '../runs/metrics.js';
-import type { RunStatus, RunSummary } from '../runs/run-json.js';
+import { type Metrics, readMetrics } from '../runs/metrics.js';
+import { folderOf, metricsPath } from '../runs/run-directory.js';
+import type { RunDirectoryWriter } from '../runs/run-directory-writer.js';
+import type { RunId, RunStatus, RunSummary } from '../runs/run-json.js';
 import { summarise } from '../runs/summary.js';
 import { runName } from '../shared/text.js';
-import type { RunDirectory } from './run-directory.js';
+import { Checkpoints } from './checkpoint/checkpoints.js';
 import { type TrainingJob, train } from './train.js';
 
 /** The backend is unusable from now on, for every run of this process. */
@@ -23,24 +25,24 @@ export class BackendFailure extends RunError {
  *   bugs
  */
 export async function superviseRun(
-  job: Omit<TrainingJob, 'metricsPath' | 'checkpoints' | 'resumeFrom'>,
-  directory: RunDirectory,
+  job: Omit<TrainingJob, 'openMetrics' | 'checkpoints'>,
+  directory: RunDirectoryWriter,
 ): Promise<RunStatus> {
-  const { run, emit } = job;
-  const metricsPath = directory.metricsPath(run);
-  const checkpoints = directory.checkpoints(run);
-  const resumeFrom = directory.resumePoint(run);
-  const { startedAt, resumed } = directory.begin(run);
+  const { run, emit, resumeFrom } = job;
+  const checkpoints = new Checkpoints(folderOf(directory.path, run));
+  const { startedAt, resumed } = directory.begin(run, resumeFrom?.position.batch);
+  const openMetrics = (columns: readonly string[]) =>
+    directory.openMetrics(run, columns, resumeFrom?.position.metrics);
   const end = (status: RunStatus, error?: string) => {
     const endedAt = new Date().toISOString();
-    const summary = summaryOf(metricsPath, job, status, error);
+    const summary = summaryOf(directory, job, status, error);
     directory.update({ ...run, status, startedAt, resumed, endedAt, error, summary });
     return summary;
   };
 
   const tensorsBefore = tf.memory().numTensors;
   try {
-    const status = await train({ ...job, metricsPath, checkpoints, resumeFrom });
+    const status = await train({ ...job, openMetrics, checkpoints });
     const summary = end(status);
     if (status === 'COMPLETED' && !job.checkpointing.keep) checkpoints.remove();
     if (status === 'COMPLETED') emit({ type: 'run-finished', run, summary });
@@ -66,16 +68,25 @@ export async function superviseRun(
 }
 
 function summaryOf(
-  path: string,
+  directory: RunDirectoryWriter,
   { run, method }: Pick<TrainingJob, 'run' | 'method'>,
   status: RunStatus,
   error?: string,
 ): RunSummary {
-  const metrics = existsSync(path) ? readMetrics(path).metrics : { rows: 0, columns: {} };
+  const metrics = directory.metrics(run) ?? earlierMetrics(directory, run);
   return {
     ...summarise({ ...metrics, method: run.label, seed: run.seed }, status, error),
     variant: methodVariant(method.config),
   };
+}
+
+/** Of a run that failed before it wrote a row. */
+function earlierMetrics(
+  { path }: RunDirectoryWriter,
+  run: RunId,
+): Pick<Metrics, 'rows' | 'columns'> {
+  const file = metricsPath(path, run);
+  return existsSync(file) ? readMetrics(file).metrics : { rows: 0, columns: {} };
 }
 
 function warnOfLeaks({ run, emit }: Pick<TrainingJob, 'run' | 'emit'>, tensors: number): void {

@@ -19,7 +19,7 @@ import { startTraining } from '../core/training.js';
 import { RunError } from '../errors.js';
 import { refuseIfLost } from '../files/lock.js';
 import { mostCells } from '../runs/metrics.js';
-import { MetricsWriter, metricsColumns, metricsRow } from '../runs/metrics-writer.js';
+import { type MetricsWriter, metricsColumns, metricsRow } from '../runs/metrics-writer.js';
 import type { RunId } from '../runs/run-json.js';
 import { runningTime } from '../shared/running-time.js';
 import { grouped, runName } from '../shared/text.js';
@@ -50,8 +50,8 @@ export interface TrainingJob {
   readonly dataset: Dataset;
   readonly network: Network;
   readonly evaluators: { readonly test?: Evaluator; readonly validation?: Evaluator };
-  /** Where metrics.csv goes. */
-  readonly metricsPath: string;
+  /** Starts metrics.csv, or goes on where `resumeFrom` left it. */
+  readonly openMetrics: (columns: readonly string[]) => MetricsWriter;
   readonly checkpoints: Checkpoints;
   readonly checkpointing: Checkpointing;
   /** Where an earlier session left off. */
@@ -116,9 +116,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
     if (resumeFrom) restore(trainer, resumeFrom);
     const columns = metricsColumns(dataset.validation !== undefined, trainer.columns);
     refuseTooManyRows(run, totalBatches, columns.length);
-    writer = resumeFrom
-      ? MetricsWriter.resume(job.metricsPath, columns, resumeFrom.position.metrics)
-      : MetricsWriter.create(job.metricsPath, columns);
+    writer = job.openMetrics(columns);
     const schedule = new CheckpointSchedule(job.checkpointing.interval);
     /** Numbers that cannot be trusted are not written down. */
     const stopIf = async (what: string | undefined, place: Place) => {
@@ -139,7 +137,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
       const stepMs = Math.max(0, runningTime() - started);
       wallMs += stepMs;
       // The process may have been frozen meanwhile.
-      refuseIfLost(job.metricsPath, 1000);
+      refuseIfLost(writer.path, 1000);
 
       const measured = {
         'training loss': step.loss,

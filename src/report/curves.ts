@@ -1,5 +1,4 @@
-import { join } from 'node:path';
-import type { Problem, Run } from '../runs/run-directory.js';
+import { metricsPath, type Problem, type Run } from '../runs/run-directory.js';
 import { average, largest, smallest } from '../shared/statistics.js';
 
 /** One point of a learning curve. Accuracies are shares in [0, 1]. */
@@ -57,7 +56,7 @@ export function leftOut(runs: readonly Run[]): Problem[] {
     .filter((run) => run.status === 'COMPLETED' && run.metrics.rows > 0)
     .filter((run) => measuredRows(run, measure.column).length === 0)
     .map(({ directory, label, seed }) => {
-      const path = join(directory, `${label}-s${seed}`, 'metrics.csv');
+      const path = metricsPath(directory, { label, seed });
       const message = `${path}: has no ${measure.title}, which the figure shows; left out of it`;
       return { path, message };
     });

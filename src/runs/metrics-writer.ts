@@ -18,7 +18,7 @@ import { causeOf, DiskError, guardDisk, isSystemError } from '../files/disk.js';
 import { refuseIfLost } from '../files/lock.js';
 import { withRegularFile } from '../files/read.js';
 import { removeQuietly, renameWithRetry, syncFile } from '../files/system-calls.js';
-import { commonColumns } from './metrics.js';
+import { commonColumns, type Metrics, MetricsTable } from './metrics.js';
 import type { RunId } from './run-json.js';
 
 /** How a column is written; the default is {@link formatNumber}. */
@@ -26,21 +26,27 @@ type Value = number | string | undefined;
 
 /**
  * Appends rows to a metrics.csv. Rows are buffered and reach the file as whole lines; what is
- * written is never touched again, so a reader sees a valid table at any moment.
+ * written is never touched again, so a reader sees a valid table at any moment. The numbers stay in
+ * memory: whoever wrote the file has no need to read it.
  */
 export class MetricsWriter {
   readonly #hash: Hash;
+  readonly #table: MetricsTable;
   #size: number;
+  /** Rows that the file has. */
+  #rows: number;
   #pending: string[] = [];
 
   private constructor(
     readonly path: string,
     readonly columns: readonly string[],
     readonly file: number,
-    start: { readonly hash: Hash; readonly size: number },
+    start: { readonly hash: Hash; readonly size: number; readonly table: MetricsTable },
   ) {
     this.#hash = start.hash;
     this.#size = start.size;
+    this.#table = start.table;
+    this.#rows = start.table.rows;
   }
 
   /**
@@ -54,7 +60,8 @@ export class MetricsWriter {
       rmSync(path, { force: true });
       return openSync(path, 'ax');
     });
-    const writer = new MetricsWriter(path, columns, file, { hash: createHash('sha256'), size: 0 });
+    const start = { hash: createHash('sha256'), size: 0, table: new MetricsTable(columns, path) };
+    const writer = new MetricsWriter(path, columns, file, start);
     writer.#pending.push(headerOf(columns));
     writer.flush();
     return writer;
@@ -66,7 +73,10 @@ export class MetricsWriter {
    * @throws RunError when these are no longer what they were, or have other columns; DiskError, LostLockError
    */
   static resume(path: string, columns: readonly string[], extent: MetricsExtent): MetricsWriter {
-    const hash = hashOfStart(path, extent, headerOf(columns));
+    const pieces: Buffer[] = [];
+    const hash = hashOfStart(path, extent, headerOf(columns), (bytes) => pieces.push(bytes));
+    const table = new MetricsTable(columns, path);
+    table.addFile(Buffer.concat(pieces));
     const copy = temporaryName(path);
     const file = guardDisk(path, () => {
       let opened: number | undefined;
@@ -83,12 +93,14 @@ export class MetricsWriter {
         throw error;
       }
     });
-    return new MetricsWriter(path, columns, file, { hash, size: extent.bytes });
+    return new MetricsWriter(path, columns, file, { hash, size: extent.bytes, table });
   }
 
   /** @param row column name -> value; undefined or absent means "not measured" */
   append(row: Readonly<Record<string, Value>>): void {
-    this.#pending.push(stringify([this.columns.map((name) => formatValue(row[name]))]));
+    const record = this.columns.map((name) => formatValue(row[name]));
+    this.#table.add(record);
+    this.#pending.push(stringify([record]));
     if (this.#pending.length >= 50) this.flush();
   }
 
@@ -111,6 +123,12 @@ export class MetricsWriter {
     });
     this.#hash.update(bytes);
     this.#size += bytes.length;
+    this.#rows = this.#table.rows;
+  }
+
+  /** The rows that the file has, as a reader would find them. */
+  metrics(): Metrics {
+    return this.#table.metrics(this.#rows);
   }
 
   /** Flushes, and waits until the disk has it. @returns what the file holds now */
@@ -155,9 +173,15 @@ const piece = 1 << 20;
  * The hash of the rows of a metrics.csv that a checkpoint speaks of, once they are found to be what
  * they were: a run never goes on behind rows that were changed or lost.
  * @param header what the file has to begin with, where it matters
+ * @param use gets these rows, piece by piece
  * @throws RunError naming the file, what is wrong with it and the ways out
  */
-export function hashOfStart(path: string, extent: MetricsExtent, header = ''): Hash {
+export function hashOfStart(
+  path: string,
+  extent: MetricsExtent,
+  header = '',
+  use: (bytes: Buffer) => void = () => {},
+): Hash {
   const hash = createHash('sha256');
   try {
     withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) => {
@@ -167,9 +191,9 @@ export function hashOfStart(path: string, extent: MetricsExtent, header = ''): H
           `it ends after ${size} of the ${extent.bytes} bytes that its checkpoint saw`,
         );
       }
-      const buffer = Buffer.alloc(piece);
       for (let done = 0; done < extent.bytes; ) {
-        const read = readSync(file, buffer, 0, Math.min(piece, extent.bytes - done), done);
+        const buffer = Buffer.alloc(Math.min(piece, extent.bytes - done));
+        const read = readSync(file, buffer, 0, buffer.length, done);
         if (read === 0) throw torn(path, `it became shorter while it was read`);
         const bytes = buffer.subarray(0, read);
         const start = Buffer.from(header).subarray(0, read);
@@ -179,6 +203,7 @@ export function hashOfStart(path: string, extent: MetricsExtent, header = ''): H
           );
         }
         hash.update(bytes);
+        use(bytes);
         done += read;
       }
     });

@@ -80,17 +80,18 @@ export function parseMetrics(content: Buffer | string, path: string): MetricsFil
     const line = lines + 1;
     warnings.push(`${path}:${line}: the last line is incomplete (the run was cut off); left out`);
   }
-  let table: Table | undefined;
+  let table: MetricsTable | undefined;
   eachRecord(bytes.subarray(0, end), path, (record, line) => {
-    if (table === undefined) table = new Table(record, path);
-    else table.add(record, line);
+    if (table !== undefined) return table.add(record, line);
+    checkHeader(record, path);
+    table = new MetricsTable(record, path);
   });
   if (table === undefined) throw damage(path, 1, 'the file is empty, without even a header');
   return { metrics: table.metrics(), warnings };
 }
 
-/** Rows as they are read; of each just its numbers are kept, for files may have millions. */
-class Table {
+/** Rows as they are read or written; of each just its numbers are kept, for files may have millions. */
+export class MetricsTable {
   readonly #columns: readonly GrowingColumn[];
   #method = '';
   #rows = 0;
@@ -100,11 +101,11 @@ class Table {
     private readonly names: readonly string[],
     private readonly path: string,
   ) {
-    checkHeader(names, path);
     this.#columns = names.map(() => new GrowingColumn());
   }
 
-  add(record: readonly string[], line: number): void {
+  /** @param line what messages of a damaged file name */
+  add(record: readonly string[], line = this.#rows + 2): void {
     const { names, path } = this;
     if (record.length !== names.length) {
       throw damage(path, line, `${record.length} fields, but the header names ${names.length}`);
@@ -127,12 +128,26 @@ class Table {
     }
   }
 
-  metrics(): Metrics {
+  /** Adds the rows of a file that begins with the header of this table, and consists of whole lines. */
+  addFile(bytes: Buffer): void {
+    let isHeader = true;
+    eachRecord(bytes, this.path, (record, line) => {
+      if (!isHeader) this.add(record, line);
+      isHeader = false;
+    });
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** @param rows how many of the first rows */
+  metrics(rows = this.#rows): Metrics {
     const columns: Record<string, Float64Array> = Object.create(null);
     for (const [index, name] of this.names.entries()) {
-      if (name !== 'method') columns[name] = this.#columns[index].values();
+      if (name !== 'method') columns[name] = this.#columns[index].first(rows);
     }
-    return { method: this.#method, seed: columns.seed[0] ?? 0, rows: this.#rows, columns };
+    return { method: this.#method, seed: columns.seed[0] ?? 0, rows, columns };
   }
 }
 
@@ -256,7 +271,7 @@ function readEnds(path: string): { head: string; tail: string } {
 }
 
 /** A column of numbers whose length shows only when all are read. */
-export class GrowingColumn {
+class GrowingColumn {
   #values = new Float64Array(16);
   #length = 0;
 
@@ -269,8 +284,7 @@ export class GrowingColumn {
     this.#values[this.#length++] = value;
   }
 
-  /** What was pushed so far. */
-  values(): Float64Array {
-    return this.#values.slice(0, this.#length);
+  first(count: number): Float64Array {
+    return this.#values.slice(0, Math.min(count, this.#length));
   }
 }

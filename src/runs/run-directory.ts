@@ -7,9 +7,10 @@ import { isFolder } from '../files/folder.js';
 import { livingLock } from '../files/lock.js';
 import { readOptional } from '../files/read.js';
 import { printable, withoutControls } from '../shared/text.js';
-import { type Metrics, readMetrics, readMetricsEnd } from './metrics.js';
+import { type Metrics, type MetricsFile, readMetrics, readMetricsEnd } from './metrics.js';
 import {
   type RecordedRun,
+  type RunId,
   type RunInfo,
   type RunStatus,
   type RunSummary,
@@ -91,8 +92,15 @@ export function loadRuns(
   };
 }
 
-/** Reads one run directory: every metrics.csv in it, run.json and config.yaml where present. */
-export function loadRunDirectory(path: string, extent: Extent = 'all rows'): RunDirectory {
+/**
+ * Reads one run directory: every metrics.csv in it, run.json and config.yaml where present.
+ * @param written by {@link keyOf}, the numbers that this process wrote: their files are not read
+ */
+export function loadRunDirectory(
+  path: string,
+  extent: Extent = 'all rows',
+  written: ReadonlyMap<string, Metrics> = new Map(),
+): RunDirectory {
   const readRows = extent === 'all rows' ? readMetrics : readMetricsEnd;
   const problems: Problem[] = [];
   const attempt = <T>(file: string, read: () => T): T | undefined => {
@@ -123,7 +131,11 @@ export function loadRunDirectory(path: string, extent: Extent = 'all rows'): Run
     const entry = entries.get(key);
     const folder = files.get(key);
     const { label, seed } = entry ?? folder!;
-    const read = folder && attempt(folder.file, () => readRows(folder.file));
+    const metricsOf = (file: string): MetricsFile => {
+      const metrics = written.get(key);
+      return metrics ? { metrics, warnings: [] } : readRows(file);
+    };
+    const read = folder && attempt(folder.file, () => metricsOf(folder.file));
     for (const message of read?.warnings ?? []) problems.push(problem(folder!.file, message));
     const metrics = { ...(read?.metrics ?? noMetrics), method: label, seed };
     if (entry === undefined && read === undefined) continue;
@@ -151,7 +163,14 @@ function liveRunInfo(path: string): RunInfo | undefined {
 
 const noMetrics: Metrics = { method: '', seed: 0, rows: 0, columns: {} };
 /** Names a run in its directory: its folder, too. */
-export const keyOf = ({ label, seed }: Pick<RecordedRun, 'label' | 'seed'>) => `${label}-s${seed}`;
+export const keyOf = ({ label, seed }: RunId): string => `${label}-s${seed}`;
+
+/** Of a run: its numbers and checkpoints. */
+export const folderOf = (directory: string, run: RunId): string => join(directory, keyOf(run));
+
+/** The metrics.csv of a run. */
+export const metricsPath = (directory: string, run: RunId): string =>
+  join(folderOf(directory, run), 'metrics.csv');
 
 /**
  * Where run.json does not tell, a run that stopped before another seed of its method did was

@@ -1,10 +1,9 @@
-import { join } from 'node:path';
 import type { Experiment } from '../config/experiment.js';
 import { UsageError } from '../errors.js';
 import { provenanceOf } from '../report/diff/provenance.js';
 import { diffValues, type ValueDifference } from '../report/diff/value-diff.js';
 import { clockColumns, readMetricsBytes } from '../runs/metrics.js';
-import { keyOf, type RunDirectory } from '../runs/run-directory.js';
+import { metricsPath, type RunDirectory } from '../runs/run-directory.js';
 import { finalResult } from '../runs/summary.js';
 import { type Base, refuseHoles, seedsToCompare } from './base.js';
 
@@ -69,7 +68,7 @@ export function verifyExact(
         return { method, seed, verdict: 'failed', missing };
       }
       const [now, before] = [directory, earlier].map(({ path }) =>
-        linesOf(join(path, keyOf({ label: method, seed }), 'metrics.csv')),
+        linesOf(metricsPath(path, { label: method, seed })),
       );
       const difference = firstDifference(now, before);
       return { method, seed, verdict: difference ? 'failed' : 'ok', difference };

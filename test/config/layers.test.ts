@@ -42,9 +42,7 @@ describe('layers of a convolution network', () => {
     [
       'no kind',
       layers('{ activation: relu }', last),
-      [
-        'network.layers.0 — has no layer type: set one of dense, conv, averagePool',
-      ],
+      ['network.layers.0 — has no layer type: set one of dense, conv, averagePool'],
     ],
     [
       'two kinds',

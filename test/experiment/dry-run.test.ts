@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { checkExperiment } from '../../src/experiment/check.js';
 import { runExperiment } from '../../src/experiment/run.js';
 import { processBirth } from '../../src/files/holder.js';
-import { lockName } from '../../src/runs/lock.js';
+import { lockName } from '../../src/runs/run-directory-writer.js';
 import { outcomeOf, put, temporaryFolder, tinyExperiment, tree } from './tiny.js';
 
 // Data that this machine has elsewhere would be found.

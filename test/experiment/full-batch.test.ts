@@ -9,6 +9,7 @@ import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
 import { defaultInterval } from '../../src/experiment/checkpoint/schedule.js';
 import { train } from '../../src/experiment/train.js';
 import { readMetrics } from '../../src/runs/metrics.js';
+import { MetricsWriter } from '../../src/runs/metrics-writer.js';
 import { startTestBackend } from '../backends.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 
@@ -43,7 +44,7 @@ it('the loop gives a full-batch method no batches, and counts its iterations', a
     dataset,
     network: buildNetwork(experiment.network),
     evaluators: {},
-    metricsPath,
+    openMetrics: (columns) => MetricsWriter.create(metricsPath, columns),
     checkpoints: new Checkpoints(folder),
     checkpointing: {
       interval: defaultInterval,

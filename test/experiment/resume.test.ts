@@ -5,7 +5,7 @@ import { RunError, UsageError } from '../../src/errors.js';
 import type { ExperimentEvent } from '../../src/experiment/events.js';
 import { planExperiment } from '../../src/experiment/plan.js';
 import { type ExperimentOptions, runExperiment } from '../../src/experiment/run.js';
-import { lockName } from '../../src/runs/lock.js';
+import { lockName } from '../../src/runs/run-directory-writer.js';
 import { readRecord, writeRecord } from '../../src/runs/run-json.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 

@@ -8,8 +8,8 @@ import { loadExperiment } from '../../src/config/load.js';
 import { UsageError } from '../../src/errors.js';
 import type { ExperimentEvent } from '../../src/experiment/events.js';
 import { type ExperimentOptions, runExperiment } from '../../src/experiment/run.js';
-import { lockDirectory } from '../../src/runs/lock.js';
 import { commonColumns } from '../../src/runs/metrics.js';
+import { lockDirectory } from '../../src/runs/run-directory-writer.js';
 import { type RunRecord, readRecord } from '../../src/runs/run-json.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
 

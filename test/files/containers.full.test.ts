@@ -3,8 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
-import { lockDirectory, lockName } from '../../src/runs/lock.js';
 import { loadRunDirectory } from '../../src/runs/run-directory.js';
+import { lockDirectory, lockName } from '../../src/runs/run-directory-writer.js';
 import { program } from '../cli/fln.js';
 import { temporaryFolder, tinyConfig } from '../experiment/tiny.js';
 

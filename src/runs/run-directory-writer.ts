@@ -1,0 +1,154 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { RunError } from '../errors.js';
+import { isLeftOver, removeFolderAtomic, writeFileAtomic } from '../files/atomic.js';
+import { guardDisk } from '../files/disk.js';
+import { makeFolder } from '../files/folder.js';
+import { explainHeld, type FileLock, type HeldLock, lockOfOther, takeLock } from '../files/lock.js';
+import type { Metrics } from './metrics.js';
+import { type MetricsExtent, MetricsWriter } from './metrics-writer.js';
+import { folderOf, keyOf, metricsPath } from './run-directory.js';
+import { type RunEntry, type RunId, type RunRecord, sameRun, writeRecord } from './run-json.js';
+
+/** Name of the lock file in a run directory; what is beside it begins with it. */
+export const lockName = 'lock';
+
+/**
+ * Takes the lock of a run directory, so that two processes never write into one. A lock that a dead
+ * process left is taken over.
+ * @throws RunError when another process holds it, DiskError when the disk refuses
+ */
+export function lockDirectory(directory: string): FileLock {
+  const path = join(directory, lockName);
+  return guardDisk(path, () => takeLock(path, (lock) => refusal(directory, lock)));
+}
+
+/** @throws RunError when a living process, other than this one, holds the lock of a run directory */
+export function refuseIfLocked(directory: string, mayWrite: boolean): void {
+  const lock = lockOfOther(join(directory, lockName), mayWrite);
+  if (lock !== undefined) throw refusal(directory, lock);
+}
+
+const refusal = (directory: string, lock: HeldLock): RunError =>
+  new RunError(
+    explainHeld(
+      lock,
+      `is writing into ${directory}`,
+      'Wait for it, or write elsewhere with --out DIR',
+    ),
+  );
+
+/** Whether a run directory without a run.json may hold a file: a process killed early leaves these. */
+export const isLeftBySetUp = (name: string): boolean =>
+  name === lockName || name.startsWith(`${lockName}.`) || isLeftOver(name);
+
+/**
+ * Writes a run directory whose lock this process holds. All of it throws DiskError, and LostLockError once
+ * another process took the lock over.
+ */
+export class RunDirectoryWriter {
+  #record: RunRecord;
+  /** What was written by this process, by {@link keyOf}. */
+  readonly #metrics = new Map<string, MetricsWriter>();
+
+  private constructor(
+    readonly path: string,
+    readonly lock: FileLock,
+    record: RunRecord,
+  ) {
+    this.#record = record;
+  }
+
+  /**
+   * Writes run.json and config.yaml.
+   * @param config text of config.yaml
+   */
+  static start(
+    path: string,
+    lock: FileLock,
+    record: RunRecord,
+    config: string,
+  ): RunDirectoryWriter {
+    removeLeftOvers(path);
+    writeRecord(path, record);
+    writeFileAtomic(join(path, 'config.yaml'), config);
+    return new RunDirectoryWriter(path, lock, record);
+  }
+
+  get record(): RunRecord {
+    return this.#record;
+  }
+
+  /** Removes what earlier sessions left of a run that starts anew, or the debris beside one that resumes. */
+  prepare(run: RunId, resumes: boolean): void {
+    const folder = folderOf(this.path, run);
+    if (resumes) removeLeftOvers(folder);
+    else removeFolderAtomic(folder);
+  }
+
+  /**
+   * Marks a run as running: from its start, or on from a checkpoint.
+   * @param resumedAt batch of the checkpoint
+   * @returns its entry
+   */
+  begin({ label, seed }: RunId, resumedAt?: number): RunEntry {
+    const at = new Date().toISOString();
+    const before = this.#record.runs.find((entry) => sameRun(entry, { label, seed }));
+    const resumes = resumedAt !== undefined;
+    makeFolder(folderOf(this.path, { label, seed }));
+    const entry: RunEntry = {
+      label,
+      seed,
+      status: 'RUNNING',
+      startedAt: (resumes ? before?.startedAt : undefined) ?? at,
+      resumed: resumes ? [...(before?.resumed ?? []), { at, batch: resumedAt }] : undefined,
+    };
+    this.update(entry);
+    return entry;
+  }
+
+  /** Starts the metrics.csv of a run, or goes on after its first rows. */
+  openMetrics(run: RunId, columns: readonly string[], after?: MetricsExtent): MetricsWriter {
+    const path = metricsPath(this.path, run);
+    const writer = after
+      ? MetricsWriter.resume(path, columns, after)
+      : MetricsWriter.create(path, columns);
+    this.#metrics.set(keyOf(run), writer);
+    return writer;
+  }
+
+  /** What this process wrote into the metrics.csv of its runs, by {@link keyOf}. */
+  writtenMetrics(): ReadonlyMap<string, Metrics> {
+    return new Map([...this.#metrics].map(([key, writer]) => [key, writer.metrics()]));
+  }
+
+  /** The numbers of a run: undefined where this process did not come to write any. */
+  metrics(run: RunId): Metrics | undefined {
+    return this.#metrics.get(keyOf(run))?.metrics();
+  }
+
+  /** Replaces the entry of one run in run.json. */
+  update(entry: RunEntry): void {
+    const runs = this.#record.runs.map((old) => (sameRun(old, entry) ? entry : old));
+    this.#record = { ...this.#record, runs };
+    writeRecord(this.path, this.#record);
+  }
+
+  /** Notes the end of the session. */
+  finish(): void {
+    this.#record = { ...this.#record, endedAt: new Date().toISOString() };
+    writeRecord(this.path, this.#record);
+  }
+
+  release(): void {
+    this.lock.release();
+  }
+}
+
+/** What processes left that were killed while they wrote. */
+function removeLeftOvers(path: string): void {
+  for (const name of readdirSync(path).filter(isLeftOver)) {
+    const file = join(path, name);
+    guardDisk(file, () => rmSync(file, { recursive: true, force: true }));
+  }
+}
