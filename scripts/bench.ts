@@ -8,7 +8,7 @@
 import { parseArgs } from 'node:util';
 import type { BackendReport } from '../src/backend/backend.js';
 import type { BackendName } from '../src/backend/registry.js';
-import { startBackend } from '../src/backend/select.js';
+import { startBackend } from '../src/backend/registry.js';
 import { EnvironmentError } from '../src/errors.js';
 import { measurePromises } from './bench/promises.js';
 import { columns, printRows, type Row } from './bench/report.js';

@@ -1,4 +1,4 @@
-import { startBackend } from '../src/backend/select.js';
+import { startBackend } from '../src/backend/registry.js';
 
 /**
  * The backend that the numerical tests run on: FLN_TEST_BACKEND, by default `wasm`. One word runs the

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startBackend } from '../../src/backend/select.js';
+import { startBackend } from '../../src/backend/registry.js';
 import { installKernels } from '../../src/backend/wasm/kernels/install.js';
 import { restoreStockKernels } from '../../src/backend/wasm/kernels/kernel.js';
 import { median, timeNode } from './commands.js';

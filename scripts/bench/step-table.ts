@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import type { BackendName } from '../../src/backend/registry.js';
-import { startBackend } from '../../src/backend/select.js';
+import { startBackend } from '../../src/backend/registry.js';
 import { compilerOf, eager, registerCompiler } from '../../src/core/compile.js';
 import { median } from './commands.js';
 import { ProductTimer, stepFlops } from './flops.js';

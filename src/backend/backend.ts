@@ -1,10 +1,10 @@
 import { EnvironmentError } from '../errors.js';
 
-/** What `device` of a config may ask for; without it, a backend takes what it finds. */
+/** Values of `device` in a config; without it, a backend takes what it finds. */
 export const devices = ['cpu', 'cuda'] as const;
 export type Device = (typeof devices)[number];
 
-/** What a backend is and what it runs on, for run.json and `--backend auto`. */
+/** A compute backend and what it runs on, for run.json and `--backend auto`. */
 export interface BackendReport {
   readonly name: string;
   readonly version: string;
@@ -20,8 +20,8 @@ export interface BackendReport {
 export class BackendUnavailable extends EnvironmentError {
   override name = 'BackendUnavailable';
   /**
-   * @param problem what is wrong, and how to make this very backend run: complete but for the full stop
-   * @param alternative what else would compute here, for who has the choice: `use --backend wasm`
+   * @param problem what is wrong, and how to make this backend run: a sentence without its full stop
+   * @param alternative another backend that runs here: `use --backend wasm`
    */
   constructor(
     readonly problem: string,
@@ -31,13 +31,13 @@ export class BackendUnavailable extends EnvironmentError {
   }
 }
 
-/** One line of the backend registry. */
+/** One entry of the backend registry. */
 export interface BackendDefinition {
   readonly name: string;
   readonly summary: string;
   /** Larger is faster; `auto` takes the fastest that loads. */
   readonly rank: number;
-  /** `auto` never takes it. */
+  /** Never chosen by `auto`. */
   readonly onlyByName?: boolean;
   /** What {@link devices} it computes on; none when absent. */
   readonly devices?: readonly Device[];

@@ -5,7 +5,7 @@ import { packageRoot } from '../shared/provenance.js';
 
 /**
  * Where `fln backend install` puts the packages of an installation, each a folder with node_modules;
- * undefined where no place for a cache is known.
+ * undefined where the user has no cache folder.
  */
 export function installationFolder(installation: string): string | undefined {
   const cache = defaultCacheDir();
@@ -29,7 +29,7 @@ export function packageFolders(variable: string, installations: readonly string[
 export const requireFrom = (folder: string): NodeJS.Require =>
   createRequire(join(folder, 'package.json'));
 
-/** Whether a package is to be found from `folder`. */
+/** Whether a package can be resolved from `folder`. */
 export function resolves(folder: string, name: string): boolean {
   try {
     requireFrom(folder).resolve(name);
@@ -39,7 +39,7 @@ export function resolves(folder: string, name: string): boolean {
   }
 }
 
-/** Loads a package that brings a second copy of the tensor library, which says of every kernel that it is known. */
+/** Loads a package with a second copy of the tensor library, without its warnings that kernels are already registered. */
 export function loadQuietly(folder: string, name: string): void {
   const { warn } = console;
   console.warn = () => {};
@@ -50,13 +50,13 @@ export function loadQuietly(folder: string, name: string): void {
   }
 }
 
-/** Does something while warnings and errors that libraries print go to `hear`, not to the terminal. */
+/** Runs `work` while warnings and errors that libraries print go to `onPrinted`, not to the terminal. */
 export async function withoutConsole<T>(
-  hear: (words: string) => void,
+  onPrinted: (text: string) => void,
   work: () => Promise<T>,
 ): Promise<T> {
   const { warn, error } = console;
-  console.warn = console.error = (...words: unknown[]) => hear(words.map(String).join(' '));
+  console.warn = console.error = (...words: unknown[]) => onPrinted(words.map(String).join(' '));
   try {
     return await work();
   } finally {

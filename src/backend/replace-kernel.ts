@@ -6,12 +6,12 @@ import {
   unregisterKernel,
 } from '@tensorflow/tfjs';
 
-/** Of each backend and operation whose kernel was replaced: what it had before. */
+/** The original kernel of each backend and operation whose kernel was replaced. */
 const stock = new Map<string, { backend: string; name: string; original?: KernelConfig }>();
 
 /**
  * Registers a kernel for an operation of a backend, in place of the stock kernel if there is one, whose
- * set-up is kept. Doing it twice changes nothing.
+ * set-up functions are kept. Repeated calls change nothing.
  * @param replacement the kernel, given the stock one
  */
 export function replaceKernel(

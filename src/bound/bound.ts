@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { BackendReport } from '../backend/backend.js';
-import { startBackend } from '../backend/select.js';
+import { startBackend } from '../backend/registry.js';
 import type { Experiment } from '../config/experiment.js';
 import { gatherRows, oneHot } from '../core/batches.js';
 import type { Dataset, LoadOptions } from '../core/dataset.js';

@@ -1,6 +1,5 @@
 import type { Device } from '../backend/backend.js';
-import { backendsOn } from '../backend/registry.js';
-import { wrongDevice } from '../backend/select.js';
+import { backendsOn, wrongDevice } from '../backend/registry.js';
 import type { DatasetInfo } from '../core/dataset.js';
 import type { NetworkShape } from '../core/methods/method.js';
 import type { LossName } from '../core/network/names.js';

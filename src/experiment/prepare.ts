@@ -1,5 +1,5 @@
 import { type BackendReport, BackendUnavailable, type Device } from '../backend/backend.js';
-import { startBackend } from '../backend/select.js';
+import { startBackend } from '../backend/registry.js';
 import type { Experiment } from '../config/experiment.js';
 import type { Dataset, LoadOptions } from '../core/dataset.js';
 import { DownloadNeeded } from '../data/file-errors.js';

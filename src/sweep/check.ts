@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { type BackendReport, BackendUnavailable } from '../backend/backend.js';
-import { tryBackend } from '../backend/install/trial.js';
-import type { Trial as BackendTrial } from '../backend/install/trial-outcome.js';
-import { startBackend } from '../backend/select.js';
+import type { Trial as BackendTrial } from '../backend/install/probe.js';
+import { probeBackend } from '../backend/install/probe.js';
+import { startBackend } from '../backend/registry.js';
 import { hasBinding } from '../backend/tensorflow/binding.js';
-import { listGpus } from '../backend/tensorflow/nvidia-smi.js';
+import { listGpus } from '../backend/tensorflow/cuda.js';
 import type { Experiment } from '../config/experiment.js';
 import { DownloadNeeded } from '../data/file-errors.js';
 import { loadDataset, splitSizes } from '../data/load.js';
@@ -167,7 +167,7 @@ async function start(
 ): Promise<BackendTrial> {
   const isEmbedded = name === 'wasm' || name === 'cpu';
   if (name === 'webgpu' ? device === undefined : !isEmbedded && hasBinding()) {
-    return tryBackend(name, signal, { device, env });
+    return probeBackend(name, signal, { device, env });
   }
   // There is nothing native to load.
   try {

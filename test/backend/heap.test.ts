@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
+import { startBackend } from '../../src/backend/registry.js';
 import { guardHeap, hasRoom, heapSize } from '../../src/backend/wasm/heap.js';
 import { whyNotWasm } from '../../src/backend/wasm/wasm.js';
 import { RunError } from '../../src/errors.js';

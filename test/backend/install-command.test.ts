@@ -182,7 +182,7 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
     ['no compiler', { tools: ['npm', 'python3', 'make'] }, ['the C++ compiler g++ (apt install']],
     ['no way to npm', { env: { FAKE_NPM: 'network' } }, ['The registry cannot be reached']],
     ['no way to pip', { env: { FAKE_PIP: 'network' } }, ['The package index cannot be reached']],
-    ['another file', { env: { FAKE_PIP: 'hash' } }, ['What was sent is not the published file']],
+    ['another file', { env: { FAKE_PIP: 'hash' } }, ['The download is not the published file']],
     [
       'a failing compiler',
       { env: { FAKE_COMPILER: 'fail' } },

@@ -1,10 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { install, remove } from '../../src/backend/install/install.js';
-import { Interrupted, type Recipe, type Way, WayError } from '../../src/backend/install/recipe.js';
-import { clearLeftovers, putInPlace } from '../../src/backend/install/staging.js';
-import { runToEnd } from '../../src/backend/install/tool.js';
+import { clearLeftovers, install, putInPlace, remove } from '../../src/backend/install/install.js';
+import {
+  type InstallMethod,
+  Interrupted,
+  MethodError,
+  type Recipe,
+} from '../../src/backend/install/recipe.js';
+import { spawnToEnd } from '../../src/backend/install/spawn.js';
 import { EnvironmentError } from '../../src/errors.js';
 import { until } from '../cli/fln.js';
 import { temporaryFolder } from '../experiment/tiny.js';
@@ -16,7 +20,7 @@ beforeEach(() => {
   backends = join(cache, 'backends');
 });
 
-const way = (title: string, changes: Partial<Way> = {}): Way => ({
+const way = (title: string, changes: Partial<InstallMethod> = {}): InstallMethod => ({
   title,
   bytes: 1000,
   build: async ({ folder }) => {
@@ -28,14 +32,14 @@ const way = (title: string, changes: Partial<Way> = {}): Way => ({
 });
 
 const fails = (reason: string) => async () => {
-  throw new WayError(reason);
+  throw new MethodError(reason);
 };
 
-const recipe = (...ways: Way[]): Recipe => ({
+const recipe = (...methods: InstallMethod[]): Recipe => ({
   name: 'thing',
   summary: '',
   present: async () => undefined,
-  ways,
+  methods,
 });
 
 const run = (made: Recipe, signal = new AbortController().signal) => {
@@ -57,11 +61,11 @@ describe('install', () => {
     );
     expect(await done).toMatchObject({ status: 'installed', way: 'three', detail: 'works' });
     expect(builtBy()).toBe('three');
-    expect(said.filter((line) => /Trying|does not lead/.test(line))).toEqual([
+    expect(said.filter((line) => /Trying|failed:/.test(line))).toEqual([
       'Trying one',
-      '  This way does not lead there: no compiler',
+      '  failed: no compiler; trying the next method',
       'Trying two',
-      '  This way does not lead there: crashes',
+      '  failed: crashes; trying the next method',
       'Trying three',
     ]);
     expect(readdirSync(backends)).toEqual(['thing']);
@@ -119,7 +123,7 @@ describe('install', () => {
   it('stops when it is interrupted, and keeps the old one', async () => {
     await run(recipe(way('old'))).done;
     const controller = new AbortController();
-    const build: Way['build'] = async () => {
+    const build: InstallMethod['build'] = async () => {
       controller.abort();
       throw new Interrupted();
     };
@@ -180,7 +184,7 @@ describe('a tool', () => {
   const options = () => ({ cwd: backends, signal: new AbortController().signal });
   const node = (script: string, more: object) => {
     mkdirSync(backends, { recursive: true });
-    return runToEnd(process.execPath, ['-e', script], { ...options(), ...more });
+    return spawnToEnd(process.execPath, ['-e', script], { ...options(), ...more });
   };
   const silent = 'setInterval(() => {}, 1000)';
 
@@ -198,7 +202,7 @@ describe('a tool', () => {
 
   it('is ended when nothing comes any more, as from a network that swallows everything', async () => {
     const stall = { seconds: 1, folder: backends };
-    await expect(node(silent, { stall })).rejects.toThrow('nothing came for 1 seconds');
+    await expect(node(silent, { stall })).rejects.toThrow('no progress for 1 seconds');
   });
 
   it('is left alone while something comes, however long it takes', async () => {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
+import { startBackend } from '../../src/backend/registry.js';
 import { Random } from '../../src/core/random.js';
 
 /** A seeded tensor, the same on every backend. */

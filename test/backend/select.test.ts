@@ -1,7 +1,6 @@
 import { getBackend, registerBackend, removeBackend, setBackend } from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
-import { backends } from '../../src/backend/registry.js';
-import { startBackend } from '../../src/backend/select.js';
+import { backends, startBackend } from '../../src/backend/registry.js';
 import { activate } from '../../src/backend/start.js';
 import { EnvironmentError, UsageError } from '../../src/errors.js';
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
+import { startBackend } from '../../src/backend/registry.js';
 import { disposeTree, leavesOf, withLeaves } from '../../src/core/tree.js';
 
 describe('trees of tensors', () => {

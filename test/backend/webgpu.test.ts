@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { startBackend } from '../../src/backend/select.js';
-import { type GpuBackend, guardBackend } from '../../src/backend/webgpu/guard.js';
+import { startBackend } from '../../src/backend/registry.js';
 import { type GpuDevice, loadPackages } from '../../src/backend/webgpu/packages.js';
+import { type GpuBackend, guardBackend } from '../../src/backend/webgpu/webgpu.js';
 import { EnvironmentError, RunError } from '../../src/errors.js';
 import { startTestBackend, testBackend } from '../backends.js';
 

@@ -18,10 +18,10 @@ describe('fln backend', () => {
     [['install'], 'fln backend install needs a name:\n  tensorflow '],
     [
       ['install', 'tensorflw'],
-      'there is nothing to install or remove by the name "tensorflw"; did you mean "tensorflow"?',
+      'there is no installation named "tensorflw"; did you mean "tensorflow"?',
     ],
     [['install', 'webgpu', '--cuda'], '--cuda belongs to tensorflow, not to webgpu'],
-    [['remove', 'wasm'], 'there is nothing to install or remove by the name "wasm". The names are'],
+    [['remove', 'wasm'], 'there is no installation named "wasm". The installations are'],
     [['list', '--jsn'], 'did you mean'],
   ])('%j is exit 2', async (args, message) => {
     const { code, stderr, stdout } = await fln(['backend', ...args], { cwd: workplace('') });

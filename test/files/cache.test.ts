@@ -64,7 +64,7 @@ it('that is needed and not known is one sentence with the way out', async () => 
   expect(offline).toBeInstanceOf(DataError);
   expect((offline as DataError).message).toMatch(way);
 
-  const recipe = { name: 'thing', summary: '', present: async () => undefined, ways: [] };
+  const recipe = { name: 'thing', summary: '', present: async () => undefined, methods: [] };
   const options = { signal: new AbortController().signal, say: () => {} };
   const refused = await install(recipe, options).catch((error: unknown) => error);
   expect(refused).toBeInstanceOf(EnvironmentError);

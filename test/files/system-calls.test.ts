@@ -64,7 +64,7 @@ const writers: Readonly<Record<string, (folder: string) => unknown>> = {
       return { npm: [] };
     };
     const way = { title: 'one', bytes: 1, build, check: async () => ({ text: 'works' }) };
-    const recipe = { name: 'thing', summary: '', present: async () => undefined, ways: [way] };
+    const recipe = { name: 'thing', summary: '', present: async () => undefined, methods: [way] };
     await install(recipe, { signal: new AbortController().signal, say: () => {} });
   },
 };

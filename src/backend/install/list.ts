@@ -1,30 +1,33 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../../files/atomic.js';
+import { readText } from '../../files/read.js';
+import { programInfo } from '../../shared/provenance.js';
 import { installationFolder } from '../packages.js';
 import { backendNames, backends } from '../registry.js';
+import { probeBackend, type Trial } from './probe.js';
+import type { CheckResult, InstalledPackages } from './recipe.js';
 import { recipes } from './recipes.js';
-import { readInstallationRecord } from './record.js';
 import { folderBytes } from './space.js';
-import { tryBackend } from './trial.js';
-import type { Trial } from './trial-outcome.js';
 
-/** A registered backend, and what it did when it was tried. */
+/** A registered backend, and the result of starting it. */
 export interface ListedBackend {
   readonly name: string;
   readonly summary: string;
   readonly trial: Trial;
 }
 
-/** A private installation that is there. */
+/** An existing private installation. */
 export interface ListedInstallation {
   readonly name: string;
   readonly folder: string;
   readonly bytes: number;
-  /** When, how and with what it was made; absent when its record cannot be read. */
+  /** When, how and from what it was installed; absent when its record cannot be read. */
   readonly made?: string;
 }
 
 /**
- * Tries every backend in a process of its own, two at a time.
+ * Starts every backend in a process of its own, two at a time.
  * @throws Interrupted
  */
 export async function listBackends(signal: AbortSignal): Promise<ListedBackend[]> {
@@ -32,7 +35,7 @@ export async function listBackends(signal: AbortSignal): Promise<ListedBackend[]
   const waiting = [...backendNames];
   const worker = async () => {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
-      const trial = await tryBackend(name, signal);
+      const trial = await probeBackend(name, signal);
       listed.set(name, { name, summary: backends[name].summary, trial });
     }
   };
@@ -59,3 +62,50 @@ export async function listInstallations(): Promise<ListedInstallation[]> {
 }
 
 const nameVersion = ({ name, version }: { name: string; version: string }) => `${name} ${version}`;
+
+/** Content of installation.json: what was installed, how, and the result of its check. */
+interface InstallationRecord extends InstalledPackages {
+  readonly name: string;
+  /** Title of the method. */
+  readonly way: string;
+  readonly check: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly program: string;
+  /** ISO 8601, UTC. */
+  readonly installedAt: string;
+}
+
+const fileName = 'installation.json';
+
+/** @throws DiskError */
+export function writeInstallationRecord(
+  folder: string,
+  name: string,
+  way: string,
+  packages: InstalledPackages,
+  checked: CheckResult,
+): void {
+  const { name: program, version } = programInfo();
+  const record: InstallationRecord = {
+    name,
+    way,
+    ...packages,
+    check: checked.text,
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+    program: `${program} ${version}`,
+    installedAt: new Date().toISOString(),
+  };
+  writeFileAtomic(join(folder, fileName), `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/** @returns undefined when there is none, or it cannot be read */
+function readInstallationRecord(folder: string): InstallationRecord | undefined {
+  try {
+    const record = JSON.parse(readText(join(folder, fileName)));
+    return typeof record?.installedAt === 'string' ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}

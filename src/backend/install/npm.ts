@@ -1,17 +1,17 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { rewording, WayError, type Workshop } from './recipe.js';
-import { findProgram, runTool, type ToolOptions } from './tool.js';
+import { type BuildContext, MethodError, rewordErrors } from './recipe.js';
+import { findProgram, type SpawnOptions, spawnChecked } from './spawn.js';
 
 /**
- * Installs exact versions into the folder of `work`, without running anything of theirs.
- * @throws WayError, with what npm said last
+ * Installs exact versions into the folder of `work`, without running their install scripts.
+ * @throws MethodError, with the last lines of npm
  */
-export async function npmInstall(packages: readonly string[], work: Workshop): Promise<void> {
+export async function npmInstall(packages: readonly string[], work: BuildContext): Promise<void> {
   work.say(`npm: ${packages.join(', ')}`);
   writeFileSync(join(work.folder, 'package.json'), '{ "private": true }\n');
   const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  await rewording(
+  await rewordErrors(
     () =>
       npm(['install', '--prefix', work.folder, ...options, ...packages], {
         cwd: work.folder,
@@ -27,17 +27,17 @@ export async function npmInstall(packages: readonly string[], work: Workshop): P
 }
 
 /** Runs npm. */
-export async function npm(args: readonly string[], options: ToolOptions): Promise<string> {
+export async function npm(args: readonly string[], options: SpawnOptions): Promise<string> {
   const [command, ...before] = npmCommand();
-  const env = { ...meantForOthers, ...options.env };
-  return rewording(
-    () => runTool(command, [...before, ...args], { ...options, env }),
+  const env = { ...withoutOwnOptions, ...options.env };
+  return rewordErrors(
+    () => spawnChecked(command, [...before, ...args], { ...options, env }),
     (reason) => `npm ${args[0]} failed, ${reason}`,
   );
 }
 
-/** Options of the `npx` or `npm` that this program may have been started with: ours would take them too. */
-const meantForOthers = Object.fromEntries(
+/** Unsets the options of the `npx` or `npm` that this program may have been started with. */
+const withoutOwnOptions = Object.fromEntries(
   [
     'package',
     'call',
@@ -58,7 +58,7 @@ function npmCommand(): [string, ...string[]] {
   if (process.platform === 'win32' && existsSync(script)) return [process.execPath, script];
   const found = findProgram('npm');
   if (found !== undefined) return [found];
-  throw new WayError('npm is not on the PATH. It comes with Node: see https://nodejs.org');
+  throw new MethodError('npm is not on the PATH. It comes with Node: see https://nodejs.org');
 }
 
 /** As far as the messages of Node and npm tell. */

@@ -16,7 +16,7 @@ export interface Wheel {
   readonly name: string;
   readonly version: string;
   readonly sha256: string;
-  /** What is unpacked of it, beginning of a path -> what takes its place below `deps`. */
+  /** What is unpacked: beginning of a path -> its replacement below `deps`. */
   readonly unpack: Readonly<Record<string, string>>;
 }
 

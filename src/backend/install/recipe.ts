@@ -1,57 +1,54 @@
-import type { Trial } from './trial-outcome.js';
-
 /** One installation that `fln backend install` can make. */
 export interface Recipe {
-  /** Of the private installation; see `installationFolder`. */
+  /** Name of the private installation; see `installationFolder`. */
   readonly name: string;
   /** In one line. */
   readonly summary: string;
   /**
-   * Looks whether there is nothing to do.
-   * @returns what is there, in words; undefined when it has to be installed
+   * Checks whether it is already available.
+   * @returns a description of what is available; undefined when it has to be installed
    */
   readonly present: (signal: AbortSignal) => Promise<string | undefined>;
-  /** How it can be made, in the order they are tried. */
-  readonly ways: readonly Way[];
+  /** In the order they are tried. */
+  readonly methods: readonly InstallMethod[];
 }
 
-/** One way to make an installation. */
-export interface Way {
+/** One way to build an installation. */
+export interface InstallMethod {
   /** After "Trying" and "by": e.g. `the package's own installer`. */
   readonly title: string;
-  /** Disk space that it takes while it works. */
+  /** Disk space needed during installation. */
   readonly bytes: number;
   /**
    * Fills the empty folder of `work` so that its node_modules holds the packages. The folder will be
    * renamed: links in it are relative.
-   * @returns what was put there, for installation.json
-   * @throws WayError when this way does not lead there
+   * @returns what was installed, for installation.json
+   * @throws MethodError when this method does not work here
    */
-  readonly build: (work: Workshop) => Promise<Ingredients>;
+  readonly build: (work: BuildContext) => Promise<InstalledPackages>;
   /**
    * Tries what was built, in a process of its own.
-   * @throws WayError when it does not work
+   * @throws MethodError when it does not work
    */
-  readonly check: (work: Workshop) => Promise<Verdict>;
+  readonly check: (work: BuildContext) => Promise<CheckResult>;
 }
 
-/** What a finished installation was seen to be. */
-export interface Verdict {
-  /** In words, for the last line of the command. */
+/** Result of checking a finished installation. */
+export interface CheckResult {
+  /** For the last line of the command. */
   readonly text: string;
-  readonly trial?: Trial;
 }
 
-/** What a recipe works with. */
-export interface Workshop {
+/** What the methods of a recipe are given. */
+export interface BuildContext {
   readonly folder: string;
   readonly signal: AbortSignal;
   /** Tells the user what is being done. */
   readonly say: (text: string) => void;
 }
 
-/** What an installation is made of. */
-export interface Ingredients {
+/** Contents of an installation. */
+export interface InstalledPackages {
   /** name@version of the npm packages asked for. */
   readonly npm: readonly string[];
   readonly wheels?: readonly {
@@ -61,23 +58,23 @@ export interface Ingredients {
   }[];
 }
 
-/** A way that does not lead to an installation here; the message says why, and what would help. */
-export class WayError extends Error {
-  override name = 'WayError';
+/** A method failed; the message says why, and what would help. */
+export class MethodError extends Error {
+  override name = 'MethodError';
 }
 
 /**
- * Does a part of a way's work.
- * @param words the reason as it is to be said, made of the one that the part gives when it fails
+ * Runs `work` and rewords the message of a MethodError that it throws.
+ * @param words given the original message
  */
-export async function rewording<T>(
+export async function rewordErrors<T>(
   work: () => Promise<T>,
   words: (reason: string) => string,
 ): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof WayError ? new WayError(words(error.message)) : error;
+    throw error instanceof MethodError ? new MethodError(words(error.message)) : error;
   }
 }
 

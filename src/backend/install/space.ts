@@ -3,27 +3,27 @@ import { join } from 'node:path';
 import { EnvironmentError } from '../../errors.js';
 import { freeBytes } from '../../files/disk.js';
 import { sizeText } from '../../shared/size.js';
-import { WayError } from './recipe.js';
+import { MethodError } from './recipe.js';
 
 /**
- * Makes sure that there is room before anything is downloaded.
- * @throws WayError
+ * Checks the free disk space before anything is downloaded.
+ * @throws MethodError
  */
 export function requireSpace(folder: string, bytes: number): void {
   const free = freeBytes(folder);
   if (free >= bytes) return;
-  throw new WayError(
+  throw new MethodError(
     `it takes ${sizeText(bytes)} of disk space, and ${folder} has ${sizeText(free)} left. ${anotherDisk}`,
   );
 }
 
-/** The disk filled up half-way. */
+/** The disk became full during the installation. */
 export const diskFull = (folder: string): EnvironmentError =>
   new EnvironmentError(
     `the disk of ${folder} is full, or your quota on it. Nothing was changed. ${anotherDisk}`,
   );
 
-/** The way on when a folder is full or refuses writing. */
+/** What to do when a folder is full or cannot be written. */
 export const anotherDisk =
   'Free some space, or name a folder on another disk with FLN_CACHE_DIR (for good: every command looks there)';
 

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { addressSpaceAdvice } from '../../shared/memory.js';
 import { BackendUnavailable, type Device } from '../backend.js';
 import { loadQuietly, packageFolders, resolves } from '../packages.js';
-import { loadWithoutStartUpLines } from './start-up-lines.js';
+import { loadWithoutStartUpLines } from './start-up-log.js';
 
 /** The native bindings, the one for NVIDIA GPUs first. */
 export const bindings = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
@@ -10,15 +10,15 @@ export const bindings = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] a
 /** Private installations that may hold one, the one for NVIDIA GPUs first. */
 const installations = ['tensorflow-cuda', 'tensorflow'] as const;
 
-/** Names a folder whose node_modules holds a binding, in place of every other. */
-export const folderVariable = 'FLN_TENSORFLOW_DIR';
+/** Environment variable: the only folder whose node_modules is searched for a binding. */
+export const tensorflowFolderVariable = 'FLN_TENSORFLOW_DIR';
 
 /** A binding that has loaded: it registers the backend `tensorflow` with the tensor library. */
 export interface Binding {
   readonly name: string;
   /** Whose node_modules it was found in. */
   readonly folder: string;
-  /** Others that were tried first and do not load, with the reasons. */
+  /** Bindings that were tried first and do not load, with the reasons. */
   readonly failed: readonly string[];
 }
 
@@ -26,7 +26,7 @@ let loaded: Binding | undefined;
 
 /**
  * Loads the first binding that loads here: beside this program, in a private installation, or in the
- * folder that {@link folderVariable} names.
+ * folder that {@link tensorflowFolderVariable} names.
  * @param device with `cuda`, bindings for GPUs are tried before every other; `cpu` hides the GPUs
  * @throws BackendUnavailable with the reason of each that was tried
  */
@@ -51,7 +51,7 @@ export function loadBinding(device?: Device): Binding {
   const options = device === 'cuda' ? ' --cuda' : '';
   throw new BackendUnavailable(
     `the backend "tensorflow" does not start: ${why}. Install it with \`fln backend install tensorflow${options}\`, ` +
-      `name the folder whose node_modules holds a binding with ${folderVariable}`,
+      `name the folder whose node_modules holds a binding with ${tensorflowFolderVariable}`,
     `use --backend wasm${device === 'cuda' ? ' --device cpu' : ''}`,
   );
 }
@@ -60,7 +60,7 @@ export function loadBinding(device?: Device): Binding {
 export const hasBinding = (): boolean => candidates(undefined).length > 0;
 
 function candidates(device: Device | undefined): Omit<Binding, 'failed'>[] {
-  const found = packageFolders(folderVariable, installations).flatMap((folder) =>
+  const found = packageFolders(tensorflowFolderVariable, installations).flatMap((folder) =>
     bindings.filter((name) => resolves(folder, name)).map((name) => ({ name, folder })),
   );
   if (device !== 'cuda') return found;

@@ -1,10 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { requireFrom } from '../packages.js';
 import type { Binding } from './binding.js';
 
-/** A shared library that does not open, in the system's words. */
-export interface ClosedLibrary {
+/** A shared library that cannot be opened, with the system's message. */
+export interface UnloadableLibrary {
   readonly name: string;
   readonly reason: string;
 }
@@ -28,7 +29,7 @@ export function whyNoGpu(binding: Binding, version: string): string {
   if (visible !== undefined && /^\s*(-1.*)?$/.test(visible)) {
     return `no GPU can be used: CUDA_VISIBLE_DEVICES="${visible}" hides them all. Unset it`;
   }
-  const [missing] = closedLibraries(binding, version);
+  const [missing] = unloadableLibraries(binding, version);
   if (missing === undefined) {
     return (
       `no GPU can be used: ${what} opens every CUDA library and still finds no GPU that it supports. ` +
@@ -49,8 +50,8 @@ export function isCudaBuild(binding: Location): boolean {
   return existsSync(framework) && readFileSync(framework).includes(driverLibrary);
 }
 
-/** The CUDA libraries that a TensorFlow opens when it first looks for GPUs, as far as they do not open. */
-export function closedLibraries(binding: Location, version: string): ClosedLibrary[] {
+/** Of the CUDA libraries that TensorFlow opens when it first looks for GPUs: those that cannot be opened. */
+export function unloadableLibraries(binding: Location, version: string): UnloadableLibrary[] {
   const own = ownLibraries(dependencies(binding));
   return cudaLibraries(version).flatMap((name) => {
     const reason = open(own.get(name) ?? name);
@@ -87,13 +88,13 @@ function ownLibraries(folder: string): Map<string, string> {
   );
 }
 
-/** @returns which library is in the way, the one asked for or one that it needs */
-function open(path: string): ClosedLibrary | undefined {
+/** @returns the library that fails to open: the one at `path`, or one that it needs */
+function open(path: string): UnloadableLibrary | undefined {
   try {
     process.dlopen({ exports: {} }, path);
   } catch (error) {
     const { message } = error as Error;
-    // Said of every library that opens and is no Node module.
+    // The message for every library that opens but is not a Node module.
     if (message.includes('did not self-register')) return undefined;
     const [, name = path, reason = message] = /^(?:.*\/)?([^:/]+): (.*)$/.exec(message) ?? [];
     return { name, reason };
@@ -103,3 +104,33 @@ function open(path: string): ClosedLibrary | undefined {
 
 const dependencies = ({ name, folder }: Location): string =>
   join(dirname(requireFrom(folder).resolve(`${name}/package.json`)), 'deps');
+
+/** Name of the GPU that TensorFlow takes, the first that it may see; `GPU` where nvidia-smi does not work. */
+export function gpuName(): string {
+  const [visible = ''] = process.env.CUDA_VISIBLE_DEVICES?.split(',') ?? [];
+  const selected = visible.trim() === '' ? [] : ['-i', visible.trim()];
+  const [name] = ask('name', selected) ?? [];
+  return name || 'GPU';
+}
+
+/** Index and UUID of every GPU of this machine; undefined where nvidia-smi does not work. */
+export function listGpus(): { index: string; uuid: string }[] | undefined {
+  return ask('index,uuid')?.map((line) => {
+    const [index, uuid = ''] = line.split(',').map((part) => part.trim());
+    return { index, uuid };
+  });
+}
+
+/** Output of nvidia-smi, a line for each GPU. */
+function ask(fields: string, selected: readonly string[] = []): string[] | undefined {
+  try {
+    const printed = execFileSync(
+      'nvidia-smi',
+      [`--query-gpu=${fields}`, '--format=csv,noheader', ...selected],
+      { encoding: 'utf8', timeout: 10_000, stdio: ['ignore', 'pipe', 'ignore'] },
+    );
+    return printed.split('\n').flatMap((line) => line.trim() || []);
+  } catch {
+    return undefined;
+  }
+}

@@ -6,11 +6,10 @@ import { type BackendReport, BackendUnavailable, type Device } from '../backend.
 import { requireFrom } from '../packages.js';
 import { activate } from '../start.js';
 import { loadBinding } from './binding.js';
-import { graphCompiler } from './capture/capture.js';
-import { whyNoGpu } from './cuda.js';
-import { installKernels } from './kernels/install.js';
+import { gpuName, whyNoGpu } from './cuda.js';
+import { graphCompiler } from './graph-compiler.js';
+import { installKernels } from './kernels.js';
 import { nativeBackend } from './native.js';
-import { gpuName } from './nvidia-smi.js';
 
 /**
  * TensorFlow's own kernels through its Node binding.

@@ -2,18 +2,18 @@ import * as tf from '@tensorflow/tfjs';
 import { RunError } from '../../errors.js';
 import { sizeText } from '../../shared/size.js';
 
-/** What 32-bit addresses reach, in bytes. */
+/** Size of a 32-bit address space, in bytes. */
 export const heapSize = 2 ** 32;
 
-/** What a new tensor of `bytes` finds in the heap. */
+/** Current use of the heap. */
 export interface HeapUse {
   /** Bytes of all tensors there. */
   readonly held: number;
-  /** The largest of them that may still be there: kernels take as much again to copy operands. */
+  /** The largest tensor that may still be there: kernels may allocate as much again to copy operands. */
   readonly largest: number;
 }
 
-/** Whether a heap has room for one more tensor and for the copies that kernels make. */
+/** Whether one more tensor fits into the heap, with the copies that kernels make. */
 export function hasRoom(bytes: number, { held, largest }: HeapUse, size = heapSize): boolean {
   return held + bytes + Math.max(largest, bytes) <= size;
 }
@@ -28,12 +28,12 @@ interface Allocator {
 const limits = new WeakMap<Allocator, number>();
 
 /**
- * Refuses tensors that the current backend's heap has no room for.
+ * Refuses tensors that do not fit into the current backend's heap.
  *
- * The tensor library does not look at what the allocator answers: beyond the heap it writes over
- * other tensors, or WebAssembly traps and nothing can be computed any more.
+ * The tensor library does not check what the allocator returns: beyond the heap it overwrites other
+ * tensors, or WebAssembly traps and the backend is unusable.
  *
- * @param size at most this many bytes are used; absent: what was said before, else all of them
+ * @param size limit in bytes; absent: the earlier limit, else the whole heap
  */
 export function guardHeap(size?: number): void {
   const { wasm } = tf.backend() as unknown as { wasm: Allocator };

@@ -22,7 +22,7 @@ export async function startWasm(): Promise<BackendReport> {
   };
 }
 
-/** What the library says of a failure goes into the error, not to the terminal. */
+/** What the library prints about a failure goes into the error, not to the terminal. */
 async function activateExplained(): Promise<void> {
   const said: string[] = [];
   const start = () => activate('wasm', 'Reinstall with `npm ci`', alternative);
@@ -37,7 +37,7 @@ const alternative = 'use `--backend cpu` (about 50 times slower)';
 
 /**
  * @param said what the library printed
- * @returns undefined when that tells nothing
+ * @returns undefined when it printed nothing
  */
 export function whyNotWasm(
   said: readonly string[],

@@ -2,8 +2,8 @@ import { pathToFileURL } from 'node:url';
 import { BackendUnavailable } from '../backend.js';
 import { loadQuietly, packageFolders, requireFrom, resolves } from '../packages.js';
 
-/** Names a folder whose node_modules holds the packages, in place of every other. */
-export const folderVariable = 'FLN_WEBGPU_DIR';
+/** Environment variable: the only folder whose node_modules is searched for the packages. */
+export const webgpuFolderVariable = 'FLN_WEBGPU_DIR';
 
 /** Dawn for Node, and the tensor library's backend on top of it. */
 const dawn = 'webgpu';
@@ -35,7 +35,7 @@ export interface GpuAdapter {
   requestDevice(descriptor: { requiredFeatures?: unknown }): Promise<GpuDevice>;
 }
 
-export interface GpuLimits {
+interface GpuLimits {
   readonly maxStorageBufferBindingSize: number;
   readonly maxBufferSize: number;
   readonly maxComputeWorkgroupsPerDimension: number;
@@ -48,7 +48,7 @@ export interface GpuDevice extends EventTarget {
 
 const alternative = 'use --backend wasm';
 
-export interface WebgpuPackages {
+interface WebgpuPackages {
   readonly dawn: Dawn;
   readonly version: string;
   /** Registers the backend with the tensor library; `navigator.gpu` must be there. */
@@ -57,11 +57,11 @@ export interface WebgpuPackages {
 
 /**
  * Finds the two packages beside this program, in a private installation, or in the folder that
- * {@link folderVariable} names.
- * @throws BackendUnavailable when they are nowhere, or do not load
+ * {@link webgpuFolderVariable} names.
+ * @throws BackendUnavailable when they are not found, or do not load
  */
 export async function loadPackages(): Promise<WebgpuPackages> {
-  for (const folder of packageFolders(folderVariable, ['webgpu'])) {
+  for (const folder of packageFolders(webgpuFolderVariable, ['webgpu'])) {
     if (!packages.every((name) => resolves(folder, name))) continue;
     const require = requireFrom(folder);
     try {
@@ -81,7 +81,7 @@ export async function loadPackages(): Promise<WebgpuPackages> {
   }
   throw new BackendUnavailable(
     `the backend "webgpu" does not start: ${dawn} and ${kernels} are not installed. Install them with ` +
-      `\`fln backend install webgpu\`, name the folder whose node_modules holds them with ${folderVariable}`,
+      `\`fln backend install webgpu\`, name the folder whose node_modules holds them with ${webgpuFolderVariable}`,
     alternative,
   );
 }

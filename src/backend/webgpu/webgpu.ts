@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
+import { RunError } from '../../errors.js';
 import { type BackendReport, BackendUnavailable } from '../backend.js';
 import { activate } from '../start.js';
-import { type GpuBackend, guardBackend } from './guard.js';
 import { type Gpu, type GpuAdapter, type GpuDevice, loadPackages } from './packages.js';
 
-/** The library's number of its tiled matrix product. */
+/** The tensor library's number for its tiled matrix product. */
 const packedProducts = 3;
 
-/** Dawn's instance: its devices break down when it is collected. */
+/** Dawn's instance: its devices fail when it is garbage-collected. */
 let instance: Gpu | undefined;
 let started: Promise<BackendReport> | undefined;
 
@@ -81,4 +81,62 @@ function describeAdapter({ info }: GpuAdapter): string {
   const name = info.device.trim() || info.architecture || info.vendor || 'unknown GPU';
   const software = info.isFallbackAdapter ? ', software' : '';
   return `Dawn, ${name}${info.description ? `, ${info.description.trim()}` : ''}${software}`;
+}
+
+/** The parts of the tensor library's WebGPU backend that are guarded. */
+export interface GpuBackend {
+  readonly tensorMap: {
+    get(dataId: object): {
+      readonly dtype: string;
+      readonly shape: readonly number[];
+      readonly resource?: unknown;
+    };
+  };
+  read(dataId: object): Promise<unknown>;
+  uploadToGPU(dataId: object): void;
+}
+
+/**
+ * Turns errors that WebGPU only reports into exceptions. After a failed validation, a failed allocation
+ * or a lost device, results are wrong but nothing throws: here every later read throws, and with it the
+ * step. Tensors beyond the device's limits are refused before they are uploaded.
+ */
+export function guardBackend(backend: GpuBackend, device: GpuDevice): void {
+  let failure: string | undefined;
+  device.addEventListener('uncapturederror', (event) => {
+    // Otherwise it is printed for every program that follows.
+    event.preventDefault();
+    failure ??= (event as Event & { readonly error: Error }).error.message;
+  });
+  device.lost.then(({ reason, message }) => {
+    failure ??= `the device was lost (${reason}): ${message}`;
+  });
+  const check = () => {
+    if (failure === undefined) return;
+    throw new RunError(
+      `the GPU reported an error, and numbers after it cannot be trusted: ${failure.trim()}`,
+    );
+  };
+
+  const { read, uploadToGPU } = backend;
+  backend.read = async (dataId) => {
+    const values = await read.call(backend, dataId);
+    check();
+    return values;
+  };
+
+  const limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
+  backend.uploadToGPU = (dataId) => {
+    const { shape, resource } = backend.tensorMap.get(dataId);
+    if (resource == null) {
+      const bytes = 4 * shape.reduce((size, length) => size * length, 1);
+      if (bytes > limit) {
+        throw new RunError(
+          `a tensor of shape [${shape}] takes ${bytes} bytes, and this GPU allows ${limit} for one: ` +
+            'try a smaller batchSize or network, or --backend wasm',
+        );
+      }
+    }
+    uploadToGPU.call(backend, dataId);
+  };
 }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { findProgram } from '../../backend/install/tool.js';
+import { findProgram } from '../../backend/install/spawn.js';
 import { EnvironmentError, UsageError } from '../../errors.js';
 import type { SbatchOptions } from './options.js';
 

@@ -1,5 +1,5 @@
 import type { TensorInfo } from '@tensorflow/tfjs';
-import type { Attribute, Handle, NativeBackend } from '../native.js';
+import type { Attribute, Handle, NativeBackend } from './native.js';
 
 /** An output of a node: its name and the number of the output. */
 export interface Endpoint {
@@ -7,7 +7,7 @@ export interface Endpoint {
   readonly output: number;
 }
 
-/** What a function did to tensors, operation by operation. */
+/** An operation, or an input or constant of one. */
 export type RecordedNode =
   | { readonly kind: 'input'; readonly name: string; readonly handle: Handle }
   | {
@@ -25,8 +25,8 @@ export type RecordedNode =
     };
 
 /**
- * Records the operations that the backend executes. Tensors that come from nowhere in the recording
- * are constants.
+ * Records the operations that the backend executes. Tensors that no recorded operation produced are
+ * constants.
  */
 export class Recording {
   readonly nodes: RecordedNode[] = [];
@@ -60,7 +60,7 @@ export class Recording {
 
   /**
    * Runs `work` with the backend's operations recorded.
-   * @throws when `work` reads a value: what follows from it would be the same for ever
+   * @throws when `work` reads a value: whatever depends on it would be constant in the graph
    */
   record<T>(work: () => T): T {
     const { backend } = this;
@@ -106,7 +106,7 @@ export class Recording {
     }
   }
 
-  /** The binding's own record of a tensor; values that were not handed over yet are by this. */
+  /** The binding's own record of a tensor; uploads its values if that has not happened yet. */
   #handle({ dataId }: TensorInfo): Handle {
     const { backend } = this;
     backend.getInputTensorIds([{ dataId } as TensorInfo]);

@@ -12,17 +12,17 @@ import { join } from 'node:path';
 import { isatty } from 'node:tty';
 
 /*
- * TensorFlow says while it loads that oneDNN is on, whatever TF_CPP_MIN_LOG_LEVEL is: its log is not set
- * up yet. It writes to file descriptor 2 itself, past everything that Node could intercept. Switching
- * oneDNN off would silence it, and cost speed.
+ * While it loads, TensorFlow logs that oneDNN is on, whatever TF_CPP_MIN_LOG_LEVEL is: its log is not set
+ * up yet. It writes to file descriptor 2 itself, where Node cannot intercept it. Switching oneDNN off
+ * would silence it, and cost speed.
  */
 
-/** Lines that are no news: of level INFO, and the remark of the log that it is not set up. */
+/** Lines to suppress: of level INFO, and the notice that the log is not set up. */
 const startUpLine = /^(I\d{4} |WARNING: All log messages before absl::InitializeLog)/;
 
 /**
- * Loads a native library, and keeps the start-up lines of TensorFlow from the terminal. What else the
- * library says is passed on; when it does not load, it is part of the error.
+ * Loads a native library without the start-up lines of TensorFlow. Everything else that the library
+ * prints is passed on; when loading fails, it becomes part of the error.
  *
  * Meanwhile descriptor 2 is a temporary file, where that can be undone: on Linux, when it is a terminal
  * or a pipe. Not a file: stdout may share it, with one position for both.
@@ -53,7 +53,7 @@ export function loadWithoutStartUpLines(load: () => void): void {
   if (failure !== undefined) throw failure;
 }
 
-/** What is left of the text without lines that are no news. */
+/** The text without the suppressed lines. */
 export const newsIn = (said: string): string =>
   said
     .split('\n')
@@ -62,7 +62,7 @@ export const newsIn = (said: string): string =>
 
 const name = 'stderr';
 
-/** What stderr is once more, and a file for the meantime; undefined where they cannot be had. */
+/** A duplicate of stderr, and a temporary file to replace it; undefined where that is not possible. */
 function prepare(): { saved: number; own: number; folder: string } | undefined {
   if (process.platform !== 'linux') return undefined;
   try {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { newsIn } from '../../src/backend/tensorflow/start-up-lines.js';
+import { newsIn } from '../../src/backend/tensorflow/start-up-log.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 
 const startUp =
@@ -21,7 +21,7 @@ it('what TensorFlow says at its start is no news, warnings and errors are', () =
 function loading(said: string, then: string): { shown: string; left: string[] } {
   const folder = temporaryFolder();
   const file = join(folder, 'main.mts');
-  const source = new URL('../../src/backend/tensorflow/start-up-lines.ts', import.meta.url).href;
+  const source = new URL('../../src/backend/tensorflow/start-up-log.ts', import.meta.url).href;
   writeFileSync(
     file,
     `import { writeSync } from 'node:fs';

@@ -1,21 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { Interrupted, WayError } from './recipe.js';
+import { Interrupted, MethodError } from './recipe.js';
 import { diskFull, folderBytes } from './space.js';
 
-export interface ToolOptions {
+export interface SpawnOptions {
   readonly cwd: string;
   readonly signal: AbortSignal;
-  /** Added to this process's own variables, or with undefined taken from them. */
+  /** Added to this process's own variables; undefined removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly limitSeconds?: number;
-  /** Ends the program when nothing more is printed, or written below `folder`, for so long. */
+  /** Ends the program when it prints nothing and writes nothing below `folder` for so long. */
   readonly stall?: { readonly seconds: number; readonly folder: string };
 }
 
-/** How a program ended that ran to its end. */
-export interface ToolOutcome {
+/** How a program ended. */
+interface SpawnResult {
   readonly code: number | null;
   readonly killedBy: NodeJS.Signals | null;
   /** stdout and stderr together. */
@@ -24,15 +24,15 @@ export interface ToolOutcome {
 }
 
 /**
- * Runs a program to its end, in a process group of its own so that all it starts ends with it.
- * @throws WayError when it cannot be started or outruns its limit; Interrupted, when nothing of it
+ * Runs a program to its end, in a process group of its own so that its children end with it.
+ * @throws MethodError when it cannot be started or outruns its limit; Interrupted, when nothing of it
  *   runs any more, once `signal` is aborted
  */
-export function runToEnd(
+export function spawnToEnd(
   command: string,
   args: readonly string[],
-  { cwd, signal, env, limitSeconds, stall }: ToolOptions,
-): Promise<ToolOutcome> {
+  { cwd, signal, env, limitSeconds, stall }: SpawnOptions,
+): Promise<SpawnResult> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(new Interrupted());
     const child = spawn(command, args, {
@@ -55,7 +55,7 @@ export function runToEnd(
       limitSeconds === undefined
         ? undefined
         : setTimeout(
-            () => stop(new WayError(`it did not end within ${limitText(limitSeconds)}`)),
+            () => stop(new MethodError(`it did not end within ${limitText(limitSeconds)}`)),
             1000 * limitSeconds,
           );
     const watch = stall && watchProgress(stall, () => output.length, stop);
@@ -74,7 +74,7 @@ export function runToEnd(
       then();
     };
     child.on('error', (error) =>
-      finish(() => reject(new WayError(`${command} cannot be run: ${error.message}`))),
+      finish(() => reject(new MethodError(`${command} cannot be run: ${error.message}`))),
     );
     child.on('close', (code, killedBy) =>
       finish(() => {
@@ -86,23 +86,23 @@ export function runToEnd(
 }
 
 /**
- * Runs a program that has to succeed.
+ * Runs a program, and throws when it fails.
  * @returns what it printed
- * @throws EnvironmentError when the disk is full; WayError, with its last lines, for everything else
+ * @throws EnvironmentError when the disk is full; MethodError, with its last lines, for everything else
  *   that goes wrong; Interrupted
  */
-export async function runTool(
+export async function spawnChecked(
   command: string,
   args: readonly string[],
-  options: ToolOptions,
+  options: SpawnOptions,
 ): Promise<string> {
-  const { code, killedBy, output } = await runToEnd(command, args, options);
+  const { code, killedBy, output } = await spawnToEnd(command, args, options);
   if (code === 0) return output;
   if (/ENOSPC|no space left on device|EDQUOT|disk quota exceeded/i.test(output)) {
     throw diskFull(options.cwd);
   }
   const how = code === null ? `was ended by ${killedBy}` : `ended with code ${code}`;
-  throw new WayError(`it ${how}:\n${lastLines(output)}`);
+  throw new MethodError(`it ${how}:\n${lastLines(output)}`);
 }
 
 /** Full path of a program; undefined when it is not on the PATH. */
@@ -120,7 +120,7 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** The end of what a program said, indented, without blank lines, single brackets and frames of a stack. */
+/** The last lines of output, indented, without blank lines, single brackets and stack frames. */
 export function lastLines(output: string, count = 8): string {
   return output
     .split(/[\r\n]+/)
@@ -131,32 +131,32 @@ export function lastLines(output: string, count = 8): string {
     .join('\n');
 }
 
-/** Programs at work: they must not outlive this process. */
+/** Running programs: they must not outlive this process. */
 const running = new Set<ChildProcess>();
 
 process.on('exit', () => {
   for (const child of running) kill(child, 'SIGKILL');
 });
 
-/** Downloads that hang are seen by files that do not grow. */
+/** Detects downloads that hang: neither the output nor the folder grows. */
 function watchProgress(
-  { seconds, folder }: NonNullable<ToolOptions['stall']>,
+  { seconds, folder }: NonNullable<SpawnOptions['stall']>,
   printed: () => number,
   stop: (reason: Error) => void,
 ): NodeJS.Timeout {
   let last = -1;
   let since = Date.now();
-  const look = async () => {
+  const check = async () => {
     const now = printed() + (await folderBytes(folder));
     if (now !== last) [last, since] = [now, Date.now()];
     else if (Date.now() - since >= 1000 * seconds) {
-      stop(new WayError(`nothing came for ${limitText(seconds)}`));
+      stop(new MethodError(`no progress for ${limitText(seconds)}`));
     }
   };
-  return setInterval(() => void look(), 250 * seconds);
+  return setInterval(() => void check(), 250 * seconds);
 }
 
-/** Asks a program and all that it started to end, then makes them. */
+/** Asks a program and its children to end, then kills them. */
 async function endGroup(child: ChildProcess): Promise<void> {
   kill(child, 'SIGTERM');
   await new Promise((resolve) => setTimeout(resolve, 2000).unref());
@@ -169,7 +169,7 @@ function kill(child: ChildProcess, signal: NodeJS.Signals): void {
     if (process.platform === 'win32') child.kill(signal);
     else process.kill(-child.pid, signal);
   } catch {
-    // It has ended by itself.
+    // It has already ended.
   }
 }
 

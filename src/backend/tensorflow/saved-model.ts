@@ -1,5 +1,5 @@
-import type { Attribute, Handle, NativeBackend } from '../native.js';
-import type { Endpoint, RecordedNode } from './recording.js';
+import type { Endpoint, RecordedNode } from './graph-recording.js';
+import type { Attribute, Handle, NativeBackend } from './native.js';
 
 /** The tag that a model is loaded by. */
 export const tag = 'serve';

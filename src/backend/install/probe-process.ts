@@ -2,14 +2,14 @@ import * as tf from '@tensorflow/tfjs';
 import { deviceCholesky } from '../../core/solvers/device-cholesky.js';
 import { FlnError } from '../../errors.js';
 import { BackendUnavailable, type Device } from '../backend.js';
-import { startBackend } from '../select.js';
+import { startBackend } from '../registry.js';
 import { loadBinding } from '../tensorflow/binding.js';
-import { closedLibraries, isCudaBuild } from '../tensorflow/cuda.js';
-import { resultMark } from './trial.js';
-import type { Trial, TriedBinding } from './trial-outcome.js';
+import { isCudaBuild, unloadableLibraries } from '../tensorflow/cuda.js';
+import type { ProbedBinding, Trial } from './probe.js';
+import { resultMark } from './probe.js';
 
 /*
- * The process of ./trial.ts: starts the backend that its first argument names, checks a few results
+ * The process of ./probe.ts: starts the backend that its first argument names, checks a few results
  * whose values are known, and prints a Trial. With `cuda` for the second, a TensorFlow that was built
  * for GPUs is taken before others; whether it computes on one is another question, which a third
  * argument settles: the device that it has to compute on.
@@ -78,10 +78,10 @@ function expectValues(
   );
 }
 
-function describeBinding(version: string, device: string | undefined): TriedBinding {
+function describeBinding(version: string, device: string | undefined): ProbedBinding {
   const binding = loadBinding();
   const cudaBuild = isCudaBuild(binding);
-  const closed = cudaBuild && device !== 'cuda' ? closedLibraries(binding, version) : [];
+  const closed = cudaBuild && device !== 'cuda' ? unloadableLibraries(binding, version) : [];
   return { name: binding.name, folder: binding.folder, cudaBuild, closed };
 }
 

@@ -1,0 +1,183 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Tensor } from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
+import type { Compiler } from '../../core/compile.js';
+import { leavesOf, type Tree, withLeaves } from '../../core/tree.js';
+import { EnvironmentError } from '../../errors.js';
+import { type Endpoint, Recording } from './graph-recording.js';
+import { type NativeBackend, nativeBackend, typeAttribute } from './native.js';
+import { endpointName, type Messages, SavedModelWriter, tag } from './saved-model.js';
+
+/**
+ * Compiles functions to TensorFlow graphs: one call a step in place of a hundred, independent
+ * operations side by side, and TensorFlow's own optimisations of the whole.
+ *
+ * A graph is recorded at the first call for each combination of types and shapes, and runs from that
+ * call on: the results of the recording itself, rounded differently here and there, are not used, so
+ * that training resumed from a checkpoint is bit-identical to uninterrupted training.
+ *
+ * @param messages the binding's generated protocol buffer module
+ */
+export function graphCompiler(messages: Messages): Compiler {
+  const backend = nativeBackend();
+  const writer = new SavedModelWriter(messages, backend.binding);
+  const tools = { backend, writer, sessions: new Sessions(backend.binding) };
+
+  return <Input extends Tree, Output extends Tree>(fn: (input: Input) => Output) => {
+    const graphs = new Map<string, { readonly graph: Graph; readonly form: Output }>();
+
+    const record = (input: Input, leaves: readonly tf.Tensor[]) => {
+      let form: Output | undefined;
+      const graph = new Graph(tools, leaves, (copies) =>
+        tf.tidy(() => {
+          form = fn(withLeaves(input, copies));
+          return leavesOf(form).map((leaf) => tf.keep(leaf));
+        }),
+      );
+      return { graph, form: form as Output };
+    };
+
+    return {
+      run: (input: Input) => {
+        const leaves = leavesOf(input);
+        const key = leaves.map(({ dtype, shape }) => `${dtype}[${shape}]`).join();
+        let entry = graphs.get(key);
+        if (entry === undefined) {
+          entry = record(input, leaves);
+          graphs.set(key, entry);
+        }
+        const outputs = entry.graph.run(leaves).map((output) => tf.keep(output));
+        return withLeaves(entry.form, outputs);
+      },
+      dispose: () => {
+        for (const { graph } of graphs.values()) graph.dispose();
+        graphs.clear();
+      },
+    };
+  };
+}
+
+/** What graphs are made with. */
+interface GraphTools {
+  readonly backend: NativeBackend;
+  readonly writer: SavedModelWriter;
+  readonly sessions: Sessions;
+}
+
+/** A function of tensors as one graph that TensorFlow optimises and runs in one call. */
+class Graph {
+  readonly #inputNames: string;
+  readonly #outputNames: string;
+  readonly #session: ReturnType<Sessions['acquire']>;
+
+  /**
+   * Runs `fn` once to record its operations; its results are thrown away.
+   * @param inputs tensors of the types and shapes that every call will have
+   */
+  constructor(
+    private readonly tools: GraphTools,
+    inputs: readonly Tensor[],
+    fn: (inputs: Tensor[]) => Tensor[],
+  ) {
+    const { backend, writer, sessions } = tools;
+    const recording = new Recording(backend);
+    // Tensors that share their values could not be told apart: each input is copied.
+    const copies = inputs.map((input) => copy(backend, input));
+    let outputs: Tensor[] = [];
+    let endpoints: Endpoint[];
+    try {
+      this.#inputNames = copies.map((tensor) => `${recording.addInput(tensor)}:0`).join(',');
+      outputs = recording.record(() => fn(copies));
+      endpoints = outputs.map((output) => recording.endpoint(output));
+    } finally {
+      for (const tensor of [...copies, ...outputs]) tensor.dispose();
+    }
+    this.#outputNames = endpoints.map(endpointName).join(',');
+    this.#session = sessions.acquire(writer.serialize(recording.nodes));
+  }
+
+  run(inputs: readonly Tensor[]): Tensor[] {
+    const { backend } = this.tools;
+    const ids = backend.getInputTensorIds(inputs);
+    return backend.binding
+      .runSavedModel(this.#session.id, ids, this.#inputNames, this.#outputNames)
+      .map((handle) => backend.createOutputTensor(handle));
+  }
+
+  dispose(): void {
+    this.tools.sessions.release(this.#session);
+  }
+}
+
+/** The same values in a tensor with a number of its own. */
+function copy(backend: NativeBackend, tensor: Tensor): Tensor {
+  backend.getInputTensorIds([tensor]);
+  const { dtype } = backend.tensorMap.get(tensor.dataId);
+  return backend.executeSingleOutput('Identity', [typeAttribute(backend, dtype)], [tensor]);
+}
+
+/** Up to this many unused sessions are kept for the next run of the same step. */
+const idleLimit = 32;
+
+interface Session {
+  readonly id: number;
+  readonly digest: string;
+  users: number;
+}
+
+/**
+ * TensorFlow's sessions of serialized models. Equal models share one, so that each seed and the warm-up
+ * before them load and optimise a graph once.
+ */
+class Sessions {
+  /** By digest, the one released last at the end. */
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(private readonly binding: NativeBackend['binding']) {}
+
+  /** @param model content of a `saved_model.pb` */
+  acquire(model: Uint8Array): Session {
+    const digest = createHash('sha256').update(model).digest('hex');
+    const session = this.#sessions.get(digest) ?? { id: this.#load(model), digest, users: 0 };
+    session.users++;
+    this.#sessions.set(digest, session);
+    return session;
+  }
+
+  release(session: Session): void {
+    session.users--;
+    this.#sessions.delete(session.digest);
+    this.#sessions.set(session.digest, session);
+    const idle = [...this.#sessions.values()].filter(({ users }) => users === 0);
+    for (const { id, digest } of idle.slice(0, Math.max(0, idle.length - idleLimit))) {
+      this.binding.deleteSavedModel(id);
+      this.#sessions.delete(digest);
+    }
+  }
+
+  #load(model: Uint8Array): number {
+    const folder = inTemporaryFolder(() => mkdtempSync(join(tmpdir(), 'fln-graph-')));
+    try {
+      inTemporaryFolder(() => writeFileSync(join(folder, 'saved_model.pb'), model));
+      return this.binding.loadSavedModel(folder, tag);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+/** The binding loads models from the disk alone. */
+function inTemporaryFolder<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new EnvironmentError(
+      `TensorFlow's graphs pass through ${tmpdir()}, which cannot be written to: ` +
+        `${(error as Error).message}. Name another folder with TMPDIR`,
+      { cause: error },
+    );
+  }
+}
