@@ -12,9 +12,14 @@ export { ExitCode, FlnError } from './errors.js';
 export type { ExperimentEvent } from './experiment/events.js';
 export { type ExperimentOptions, type ExperimentResult, runExperiment } from './experiment/run.js';
 export { type Comparison, type ComparisonRow, compareRuns } from './report/comparison.js';
-export { diffRuns, type RunsDiff } from './report/diff/diff-runs.js';
-export { type Listing, type ListOptions, listRuns } from './report/listing/list-runs.js';
-export { type ListedRun, look } from './report/listing/listed-run.js';
+export { diffRuns, type RunsDiff } from './report/diff.js';
+export {
+  type ListedRun,
+  type Listing,
+  type ListOptions,
+  listRuns,
+  look,
+} from './report/listing.js';
 export { writeReport } from './report/write-report.js';
 export type { Metrics } from './runs/metrics.js';
 export {

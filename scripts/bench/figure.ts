@@ -1,8 +1,7 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { type Figure, renderFigure } from '../../src/report/figure.js';
 import { figureConfig, headingLayers } from '../../src/report/figure-spec.js';
-import { labelFontSize, measureText } from '../../src/report/font.js';
-import { style } from '../../src/report/palette.js';
+import { labelFontSize, measureText, style } from '../../src/report/figure-style.js';
 import { significant } from '../../src/shared/text.js';
 import type { StepCost } from './step-table.js';
 

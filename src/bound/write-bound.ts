@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../files/atomic.js';
 import { makeFolder } from '../files/folder.js';
 import { type BoundCurve, boundFigureSpec } from '../report/bound-figure.js';
 import { renderFigure } from '../report/figure.js';
-import { measureText } from '../report/font.js';
+import { measureText } from '../report/figure-style.js';
 import { collectProvenance } from '../shared/provenance.js';
 import type { BoundResult } from './bound.js';
 import { type BoundReport, statements } from './report.js';

@@ -1,9 +1,14 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { largest, smallest } from '../shared/statistics.js';
 import { type FigureSpec, type FigureText, figureConfig, headingLayers } from './figure-spec.js';
-import { labelFontSize, labelSpacing, type MeasureText } from './font.js';
-import { spreadLabels } from './label-layout.js';
-import { type Style, style } from './palette.js';
+import {
+  labelFontSize,
+  labelSpacing,
+  type MeasureText,
+  type Style,
+  spreadLabels,
+  style,
+} from './figure-style.js';
 
 /** One line of the figure: a value for each lambda. */
 export interface BoundCurve {

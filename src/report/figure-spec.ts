@@ -3,7 +3,7 @@ import { largest } from '../shared/statistics.js';
 import { duration, grouped, percent } from '../shared/text.js';
 import { type Axis, batchAxis, errorAxis, timeAxis } from './axes.js';
 import type { Curve, Measure } from './curves.js';
-import { fontFamily, labelFontSize, labelSpacing, type MeasureText } from './font.js';
+import { fontFamily, labelFontSize, labelSpacing, type MeasureText } from './figure-style.js';
 import { type PanelSettings, panelSpec, textLayer } from './panel-spec.js';
 
 export interface FigureText {

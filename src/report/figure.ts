@@ -3,10 +3,16 @@ import { parse, resetSVGDefIds, View } from 'vega';
 import { compile } from 'vega-lite';
 import type { Run } from '../runs/run-directory.js';
 import { escapeHtml } from '../shared/text.js';
-import { buildCurve, type Curve, chooseMeasure, type Measure, measuredRows } from './curves.js';
+import {
+  buildCurve,
+  type Curve,
+  chooseMeasure,
+  groupRuns,
+  type Measure,
+  measuredRows,
+} from './curves.js';
 import { type FigureSpec, type FigureText, figureSpec } from './figure-spec.js';
-import { fontOptions, measureText } from './font.js';
-import { groupRuns } from './series.js';
+import { fontOptions, measureText } from './figure-style.js';
 import { withVariant } from './table.js';
 
 export interface Figure {

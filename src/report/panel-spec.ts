@@ -1,8 +1,6 @@
 import type { Axis, ErrorAxis } from './axes.js';
 import type { Curve, CurvePoint, Measure } from './curves.js';
-import { labelFontSize, labelSpacing } from './font.js';
-import { spreadLabels } from './label-layout.js';
-import { style } from './palette.js';
+import { labelFontSize, labelSpacing, spreadLabels, style } from './figure-style.js';
 
 /** What one panel of the figure shows along its horizontal axis. */
 export interface PanelSettings {

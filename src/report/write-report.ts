@@ -5,11 +5,10 @@ import { loadRunDirectory, type Run, type RunDirectory } from '../runs/run-direc
 import type { RunSummary } from '../runs/run-json.js';
 import { summarise, summaryCsv, summaryJson } from '../runs/summary.js';
 import { plural } from '../shared/text.js';
-import { leftOut } from './curves.js';
+import { groupRuns, leftOut } from './curves.js';
 import { curvesOf, drawFigure } from './figure.js';
 import { chartsHtml } from './html/charts.js';
 import { reportHtml } from './html/run-report.js';
-import { groupRuns } from './series.js';
 
 /**
  * Redraws everything that a run directory's CSVs and run.json determine: figure.svg, figure.png,

@@ -1,7 +1,6 @@
 import type { Experiment } from '../config/experiment.js';
 import { UsageError } from '../errors.js';
-import { provenanceOf } from '../report/diff/provenance.js';
-import { diffValues, type ValueDifference } from '../report/diff/value-diff.js';
+import { diffValues, provenanceOf, type ValueDifference } from '../report/diff.js';
 import { clockColumns, readMetricsBytes } from '../runs/metrics.js';
 import { metricsPath, type RunDirectory } from '../runs/run-directory.js';
 import { finalResult } from '../runs/summary.js';

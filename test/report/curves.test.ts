@@ -2,10 +2,14 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/core/random.js';
 import { batchAxis, errorAxis, timeAxis } from '../../src/report/axes.js';
-import { buildCurve, type Curve, chooseMeasure, leftOut } from '../../src/report/curves.js';
-import { spreadLabels } from '../../src/report/label-layout.js';
-import { style } from '../../src/report/palette.js';
-import { groupRuns } from '../../src/report/series.js';
+import {
+  buildCurve,
+  type Curve,
+  chooseMeasure,
+  groupRuns,
+  leftOut,
+} from '../../src/report/curves.js';
+import { spreadLabels, style } from '../../src/report/figure-style.js';
 import type { Run } from '../../src/runs/run-directory.js';
 
 type Columns = Record<string, (number | undefined)[]>;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Curve } from '../../src/report/curves.js';
 import { curvesOf, drawFigure as drawCurves, type Figure } from '../../src/report/figure.js';
 import { type FigureText, figureSpec } from '../../src/report/figure-spec.js';
-import { measureText } from '../../src/report/font.js';
+import { measureText } from '../../src/report/figure-style.js';
 import { chartsHtml } from '../../src/report/html/charts.js';
 import { loadRuns, type Run } from '../../src/runs/run-directory.js';
 import { decode } from './pixels.js';

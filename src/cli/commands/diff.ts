@@ -34,7 +34,7 @@ export const diffCommand: CommandModule<object, DiffArguments> = {
 };
 
 async function diff({ a, b, json }: DiffArguments): Promise<void> {
-  const { diffRuns } = await import('../../report/diff/diff-runs.js');
+  const { diffRuns } = await import('../../report/diff.js');
   const result = diffRuns(String(a), String(b));
   if (json) return printJson(result);
   const { formatDiff } = await import('../render/diff.js');

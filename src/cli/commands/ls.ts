@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
-import type { SweepRanking } from '../../report/listing/list-runs.js';
+import type { SweepRanking } from '../../report/listing.js';
 import { isSweepDirectory, sweepPaths } from '../../sweep/paths.js';
 import type { TrialReport } from '../../sweep/status.js';
 import { manual } from '../manual.js';
@@ -78,8 +78,8 @@ async function ls(args: LsArguments): Promise<void> {
   if (args.sort !== undefined && args.best !== undefined) {
     throw new UsageError('--sort and --best are given together: choose one. See fln ls --help');
   }
-  const { listRuns } = await import('../../report/listing/list-runs.js');
-  const { sweepParameters } = await import('../../report/listing/sweep-parameters.js');
+  const { listRuns } = await import('../../report/listing.js');
+  const { sweepParameters } = await import('../../report/listing.js');
   const { defaultColumns, formatListing } = await import('../render/listing.js');
   const { where = [], sort, columns } = args;
   const listing = listRuns(args.dirs.map(String), {

@@ -1,6 +1,4 @@
-import type { RunDiff, RunsDiff } from '../../report/diff/diff-runs.js';
-import type { MetricsDifference } from '../../report/diff/metrics-diff.js';
-import type { ValueDifference } from '../../report/diff/value-diff.js';
+import type { MetricsDifference, RunDiff, RunsDiff, ValueDifference } from '../../report/diff.js';
 import { alignTable, missing } from '../../report/table.js';
 import { duration, inPercent, plural, printable, runName } from '../../shared/text.js';
 import { points, shortPath } from './format.js';

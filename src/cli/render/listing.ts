@@ -1,6 +1,5 @@
-import type { Listing } from '../../report/listing/list-runs.js';
-import type { ListedRun, Value } from '../../report/listing/listed-run.js';
-import { look } from '../../report/listing/listed-run.js';
+import type { ListedRun, Listing, Value } from '../../report/listing.js';
+import { look } from '../../report/listing.js';
 import { missing, type Table } from '../../report/table.js';
 import { duration, inPercent, plural, printable, significant } from '../../shared/text.js';
 import { shortPath } from './format.js';

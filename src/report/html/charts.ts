@@ -2,7 +2,7 @@ import { grouped, plural } from '../../shared/text.js';
 import { errorAxis } from '../axes.js';
 import type { Curve, Measure } from '../curves.js';
 import { labelledCurves, panelsOf } from '../figure-spec.js';
-import { style } from '../palette.js';
+import { style } from '../figure-style.js';
 import type { PanelSettings } from '../panel-spec.js';
 
 /** What assets/report/charts.js draws. */

@@ -2,9 +2,7 @@ import type { RunSummary } from '../../runs/run-json.js';
 import { aggregate } from '../../runs/summary.js';
 import { escapeHtml, runName } from '../../shared/text.js';
 import { resultTable, tableNote } from '../table.js';
-import { pageAssets } from './assets.js';
-import { htmlPage } from './page.js';
-import { sortableTable } from './table.js';
+import { htmlPage, pageAssets, sortableTable } from './page.js';
 
 export interface ReportContent {
   readonly title: string;

@@ -5,7 +5,7 @@ import {
   figureConfig,
   headingLayers,
 } from '../../report/figure-spec.js';
-import { measureText } from '../../report/font.js';
+import { measureText } from '../../report/figure-style.js';
 import { largest } from '../../shared/statistics.js';
 import type { SweepView } from './sweep-view.js';
 

@@ -1,5 +1,4 @@
-import { htmlPage } from '../../report/html/page.js';
-import { type LinkedCell, sortableTable } from '../../report/html/table.js';
+import { htmlPage, type LinkedCell, sortableTable } from '../../report/html/page.js';
 import { missing } from '../../report/table.js';
 import { duration, escapeHtml, printable } from '../../shared/text.js';
 import { nameParameters } from '../names.js';

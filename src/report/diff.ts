@@ -1,16 +1,14 @@
+import { clockColumns, type Metrics } from '../runs/metrics.js';
 import {
   keyOf,
   loadRunDirectory,
   oneRunDirectory,
   type Problem,
   type Run,
-} from '../../runs/run-directory.js';
-import type { RunStatus } from '../../runs/run-json.js';
-import { settingsOf } from '../../runs/settings.js';
-import { finalResult } from '../../runs/summary.js';
-import { diffMetrics, type MetricsDifference } from './metrics-diff.js';
-import { provenanceOf } from './provenance.js';
-import { diffValues, type ValueDifference } from './value-diff.js';
+} from '../runs/run-directory.js';
+import type { RunStatus } from '../runs/run-json.js';
+import { leavesOf, type Setting, settingsOf } from '../runs/settings.js';
+import { finalResult } from '../runs/summary.js';
 
 /** Two run directories side by side. */
 export interface RunsDiff {
@@ -85,4 +83,63 @@ function diffRun(method: string, seed: number, { a, b }: Sides<Run>): RunDiff {
 function resultOf(run: Run | undefined) {
   const result = run && finalResult(run, 'any');
   return result && !('missing' in result) ? result : undefined;
+}
+
+export type MetricsDifference =
+  /** Every value of every column that both have, and as many batches. */
+  | { readonly same: true; readonly batches: number }
+  | {
+      readonly same: false;
+      /** The first batch at which a value differs, and which values do there. */
+      readonly batch: number;
+      readonly columns: readonly {
+        readonly name: string;
+        readonly a: number;
+        readonly b: number;
+      }[];
+    }
+  /** The same as far as the shorter goes. */
+  | { readonly same: 'prefix'; readonly batches: { readonly a: number; readonly b: number } };
+
+/** Compares two metrics.csv batch by batch, apart from the time columns. */
+export function diffMetrics(a: Metrics, b: Metrics): MetricsDifference {
+  const names = Object.keys(a.columns).filter(
+    (name) => name in b.columns && !clockColumns.includes(name),
+  );
+  const rows = Math.min(a.rows, b.rows);
+  for (let row = 0; row < rows; row++) {
+    const columns = names.flatMap((name) => {
+      const [x, y] = [a.columns[name][row], b.columns[name][row]];
+      return Object.is(x, y) || x === y ? [] : [{ name, a: x, b: y }];
+    });
+    if (columns.length > 0) return { same: false, batch: a.columns.batch[row], columns };
+  }
+  if (a.rows === b.rows) return { same: true, batches: rows };
+  return { same: 'prefix', batches: { a: a.rows, b: b.rows } };
+}
+
+/** One value that is not the same on both sides; undefined where a side has none. */
+export interface ValueDifference {
+  readonly name: string;
+  readonly a?: Setting;
+  readonly b?: Setting;
+}
+
+/** What differs between two maps, in the order of the first, then of the second. */
+export function diffValues(
+  a: ReadonlyMap<string, Setting>,
+  b: ReadonlyMap<string, Setting>,
+): ValueDifference[] {
+  return [...new Set([...a.keys(), ...b.keys()])]
+    .map((name) => ({ name, a: a.get(name), b: b.get(name) }))
+    .filter(({ a, b }) => a !== b);
+}
+
+/** Parts of run.json that are no provenance: results, and when they were made. */
+const others = ['runs', 'startedAt', 'endedAt', 'experiment'];
+
+/** The values of run.json that say what made the results, by path: `git.commit`, `backend.name`. */
+export function provenanceOf(json: unknown): ReadonlyMap<string, Setting> {
+  const parts = Object.entries(json ?? {}).filter(([name]) => !others.includes(name));
+  return leavesOf(Object.fromEntries(parts));
 }
