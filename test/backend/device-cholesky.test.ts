@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { runningInverse } from '../../src/core/methods/fenchel/gram/running-inverse.js';
+import { disposeCompiled } from '../../src/core/compile.js';
+import { initialGram, runningGrams } from '../../src/core/methods/fenchel/gram/preconditioner.js';
 import { Random } from '../../src/core/random.js';
 import { factor, NotPositiveDefiniteError } from '../../src/core/solvers/cholesky.js';
 import {
@@ -76,9 +77,13 @@ describe(`Cholesky on the device, ${testBackend}`, () => {
     const { damping = 1e-30 } = entry;
     const size = entry.matrix.length;
     const gram = () => matrix(entry.matrix);
-    const inverse = runningInverse({ average: 0, refresh: 1, damping, size, gram });
-    const outcome = await inverse.observe(matrix([[1]])).catch((error) => error);
-    inverse.dispose();
+    const context = {};
+    const update = runningGrams(() => [{ average: 0, refresh: 1, damping, gram }]);
+    const outcome = await update(context, 0, [initialGram(size)], [matrix([[1]])]).then(
+      () => undefined,
+      (error) => error,
+    );
+    disposeCompiled(context);
     if (outcome === undefined) return expect(entry.damping).toBeDefined();
     expect(outcome).toBeInstanceOf(NotPositiveDefiniteError);
     expect(outcome).toMatchObject({ pivotIndex: entry.index, size });

@@ -1,11 +1,17 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { disposeCompiled } from '../../src/core/compile.js';
 import { FenchelGramConfig } from '../../src/core/methods/fenchel/gram/config.js';
-import { exactInputMetric } from '../../src/core/methods/fenchel/gram/exact-input-metric.js';
 import { fenchelGram } from '../../src/core/methods/fenchel/gram/gram.js';
-import { gramMatrix } from '../../src/core/methods/fenchel/gram/gram-matrix.js';
-import { lowRankMetric } from '../../src/core/methods/fenchel/gram/low-rank-metric.js';
-import { runningInverse } from '../../src/core/methods/fenchel/gram/running-inverse.js';
+import {
+  exactInverse,
+  gramMatrix,
+  initialGram,
+  lowRankInverse,
+  type Preconditioner,
+  precondition,
+  runningGrams,
+} from '../../src/core/methods/fenchel/gram/preconditioner.js';
 import type { TrainingData } from '../../src/core/methods/method.js';
 import {
   type ActivationName,
@@ -48,20 +54,17 @@ function correlatedData(rows: number, features: number): TrainingData {
   };
 }
 
-describe('metrics', () => {
+describe('preconditioners', () => {
   beforeAll(startTestBackend);
   const damping = 0.3;
   const data = correlatedData(200, 40);
 
   it('low-rank is exact at full rank and close to exact where the tail is weak', async () => {
-    const exact = await exactInputMetric(data, damping);
+    const exact = await exactInverse(data, damping);
     const gradient = matrix(normal(new Random(1, 'gradient'), 41, 7));
     const apply = async (rank: number) => {
-      const metric = await lowRankMetric(data, { damping, rank }, new Random(1, 'basis'));
-      return difference(
-        metric.apply(metric.applied, gradient),
-        exact.apply(exact.applied, gradient),
-      );
+      const inverse = await lowRankInverse(data, { damping, rank }, new Random(1, 'basis'));
+      return difference(precondition(inverse, gradient), tf.matMul(exact, gradient));
     };
     expect(await apply(41)).toBeLessThan(1e-4);
     expect(await apply(1000)).toBeLessThan(1e-4);
@@ -70,33 +73,32 @@ describe('metrics', () => {
     expect(rank20).toBeLessThan(rank5);
   });
 
-  // More rows than the low-rank metric samples, and than a chunk holds.
+  // More rows than the low-rank one samples, and than a chunk holds.
   it.each([200, 4300])(
-    'the exact input metric inverts the damped Gram matrix of all %i rows with a one',
+    'the exact one inverts the damped Gram matrix of all %i rows with a one',
     async (count) => {
       const data = correlatedData(count, 40);
-      const metric = await exactInputMetric(data, damping);
+      const inverse = await exactInverse(data, damping);
       const indices = Array.from({ length: count }, (_, i) => i);
       const rows = (await data.rows(indices).array()).map((row) => [...row, 1]);
       const gram = multiply(transpose(rows), rows).map((row, i) =>
         row.map((value, j) => value / count + (i === j ? damping : 0)),
       );
       const gradient = normal(new Random(1, 'gradient'), 41, 3);
-      const back = tf.matMul(matrix(gram), metric.apply(metric.applied, matrix(gradient)));
+      const back = tf.matMul(matrix(gram), tf.matMul(inverse, matrix(gradient)));
       expect(await difference(back, matrix(gradient))).toBeLessThan(1e-4);
     },
   );
 
-  it('the running metric averages per batch, whatever its refresh', async () => {
-    const metric = runningInverse({
-      damping,
-      average: 0.5,
-      refresh: 2,
-      size: 7,
-      gram: gramMatrix,
-    });
+  it('the running one averages per batch, whatever its refresh', async () => {
+    const context = {};
+    const update = runningGrams(() => [{ damping, average: 0.5, refresh: 2, gram: gramMatrix }]);
+    let running: Awaited<ReturnType<typeof update>> = [initialGram(7)];
     const batches = [1, 2, 3, 4].map((k) => matrix(normal(new Random(k, 'batch'), 30, 6)));
-    for (const batch of batches) await metric.observe(batch);
+    for (const [t, batch] of batches.entries()) {
+      running = await update(context, t, running, [batch]);
+    }
+    disposeCompiled(context);
     // Refreshed at batches 1 and 3: the second counts 1 - 0.5^2.
     const gramOf = async (x: tf.Tensor2D) => {
       const rows = (await x.array()).map((row) => [...row, 1]);
@@ -108,9 +110,11 @@ describe('metrics', () => {
       (a, b) => 0.25 * a + 0.75 * b,
     ).map((row, i) => row.map((value, j) => value + (i === j ? damping : 0)));
     const gradient = matrix(normal(new Random(9, 'gradient'), 7, 3));
-    const back = tf.matMul(matrix(expected), metric.apply(metric.applied, gradient));
+    const back = tf.matMul(
+      matrix(expected),
+      precondition(running[0].inverse as Preconditioner, gradient),
+    );
     expect(await difference(back, gradient)).toBeLessThan(1e-4);
-    metric.dispose();
   });
 
   it('orthonormalise keeps the span, and drops what depends on rows before', () => {

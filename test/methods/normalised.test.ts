@@ -62,7 +62,7 @@ interface LayerMemory {
   direction?: Matrix;
 }
 
-/** One step of normalised.ts's comment in float64; `memory` is changed. */
+/** One step of the comment of fenchelConvolution in float64; `memory` is changed. */
 function referenceStep(
   parameters: Matrix[],
   memory: LayerMemory[],

@@ -49,8 +49,7 @@ export function graphCompiler(messages: Messages): Compiler {
           entry = record(input, leaves);
           graphs.set(key, entry);
         }
-        const outputs = entry.graph.run(leaves).map((output) => tf.keep(output));
-        return withLeaves(entry.form, outputs);
+        return withLeaves(entry.form, entry.graph.run(leaves));
       },
       dispose: () => {
         for (const { graph } of graphs.values()) graph.dispose();
