@@ -1,1 +1,0 @@
-export { fitLayer } from './layers.js';

@@ -1,1 +1,0 @@
-export { positiveShare, trainingScores } from './layers.js';

@@ -1,1 +1,0 @@
-export { affine, squaredDistance } from './rows.js';
