@@ -72,7 +72,7 @@ function largest(a: Matrix): number {
   return sumAll(zip(multiply(a, v), v, (p, q) => p * q));
 }
 
-/** The iterations of accelerated.ts's comment in float64; returns (V, head) of the last one. */
+/** The iterations of the variant accelerated, as its comment has them, in float64; returns (V, head) of the last one. */
 function referenceIterations(first: Matrix, config: FenchelFullBatchConfig, iterations: number) {
   const { lambda, damping, stepSize, momentum, activationSteps } = config;
   const [rho0, rho1] = config.rho as number[];

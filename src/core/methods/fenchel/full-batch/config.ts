@@ -9,7 +9,7 @@ export const FenchelFullBatchConfig = z.strictObject({
     .literal('paper')
     .optional()
     .describe(
-      "Algorithm 1, inexact: activations kept and no momentum, as in the paper's text, but its W-update is `weightSteps` majorised steps, not solved",
+      "Algorithm 1, inexact: activations solved for and no momentum, as in the paper's text, but its W-update is `weightSteps` majorised steps, not solved",
     ),
   label: fields.label,
   variant: z
@@ -26,12 +26,14 @@ export const FenchelFullBatchConfig = z.strictObject({
     .meta({ whenSingular: 'larger' }),
   damping: fields.positive
     .default(0.1)
-    .describe("ridge added to the inputs' Gram matrix in the metric of the hidden layer's steps")
+    .describe(
+      "ridge added to the inputs' covariance in the preconditioner of the hidden layer's steps",
+    )
     .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
   stepSize: fields.positive
     .default(4)
     .describe(
-      'accelerated: length of a step of the hidden layer in that metric; up to 1 it minimises a bound of the objective',
+      'accelerated: step size of the preconditioned steps of the hidden layer; up to 1 it minimises a bound of the objective',
     )
     .meta({ whenDiverging: 'smaller' }),
   momentum: z
