@@ -1,5 +1,5 @@
 import type { CommandModule } from 'yargs';
-import type { Command } from './command.js';
+import type { Command } from './describe.js';
 
 /** Every command. Adding one is one file in commands/ and one entry here. */
 export const commands: readonly Command[] = [

@@ -1,5 +1,16 @@
 import type { Argv, CommandModule } from 'yargs';
 
+/** One entry of the command list. Modules load only when their command is used. */
+export interface Command {
+  readonly name: string;
+  /** As in the overview. */
+  readonly usage: string;
+  readonly summary: string;
+  /** For other commands to call: not in the overview. */
+  readonly isInternal?: boolean;
+  readonly load: () => Promise<CommandModule>;
+}
+
 /** An option as its command declares it. */
 export interface OptionDescription {
   /** Without dashes. */
@@ -10,7 +21,7 @@ export interface OptionDescription {
   readonly words: readonly string[];
 }
 
-export interface CommandDescription {
+interface CommandDescription {
   readonly options: readonly OptionDescription[];
   /** Command lines, with `fln` for the program. */
   readonly examples: readonly string[];
@@ -23,7 +34,7 @@ interface Declaration {
   readonly coerce?: unknown;
 }
 
-/** What a command declares to the parser: its builder is run with one that only takes notes. */
+/** What a command declares to the parser: its builder is run with a parser that only records. */
 export function describeCommand({ builder }: CommandModule): CommandDescription {
   const options: OptionDescription[] = [];
   const examples: string[] = [];

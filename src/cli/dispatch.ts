@@ -1,6 +1,5 @@
 import { ExitCode, UsageError } from '../errors.js';
 import { commands } from './commands.js';
-import { overview } from './overview.js';
 
 /**
  * Finds the command of a command line, and runs it. Its exit code is in `process.exitCode`.
@@ -23,11 +22,12 @@ export async function dispatch([first, ...rest]: readonly string[]): Promise<voi
     process.stdout.write(`${programInfo().version}\n`);
     return;
   }
-  const { unknownCommand, describeArgumentError } = await import('./usage.js');
+  const { ArgumentError, buildParser, describeArgumentError, unknownCommand } = await import(
+    './parser.js'
+  );
   const command = commands.find(({ name }) => name === first);
   if (command === undefined) throw new UsageError(unknownCommand(first));
 
-  const { ArgumentError, buildParser } = await import('./parser.js');
   const module = await command.load();
   try {
     await buildParser([first, ...rest], module).parseAsync();
@@ -35,4 +35,32 @@ export async function dispatch([first, ...rest]: readonly string[]): Promise<voi
     if (!(error instanceof ArgumentError)) throw error;
     throw new UsageError(describeArgumentError(error.message, first, module, rest));
   }
+}
+
+/** The text of `fln --help`, without loading the argument parser. */
+export function overview(): string {
+  const listed = commands.filter(({ isInternal }) => !isInternal);
+  const width = Math.max(...listed.map(({ usage }) => usage.length));
+  const list = listed.map(({ usage, summary }) => `  fln ${usage.padEnd(width)}  ${summary}`);
+  return `fln trains Fenchel lifted networks beside their baselines, on the same data with the same
+network, and draws the results.
+
+Commands:
+${list.join('\n')}
+
+  fln COMMAND --help   options of one command
+  fln --version        version of the program
+
+Examples:
+  fln run configs/quickstart.yaml            train and draw in under a minute, no download needed
+  fln run configs/mnist-mlp.yaml epochs=2    the same kind of experiment on MNIST, one value changed
+  fln run configs/mnist-mlp.yaml --dry-run   check everything, train nothing
+
+Environment:
+  FLN_DATA_DIR    folder with data files, searched before the cache
+  FLN_CACHE_DIR   folder for downloads and installed backends
+
+Exit codes: 0 ok, 1 a run failed, 2 usage or config, 3 regression, 4 backend, 5 data,
+75 stopped with a checkpoint and to be run again, 130 interrupted
+`;
 }

@@ -10,15 +10,15 @@ export class Interruption extends Error {
     super(by === 'npm' ? 'npm, which started fln, has ended' : by);
   }
 
-  /** A user is done with it; a scheduler that needs the machine asks for it to be queued again. */
+  /** Ctrl-C ends the run; a scheduler that needs the machine should queue it again. */
   get exitCode(): ExitCode {
     return this.by === 'SIGINT' ? ExitCode.interrupted : ExitCode.requeue;
   }
 }
 
 /**
- * Ctrl-C; what schedulers send before they kill; a terminal that closes; and what Slurm jobs ask to be
- * sent (--signal). Node would open a debugger at SIGUSR1.
+ * Ctrl-C; what schedulers send before they kill; a closed terminal; and the signals that Slurm jobs request
+ * (--signal). Without a listener Node opens a debugger at SIGUSR1.
  */
 const signals: readonly NodeJS.Signals[] =
   process.platform === 'win32'
@@ -28,9 +28,9 @@ const signals: readonly NodeJS.Signals[] =
 let works = 0;
 
 /**
- * Answers signals while no `interruptible` work runs, which then is its business.
- * @param trains whether the command writes checkpoints and promises exit codes; others end as the system
- *   ends them, but for SIGUSR1
+ * Handles signals while no `interruptible` work runs.
+ * @param trains whether the command writes checkpoints and has exit codes for signals; other commands keep
+ *   the system's default, except for SIGUSR1
  */
 export function endOnSignals(trains: boolean): void {
   const end = (by: NodeJS.Signals) => {
@@ -45,9 +45,9 @@ export function endOnSignals(trains: boolean): void {
 
 /**
  * Turns signals, and the end of the npm that started this process, into an abort signal while some work
- * runs. Ctrl-C after that ends the process at once, if it came after `onFirst` had said so: a batch that
- * lasts lets both in together. More of the others change nothing.
- * @param onFirst told that the first one arrived
+ * runs. A second Ctrl-C ends the process at once, if it came after `onFirst` had announced that: during a
+ * long batch both may arrive together. Repeated other signals change nothing.
+ * @param onFirst called at the first signal
  */
 export async function interruptible<T>(
   onFirst: (interruption: Interruption) => void,

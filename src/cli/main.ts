@@ -36,7 +36,7 @@ function requireFolder(): void {
   }
 }
 
-/** Commands load their modules when they need them: what is gone by then is no bug. */
+/** Commands load their modules when they need them: one that is missing by then is not a bug. */
 function missingModule(error: unknown): FlnError | undefined {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code !== 'ERR_MODULE_NOT_FOUND') return undefined;
@@ -56,8 +56,8 @@ function fail(message: string, code: number): void {
 }
 
 /**
- * `fln ... | head` closes our stdout, as does a terminal that goes away: what cannot be shown is dropped,
- * the work goes on. A full disk behind `> file` fails the command, since its output is lost.
+ * `fln ... | head` closes stdout, as does a terminal that goes away: output is then dropped, and the work
+ * continues. A full disk behind `> file` fails the command, since its output is lost.
  */
 function surviveLostOutput(): void {
   const isClosed = ({ code }: NodeJS.ErrnoException) =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { barSize } from '../../src/cli/render/bar.js';
+import { barSize } from '../../src/cli/render/progress.js';
 
 describe('the progress bar', () => {
   it('shrinks before the numbers beside it are cut off', () => {

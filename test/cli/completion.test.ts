@@ -3,11 +3,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import {
+  bashCompletion,
+  completionEntries,
+  fishCompletion,
+  zshCompletion,
+} from '../../src/cli/commands/completion.js';
 import { commands } from '../../src/cli/commands.js';
-import { bashCompletion } from '../../src/cli/completion/bash.js';
-import { completionEntries } from '../../src/cli/completion/entries.js';
-import { fishCompletion } from '../../src/cli/completion/fish.js';
-import { zshCompletion } from '../../src/cli/completion/zsh.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 import { fln } from './fln.js';
 
@@ -92,6 +94,6 @@ it('prints the script of a shell, and says which there are', async () => {
   const none = await fln(['completion', 'tcsh'], { cwd });
   expect(none.code).toBe(2);
   expect(none.stderr).toContain(
-    'Say fln completion bash, fln completion zsh or fln completion fish.',
+    'Use fln completion bash, fln completion zsh or fln completion fish.',
   );
 });

@@ -27,7 +27,7 @@ const table: [args: string[], message: string][] = [
   ],
   [
     ['run', 'tiny.yaml', '--device', 'gpu'],
-    '--device: "gpu" is none of cpu, cuda. See fln run --help',
+    '--device: expected one of cpu, cuda, got "gpu". See fln run --help',
   ],
   [
     ['run', 'tiny.yaml', '--seeds', '1,x'],
@@ -41,22 +41,22 @@ const table: [args: string[], message: string][] = [
   ],
   [
     ['run', 'tiny.yaml', '--progress', 'txt'],
-    '--progress: "txt" is none of auto, bar, text, none. See fln run --help',
+    '--progress: expected one of auto, bar, text, none, got "txt". See fln run --help',
   ],
   [
     ['run', 'tiny.yaml', '--progress', 'bar', '--progress', 'text'],
-    '--progress is given 2 times. See fln run --help',
+    '--progress is given twice. See fln run --help',
   ],
   [
     ['plot', '-'],
-    '"-" is no option and no file; standard input is /dev/stdin. See fln plot --help',
+    '"-" is not an option or a file; standard input is /dev/stdin. See fln plot --help',
   ],
   [['verify', 'x'.repeat(300)], `${'x'.repeat(300)}: cannot be read: its name is too long`],
   [['ls', '--help=yes'], '--help takes no value, and "yes" was given. See fln ls --help'],
-  [['ls', '--best', 'a', '--best', 'b'], '--best is given 2 times. See fln ls --help'],
+  [['ls', '--best', 'a', '--best', 'b'], '--best is given twice. See fln ls --help'],
   [
     ['ls', '--limit', '1', '--limit', '2'],
-    '--limit takes one number, and 2 are given. See fln ls --help',
+    '--limit: expected one number, got 2. See fln ls --help',
   ],
   [
     ['diff', 'a'],
@@ -82,14 +82,17 @@ const table: [args: string[], message: string][] = [
     ['bound'],
     'bound needs a config file, as in: fln bound configs/bound.yaml. See fln bound --help',
   ],
-  [['bound', 'tiny.yaml', '--lambda', '1,x'], '--lambda: "x" is no number. See fln bound --help'],
+  [
+    ['bound', 'tiny.yaml', '--lambda', '1,x'],
+    '--lambda: expected a number, got "x". See fln bound --help',
+  ],
   [
     ['bound', 'tiny.yaml', '--sweeps', '1,2'],
-    '--sweeps takes one number, and 2 are given. See fln bound --help',
+    '--sweeps: expected one number, got 2. See fln bound --help',
   ],
-  [['plot', 'a', '--title', 'b', '--title', 'c'], '--title is given 2 times. See fln plot --help'],
-  [['plot', 'a', 'b', '--out', 'c', '--out', 'd'], '--out is given 2 times. See fln plot --help'],
-  [['run', 'tiny.yaml', '--out', 'a', '--out', 'b'], '--out is given 2 times. See fln run --help'],
+  [['plot', 'a', '--title', 'b', '--title', 'c'], '--title is given twice. See fln plot --help'],
+  [['plot', 'a', 'b', '--out', 'c', '--out', 'd'], '--out is given twice. See fln plot --help'],
+  [['run', 'tiny.yaml', '--out', 'a', '--out', 'b'], '--out is given twice. See fln run --help'],
   [
     ['run', 'tiny.yaml', '--only', 'adan'],
     '--only: no method is labelled "adan"; the labels are adam, sgd',

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { seedsOf } from '../../src/cli/options/values.js';
+import { seedsOf } from '../../src/cli/options.js';
 import { loadExperiment, parseExperiment } from '../../src/config/load.js';
 import { methods } from '../../src/core/methods/registry.js';
 import { experimentText } from './helpers.js';

@@ -109,7 +109,7 @@ describe('without data on the machine', () => {
   });
 
   it.each([
-    [[], 'Say fln data list, fln data fetch or fln data check'],
+    [[], 'Use fln data list, fln data fetch or fln data check'],
     [['chekc'], 'did you mean "check"?'],
     [['constructor'], 'There is no "fln data constructor"'],
     [['list', 'imagenet'], 'There is no data set "imagenet"'],

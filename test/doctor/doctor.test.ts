@@ -60,7 +60,7 @@ describe('fln doctor', () => {
     expect(text.stdout).toMatch(/\nTraining can start here, with \d+ warnings\.\n$/);
   });
 
-  it('exits 4 when something has to be mended', async () => {
+  it('exits 4 when something has to be fixed', async () => {
     const cwd = temporaryFolder();
     writeFileSync(join(cwd, 'results'), 'a file in the way');
     const { code, stdout } = await fln(['doctor'], { cwd, env: { FLN_DATA_DIR: '/nowhere' } });
@@ -69,7 +69,7 @@ describe('fln doctor', () => {
       /^PROBLEM FLN_DATA_DIR +\/nowhere: there is no such folder\n +-> unset/m,
     );
     expect(stdout).toMatch(/^PROBLEM results folder .* is a file/m);
-    expect(stdout).toContain('3 problems to mend');
+    expect(stdout).toContain('3 problems to fix');
   });
 });
 

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { formatSweep, sweepJson } from '../../src/cli/render/sweep-table.js';
+import { formatSweep, sweepJson } from '../../src/cli/render/sweep.js';
 import { commonColumns } from '../../src/runs/metrics.js';
 import { type Manifest, writeManifest } from '../../src/sweep/manifest.js';
 import { parameterAxis } from '../../src/sweep/report/parameter-axis.js';

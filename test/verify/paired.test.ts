@@ -372,7 +372,7 @@ describe('fln verify --paired --exact', () => {
     [['--tolerance', '0.5'], '--tolerance is for --paired DIR, which is not given\n'],
     [
       ['--paired', 'run', '--tolerance', 'x'],
-      '--tolerance: "x" is no number. See fln verify --help\n',
+      '--tolerance: expected a number, got "x". See fln verify --help\n',
     ],
     [
       ['--paired', 'run', '--tolerance=-1'],

@@ -4,8 +4,7 @@ import { Interrupted, type Recipe } from '../../backend/install/recipe.js';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import { sizeText } from '../../shared/size.js';
 import { interruptible } from '../interrupt.js';
-import { manual } from '../manual.js';
-import { actionNamed } from '../options/action.js';
+import { actionNamed, manual } from '../options.js';
 import { note, print, printJson } from '../render/print.js';
 
 interface BackendArguments {
@@ -27,15 +26,15 @@ export const backendCommand: CommandModule<object, BackendArguments> = {
       .usage(
         'fln backend list|install|remove [NAME]\n\n' +
           'list     try every backend: version and device, or why it does not start\n' +
-          'install  tensorflow or webgpu, into a private folder; what is there stays untouched\n' +
-          '         unless the new one works\n' +
+          'install  tensorflow or webgpu, into a private folder; an existing installation is\n' +
+          '         replaced only by a new one that works\n' +
           'remove   delete a private installation',
       )
       .positional('action', { type: 'string', describe: 'list, install or remove' })
       .positional('name', { type: 'string', describe: 'tensorflow, tensorflow-cuda or webgpu' })
       .options({
         cuda: { type: 'boolean', describe: 'tensorflow with CUDA 12, for NVIDIA GPUs' },
-        force: { type: 'boolean', describe: 'install although it is there' },
+        force: { type: 'boolean', describe: 'install even if it is already available' },
         json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
       })
       .example('$0 backend list', 'which start here, and why others do not')
@@ -49,7 +48,7 @@ export const backendCommand: CommandModule<object, BackendArguments> = {
           {
             0: 'ok',
             2: 'usage',
-            4: 'it cannot be had on this machine',
+            4: 'not available on this machine',
             130: 'Ctrl-C: nothing was changed',
           },
         ),
@@ -78,7 +77,7 @@ async function install(args: BackendArguments): Promise<void> {
   if (args.json) return printJson(result);
   if (result.status === 'present') {
     return print(
-      `${result.name} is there already: ${result.detail}. --force installs it all the same.`,
+      `${result.name} is already available: ${result.detail}. --force installs it anyway.`,
     );
   }
   print(
@@ -92,7 +91,7 @@ async function remove(args: BackendArguments): Promise<void> {
   const bytes = await engine.remove(name);
   if (args.json) printJson({ name, removed: bytes !== undefined, bytes });
   else if (bytes === undefined) print(`There is no private installation of ${name}.`);
-  else print(`Removed ${name}: ${sizeText(bytes)} are free again.`);
+  else print(`Removed ${name}: ${sizeText(bytes)} freed.`);
 }
 
 async function recipeOf({ name, cuda }: BackendArguments, action: string): Promise<Recipe> {
@@ -109,9 +108,9 @@ async function recipeOf({ name, cuda }: BackendArguments, action: string): Promi
   return findRecipe('tensorflow-cuda');
 }
 
-/** Ctrl-C ends what runs and leaves nothing half-done. */
+/** Ctrl-C ends the running programs; nothing is left half-done. */
 async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const stopping = () => note('Stopping; what was there stays as it was.');
+  const stopping = () => note('Stopping; the existing installation stays.');
   try {
     return await interruptible(stopping, work);
   } catch (error) {
@@ -123,7 +122,7 @@ async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): P
 function backendText({ name, summary, trial }: ListedBackend): string {
   const lines = trial.works
     ? [`  works: ${trial.report.version} (${trial.report.detail})`]
-    : [`  not here: ${trial.reason}`];
+    : [`  not available: ${trial.reason}`];
   if (trial.works && trial.binding) lines.push(`  from ${trial.binding.folder}`);
   return [`${name}: ${summary}`, ...lines].join('\n');
 }

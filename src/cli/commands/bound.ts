@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
 import type { BoundSettings } from '../../bound/settings.js';
 import type { Experiment } from '../../config/experiment.js';
-import { manual } from '../manual.js';
-import { dataDir, offline } from '../options/shared.js';
-import { decimalsOf, once, oneNumber } from '../options/values.js';
+import { dataDir, decimalsOf, manual, offline, once, oneNumber } from '../options.js';
 import { note, print, printJson, printText, warn } from '../render/print.js';
 
 const options = {
@@ -24,7 +22,7 @@ const options = {
   sweeps: {
     type: 'string',
     default: '20' as const,
-    describe: 'most sweeps over all blocks, for each lambda and start',
+    describe: 'maximum number of sweeps over all blocks, for each lambda and start',
     coerce: oneNumber('sweeps'),
   },
   seed: {
@@ -69,7 +67,7 @@ export const boundCommand: CommandModule<object, BoundArguments> = {
             'docs/bound.md has the problems that are solved, and what the values prove.',
           {
             0: 'ok',
-            1: 'the disk failed',
+            1: 'a disk error',
             2: 'usage or config',
             5: 'data missing or damaged',
             130: 'Ctrl-C',
@@ -95,7 +93,7 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
   const { describeBound, writeBound } = await import('../../bound/write-bound.js');
   const { statements } = await import('../../bound/report.js');
   const { boundText, boundProgress } = await import('../render/bound.js');
-  const { shortPath } = await import('../render/format.js');
+  const { shortPath } = await import('../render/print.js');
 
   const data = { dataDir: args.dataDir, offline: args.offline };
   const result = await computeBound(experiment, settings, data, (row) => {
@@ -114,7 +112,7 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
   print(`Written: ${files.map(shortPath).join(', ')}`);
 }
 
-/** One folder for each problem, so that none is written over by another. */
+/** One folder for each problem, so that none overwrites another. */
 function defaultDirectory({ name, resolved }: Experiment, settings: BoundSettings): string {
   const { dataset, network, loss, backend, device } = resolved;
   const problem = JSON.stringify({ dataset, network, loss, backend, device, settings });

@@ -1,8 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import type { Problem } from '../../runs/run-directory.js';
-import { manual } from '../manual.js';
-import { type TableFormArguments, tableFormOf, tableFormOptions } from '../options/table-form.js';
+import { manual, type TableFormArguments, tableFormOf, tableFormOptions } from '../options.js';
 import { printText, warn } from '../render/print.js';
 
 interface CompareArguments extends TableFormArguments {

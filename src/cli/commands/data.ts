@@ -5,11 +5,8 @@ import { DataError, ExitCode, FlnError } from '../../errors.js';
 import { sizeText } from '../../shared/size.js';
 import { grouped } from '../../shared/text.js';
 import { interruptible } from '../interrupt.js';
-import { manual } from '../manual.js';
-import { actionNamed } from '../options/action.js';
-import { dataDir, offline } from '../options/shared.js';
+import { actionNamed, dataDir, manual, offline, resolveMode } from '../options.js';
 import { downloadDisplay } from '../render/download.js';
-import { resolveMode } from '../render/mode.js';
 import { print, printJson } from '../render/print.js';
 
 interface DataArguments {
@@ -42,7 +39,7 @@ export const dataCommand: CommandModule<object, DataArguments> = {
         offline,
         json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
       })
-      .example('$0 data list', 'what there is, and where')
+      .example('$0 data list', 'every data set, and where its files are')
       .example('$0 data fetch mnist', 'download it into the cache')
       .example('$0 data check', 'verify every file')
       .epilogue(
@@ -103,7 +100,7 @@ async function check(args: DataArguments): Promise<void> {
   }
   if (args.json) printJson(checks);
   const bad = Object.values(checks)
-    // A set that nobody asked for by name may well be on another machine.
+    // Without NAME, a set that is entirely absent is not an error.
     .filter((files) => args.name || files.some(({ state }) => state !== 'absent'))
     .flat()
     .filter(({ state }) => state !== 'ok');

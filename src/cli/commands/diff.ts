@@ -1,5 +1,5 @@
 import type { CommandModule } from 'yargs';
-import { manual } from '../manual.js';
+import { manual } from '../options.js';
 import { print, printJson, warn } from '../render/print.js';
 
 interface DiffArguments {
@@ -25,9 +25,9 @@ export const diffCommand: CommandModule<object, DiffArguments> = {
       .example('$0 diff results/a results/b --json', 'for programs: .identical, .settings, .runs')
       .epilogue(
         manual(
-          'Runs are paired by label and seed. Times are compared, but no difference: wall_s and step_ms ' +
-            'never agree.',
-          { 0: 'whether they differ or not', 2: 'usage, or one of them is no run directory' },
+          'Runs are paired by label and seed. Training times are shown, but they are no difference, ' +
+            'nor are the columns wall_s and step_ms.',
+          { 0: 'whether they differ or not', 2: 'usage, or one of them is not a run directory' },
         ),
       ) as never,
   handler: diff,

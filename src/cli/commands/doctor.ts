@@ -3,7 +3,7 @@ import type { Finding } from '../../doctor/finding.js';
 import { ExitCode } from '../../errors.js';
 import { plural } from '../../shared/text.js';
 import { interruptible } from '../interrupt.js';
-import { manual } from '../manual.js';
+import { manual } from '../options.js';
 import { note, print, printJson } from '../render/print.js';
 
 interface DoctorArguments {
@@ -21,12 +21,12 @@ export const doctorCommand: CommandModule<object, DoctorArguments> = {
         default: false,
         describe: 'print JSON, and nothing else, on stdout',
       })
-      .example('$0 doctor', 'look at everything; takes some seconds')
+      .example('$0 doctor', 'check everything; takes some seconds')
       .example('$0 doctor --json', 'for programs: .ok, .findings')
       .epilogue(
         manual('Nothing is downloaded, installed or changed.', {
           0: 'training can start here',
-          4: 'something has to be mended first',
+          4: 'a problem has to be fixed first',
         }),
       ) as never,
   handler: doctor,
@@ -43,7 +43,7 @@ async function doctor({ json }: DoctorArguments): Promise<void> {
   const width = Math.max(...findings.map(({ topic }) => topic.length));
   const verdict =
     problems > 0
-      ? `${plural(problems, 'problem')} to mend before training can start.`
+      ? `${plural(problems, 'problem')} to fix before training can start.`
       : `Training can start here${warnings > 0 ? `, with ${plural(warnings, 'warning')}` : ''}.`;
   print([...findings.map((finding) => line(finding, width)), '', verdict].join('\n'));
 }

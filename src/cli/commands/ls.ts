@@ -4,9 +4,16 @@ import { UsageError } from '../../errors.js';
 import type { SweepRanking } from '../../report/listing.js';
 import { isSweepDirectory, sweepPaths } from '../../sweep/paths.js';
 import type { TrialReport } from '../../sweep/status.js';
-import { manual } from '../manual.js';
-import { type TableFormArguments, tableFormOf, tableFormOptions } from '../options/table-form.js';
-import { listOf, once, onceOrBare, oneNumber } from '../options/values.js';
+import {
+  listOf,
+  manual,
+  once,
+  onceOrBare,
+  oneNumber,
+  type TableFormArguments,
+  tableFormOf,
+  tableFormOptions,
+} from '../options.js';
 import { note, printText, warn } from '../render/print.js';
 
 interface LsArguments extends TableFormArguments {

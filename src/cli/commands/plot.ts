@@ -4,8 +4,7 @@ import { UsageError } from '../../errors.js';
 import { isFolder } from '../../files/folder.js';
 import type { Problem, RunDirectory } from '../../runs/run-directory.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
-import { manual } from '../manual.js';
-import { once } from '../options/values.js';
+import { manual, once } from '../options.js';
 import { print, printJson, warn } from '../render/print.js';
 
 interface PlotArguments {
@@ -47,7 +46,7 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
       .epilogue(
         manual('What cannot be read is named on stderr and left out.', {
           0: 'ok',
-          1: 'the disk failed',
+          1: 'a disk error',
           2: 'usage, or there is nothing to draw',
         }),
       )
@@ -55,7 +54,7 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
   handler: plot,
 };
 
-/** What a figure may be wanted as and is not written as; other ends may belong to a name. */
+/** Extensions of formats that are not supported; any other may be part of a name. */
 const otherFormats =
   /\.(pdf|e?ps|jpe?g|gif|webp|avif|tiff?|bmp|emf|wmf|svgz|htm|tex|pgf|tikz|docx?|pptx?|odg|csv|tsv|xlsx?|json|txt|md)$/i;
 
@@ -74,7 +73,7 @@ async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
     else print(files.join('\n'));
     return;
   }
-  // Vega and the rest load only now, so that --help answers at once.
+  // Loaded here, so that --help does not wait for Vega.
   const { loadRuns } = await import('../../runs/run-directory.js');
   const { writeOverlay, writeReport } = await import('../../report/write-report.js');
   const { leftOut } = await import('../../report/curves.js');

@@ -1,13 +1,25 @@
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
 import { devices } from '../../backend/backend.js';
-import { UsageError } from '../../errors.js';
+import type { Experiment } from '../../config/experiment.js';
+import { ExitCode, UsageError } from '../../errors.js';
 import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
-import { interruptedCodes, manual } from '../manual.js';
-import { checkpointing, dataDir, offline } from '../options/shared.js';
-import { listOf, once, oneOf, seedsOf } from '../options/values.js';
-import { progressModes } from '../render/mode.js';
-import { note, print, printJson, warn } from '../render/print.js';
+import { type Interruption, interruptible } from '../interrupt.js';
+import {
+  checkpointing,
+  dataDir,
+  interruptedCodes,
+  listOf,
+  manual,
+  offline,
+  once,
+  oneOf,
+  type ProgressMode,
+  progressModes,
+  resolveMode,
+  seedsOf,
+} from '../options.js';
+import { note, print, printJson, printText, warn } from '../render/print.js';
 
 const options = {
   out: {
@@ -46,7 +58,7 @@ const options = {
   ...checkpointing,
   'fail-fast': { type: 'boolean', describe: 'stop at the first run that fails' },
   offline,
-  'dry-run': { type: 'boolean', describe: 'check everything, say what would run, write nothing' },
+  'dry-run': { type: 'boolean', describe: 'check everything, print what would run, write nothing' },
   'print-config': {
     type: 'boolean',
     describe: 'print the resolved config, with the origin of each value',
@@ -85,14 +97,17 @@ export const runCommand: CommandModule<object, RunArguments> = {
         'change values',
       )
       .example('$0 run configs/mnist-mlp.yaml --only fenchel --seeds 1', 'one method, one seed')
-      .example('$0 run configs/mnist-mlp.yaml --resume', 'go on where it stopped, kill -9 included')
+      .example(
+        '$0 run configs/mnist-mlp.yaml --resume',
+        'resume after an interruption, kill -9 included',
+      )
       .example('$0 run configs/mnist-mlp.yaml --dry-run', 'check everything, train nothing')
       .epilogue(
         manual(
           'Lists are written as in YAML: seeds=[1,2]. docs/checkpoints.md has how runs are stopped and resumed.',
           {
             0: 'every run completed',
-            1: 'a run failed, or the disk did',
+            1: 'a run failed, or a disk error',
             2: 'usage or config',
             4: 'the backend does not start',
             5: 'data missing or damaged',
@@ -128,7 +143,7 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
   const data = { dataDir: args.dataDir, offline: args.offline };
   if (args.dryRun) {
     const { checkExperiment } = await import('../../experiment/check.js');
-    const { formatCheck } = await import('../render/dry-run.js');
+    const { formatCheck } = await import('../render/run.js');
     const check = await checkExperiment(loaded.experiment, { ...plan, ...data });
     for (const warning of check.warnings) note(warning);
     if (args.json) printJson(check);
@@ -142,11 +157,10 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
     checkpointEvery: args.checkpointEvery,
     keepCheckpoints: args.keepCheckpoints,
   };
-  const { trainAndPrint } = await import('../train-and-print.js');
   process.exitCode = await trainAndPrint(loaded.experiment, all, args);
 }
 
-/** The backend belongs to the config, so that config.yaml and the run directory tell it. */
+/** The backend becomes part of the config, so that config.yaml and the run directory record it. */
 async function backendOverride(name: string): Promise<string> {
   const { backendNames } = await import('../../backend/registry.js');
   const names = ['auto', ...backendNames];
@@ -154,4 +168,46 @@ async function backendOverride(name: string): Promise<string> {
   throw new UsageError(
     `--backend: there is no backend "${name}"; choose one of ${names.join(', ')}`,
   );
+}
+
+/**
+ * Runs an experiment with progress on stderr, and its result on stdout.
+ * @returns the exit code
+ */
+async function trainAndPrint(
+  experiment: Experiment,
+  options: ExperimentOptions,
+  { progress, json = false }: { readonly progress: ProgressMode; readonly json?: boolean },
+): Promise<ExitCode> {
+  const { runExperiment } = await import('../../experiment/run.js');
+  const { createProgress } = await import('../render/progress.js');
+  const { formatResult, notes, resultJson } = await import('../render/run.js');
+  const labels = experiment.methods.map(({ label }) => label);
+  const renderer = createProgress(resolveMode(progress, json, process.stderr), note, labels);
+  let interruption: Interruption | undefined;
+  const onFirst = (first: Interruption) => {
+    interruption = first;
+    renderer.pause();
+    note(
+      first.by === 'SIGINT'
+        ? 'Stopping after this batch, with a checkpoint; press Ctrl-C again to stop at once.'
+        : `${first.message}: stopping after this batch, with a checkpoint.`,
+    );
+  };
+  try {
+    const result = await interruptible(onFirst, (signal) =>
+      runExperiment(experiment, { ...options, signal }, renderer.listen),
+    );
+    renderer.pause();
+    const code = {
+      completed: ExitCode.ok,
+      failed: ExitCode.runFailed,
+      interrupted: interruption?.exitCode ?? ExitCode.interrupted,
+    }[result.status];
+    printText(json ? resultJson(result, code) : formatResult(result));
+    for (const text of notes(result)) note(text);
+    return code;
+  } finally {
+    renderer.pause();
+  }
 }

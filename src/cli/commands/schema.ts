@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
-import { manual } from '../manual.js';
+import { manual } from '../options.js';
 
 interface SchemaArguments {
   sweep?: boolean;

@@ -4,8 +4,7 @@ import { ExitCode } from '../../errors.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import type { TrialState } from '../../sweep/state.js';
 import { type Interruption, interruptible } from '../interrupt.js';
-import { checkpointing, dataDir, offline } from '../options/shared.js';
-import { oneOf } from '../options/values.js';
+import { checkpointing, dataDir, offline, oneOf } from '../options.js';
 import { note } from '../render/print.js';
 import { createProgress } from '../render/progress.js';
 

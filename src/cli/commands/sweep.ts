@@ -8,13 +8,21 @@ import type { SweepPlanOptions } from '../../sweep/plan.js';
 import type { SweepConfig } from '../../sweep/schema.js';
 import type { SlurmOptions, SlurmPreview } from '../../sweep/slurm/launcher.js';
 import { type Interruption, interruptible } from '../interrupt.js';
-import { interruptedCodes, manual } from '../manual.js';
-import { checkpointing, dataDir, offline } from '../options/shared.js';
-import { listOf, once, oneNumber, oneOf } from '../options/values.js';
-import { shortPath } from '../render/format.js';
-import { progressModes, resolveMode } from '../render/mode.js';
-import { note, print, printJson, warn } from '../render/print.js';
-import { sweepCommandLine } from '../render/sweep-command.js';
+import {
+  checkpointing,
+  dataDir,
+  interruptedCodes,
+  listOf,
+  manual,
+  offline,
+  once,
+  oneNumber,
+  oneOf,
+  progressModes,
+  resolveMode,
+} from '../options.js';
+import { note, print, printJson, shortPath, warn } from '../render/print.js';
+import { sweepCommandLine } from './sweep-status.js';
 
 const launchers = ['local', 'slurm'] as const;
 
@@ -105,7 +113,7 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
       })
       .options(options)
       .example('$0 sweep configs/sweeps/quickstart.yaml --jobs 2', 'two trials at a time')
-      .example('$0 sweep configs/sweeps/quickstart.yaml --resume', 'go on where it stopped')
+      .example('$0 sweep configs/sweeps/quickstart.yaml --resume', 'resume after an interruption')
       .example('$0 sweep configs/sweeps/quickstart.yaml --status', 'counts, best and failed trials')
       .example(
         '$0 sweep configs/sweeps/quickstart.yaml --launcher slurm --sbatch time=1:00:00',
@@ -132,8 +140,8 @@ async function runHandler(args: Args): Promise<void> {
     throw new UsageError('--fail-fast and --keep-going contradict each other: give one of them');
   }
   if (args.status || args.cancel) {
-    const { lookAtSweep } = await import('../look-at-sweep.js');
-    return lookAtSweep(args, commandLine);
+    const { showSweep } = await import('./sweep-status.js');
+    return showSweep(args, commandLine);
   }
   const { loadSweep } = await import('../../sweep/load.js');
   const sweep = loadSweep(args.sweep, args.overrides);
@@ -146,7 +154,7 @@ async function runHandler(args: Args): Promise<void> {
 async function dryRun(args: Args, sweep: Sweep, options: SweepPlanOptions): Promise<void> {
   const { checkSweep } = await import('../../sweep/run-sweep.js');
   const { failingText } = await import('../../sweep/check.js');
-  const { formatSweepDryRun, sweepDryRunJson } = await import('../render/sweep-dry-run.js');
+  const { formatSweepDryRun, sweepDryRunJson } = await import('../render/sweep.js');
   const slurmOptions = await launcherOptions(args, sweep.config.slurm);
   const { plan, check } = await checkSweep(sweep, {
     ...options,
@@ -175,8 +183,8 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   const { runSweep } = await import('../../sweep/run-sweep.js');
   const { planSweep } = await import('../../sweep/plan.js');
   const { manifestOf } = await import('../../sweep/manifest.js');
-  const { createSweepProgress } = await import('../render/sweep-progress.js');
-  const { formatSweep, sweepJson } = await import('../render/sweep-table.js');
+  const { createSweepProgress } = await import('../render/sweep.js');
+  const { formatSweep, sweepJson } = await import('../render/sweep.js');
   const mode = resolveMode(args.progress, args.json ?? false, process.stderr);
   const progress = createSweepProgress(mode, note, manifestOf(sweep).trials);
   if (sweep.duplicates > 0 && mode !== 'none') {

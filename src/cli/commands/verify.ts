@@ -4,8 +4,7 @@ import type { CommandModule } from 'yargs';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import type { BaselineEntry } from '../../verify/baseline.js';
 import type { Target } from '../../verify/target.js';
-import { manual } from '../manual.js';
-import { decimalsOf, once, onceOrBare } from '../options/values.js';
+import { decimalsOf, manual, once, onceOrBare } from '../options.js';
 import { note, printText, warn } from '../render/print.js';
 import type { Verified } from '../render/verification.js';
 

@@ -3,7 +3,7 @@ import type { Comparison, ComparisonRow } from '../../report/comparison.js';
 import { accuracy, alignTable, missing, type Table, withVariant } from '../../report/table.js';
 import type { Problem } from '../../runs/run-directory.js';
 import { duration, inPercent, printable } from '../../shared/text.js';
-import { points, shortPath } from './format.js';
+import { points, shortPath } from './print.js';
 import { markdown } from './records.js';
 
 /** The forms in which `fln compare` prints final accuracies. */

@@ -1,7 +1,7 @@
 import type { MetricsDifference, RunDiff, RunsDiff, ValueDifference } from '../../report/diff.js';
 import { alignTable, missing } from '../../report/table.js';
 import { duration, inPercent, plural, printable, runName } from '../../shared/text.js';
-import { points, shortPath } from './format.js';
+import { points, shortPath } from './print.js';
 
 /** What `fln diff` prints: what differs, section by section, and what does not in one line each. */
 export function formatDiff(diff: RunsDiff): string {
@@ -76,7 +76,7 @@ function differenceText(difference: MetricsDifference): string {
   if (difference.same === true) return `the same in all ${difference.batches} batches`;
   if (difference.same === 'prefix') {
     const { a, b } = difference.batches;
-    return `the same as far as both go; a has ${a} batches, b has ${b}`;
+    return `the same for the batches that both have; a has ${a} batches, b has ${b}`;
   }
   const columns = difference.columns.slice(0, 3).map(({ name, a, b }) => `${name} ${a} and ${b}`);
   const rest = difference.columns.length - columns.length;

@@ -2,7 +2,7 @@ import type { ListedRun, Listing, Value } from '../../report/listing.js';
 import { look } from '../../report/listing.js';
 import { missing, type Table } from '../../report/table.js';
 import { duration, inPercent, plural, printable, significant } from '../../shared/text.js';
-import { shortPath } from './format.js';
+import { shortPath } from './print.js';
 import { csv, markdown, plainTable, type TableForm } from './records.js';
 
 /** Fields that hold words; the others are numbers, aligned to the right. */

@@ -4,7 +4,7 @@ import { inPercent, percent, plural, printable, runName } from '../../shared/tex
 import type { Exact, ExactRun } from '../../verify/exact.js';
 import type { TestCase } from '../../verify/junit.js';
 import type { Paired, PairedMethod } from '../../verify/paired.js';
-import { points, shortPath } from './format.js';
+import { points, shortPath } from './print.js';
 import { markdown } from './records.js';
 
 /** What `fln verify --paired` and `--exact` print, as text, Markdown and test cases. */
@@ -193,7 +193,7 @@ function differenceText({ missing, difference }: ExactRun): string | undefined {
   if (ends !== undefined) {
     const [short, long] =
       ends === 'run' ? ['its metrics.csv', 'the base'] : ["the base's metrics.csv", 'it'];
-    return `${short} ends before line ${line}, and ${long} goes on with batch ${batch}`;
+    return `${short} ends before line ${line}, and ${long} continues with batch ${batch}`;
   }
   const place =
     batch === undefined

@@ -1,15 +1,15 @@
+import cliProgress from 'cli-progress';
 import type { DownloadProgress } from '../../core/dataset.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
+import type { RunId } from '../../runs/run-json.js';
 import { sizeText } from '../../shared/size.js';
 import { grouped, inPercent, runName } from '../../shared/text.js';
-import { createBar } from './bar.js';
-import { shortPath } from './format.js';
-import type { RunDisplay } from './run-display.js';
+import { shortPath } from './print.js';
 
-/** Shows the events of the engine. */
-export interface ProgressRenderer {
+/** Shows the events of an experiment. */
+interface ProgressRenderer {
   readonly listen: (event: ExperimentEvent) => void;
-  /** Takes a bar off the line it draws on, so that other text can be printed. */
+  /** Removes the progress bar, so that other text can be printed. */
   readonly pause: () => void;
 }
 
@@ -121,7 +121,7 @@ function createLines(note: (text: string) => void): RunDisplay {
   };
 }
 
-/** A line when a file starts, and one when it is there. */
+/** A line when the download of a file starts. */
 function downloadLines(note: (text: string) => void): (progress: DownloadProgress) => void {
   const started = new Set<string>();
   return ({ file, url, total }) => {
@@ -129,4 +129,59 @@ function downloadLines(note: (text: string) => void): (progress: DownloadProgres
     started.add(url);
     note(`Downloading ${file}${total === undefined ? '' : ` (${sizeText(total)})`} from ${url}`);
   };
+}
+
+/** Progress of one run at a time. */
+interface RunDisplay {
+  /** @param done batches of an earlier session */
+  start(run: RunId, heading: string, batches: number, done: number): void;
+  batch(batch: number, loss: number): void;
+  accuracy(value: number): void;
+  stop(): void;
+}
+
+/** One progress bar per run on stderr, for terminals. */
+export function createBar(labels: readonly string[]): RunDisplay {
+  const width = Math.max(...labels.map((label) => label.length));
+  let bar: cliProgress.SingleBar | undefined;
+  let accuracy = '  –    ';
+  return {
+    start(_run, heading, batches, done) {
+      accuracy = '  –    ';
+      const padded = heading.padEnd(width + '[10/10] , seed 10'.length);
+      bar = new cliProgress.SingleBar({
+        stream: process.stderr,
+        format: `{heading} {bar} {value}/{total}  loss {loss}  accuracy {accuracy}  {eta_formatted} left`,
+        barsize: barSize(process.stderr.columns, padded.length, batches),
+        barCompleteChar: '█',
+        barIncompleteChar: '░',
+        fps: 8,
+        // A finished bar makes room for the run's result line.
+        clearOnComplete: true,
+        stopOnComplete: false,
+        // Nothing to restore when the process is stopped at once.
+        hideCursor: false,
+        gracefulExit: false,
+      });
+      bar.start(batches, done, { heading: padded, loss: '–', accuracy });
+    },
+    batch(batch, loss) {
+      bar?.update(batch, { loss: loss.toPrecision(3).padEnd(7), accuracy });
+    },
+    accuracy(value) {
+      accuracy = inPercent(value);
+    },
+    stop() {
+      bar?.stop();
+      bar = undefined;
+    },
+  };
+}
+
+/** Up to 20 cells, fewer where the numbers need the space: terminals cut off longer lines. */
+export function barSize(columns: number | undefined, heading: number, batches: number): number {
+  const numbers = '  /  loss 0.0123   accuracy 97.65 %  10m10s left'.length;
+  const counts = 2 * String(batches).length;
+  const room = (columns ?? 80) - heading - numbers - counts;
+  return Math.max(4, Math.min(20, room));
 }

@@ -6,7 +6,6 @@ import type { Failure, LimitCheck, MethodVerdict } from '../../verify/judge.js';
 import type { TestCase } from '../../verify/junit.js';
 import type { Paired } from '../../verify/paired.js';
 import type { Verification } from '../../verify/verify.js';
-import { points, shortPath } from './format.js';
 import {
   exactFailures,
   exactMarkdown,
@@ -17,6 +16,7 @@ import {
   pairedTests,
   pairedText,
 } from './pairing.js';
+import { points, shortPath } from './print.js';
 import { markdown } from './records.js';
 
 /** What was verified: limits, and comparisons with earlier results where they were asked for. */

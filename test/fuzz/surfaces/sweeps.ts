@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { formatSweep } from '../../../src/cli/render/sweep-table.js';
+import { formatSweep } from '../../../src/cli/render/sweep.js';
 import { loadSweep } from '../../../src/sweep/load.js';
 import { writeSweepReport } from '../../../src/sweep/report/write-sweep-report.js';
 import { sweepStatus } from '../../../src/sweep/status.js';

@@ -1,7 +1,7 @@
-import { ExitCode, UsageError } from '../errors.js';
-import { isFolder } from '../files/folder.js';
-import { note, print, printJson } from './render/print.js';
-import type { SweepCommand } from './render/sweep-command.js';
+import { ExitCode, UsageError } from '../../errors.js';
+import { isFolder } from '../../files/folder.js';
+import { shellCommand } from '../../shared/text.js';
+import { note, print, printJson } from '../render/print.js';
 
 type Args = SweepCommand & {
   readonly out?: string;
@@ -10,14 +10,14 @@ type Args = SweepCommand & {
 };
 
 /** --status and --cancel, which need no sweep file when they are given its directory. */
-export async function lookAtSweep<A extends Args>(
+export async function showSweep<A extends Args>(
   args: A,
   commandLine: (args: A, added: readonly string[]) => string,
 ): Promise<void> {
   const directory = await directoryOf(args);
-  const { sweepStatus } = await import('../sweep/status.js');
-  const { crossCheck } = await import('../sweep/slurm/cross-check.js');
-  const { formatSweep, sweepJson } = await import('./render/sweep-table.js');
+  const { sweepStatus } = await import('../../sweep/status.js');
+  const { crossCheck } = await import('../../sweep/slurm/cross-check.js');
+  const { formatSweep, sweepJson } = await import('../render/sweep.js');
   const isFile = !isFolder(args.sweep);
   if (!sweepStatus(directory)) {
     const start = commandLine(isFile ? args : { ...args, sweep: 'SWEEP' }, []);
@@ -25,7 +25,7 @@ export async function lookAtSweep<A extends Args>(
   }
   if (args.cancel) await cancel(directory);
   const known = { ...args, launcher: 'slurm' };
-  // The directory does not tell which file it was made of.
+  // The directory does not record the sweep file.
   const file = isFile ? known : { ...known, sweep: 'SWEEP', out: directory };
   const resume = commandLine(file, ['--resume']);
   for (const message of await crossCheck(directory, { resume })) note(message);
@@ -36,8 +36,8 @@ export async function lookAtSweep<A extends Args>(
 }
 
 async function cancel(directory: string): Promise<void> {
-  const { cancelJobs } = await import('../sweep/slurm/cross-check.js');
-  const { jobName } = await import('../sweep/slurm/jobs.js');
+  const { cancelJobs } = await import('../../sweep/slurm/cross-check.js');
+  const { jobName } = await import('../../sweep/slurm/jobs.js');
   const { cancelled, unsure, failed } = await cancelJobs(directory);
   if (cancelled.length > 0) note(`Cancelled: ${cancelled.map(jobName).join(', ')}`);
   for (const job of unsure) {
@@ -53,7 +53,37 @@ async function cancel(directory: string): Promise<void> {
 async function directoryOf(args: Args): Promise<string> {
   if (args.out !== undefined) return args.out;
   if (isFolder(args.sweep)) return args.sweep;
-  const { loadSweep } = await import('../sweep/load.js');
-  const { defaultSweepDirectory } = await import('../sweep/plan.js');
+  const { loadSweep } = await import('../../sweep/load.js');
+  const { defaultSweepDirectory } = await import('../../sweep/plan.js');
   return defaultSweepDirectory(loadSweep(args.sweep, args.overrides).config.name);
+}
+
+/** The arguments of `fln sweep` by name. */
+interface SweepCommand {
+  readonly sweep: string;
+  readonly overrides: readonly string[];
+  readonly [option: string]: unknown;
+}
+
+/**
+ * A follow-up command, quoted for a shell.
+ * @param kept options that it repeats, with their defaults
+ * @param added further arguments
+ */
+export function sweepCommandLine(
+  args: SweepCommand,
+  kept: Readonly<Record<string, object>>,
+  added: readonly string[],
+): string {
+  const repeated = Object.entries(kept).flatMap(([name, option]) => {
+    const value = args[name];
+    if (
+      value === undefined ||
+      value === false ||
+      value === (option as { default?: unknown }).default
+    )
+      return [];
+    return value === true ? [`--${name}`] : [`--${name}`, [value].flat().join(',')];
+  });
+  return shellCommand(['fln', 'sweep', args.sweep, ...args.overrides, ...repeated, ...added]);
 }

@@ -1,0 +1,192 @@
+import { readSeeds } from '../config/seeds.js';
+import { type ExitCode, UsageError } from '../errors.js';
+import { didYouMean } from '../shared/suggest.js';
+import type { TableForm } from './render/records.js';
+
+/** An option that may be given once. The parser collects repeated ones in an array. */
+export const once =
+  (name: string) =>
+  (value: string | string[] | undefined): string | undefined => {
+    if (value === '') throw new UsageError(`--${name} needs a value`);
+    return onceOrBare(name)(value);
+  };
+
+/** As {@link once}, for an option that means something without a value: it is then empty. */
+export const onceOrBare =
+  (name: string) =>
+  (value: string | string[] | undefined): string | undefined => {
+    if (Array.isArray(value))
+      throw new UsageError(
+        `--${name} is given ${value.length === 2 ? 'twice' : `${value.length} times`}`,
+      );
+    return value;
+  };
+
+/** `a,b`, or the option given several times, as a list; an empty one would select nothing. */
+export const listOf =
+  (name: string) =>
+  (value: string | string[] | undefined): string[] | undefined => {
+    if (value === undefined) return undefined;
+    const parts = [value]
+      .flat()
+      .flatMap((part) => part.split(','))
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+    if (parts.length === 0) throw new UsageError(`--${name} needs a value`);
+    return parts;
+  };
+
+/** `1,2` as positive integers. */
+const numbersOf =
+  (name: string) =>
+  (value: string | string[] | undefined): number[] | undefined =>
+    listOf(name)(value)?.map((part) => {
+      if (/^[1-9]\d*$/.test(part)) return Number(part);
+      throw new UsageError(`--${name}: expected a positive integer, got "${part}"`);
+    });
+
+/** `1,3-5` as seeds. */
+export const seedsOf =
+  (name: string) =>
+  (value: string | string[] | undefined): number[] | undefined => {
+    const parts = listOf(name)(value);
+    if (parts === undefined) return undefined;
+    const seeds = readSeeds(parts.join(','));
+    if (typeof seeds === 'string') throw new UsageError(`--${name}: ${seeds}`);
+    return [...seeds];
+  };
+
+/** One positive integer. */
+export const oneNumber =
+  (name: string) =>
+  (value: string | string[] | undefined): number | undefined => {
+    const numbers = numbersOf(name)(value);
+    if (numbers === undefined || numbers.length === 1) return numbers?.[0];
+    throw new UsageError(`--${name}: expected one number, got ${numbers.length}`);
+  };
+
+/** `0.1,1e3` as numbers. */
+export const decimalsOf =
+  (name: string) =>
+  (value: string | string[] | undefined): number[] | undefined =>
+    listOf(name)(value)?.map((part) => {
+      if (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(part)) return Number(part);
+      throw new UsageError(`--${name}: expected a number, got "${part}"`);
+    });
+
+/** A number of seconds, 0 or more, given at most once. */
+const secondsOf =
+  (name: string) =>
+  (value: string | string[] | undefined): number | undefined => {
+    const given = once(name)(value);
+    if (given === undefined) return undefined;
+    const [seconds] = decimalsOf(name)(given) ?? [];
+    if (seconds !== undefined && seconds >= 0) return seconds;
+    throw new UsageError(`--${name}: expected a number of seconds, got "${given}"`);
+  };
+
+/** One of a few words, given at most once; completion reads `words`. */
+export const oneOf = <Word extends string>(name: string, words: readonly Word[]) =>
+  Object.assign(
+    (value: string | string[]): Word => {
+      const given = once(name)(value) ?? '';
+      const found = words.find((word) => word === given);
+      if (found !== undefined) return found;
+      throw new UsageError(`--${name}: expected one of ${words.join(', ')}, got "${given}"`);
+    },
+    { words },
+  );
+
+export const dataDir = {
+  type: 'string',
+  describe: 'folder with data files, searched before the cache (also FLN_DATA_DIR)',
+  coerce: once('data-dir'),
+} as const;
+
+export const offline = { type: 'boolean', describe: 'never download' } as const;
+
+export const checkpointing = {
+  'checkpoint-every': {
+    type: 'string',
+    describe:
+      'seconds between checkpoints; 0: when interrupted only. Default 60, rarer where they are slow',
+    coerce: secondsOf('checkpoint-every'),
+  },
+  'keep-checkpoints': {
+    type: 'boolean',
+    describe: 'keep the checkpoints of completed runs, and make a last one',
+  },
+} as const;
+
+/** Options of commands that print a table. */
+export const tableFormOptions = {
+  json: { type: 'boolean', default: false, describe: 'print JSON, and nothing else, on stdout' },
+  csv: { type: 'boolean', default: false, describe: 'print CSV; accuracies are shares' },
+  markdown: { type: 'boolean', default: false, describe: 'print a Markdown table' },
+} as const;
+
+export interface TableFormArguments {
+  json: boolean;
+  csv: boolean;
+  markdown: boolean;
+}
+
+/** @throws UsageError when several are asked for */
+export function tableFormOf(
+  { json, csv, markdown }: TableFormArguments,
+  command: string,
+): TableForm {
+  const chosen = Object.entries({ json, csv, markdown }).flatMap(([name, given]) =>
+    given ? [name as TableForm] : [],
+  );
+  if (chosen.length <= 1) return chosen[0] ?? 'table';
+  const names = chosen.map((name) => `--${name}`).join(' and ');
+  throw new UsageError(`${names} are given together: choose one. See fln ${command} --help`);
+}
+
+/**
+ * The action of `fln COMMAND ACTION`.
+ * @param given as on the command line
+ * @throws UsageError for an unknown action
+ */
+export function actionNamed<Action>(
+  command: string,
+  actions: Readonly<Record<string, Action>>,
+  given: string | undefined,
+): Action {
+  if (given !== undefined && Object.hasOwn(actions, given)) return actions[given];
+  const names = Object.keys(actions);
+  const unknown = given
+    ? `There is no "fln ${command} ${given}"${didYouMean(given, names) || '.'} `
+    : '';
+  const full = names.map((name) => `fln ${command} ${name}`);
+  throw new UsageError(`${unknown}Use ${full.slice(0, -1).join(', ')} or ${full.at(-1)}.`);
+}
+
+/** The end of a help text: notes, and the meaning of the exit codes. */
+export function manual(text: string, codes: Partial<Record<ExitCode, string>>): string {
+  const lines = Object.entries(codes).map(([code, meaning]) => `  ${code.padEnd(5)}${meaning}`);
+  return [...(text === '' ? [] : [text, '']), 'Exit codes:', ...lines].join('\n');
+}
+
+/** Meanings that several commands share. */
+export const interruptedCodes = {
+  75: 'SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: a checkpoint was written; resume with --resume',
+  130: 'Ctrl-C: the same; pressed again, it stops at once',
+} as const;
+
+/** How progress is shown. */
+export const progressModes = ['auto', 'bar', 'text', 'none'] as const;
+export type ProgressMode = (typeof progressModes)[number];
+
+/** `auto`: bars on a terminal that can move its cursor, lines elsewhere, nothing beside JSON. */
+export function resolveMode(
+  mode: ProgressMode,
+  json: boolean,
+  stream: { readonly isTTY?: boolean },
+  env: NodeJS.ProcessEnv = process.env,
+): Exclude<ProgressMode, 'auto'> {
+  if (mode !== 'auto') return mode;
+  if (json) return 'none';
+  return stream.isTTY && env.TERM !== 'dumb' && !env.CI ? 'bar' : 'text';
+}

@@ -1,0 +1,228 @@
+import cliProgress from 'cli-progress';
+import { alignTable, missing } from '../../report/table.js';
+import { sizeText } from '../../shared/size.js';
+import { grouped, plural, printable, shellCommand } from '../../shared/text.js';
+import type { SweepCheck } from '../../sweep/check.js';
+import type { SweepEvent } from '../../sweep/events.js';
+import type { Sweep } from '../../sweep/load.js';
+import type { ManifestTrial } from '../../sweep/manifest.js';
+import { nameParameters } from '../../sweep/names.js';
+import { sweepPaths } from '../../sweep/paths.js';
+import { describeCounts, type SweepPlan } from '../../sweep/plan.js';
+import { metricText, textOf } from '../../sweep/report/parameter-axis.js';
+import type { Overrides } from '../../sweep/search.js';
+import type { SlurmPreview } from '../../sweep/slurm/launcher.js';
+import type { TrialState } from '../../sweep/state.js';
+import { bestTrial, ranked, type SweepStatus } from '../../sweep/status.js';
+import { shortPath } from './print.js';
+
+const shown = 10;
+
+/** `learningRate=0.1 epochs=2`: paths by their last part, where that tells them apart. */
+export function settings(overrides: Overrides): string {
+  const names = nameParameters(Object.keys(overrides));
+  return Object.entries(overrides)
+    .map(([path, value]) => `${names.get(path)}=${printable(textOf(value))}`)
+    .join(' ');
+}
+
+/** Where a sweep stands: counts, the best trials, and those that failed with their reasons. */
+export function formatSweep(directory: string, status: SweepStatus): string {
+  const { manifest, trials, counts } = status;
+  const current = trials.filter(({ trial }) => !trial.retired);
+  const retired = trials.length - current.length;
+  const more = retired > 0 ? `; ${retired} retired, which the sweep file no longer has` : '';
+  const lines = [
+    `${manifest.name}: ${plural(current.length, 'trial')}: ${describeCounts(counts)}${more}`,
+  ];
+  const best = ranked(status);
+  const { column, goal, method } = manifest.metric;
+  if (best.length > 0) {
+    const rows = best
+      .slice(0, shown)
+      .map(({ trial, value }, i) => [
+        trial.retired ? missing : String(i + 1),
+        trial.id,
+        `${settings(trial.overrides)}${trial.retired ? ' (retired)' : ''}`,
+        metricText(column, value),
+      ]);
+    const head = ['', 'trial', 'settings', column];
+    const of = method === undefined ? 'the best method' : method;
+    lines.push('', `Best trials (${goal} ${column} of ${of}):`, ...alignTable({ head, rows }, 3));
+    if (best.length > shown) lines.push(`... and ${best.length - shown} more; --json lists all`);
+  }
+  const failed = current.filter(({ state }) => state.status === 'FAILED');
+  if (failed.length > 0) {
+    lines.push('', 'Failed:');
+    for (const { trial, state } of failed.slice(0, shown)) {
+      const reason = printable((state.error ?? 'no reason is recorded').split('\n')[0]);
+      lines.push(`  ${trial.id} ${settings(trial.overrides)}: ${reason}`);
+    }
+    if (failed.length > shown) lines.push(`  ... and ${failed.length - shown} more`);
+    const log = sweepPaths(directory).log(failed[0].trial.id);
+    lines.push(`  What they printed: ${shortPath(log)}`);
+  }
+  return lines.join('\n');
+}
+
+/** Everything, for programs. */
+export function sweepJson(directory: string, status: SweepStatus) {
+  const { manifest, counts, trials } = status;
+  return {
+    directory,
+    name: manifest.name,
+    metric: manifest.metric,
+    counts,
+    best: bestTrial(status)?.trial.id,
+    trials: trials.map(({ trial, state, value }) => ({ ...trial, ...state, value })),
+  };
+}
+
+/** What `fln sweep --dry-run` would run, and how Slurm would be told, where it would. */
+export function formatSweepDryRun(
+  sweep: Sweep,
+  plan: SweepPlan,
+  check?: SweepCheck,
+  slurm?: SlurmPreview,
+): string {
+  const { directory, status } = plan;
+  const due = dueOf(plan, slurm);
+  const equal = sweep.duplicates > 0 ? `; ${sweep.duplicates} more equal one of them` : '';
+  const kept = status.trials.length - due.length;
+  return [
+    `${sweep.config.name}: the sweep is valid, with ${plural(sweep.trials.length, 'trial')}${equal}. Nothing was written.`,
+    `Sweep: ${shortPath(directory)}`,
+    ...(check ? found(check) : []),
+    ...(slurm ? ['Data and backend: each trial checks those of its node'] : []),
+    `Would run ${plural(due.length, 'trial')}${kept > 0 ? `, keep ${kept}` : ''}:`,
+    ...due.map(({ id, overrides }) => `  ${id}  ${settings(overrides)}`),
+    ...(slurm?.submissions ?? []).flatMap(describeSubmission),
+  ].join('\n');
+}
+
+function found({ backends, datasets }: SweepCheck): string[] {
+  return [
+    ...datasets.map(({ name, downloadBytes }) =>
+      downloadBytes === 0
+        ? `Data: ${name}, generated or intact on this machine`
+        : `Data: ${name}, would be downloaded (${sizeText(downloadBytes)}); the mirrors were not contacted`,
+    ),
+    ...backends.map(
+      ({ gpu, name, version, detail }) =>
+        `Backend${gpu === undefined ? '' : ` on GPU ${gpu}`}: ${name} ${version} (${detail})`,
+    ),
+  ];
+}
+
+/** The same for programs. */
+export function sweepDryRunJson(plan: SweepPlan, check?: SweepCheck, slurm?: SlurmPreview) {
+  const trials = dueOf(plan, slurm).map(({ id, overrides }) => ({ id, overrides }));
+  return { directory: plan.directory, trials, ...check, slurm: slurm?.submissions };
+}
+
+/** Slurm may have some of them already. */
+function dueOf({ due }: SweepPlan, slurm: SlurmPreview | undefined) {
+  const submitted = new Set(slurm?.submissions.flatMap(({ trials }) => trials));
+  return due.filter(({ id }) => !slurm || submitted.has(id));
+}
+
+function describeSubmission(
+  { trials, command, script }: SlurmPreview['submissions'][number],
+  index: number,
+  all: SlurmPreview['submissions'],
+): string[] {
+  const which = all.length === 1 ? '' : ` (job ${index + 1} of ${all.length})`;
+  const head = ['', `Would submit ${plural(trials.length, 'trial')}${which}:`];
+  const told = ['', shellCommand(command)];
+  if (index > 0) return [...head, ...told];
+  const others = all.length === 1 ? '' : '; those of the other jobs differ in the list of trials';
+  return [...head, ...told, '', `${command.at(-1)}${others}:`, '', script.trimEnd()];
+}
+
+/** Shows the events of a sweep: a line for each trial that ends, and on terminals a bar over all. */
+export function createSweepProgress(
+  mode: 'bar' | 'text' | 'none',
+  note: (text: string) => void,
+  trials: readonly ManifestTrial[],
+): { readonly listen: (event: SweepEvent) => void; readonly pause: () => void } {
+  if (mode === 'none') {
+    const listen = (event: SweepEvent) => {
+      if (event.type === 'warning') note(`warning: ${event.message}`);
+    };
+    return { listen, pause: () => {} };
+  }
+  const named = new Map(trials.map((trial) => [trial.id, settings(trial.overrides)]));
+  const shares = new Map<string, number>();
+  let due = 0;
+  let ended = 0;
+  let failed = 0;
+  let bar: cliProgress.SingleBar | undefined;
+  const draw = () => {
+    const done = ended + [...shares.values()].reduce((sum, share) => sum + share, 0);
+    bar?.update(done, { ended, running: shares.size, failed });
+  };
+  // A line goes above the bar, which is drawn again below it.
+  const say = (text: string) => {
+    if (!bar) return note(text);
+    bar.stop();
+    note(text);
+    bar.start(due, ended, { ended, running: shares.size, failed });
+  };
+  const listen = (event: SweepEvent) => {
+    switch (event.type) {
+      case 'directory':
+        return note(`Sweep: ${shortPath(event.path)}`);
+      case 'begun': {
+        due = event.due;
+        note(`${plural(due, 'trial')} to run, ${grouped(event.kept)} kept`);
+        if (mode === 'bar' && due > 0) {
+          bar = createBar();
+          bar.start(due, 0, { ended, running: 0, failed });
+        }
+        return;
+      }
+      case 'trial-started':
+        shares.set(event.id, 0);
+        return draw();
+      case 'trial-progress':
+        if (shares.has(event.id)) shares.set(event.id, event.share);
+        return draw();
+      case 'trial-ended': {
+        shares.delete(event.state.id);
+        ended++;
+        if (event.state.status === 'FAILED') failed++;
+        return say(`[${ended}/${due}] ${endLine(event.state, named.get(event.state.id) ?? '')}`);
+      }
+      case 'submitted':
+        return note(`Submitted ${plural(event.trials, 'trial')} as Slurm job ${event.job}`);
+      case 'warning':
+        return say(`warning: ${event.message}`);
+    }
+  };
+  const pause = () => {
+    bar?.stop();
+    bar = undefined;
+  };
+  return { listen, pause };
+}
+
+function endLine({ id, status, error }: TrialState, varied: string): string {
+  const reason = status === 'FAILED' && error ? `: ${error.split('\n')[0]}` : '';
+  return `${id} ${varied}: ${status.toLowerCase()}${reason}`;
+}
+
+function createBar(): cliProgress.SingleBar {
+  return new cliProgress.SingleBar({
+    stream: process.stderr,
+    format:
+      '{bar} {ended}/{total} trials  {running} running  {failed} failed  {eta_formatted} left',
+    barsize: 20,
+    barCompleteChar: '█',
+    barIncompleteChar: '░',
+    fps: 4,
+    clearOnComplete: true,
+    stopOnComplete: false,
+    hideCursor: false,
+    gracefulExit: false,
+  });
+}
