@@ -1,6 +1,6 @@
 import type { DownloadProgress } from '../core/dataset.js';
+import type { Evaluation } from '../core/evaluate.js';
 import type { RunId, RunSummary } from '../runs/run-json.js';
-import type { Evaluation } from './evaluate.js';
 
 /**
  * What the engine tells whoever listens. The engine never prints: the command line renders these as

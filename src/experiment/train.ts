@@ -1,21 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
-import { BatchSource, gatherRows, oneHot } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
+import { type Evaluation, type Evaluator, sumOf } from '../core/evaluate.js';
+import { explosion, notFinite } from '../core/finite.js';
 import { restoreState } from '../core/methods/legacy.js';
-import type {
-  Batch,
-  MethodContext,
-  StepMetrics,
-  Trainer,
-  TrainingData,
-} from '../core/methods/method.js';
+import type { Trainer, TrainingData } from '../core/methods/method.js';
 import type { Network } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
-import { Random } from '../core/random.js';
 import { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
-import { startTraining } from '../core/training.js';
+import { deadLayer, suspectBlock } from '../core/suspect-blocks.js';
+import { TrainingRun } from '../core/training-run.js';
 import { RunError } from '../errors.js';
 import { refuseIfLost } from '../files/lock.js';
 import { mostCells } from '../runs/metrics.js';
@@ -27,10 +22,7 @@ import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
 import type { Checkpoints } from './checkpoint/checkpoints.js';
 import { type CheckpointInterval, CheckpointSchedule } from './checkpoint/schedule.js';
 import { deadNetwork, divergence, type Place, singularMatrix } from './divergence.js';
-import { type Evaluation, type Evaluator, sumOf } from './evaluate.js';
 import type { ExperimentEvent } from './events.js';
-import { explosion, notFinite } from './finite.js';
-import { deadLayer, suspectBlock } from './suspect-blocks.js';
 
 /** How checkpoints are made. */
 export interface Checkpointing {
@@ -77,29 +69,17 @@ export interface TrainingJob {
  */
 export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTED'> {
   const { experiment, method, run, dataset, network, emit, signal, resumeFrom } = job;
-  const source = new BatchSource(dataset.train, method.batchSize, run.seed);
-  const totalBatches = method.epochs * source.batchesPerEpoch;
-  const data = trainingData(dataset);
-  const context = (stream: string): MethodContext<unknown> => ({
-    config: method.config,
-    network,
-    loss: experiment.loss,
-    train: data,
-    batchSize: source.indices(0).length,
-    totalBatches,
-    random: new Random(run.seed, stream),
-  });
-  const implementation = await method.definition.load();
-  const { fullBatch } = method.definition;
+  const { loss } = experiment;
+  const training = new TrainingRun({ method, network, loss, dataset, seed: run.seed });
+  const { totalBatches } = training;
+  await method.definition.load();
 
   // An iteration over all images takes seconds, beside which start-up costs are nothing.
-  if (job.warmUp && !fullBatch) {
+  if (job.warmUp && !method.definition.fullBatch) {
     await passOverFailures(async () => {
-      const throwaway = await startTraining(implementation, context('warm-up'));
+      const throwaway = await training.start('warm-up');
       try {
-        for (let t = 0; t < Math.min(2, totalBatches); t++) {
-          await withBatch(dataset, data, source.indices(t), (batch) => throwaway.step(batch));
-        }
+        for (let t = 1; t <= Math.min(2, totalBatches); t++) await training.step(t);
       } finally {
         throwaway.dispose();
       }
@@ -107,9 +87,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
   }
 
   let started = runningTime();
-  const trainer = await placed(job, 'before the first batch', () =>
-    startTraining(implementation, context('init')),
-  );
+  const trainer = await placed(job, 'before the first batch', () => training.start());
   let wallMs = resumeFrom?.position.wallMs ?? Math.max(0, runningTime() - started);
   let writer: MetricsWriter | undefined;
   try {
@@ -127,12 +105,10 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
     let firstLoss = resumeFrom?.position.firstLoss;
     for (let batch = (resumeFrom?.position.batch ?? 0) + 1; batch <= totalBatches; batch++) {
       started = runningTime();
-      const epoch = Math.ceil(batch / source.batchesPerEpoch);
+      const epoch = training.epochOf(batch);
       const place = { run, batch, epoch };
       const step = await placed(job, `at batch ${batch} (epoch ${epoch})`, () =>
-        fullBatch
-          ? trainer.step()
-          : withBatch(dataset, data, source.indices(batch - 1), (rows) => trainer.step(rows)),
+        training.step(batch),
       );
       const stepMs = Math.max(0, runningTime() - started);
       wallMs += stepMs;
@@ -171,7 +147,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
         schedule.made(await saveCheckpoint(job, position, trainer));
       }
       if (interrupted) return 'INTERRUPTED';
-      if (last) await refuseDeadNetwork(job, data, trainer.parameters(), place);
+      if (last) await refuseDeadNetwork(job, training.data, trainer.parameters(), place);
     }
     return 'COMPLETED';
   } finally {
@@ -270,29 +246,6 @@ async function saveCheckpoint(
   const ms = Math.max(0, runningTime() - started);
   emit({ type: 'checkpoint', run, batch: position.batch, bytes, ms });
   return ms;
-}
-
-function trainingData({ train, levels, shape }: Dataset): TrainingData {
-  const features = shape[0] * shape[1] * shape[2];
-  return {
-    split: train,
-    rows: (indices) => tf.tensor2d(gatherRows(train, indices, levels), [indices.length, features]),
-  };
-}
-
-async function withBatch(
-  { train, classes }: Dataset,
-  data: TrainingData,
-  indices: Uint32Array,
-  step: (batch: Batch) => Promise<StepMetrics>,
-): Promise<StepMetrics> {
-  const x = data.rows(indices);
-  const y = tf.tensor2d(oneHot(train.labels, indices, classes), [indices.length, classes]);
-  try {
-    return await step({ x, y, indices });
-  } finally {
-    tf.dispose([x, y]);
-  }
 }
 
 async function evaluate(

@@ -1,5 +1,5 @@
 import { expect, it, vi } from 'vitest';
-import { Evaluator } from '../../src/experiment/evaluate.js';
+import { Evaluator } from '../../src/core/evaluate.js';
 import { runExperiment } from '../../src/experiment/run.js';
 import { BackendFailure } from '../../src/experiment/supervise.js';
 import { readRecord } from '../../src/runs/run-json.js';

@@ -4,14 +4,14 @@ import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import type { Experiment } from '../../src/config/experiment.js';
 import { parseExperiment } from '../../src/config/load.js';
+import { explosion, notFinite } from '../../src/core/finite.js';
 import type { Method } from '../../src/core/methods/method.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { NotPositiveDefiniteError } from '../../src/core/solvers/cholesky.js';
+import { suspectBlock } from '../../src/core/suspect-blocks.js';
 import { divergence, singularMatrix } from '../../src/experiment/divergence.js';
 import type { ExperimentEvent } from '../../src/experiment/events.js';
-import { explosion, notFinite } from '../../src/experiment/finite.js';
 import { runExperiment } from '../../src/experiment/run.js';
-import { suspectBlock } from '../../src/experiment/suspect-blocks.js';
 import { testBackend } from '../backends.js';
 import { temporaryFolder, tinyConfig, tinyExperiment } from './tiny.js';
 

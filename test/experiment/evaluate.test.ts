@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { Evaluator, sumOf } from '../../src/core/evaluate.js';
 import { initializeParameters } from '../../src/core/network/initialize.js';
 import { buildNetwork } from '../../src/core/network/network.js';
+import { predictionRule } from '../../src/core/prediction.js';
 import { Random } from '../../src/core/random.js';
 import { loadDataset } from '../../src/data/load.js';
-import { Evaluator, sumOf } from '../../src/experiment/evaluate.js';
-import { predictionRule } from '../../src/experiment/prediction.js';
 import { startTestBackend } from '../backends.js';
 import { tinyExperiment } from './tiny.js';
 

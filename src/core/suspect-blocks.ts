@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { forwardLayers, type Network } from '../core/network/network.js';
-import type { Parameters } from '../core/network/parameters.js';
+import { forwardLayers, type Network } from './network/network.js';
+import type { Parameters } from './network/parameters.js';
 
 /**
  * Which block of the parameters went wrong, for the message of a run that diverged: those with numbers

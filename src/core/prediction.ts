@@ -1,9 +1,10 @@
 import type * as tf from '@tensorflow/tfjs';
-import type { Experiment } from '../config/experiment.js';
-import type { Network } from '../core/network/network.js';
-import type { Parameters } from '../core/network/parameters.js';
-import { candidates, liftedValues, type Pairs } from '../core/solvers/lifted-prediction.js';
 import { RunError } from '../errors.js';
+import type { NetworkShape } from './methods/method.js';
+import type { LossName } from './network/names.js';
+import type { Network } from './network/network.js';
+import type { Parameters } from './network/parameters.js';
+import { candidates, liftedValues, type Pairs } from './solvers/lifted-prediction.js';
 
 /** How the class of an image is decided: by the forward pass, or by the lifted model (eq. 12). */
 export interface PredictionRule {
@@ -22,7 +23,11 @@ export function predictionRule({
   evaluate: { predict, lambda },
   loss,
   network: { activations },
-}: Pick<Experiment, 'evaluate' | 'loss' | 'network'>): PredictionRule {
+}: {
+  readonly evaluate: { readonly predict?: 'lifted'; readonly lambda?: number };
+  readonly loss: LossName;
+  readonly network: Pick<NetworkShape, 'activations'>;
+}): PredictionRule {
   if (predict !== 'lifted') return {};
   const same =
     'evaluate.predict: lifted is the same as feed-forward prediction here, which is used:';

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
-import { gatherRows, oneHot, rowChunks } from '../core/batches.js';
-import type { Dataset, Split } from '../core/dataset.js';
-import { accuracyValue, lossValue } from '../core/network/loss.js';
-import type { LossName } from '../core/network/names.js';
-import { forwardLayers, type Network, predict } from '../core/network/network.js';
-import type { Parameters } from '../core/network/parameters.js';
+import { gatherRows, oneHot, rowChunks } from './batches.js';
+import type { Dataset, Split } from './dataset.js';
+import { accuracyValue, lossValue } from './network/loss.js';
+import type { LossName } from './network/names.js';
+import { forwardLayers, type Network, predict } from './network/network.js';
+import type { Parameters } from './network/parameters.js';
 import { liftedClasses, type PredictionRule } from './prediction.js';
 
 /**

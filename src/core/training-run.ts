@@ -1,0 +1,95 @@
+import * as tf from '@tensorflow/tfjs';
+import { BatchSource, gatherRows, oneHot } from './batches.js';
+import type { Dataset } from './dataset.js';
+import type { MethodDefinition, StepMetrics, Trainer, TrainingData } from './methods/method.js';
+import type { LossName } from './network/names.js';
+import type { Network } from './network/network.js';
+import { Random } from './random.js';
+import { startTraining } from './training.js';
+
+/** All that the numbers of one run depend on. */
+export interface RunSetup {
+  readonly method: {
+    readonly definition: Pick<MethodDefinition, 'load' | 'fullBatch'>;
+    /** Output of the definition's schema. */
+    readonly config: Readonly<Record<string, unknown>>;
+    readonly epochs: number;
+    readonly batchSize: number | 'full';
+  };
+  readonly network: Network;
+  readonly loss: LossName;
+  readonly dataset: Pick<Dataset, 'train' | 'levels' | 'shape' | 'classes'>;
+  readonly seed: number;
+}
+
+/**
+ * One (method, seed) in training, batch by batch: gathers the rows of a batch and has the method take its
+ * step. The caller drives it, so that it can time, evaluate and stop between batches.
+ */
+export class TrainingRun {
+  readonly batchesPerEpoch: number;
+  readonly totalBatches: number;
+  /** Training images on the host, as methods see them. */
+  readonly data: TrainingData;
+  readonly #source: BatchSource;
+  #trainer: Trainer | undefined;
+
+  constructor(readonly setup: RunSetup) {
+    const { method, dataset, seed } = setup;
+    const { train, levels, shape } = dataset;
+    this.#source = new BatchSource(train, method.batchSize, seed);
+    this.batchesPerEpoch = this.#source.batchesPerEpoch;
+    this.totalBatches = method.epochs * this.batchesPerEpoch;
+    const features = shape[0] * shape[1] * shape[2];
+    this.data = {
+      split: train,
+      rows: (indices) =>
+        tf.tensor2d(gatherRows(train, indices, levels), [indices.length, features]),
+    };
+  }
+
+  /**
+   * Sets the method up.
+   * @param stream of random numbers: `init` for a run that counts
+   * @throws what the method throws
+   */
+  async start(stream = 'init'): Promise<Trainer> {
+    const { method, network, loss, seed } = this.setup;
+    this.#trainer = await startTraining(await method.definition.load(), {
+      config: method.config as unknown,
+      network,
+      loss,
+      train: this.data,
+      batchSize: this.#source.indices(0).length,
+      totalBatches: this.totalBatches,
+      random: new Random(seed, stream),
+    });
+    return this.#trainer;
+  }
+
+  /** The epoch, from 1, of a batch. */
+  epochOf(batch: number): number {
+    return Math.ceil(batch / this.batchesPerEpoch);
+  }
+
+  /**
+   * Batch `batch`, from 1. Resuming after batch k is restoring the state and going on with k + 1. A full-batch method
+   * has its own copy of the training images, and is given none.
+   * @throws what the method throws
+   */
+  async step(batch: number): Promise<StepMetrics> {
+    const trainer = this.#trainer;
+    if (!trainer) throw new Error('step before start');
+    const { method, dataset } = this.setup;
+    if (method.definition.fullBatch) return trainer.step();
+    const { train, classes } = dataset;
+    const indices = this.#source.indices(batch - 1);
+    const x = this.data.rows(indices);
+    const y = tf.tensor2d(oneHot(train.labels, indices, classes), [indices.length, classes]);
+    try {
+      return await trainer.step({ x, y, indices });
+    } finally {
+      tf.dispose([x, y]);
+    }
+  }
+}
