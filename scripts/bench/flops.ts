@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Trainer } from '../../src/core/methods/method.js';
+import type { Training } from '../../src/core/training.js';
+
 import { median } from './commands.js';
 import type { Workload } from './steps.js';
 
@@ -10,7 +11,7 @@ import type { Workload } from './steps.js';
  */
 export async function stepFlops(
   workload: Workload,
-  trainer: Trainer,
+  trainer: Training,
   steps: number,
 ): Promise<number> {
   let total = 0;

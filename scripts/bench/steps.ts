@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { parseExperiment } from '../../src/config/load.js';
 import { BatchSource, gatherRows, oneHot } from '../../src/core/batches.js';
-import type { Batch, Trainer } from '../../src/core/methods/method.js';
+import type { Batch } from '../../src/core/methods/method.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { Random } from '../../src/core/random.js';
-import { startTraining } from '../../src/core/training.js';
+import { Training } from '../../src/core/training.js';
 import { loadDataset } from '../../src/data/load.js';
 
 /** The networks of Figures 2 and 3, as configs have them. */
@@ -25,7 +25,7 @@ const batchSize = 500;
 
 export interface Workload {
   /** @param fields of an entry of `methods` */
-  start(name: string, fields?: Readonly<Record<string, unknown>>): Promise<Trainer>;
+  start(name: string, fields?: Readonly<Record<string, unknown>>): Promise<Training>;
   batch(t: number): Batch;
 }
 
@@ -46,7 +46,7 @@ export async function loadWorkload(network: keyof typeof networks): Promise<Work
     start: async (name, fields = {}) => {
       const { network: shape, loss, methods } = experiment({ name, ...fields });
       const method = await methods[0].definition.load();
-      return startTraining(method, {
+      return Training.start(method, {
         config: methods[0].config,
         network: buildNetwork(shape),
         loss,
@@ -74,7 +74,7 @@ function resolved(network: keyof typeof networks, method: object) {
 }
 
 /** Milliseconds of one step, its batch made beforehand. */
-export async function timeStep(trainer: Trainer, batch: Batch): Promise<number> {
+export async function timeStep(trainer: Training, batch: Batch): Promise<number> {
   const started = performance.now();
   await trainer.step(batch);
   return performance.now() - started;
@@ -93,7 +93,7 @@ export const turn = 5;
  */
 export async function timeInTurn(
   workload: Workload,
-  trainers: readonly Trainer[],
+  trainers: readonly Training[],
   turns: number,
   between: (counted: boolean) => Promise<void> = async () => {},
 ): Promise<number[][]> {
@@ -115,7 +115,7 @@ export async function timeInTurn(
 /** Tensors gained over `steps` steps, after two in which averages and metrics come into being. */
 export async function tensorsLeaked(
   workload: Workload,
-  trainer: Trainer,
+  trainer: Training,
   steps: number,
 ): Promise<number> {
   let before = 0;

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { BatchSource, gatherRows, oneHot } from './batches.js';
 import type { Dataset } from './dataset.js';
-import type { MethodDefinition, StepMetrics, Trainer, TrainingData } from './methods/method.js';
+import type { MethodDefinition, StepMetrics, TrainingData } from './methods/method.js';
 import type { LossName } from './network/names.js';
 import type { Network } from './network/network.js';
 import { Random } from './random.js';
-import { startTraining } from './training.js';
+import { Training } from './training.js';
 
 /** All that the numbers of one run depend on. */
 export interface RunSetup {
@@ -32,7 +32,7 @@ export class TrainingRun {
   /** Training images on the host, as methods see them. */
   readonly data: TrainingData;
   readonly #source: BatchSource;
-  #trainer: Trainer | undefined;
+  #training: Training | undefined;
 
   constructor(readonly setup: RunSetup) {
     const { method, dataset, seed } = setup;
@@ -53,9 +53,9 @@ export class TrainingRun {
    * @param stream of random numbers: `init` for a run that counts
    * @throws what the method throws
    */
-  async start(stream = 'init'): Promise<Trainer> {
+  async start(stream = 'init'): Promise<Training> {
     const { method, network, loss, seed } = this.setup;
-    this.#trainer = await startTraining(await method.definition.load(), {
+    this.#training = await Training.start(await method.definition.load(), {
       config: method.config as unknown,
       network,
       loss,
@@ -64,7 +64,7 @@ export class TrainingRun {
       totalBatches: this.totalBatches,
       random: new Random(seed, stream),
     });
-    return this.#trainer;
+    return this.#training;
   }
 
   /** The epoch, from 1, of a batch. */
@@ -73,21 +73,21 @@ export class TrainingRun {
   }
 
   /**
-   * Batch `batch`, from 1. Resuming after batch k is restoring the state and going on with k + 1. A full-batch method
+   * Batch `batch`, from 1. Resuming after batch k is restoring the state and continuing with k + 1. A full-batch method
    * has its own copy of the training images, and is given none.
    * @throws what the method throws
    */
   async step(batch: number): Promise<StepMetrics> {
-    const trainer = this.#trainer;
-    if (!trainer) throw new Error('step before start');
+    const training = this.#training;
+    if (!training) throw new Error('step before start');
     const { method, dataset } = this.setup;
-    if (method.definition.fullBatch) return trainer.step();
+    if (method.definition.fullBatch) return training.step();
     const { train, classes } = dataset;
     const indices = this.#source.indices(batch - 1);
     const x = this.data.rows(indices);
     const y = tf.tensor2d(oneHot(train.labels, indices, classes), [indices.length, classes]);
     try {
-      return await trainer.step({ x, y, indices });
+      return await training.step({ x, y, indices });
     } finally {
       tf.dispose([x, y]);
     }

@@ -1,13 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { disposeCompiled } from './compile.js';
-import type {
-  Batch,
-  LegacyMethod,
-  Method,
-  MethodContext,
-  StepMetrics,
-  Trainer,
-} from './methods/method.js';
+import type { Batch, Method, MethodContext, StepMetrics } from './methods/method.js';
 import type { Parameters } from './network/parameters.js';
 import { disposeTree, isLeaf, isTensor, type State, tensorsIn } from './tree.js';
 
@@ -136,11 +129,4 @@ function describe(state: State): string {
   return Array.isArray(state)
     ? `a list of ${state.length}`
     : `{ ${Object.keys(state).join(', ')} }`;
-}
-
-export async function startTraining<Config>(
-  method: Method<Config> | LegacyMethod<Config>,
-  context: MethodContext<Config>,
-): Promise<Trainer> {
-  return 'step' in method ? Training.start(method, context) : method.init(context);
 }

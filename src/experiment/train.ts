@@ -4,12 +4,12 @@ import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import type { Dataset } from '../core/dataset.js';
 import { type Evaluation, type Evaluator, sumOf } from '../core/evaluate.js';
 import { explosion, notFinite } from '../core/finite.js';
-import { restoreState } from '../core/methods/legacy.js';
-import type { Trainer, TrainingData } from '../core/methods/method.js';
+import type { TrainingData } from '../core/methods/method.js';
 import type { Network } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
 import { deadLayer, suspectBlock } from '../core/suspect-blocks.js';
+import type { Training } from '../core/training.js';
 import { TrainingRun } from '../core/training-run.js';
 import { RunError } from '../errors.js';
 import { refuseIfLost } from '../files/lock.js';
@@ -222,9 +222,9 @@ async function refuseDeadNetwork(
 }
 
 /** @throws RunError when the state is none of this trainer's */
-function restore(trainer: Trainer, { folder, state }: Checkpoint): void {
+function restore(trainer: Training, { folder, state }: Checkpoint): void {
   try {
-    restoreState(trainer, state());
+    trainer.state = state();
   } catch (error) {
     throw new RunError(
       `${folder} cannot be resumed: ${(error as Error).message}. Train the run anew with --overwrite`,
@@ -237,7 +237,7 @@ function restore(trainer: Trainer, { folder, state }: Checkpoint): void {
 async function saveCheckpoint(
   { checkpoints, checkpointing, experiment, run, emit }: TrainingJob,
   position: Pick<Position, 'batch' | 'wallMs' | 'firstLoss' | 'metrics'>,
-  trainer: Trainer,
+  trainer: Training,
 ): Promise<number> {
   const started = runningTime();
   const { madeBy } = checkpointing;

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { adam } from '../../src/core/methods/adam/adam.js';
 import { AdamConfig } from '../../src/core/methods/adam/config.js';
-import type { Batch, MethodContext, Trainer } from '../../src/core/methods/method.js';
+import type { Batch, MethodContext } from '../../src/core/methods/method.js';
 import { SgdConfig } from '../../src/core/methods/sgd/config.js';
 import { sgd } from '../../src/core/methods/sgd/sgd.js';
 import { averageWeights, noAverage } from '../../src/core/methods/weight-average.js';
@@ -10,7 +10,7 @@ import { buildNetwork } from '../../src/core/network/network.js';
 import type { Parameters } from '../../src/core/network/parameters.js';
 import { denseLayers } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
-import { startTraining } from '../../src/core/training.js';
+import { Training } from '../../src/core/training.js';
 import { startTestBackend } from '../backends.js';
 
 beforeAll(startTestBackend);
@@ -82,7 +82,7 @@ type Update = (gradient: readonly number[], t: number, p: readonly number[]) => 
 const isWeight = (i: number) => i < 20 || (i >= 25 && i < 40);
 
 /** Steps trainer and reference side by side, and compares parameters after each step. */
-async function compare(trainer: Trainer, update: Update, smoothing: number): Promise<void> {
+async function compare(trainer: Training, update: Update, smoothing: number): Promise<void> {
   const data = batch();
   const x = await data.x.data();
   const y = await data.y.data();
@@ -110,7 +110,7 @@ describe('sgd', () => {
       bias: 0.1,
     });
     const before = tf.memory().numTensors;
-    const trainer = await startTraining(sgd, context(config));
+    const trainer = await Training.start(sgd, context(config));
     let velocity: readonly number[] = [];
     await compare(
       trainer,
@@ -136,7 +136,7 @@ describe('adam', () => {
       weightDecay: 0.7,
     });
     const before = tf.memory().numTensors;
-    const trainer = await startTraining(adam, context(config));
+    const trainer = await Training.start(adam, context(config));
     let m: readonly number[] = [];
     let v: readonly number[] = [];
     await compare(
@@ -159,7 +159,7 @@ describe('adam', () => {
 
   it('keeps no tensor from step to step, with smoothing and an average', async () => {
     const config = AdamConfig.parse({ name: 'adam', labelSmoothing: 0.1, weightAverage: 0.98 });
-    const trainer = await startTraining(adam, context(config));
+    const trainer = await Training.start(adam, context(config));
     const data = batch();
     await trainer.step(data);
     const before = tf.memory().numTensors;

@@ -145,7 +145,9 @@ describe('runExperiment', () => {
     expect(result.status).toBe('failed');
     expect(statuses(outDir)).toEqual(['adam-1 FAILED', 'sgd-1 COMPLETED']);
     const [failed] = record(outDir).runs;
-    expect(failed.error).toMatch(/^adam, seed 1: the (training|test) loss became .* at batch \d/);
+    expect(failed.error).toMatch(
+      /^adam, seed 1: training diverged at batch \d.*: the (training|test) loss/,
+    );
     expect(failed.error).toContain('a smaller learningRate (now 1e+30)');
     expect(events).toContainEqual({
       type: 'run-failed',
@@ -251,7 +253,7 @@ describe('runExperiment', () => {
     await refused({ seeds: [7] }, "7 is not one of the config's seeds (1)");
     await refused({ resume: true, overwrite: true }, 'give one of them');
     await refused({ backend: 'abacus' }, 'there is no backend "abacus"');
-    await refused({ dataDir: join(outDir, 'none') }, 'is not there');
+    await refused({ dataDir: join(outDir, 'none') }, 'does not exist');
     expect(existsSync(outDir)).toBe(false);
   });
 

@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { MethodDefinition, StepMetrics, Trainer } from '../../src/core/methods/method.js';
+import type { MethodDefinition, StepMetrics } from '../../src/core/methods/method.js';
 import { methods } from '../../src/core/methods/registry.js';
 import { accuracyValue, lossValue } from '../../src/core/network/loss.js';
 import { activationNames, lossNames } from '../../src/core/network/names.js';
 import { buildNetwork, predict } from '../../src/core/network/network.js';
 import type { LayerShape } from '../../src/core/network/shape.js';
+import type { Training } from '../../src/core/training.js';
 import { RunError } from '../../src/errors.js';
 import { startTestBackend } from '../backends.js';
 import {
@@ -46,8 +47,8 @@ function someSetting(definition: MethodDefinition, steps: number): Setting {
 }
 
 /** What the first step says, or throws; the trainer is gone afterwards. */
-async function firstStep(start: () => Promise<Trainer>, batchRows = rows): Promise<unknown> {
-  let trainer: Trainer | undefined;
+async function firstStep(start: () => Promise<Training>, batchRows = rows): Promise<unknown> {
+  let trainer: Training | undefined;
   const { y, indices, dispose } = batchAt(0, 60);
   const batchX = batchRows(indices);
   try {

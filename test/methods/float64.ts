@@ -1,6 +1,5 @@
-import type { Trainer } from '../../src/core/methods/method.js';
-
 import { factor } from '../../src/core/solvers/cholesky.js';
+import type { Training } from '../../src/core/training.js';
 import { type Matrix, map, sumAll } from '../reference/matrix.js';
 
 /** What the float64 references of whole steps share. */
@@ -15,7 +14,7 @@ export function solve(a: Matrix, b: Matrix): Matrix {
 }
 
 /** [W; b] of each layer. */
-export const stacked = (trainer: Trainer): Promise<Matrix[]> =>
+export const stacked = (trainer: Training): Promise<Matrix[]> =>
   Promise.all(
     trainer
       .parameters()

@@ -3,11 +3,11 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { chunkRows } from '../../src/core/batches.js';
 import { FenchelFullBatchConfig } from '../../src/core/methods/fenchel/full-batch/config.js';
 import { fenchelFullBatch } from '../../src/core/methods/fenchel/full-batch/full-batch.js';
-import type { FullBatchTrainer, TrainingData } from '../../src/core/methods/method.js';
+import type { TrainingData } from '../../src/core/methods/method.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { denseLayers } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
-import { startTraining } from '../../src/core/training.js';
+import { Training } from '../../src/core/training.js';
 import { startTestBackend } from '../backends.js';
 import {
   type Matrix,
@@ -36,7 +36,7 @@ const train: TrainingData = {
 
 async function start(fields: Record<string, unknown>) {
   const config = FenchelFullBatchConfig.parse({ name: 'fenchel', solver: 'full-batch', ...fields });
-  const trainer = (await startTraining(fenchelFullBatch, {
+  const trainer = (await Training.start(fenchelFullBatch, {
     config,
     network: buildNetwork({ layers: denseLayers(widths), activations: ['relu'] }),
     loss: 'mse',
@@ -44,7 +44,7 @@ async function start(fields: Record<string, unknown>) {
     batchSize: rows,
     totalBatches: 20,
     random: new Random(3, 'init'),
-  })) as FullBatchTrainer;
+  })) as Training;
   return { config, trainer };
 }
 

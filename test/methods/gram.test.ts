@@ -23,7 +23,7 @@ import { buildNetwork } from '../../src/core/network/network.js';
 import { denseLayers } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
 import { orthonormaliseRows } from '../../src/core/solvers/orthonormalise.js';
-import { startTraining } from '../../src/core/training.js';
+import { Training } from '../../src/core/training.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { dot, type Matrix, map, multiply, transpose, zip } from '../reference/matrix.js';
@@ -151,7 +151,7 @@ describe('one gram step', () => {
         });
         const random = new Random(6, `${activation}/${loss}`);
         const [x, y] = [normal(random, 40, 12), targets(random, 40, 4)];
-        const trainer = await startTraining(fenchelGram, {
+        const trainer = await Training.start(fenchelGram, {
           config,
           network: buildNetwork({
             layers: denseLayers([12, 8, 6, 4]),

@@ -1,12 +1,12 @@
 import type * as tf from '@tensorflow/tfjs';
 import { chunkRows } from '../../src/core/batches.js';
-import type { FullBatchTrainer, StepMetrics } from '../../src/core/methods/method.js';
+import type { StepMetrics } from '../../src/core/methods/method.js';
 import { methods } from '../../src/core/methods/registry.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import type { LayerParameters } from '../../src/core/network/parameters.js';
 import { denseLayers } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
-import { startTraining } from '../../src/core/training.js';
+import { Training } from '../../src/core/training.js';
 import {
   leastSquares,
   type Matrix,
@@ -33,10 +33,10 @@ export async function startLifted(
   name: string,
   hidden: readonly number[],
   fields: Readonly<Record<string, unknown>>,
-): Promise<{ trainer: FullBatchTrainer; random: Random }> {
+): Promise<{ trainer: Training; random: Random }> {
   const definition = methods.find((entry) => entry.name === name)!;
   const method = await definition.load();
-  const trainer = await startTraining(method, {
+  const trainer = await Training.start(method, {
     config: definition.schema.parse({ name, ...fields }),
     network: buildNetwork({
       layers: denseLayers([inputs, ...hidden, 3]),
@@ -51,17 +51,17 @@ export async function startLifted(
     totalBatches: 10,
     random: stream(),
   });
-  return { trainer: trainer as FullBatchTrainer, random: stream() };
+  return { trainer: trainer as Training, random: stream() };
 }
 
 /** Runs iterations; returns what each reported. */
-export async function iterate(trainer: FullBatchTrainer, count: number): Promise<StepMetrics[]> {
+export async function iterate(trainer: Training, count: number): Promise<StepMetrics[]> {
   const metrics: StepMetrics[] = [];
   for (let k = 0; k < count; k++) metrics.push(await trainer.step());
   return metrics;
 }
 
-export const readLayers = (trainer: FullBatchTrainer): Promise<Layer[]> =>
+export const readLayers = (trainer: Training): Promise<Layer[]> =>
   Promise.all(trainer.parameters().map(readLayer));
 
 async function readLayer({ weights, bias }: LayerParameters): Promise<Layer> {

@@ -5,7 +5,7 @@ import { activationNames } from '../../src/core/network/names.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import type { LayerShape } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
-import { startTraining } from '../../src/core/training.js';
+import { Training } from '../../src/core/training.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import {
@@ -132,7 +132,7 @@ describe('normalised gram steps', () => {
       weightAverage: 0,
       bias: 0.1,
     });
-    const trainer = await startTraining(fenchelConvolution, {
+    const trainer = await Training.start(fenchelConvolution, {
       config,
       network: buildNetwork({ layers, activations: [name] }),
       loss: 'cross-entropy',

@@ -4,21 +4,18 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { BatchSource, gatherRows, oneHot } from '../../src/core/batches.js';
 import type { Split } from '../../src/core/dataset.js';
-import { restoreState } from '../../src/core/methods/legacy.js';
 import type {
   Batch,
-  LegacyMethod,
   Method,
   MethodDefinition,
   NetworkShape,
   StepMetrics,
-  Trainer,
 } from '../../src/core/methods/method.js';
 import type { ActivationName, LossName } from '../../src/core/network/names.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { denseLayers, type LayerShape, widthsOf } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
-import { startTraining } from '../../src/core/training.js';
+import { Training } from '../../src/core/training.js';
 import { loadDataset } from '../../src/data/load.js';
 import { readState, writeState } from '../../src/experiment/checkpoint/state-file.js';
 import { testBackend } from '../backends.js';
@@ -107,13 +104,13 @@ export function defaultConfig(
 }
 
 export async function startTrainer<Config>(
-  method: Method<Config> | LegacyMethod<Config>,
+  method: Method<Config>,
   config: Config,
   setting: Setting,
   trainingRows = rows,
-): Promise<Trainer> {
+): Promise<Training> {
   const { loss, batchSize, steps } = setting;
-  return startTraining(method, {
+  return Training.start(method, {
     config,
     network: buildNetwork(shapeOf(setting)),
     loss,
@@ -141,7 +138,7 @@ export function wholeSplit(): Batch & { dispose(): void } {
 }
 
 /** Runs the steps from `first` on; returns what each reported and the tensor count after each. */
-export async function runSteps(trainer: Trainer, { batchSize, steps }: Setting, first = 0) {
+export async function runSteps(trainer: Training, { batchSize, steps }: Setting, first = 0) {
   const metrics: StepMetrics[] = [];
   const tensors: number[] = [];
   for (let t = first; t < steps; t++) {
@@ -157,7 +154,7 @@ export async function runSteps(trainer: Trainer, { batchSize, steps }: Setting, 
  * Runs all steps in two sessions: the second has a trainer of its own, and what the first wrote to a
  * file. Returns what each step reported, and the weights.
  */
-export async function runInTwoSessions(start: () => Promise<Trainer>, setting: Setting) {
+export async function runInTwoSessions(start: () => Promise<Training>, setting: Setting) {
   const half = Math.ceil(setting.steps / 2);
   const folder = mkdtempSync(join(tmpdir(), 'fln-state-'));
   const file = join(folder, 'state.safetensors');
@@ -168,7 +165,7 @@ export async function runInTwoSessions(start: () => Promise<Trainer>, setting: S
     first.dispose();
 
     const second = await start();
-    restoreState(second, readState(file, form));
+    second.state = readState(file, form);
     const rest = await runSteps(second, setting, half);
     const weights = await weightsOf(second);
     second.dispose();
@@ -179,7 +176,7 @@ export async function runInTwoSessions(start: () => Promise<Trainer>, setting: S
 }
 
 /** Every weight and bias, flattened. */
-export async function weightsOf(trainer: Trainer): Promise<number[]> {
+export async function weightsOf(trainer: Training): Promise<number[]> {
   const parts = trainer.parameters().flatMap(({ weights, bias }) => [weights.data(), bias.data()]);
   return (await Promise.all(parts)).flatMap((part) => [...part]);
 }

@@ -69,23 +69,6 @@ export interface Batch {
   readonly indices: Uint32Array;
 }
 
-/** Methods that still own their state, until each is pure functions. */
-export interface LegacyMethod<Config = unknown> {
-  init(context: MethodContext<Config>): Promise<Trainer> | Trainer;
-}
-
-export interface Trainer {
-  readonly columns: readonly string[];
-  state: State;
-  step(batch?: Batch): Promise<StepMetrics>;
-  parameters(): Parameters;
-  dispose(): void;
-}
-
-export interface FullBatchTrainer extends Trainer {
-  step(): Promise<StepMetrics>;
-}
-
 export interface StepMetrics {
   /**
    * Mean loss of the batch against its true labels, with the raw weights before the step: no average, no
@@ -152,7 +135,7 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
     network: NetworkShape,
   ): readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
   /** Loads the implementation, and with it the tensor library. */
-  readonly load: () => Promise<Method | LegacyMethod>;
+  readonly load: () => Promise<Method>;
 }
 
 /** What fields and their values used to be called: an old name works as the new one, with a warning. */

@@ -30,13 +30,15 @@ export type Position = Readonly<z.infer<typeof Position>>;
 const Form: z.ZodType<StateForm> = z.lazy(() =>
   z.union([z.string(), z.null(), z.array(Form), z.record(z.string(), Form)]),
 );
-const Content = Position.extend({ format: z.literal(1), writtenAt: z.string(), state: Form });
+/** 2 since methods are pure functions of their state: 1 had other states. */
+const format = 2;
+const Content = Position.extend({ format: z.literal(format), writtenAt: z.string(), state: Form });
 
 const contentName = 'checkpoint.json';
 const stateName = 'state.safetensors';
 const sumsName = 'SHA256SUMS';
 
-/** One checkpoint: a folder with the position, the state of the trainer, and their checksums. */
+/** One checkpoint: a folder with the position, the state of the method, and their checksums. */
 export interface Checkpoint {
   readonly folder: string;
   readonly position: Position;
@@ -58,7 +60,7 @@ export async function writeCheckpoint(
   await writeFolderAtomic(folder, async (target) => {
     const { form, sha256, bytes } = await writeState(join(target, stateName), state);
     const writtenAt = new Date().toISOString();
-    const content = JSON.stringify({ format: 1, ...position, writtenAt, state: form }, null, 2);
+    const content = JSON.stringify({ format, ...position, writtenAt, state: form }, null, 2);
     writeFileSynced(join(target, contentName), content);
     const sums = `${hashOf(content)}  ${contentName}\n${sha256}  ${stateName}\n`;
     writeFileSynced(join(target, sumsName), sums);
@@ -80,8 +82,12 @@ export function readCheckpoint(folder: string): Checkpoint {
       throw new Error(`${name} does not match its checksum`);
     }
   }
-  const content = Content.safeParse(JSON.parse(readText(join(folder, contentName))));
-  if (!content.success) throw new Error(`${contentName} is of another version of the program`);
+  const json = JSON.parse(readText(join(folder, contentName)));
+  const content = Content.safeParse(json);
+  if (!content.success) {
+    const age = json?.format < format ? 'an earlier' : 'another';
+    throw new Error(`it was written by ${age} version of fln, whose states have another form`);
+  }
   const { state: form, format: _, writtenAt: __, ...position } = content.data;
   return { folder, position, state: () => readState(join(folder, stateName), form) };
 }
