@@ -45,18 +45,33 @@ export interface ExperimentResult {
 
 type Emit = (event: ExperimentEvent) => void;
 
+let last: Promise<unknown> = Promise.resolve();
+
 /**
  * Trains every selected (method, seed) of an experiment and writes its run directory. Nothing is
  * written before the backend runs and the data is there. A run that fails does not stop the others.
+ *
+ * One experiment trains at a time in a process, since backend and tensor scopes are the process's: a
+ * call made meanwhile waits for the one before.
  *
  * @param emit hears of progress; the engine itself prints nothing
  * @throws UsageError, EnvironmentError, DataError before anything is written; RunError when another
  *   process holds the directory, the disk fails or the backend breaks down; other errors are bugs
  */
-export async function runExperiment(
+export function runExperiment(
   experiment: Experiment,
   options: ExperimentOptions = {},
   emit: Emit = () => {},
+): Promise<ExperimentResult> {
+  const result = last.then(() => trainExperiment(experiment, options, emit));
+  last = result.catch(() => {});
+  return result;
+}
+
+async function trainExperiment(
+  experiment: Experiment,
+  options: ExperimentOptions,
+  emit: Emit,
 ): Promise<ExperimentResult> {
   const prepared = await prepareExperiment(experiment, options, emit);
   const { backend, dataset } = prepared;

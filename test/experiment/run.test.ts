@@ -11,7 +11,7 @@ import { type ExperimentOptions, runExperiment } from '../../src/experiment/run.
 import { commonColumns } from '../../src/runs/metrics.js';
 import { lockDirectory } from '../../src/runs/run-directory-writer.js';
 import { type RunRecord, readRecord } from '../../src/runs/run-json.js';
-import { temporaryFolder, tinyExperiment } from './tiny.js';
+import { temporaryFolder, tinyExperiment, untimed } from './tiny.js';
 
 async function run(experiment: Experiment, options: ExperimentOptions) {
   const events: ExperimentEvent[] = [];
@@ -136,6 +136,15 @@ describe('runExperiment', () => {
       false,
       true,
     ]);
+  });
+
+  it('trains one experiment at a time: calls made at once get the numbers of calls made in turn', async () => {
+    const experiment = tinyExperiment('methods.adam.weightAverage=0.9');
+    const [a, b, c] = [temporaryFolder(), temporaryFolder(), temporaryFolder()];
+    const metrics = (outDir: string) => untimed(join(outDir, 'adam-s1', 'metrics.csv'));
+    await Promise.all([run(experiment, { outDir: a }), run(experiment, { outDir: b })]);
+    await run(experiment, { outDir: c });
+    expect([metrics(a), metrics(b)]).toEqual([metrics(c), metrics(c)]);
   });
 
   it('stops a diverging run with its reason, and trains the others', async () => {

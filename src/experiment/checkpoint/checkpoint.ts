@@ -3,6 +3,7 @@ import { readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import type { State } from '../../core/tree.js';
+import { RunError } from '../../errors.js';
 import { writeFileSynced, writeFolderAtomic } from '../../files/atomic.js';
 import { readText, withRegularFile } from '../../files/read.js';
 import { readState, type StateForm, writeState } from './state-file.js';
@@ -71,7 +72,7 @@ export async function writeCheckpoint(
 
 /**
  * Reads a checkpoint, once its checksums are found right.
- * @throws Error in plain words, without the path, when it is damaged
+ * @throws Error in plain words, without the path, when it is damaged; RunError when another version wrote it
  */
 export function readCheckpoint(folder: string): Checkpoint {
   const sums = readText(join(folder, sumsName));
@@ -85,8 +86,12 @@ export function readCheckpoint(folder: string): Checkpoint {
   const json = JSON.parse(readText(join(folder, contentName)));
   const content = Content.safeParse(json);
   if (!content.success) {
+    if (json?.format === format) throw new Error(`${contentName} lacks what a checkpoint has`);
     const age = json?.format < format ? 'an earlier' : 'another';
-    throw new Error(`it was written by ${age} version of fln, whose states have another form`);
+    throw new RunError(
+      `cannot resume from checkpoint ${folder}: ${age} version of fln wrote it, whose states have another form. ` +
+        'Resume with that version, or train the run anew with --overwrite',
+    );
   }
   const { state: form, format: _, writtenAt: __, ...position } = content.data;
   return { folder, position, state: () => readState(join(folder, stateName), form) };

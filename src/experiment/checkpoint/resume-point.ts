@@ -11,7 +11,8 @@ import type { Checkpoints } from './checkpoints.js';
  * speaks of still in their place.
  * @param warn told of each later one that cannot be used
  * @returns undefined when there is none; a run whose metrics.csv is gone starts anew as well
- * @throws RunError when checkpoints are whole, but the metrics.csv was changed before each of them
+ * @throws RunError when checkpoints are whole, but the metrics.csv was changed before each of them, or
+ *   another version of the program wrote them
  */
 export function resumePoint(
   checkpoints: Checkpoints,
@@ -48,6 +49,8 @@ function whole(folder: string, warn: (message: string) => void): Checkpoint | un
     if (isSystemError(error) && !lost.has(errorName(error) ?? '')) {
       throw new DiskError(`cannot read ${folder}: ${causeOf(error)}`, { cause: error });
     }
+    // Whole, but not for this version to read.
+    if (error instanceof RunError) throw error;
     const { message } = error as Error;
     warn(withoutControls(`the checkpoint ${folder} is damaged and is left out: ${message}`));
     return undefined;

@@ -186,6 +186,22 @@ describe('a run that goes on', () => {
     expect(warnings.join()).toMatch(/begun by v18.0.0 \(now v.*last digits may differ/);
   });
 
+  it('refuses checkpoints of an earlier version, and keeps them', async () => {
+    const { directory } = await interrupted();
+    const checkpoints = checkpointsOf(directory);
+    for (const { folder } of checkpoints.list()) {
+      const path = join(folder, 'checkpoint.json');
+      const content = JSON.parse(readFileSync(path, 'utf8'));
+      writeFileSync(path, JSON.stringify({ ...content, format: 1 }));
+      resign(folder);
+    }
+    const before = checkpoints.list();
+    await expect(run(directory, { resume: true })).rejects.toThrow(
+      /cannot resume from checkpoint .*batch-\d+: an earlier version of fln wrote it.*--overwrite/,
+    );
+    expect(checkpoints.list()).toEqual(before);
+  });
+
   it('refuses a state of another form in plain words', async () => {
     const { directory } = await interrupted();
     for (const { folder } of checkpointsOf(directory).list()) {
