@@ -12,8 +12,11 @@ import { normalEquations, solveNormalEquations } from '../../src/core/solvers/da
 import { nonNegativeActivations } from '../../src/core/solvers/nonnegative-activations.js';
 import { lastResidual, relativeLength, relativeTo } from '../../src/core/solvers/solver.js';
 import { squaredMapNorm } from '../../src/core/solvers/spectral-norm.js';
-import { stepWeights } from '../../src/core/solvers/weight-gradient-step.js';
-import { updateWeights, type WeightProblem } from '../../src/core/solvers/weight-update.js';
+import {
+  stepWeights,
+  updateWeights,
+  type WeightProblem,
+} from '../../src/core/solvers/weight-update.js';
 import { startTestBackend } from '../backends.js';
 import { matrix, normal, targets, vector } from './tensors.js';
 

@@ -4,8 +4,11 @@ import { activations } from '../../src/core/network/activations/registry.js';
 import { activationNames, type LossName } from '../../src/core/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
 import { Random } from '../../src/core/random.js';
-import { stepWeights } from '../../src/core/solvers/weight-gradient-step.js';
-import { updateWeights, type WeightProblem } from '../../src/core/solvers/weight-update.js';
+import {
+  stepWeights,
+  updateWeights,
+  type WeightProblem,
+} from '../../src/core/solvers/weight-update.js';
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { headWeightUpdate } from '../reference/head-weight-update.js';

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { hasConvolution } from '../network/shape.js';
 import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
-import { checkHiddenLayer } from './fenchel/checks.js';
+import { checkHiddenLayer, checkReluLeastSquares } from './checks.js';
 import {
   checkHeld,
   exactPresets,
@@ -21,7 +21,6 @@ import {
   gramDefaults,
 } from './fenchel/gram/config.js';
 import { length } from './fields.js';
-import { checkReluLeastSquares } from './full-batch/checks.js';
 import { LauConfig, lauPresets } from './lau-bcd/config.js';
 import { LpomConfig } from './lpom/config.js';
 import { MacConfig } from './mac/config.js';

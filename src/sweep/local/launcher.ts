@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { refuseIfLost } from '../../files/lock.js';
+import { availableMemory, peakMemory } from '../../shared/memory.js';
 import { sizeText } from '../../shared/size.js';
 import type { SweepEvent } from '../events.js';
 import type { Launcher, LaunchOptions, LaunchResult } from '../launcher.js';
@@ -7,8 +8,6 @@ import { sweepPaths } from '../paths.js';
 import type { SweepPlan } from '../plan.js';
 import type { TrialState } from '../state.js';
 import { TrialProcess } from './child.js';
-import { FailureCounter } from './failures.js';
-import { MemoryGuard } from './memory-guard.js';
 
 /** How often memory is looked at, in ms. */
 const tick = 500;
@@ -130,5 +129,64 @@ class LocalLaunch {
       `${this.#running.size} of ${this.#jobs} trials at a time: one more may need ${sizeText(this.#memory.need)} of memory, ` +
       'which are not free. Others start as memory becomes free'
     );
+  }
+}
+
+/** Counts trials that failed for the same reason, to stop a sweep that is wrong as a whole. */
+export class FailureCounter {
+  readonly #counts = new Map<string, number>();
+
+  /**
+   * @param limit failures that stop the sweep; undefined for never
+   * @param any whether failures for different reasons count together
+   */
+  constructor(
+    private readonly limit: number | undefined,
+    private readonly any = false,
+  ) {}
+
+  /** @returns why the sweep is to stop, in one sentence; undefined while it is not */
+  add(error: string): string | undefined {
+    const reason = this.any ? '' : sameWords(error);
+    const count = (this.#counts.get(reason) ?? 0) + 1;
+    this.#counts.set(reason, count);
+    if (this.limit === undefined || count < this.limit) return undefined;
+    return this.any
+      ? 'a trial failed: no more are started'
+      : `${count} trials failed for the same reason: no more are started. ${error}`;
+  }
+}
+
+/** Without numbers, hashes and paths, which differ between trials. */
+const sameWords = (error: string): string =>
+  error
+    .replace(/\S*\/\S+/g, 'PATH')
+    .replace(/\b[0-9a-f]{12}\b/g, 'ID')
+    .replace(/[-+]?\d+(\.\d+)?(e[-+]?\d+)?/gi, 'N');
+
+/** What a trial is taken to need before one was seen. */
+const firstGuess = 1e9;
+/** A trial may grow beyond what others have needed. */
+const margin = 1.2;
+
+/** Holds trials back while there is not memory enough for one more. */
+export class MemoryGuard {
+  #seen = 0;
+
+  constructor(private readonly available: () => number = availableMemory) {}
+
+  /** Takes note of what running trials have needed. */
+  observe(pids: readonly number[], peak: (pid: number) => number = peakMemory): void {
+    for (const pid of pids) this.#seen = Math.max(this.#seen, peak(pid));
+  }
+
+  /** Bytes that one more trial may need. */
+  get need(): number {
+    return margin * (this.#seen || firstGuess);
+  }
+
+  /** @param running trials; one alone is always let in, since waiting would not help it */
+  allows(running: number): boolean {
+    return running === 0 || this.available() >= this.need;
   }
 }

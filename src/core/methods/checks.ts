@@ -1,5 +1,5 @@
-import { hasConvolution } from '../../network/shape.js';
-import type { NetworkShape } from '../method.js';
+import { hasConvolution } from '../network/shape.js';
+import type { NetworkShape } from './method.js';
 
 /**
  * Reasons why a lifted method whose sub-problems are least squares and ReLU steps cannot train a
@@ -32,4 +32,14 @@ export function checkReluLeastSquares(
     );
   }
   return findings;
+}
+
+/** A network without hidden layers has nothing to lift. */
+export function checkHiddenLayer(
+  activations: readonly unknown[],
+): { path: string[]; message: string }[] {
+  if (activations.length > 0) return [];
+  const message =
+    'needs at least one hidden layer, and the network has none; add one, or train it with sgd or adam';
+  return [{ path: ['name'], message }];
 }
