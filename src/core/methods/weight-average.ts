@@ -1,7 +1,8 @@
-import * as tf from '@tensorflow/tfjs';
+import type * as tf from '@tensorflow/tfjs';
 import { compiled } from '../compile.js';
 import type { Parameters } from '../network/parameters.js';
 import { blend } from '../solvers/blend.js';
+import { scalars } from './scalars.js';
 
 /**
  * Exponential moving average of a network's parameters, to test with:
@@ -24,7 +25,7 @@ export function averageWeights(
   const limit = context.config.weightAverage;
   if (limit === 0) return noAverage;
   const f = Math.min(limit, (t + 1) / (t + 11));
-  const shares = [tf.scalar(f), tf.scalar(1 - f)];
+  const shares = scalars([f, 1 - f]);
   return { t: t + 1, average: blended(context, { average: average ?? current, current, shares }) };
 }
 

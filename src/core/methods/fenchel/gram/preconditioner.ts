@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { rowChunks } from '../../../batches.js';
 import { compiled } from '../../../compile.js';
 import { withOnes } from '../../../network/stacked.js';
 import type { Random } from '../../../random.js';
@@ -12,6 +13,7 @@ import {
 } from '../../../solvers/device-cholesky.js';
 import { orthonormaliseRows } from '../../../solvers/orthonormalise.js';
 import type { TrainingData } from '../../method.js';
+import { scalars } from '../../scalars.js';
 
 /**
  * Input-covariance preconditioners of one layer's W-step: G -> (C + delta I)^-1 G, with
@@ -156,7 +158,7 @@ export function runningGrams<Context extends object>(
     const { running, sums } = onDevice(context, {
       old: old.map(({ gram }) => gram as tf.Tensor2D),
       inputs,
-      shares: [tf.scalar(f), tf.scalar(1 - f)],
+      shares: scalars([f, 1 - f]),
     });
     const broken = (await sums.data()).findIndex((sum) => !Number.isFinite(sum));
     if (broken >= 0) throw await breakdown(running[broken]);
@@ -189,12 +191,10 @@ async function breakdown({
 
 /** Rows that the low-rank one's C is averaged over; more change nothing measurable there. */
 const sampleRows = 2000;
-/** Rows per matrix product. */
-const chunkRows = 2000;
 
 /**
- * C of the training images, averaged over all of them, or over rows evenly spaced over the set. At most
- * {@link chunkRows} rows are on the device at a time.
+ * C of the training images, averaged over all of them, or over rows evenly spaced over the set. One
+ * chunk of rows is on the device at a time.
  */
 function trainingGram(
   { split, rows }: TrainingData,
@@ -205,10 +205,10 @@ function trainingGram(
   return tf.tidy(() => {
     const features = split.images.length / split.count;
     let total: tf.Tensor2D = tf.zeros([features + 1, features + 1]);
-    for (let start = 0; start < used; start += chunkRows) {
-      const count = Math.min(chunkRows, used - start);
-      const indices = Array.from({ length: count }, (_, i) => Math.floor((start + i) * spacing));
-      total = tf.tidy(() => tf.add(total, tf.mul(gramMatrix(rows(indices)), count / used)));
+    for (const chunk of rowChunks(used)) {
+      const indices = chunk.map((row) => Math.floor(row * spacing));
+      const share = chunk.length / used;
+      total = tf.tidy(() => tf.add(total, tf.mul(gramMatrix(rows(indices)), share)));
     }
     return total;
   });
