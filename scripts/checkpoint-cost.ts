@@ -14,9 +14,14 @@ import { measuredOn } from './robustness/provenance.js';
 
 /** A config, one of its methods, and changes that make it train long enough. */
 const cases = [
-  { what: 'MLP, gram', config: 'mnist-mlp', method: 'fenchel', changes: ['epochs=1000'] },
+  { what: 'MLP, preconditioned', config: 'mnist-mlp', method: 'fenchel', changes: ['epochs=1000'] },
   { what: 'MLP, Adam', config: 'mnist-mlp', method: 'adam', changes: ['epochs=1000'] },
-  { what: 'LeNet-5, gram', config: 'mnist-lenet5', method: 'fenchel', changes: ['epochs=1000'] },
+  {
+    what: 'LeNet-5, preconditioned',
+    config: 'mnist-lenet5',
+    method: 'fenchel',
+    changes: ['epochs=1000'],
+  },
   {
     what: 'MLP, full batch',
     config: 'mnist-lifted',

@@ -38,7 +38,7 @@ export async function measurePromises(): Promise<Row[]> {
 
 const tuned = { labelSmoothing: 0.1, weightAverage: 0.98, schedule: 'linear' };
 
-/** Mean cost of a gram Fenchel step over an Adam step with the same smoothing and averaging. */
+/** Mean cost of a preconditioned Fenchel step over an Adam step with the same smoothing and averaging. */
 async function fenchelAgainstAdam(
   network: keyof typeof networks,
   turns: number,
@@ -49,7 +49,7 @@ async function fenchelAgainstAdam(
   const times = await timeInTurn(workload, trainers, turns);
   for (const trainer of trainers) trainer.dispose();
   const [fenchel, adam] = times.map((own) => own.reduce((sum, ms) => sum + ms, 0) / own.length);
-  const what = `Fenchel gram step (${fenchel.toFixed(1)} ms) / Adam step (${adam.toFixed(1)} ms), ${network}, wasm`;
+  const what = `preconditioned Fenchel step (${fenchel.toFixed(1)} ms) / Adam step (${adam.toFixed(1)} ms), ${network}, wasm`;
   return atMost(what, fenchel / adam, bound);
 }
 

@@ -16,7 +16,11 @@ export function stepVerdicts(costs: readonly StepCost[]): Row[] {
   const [fenchel, adam] = [native('MLP', 'fenchel'), native('MLP', 'adam')];
   if (fenchel?.overTorch !== undefined) {
     rows.push(
-      atMost("Fenchel gram step, tensorflow / PyTorch's Adam step, MLP", fenchel.overTorch, 1.5),
+      atMost(
+        "preconditioned Fenchel step, tensorflow / PyTorch's Adam step, MLP",
+        fenchel.overTorch,
+        1.5,
+      ),
     );
   }
   for (const cost of [adam, native('LeNet-5', 'adam')]) {
@@ -26,7 +30,7 @@ export function stepVerdicts(costs: readonly StepCost[]): Row[] {
   if (fenchel?.productShare !== undefined) {
     rows.push(
       atLeast(
-        "share of the matrix products' rate, Fenchel gram step, MLP, tensorflow",
+        "share of the matrix products' rate, preconditioned Fenchel step, MLP, tensorflow",
         fenchel.productShare,
         0.4,
       ),
@@ -36,7 +40,7 @@ export function stepVerdicts(costs: readonly StepCost[]): Row[] {
     if (cost.method !== 'fenchel') continue;
     const solved = find(cost.backend, cost.network, 'fenchel/exact');
     if (!solved) continue;
-    const what = `Fenchel gram step / sub-problems to completion, ${cost.network}, ${cost.backend}`;
+    const what = `preconditioned Fenchel step / sub-problems to completion, ${cost.network}, ${cost.backend}`;
     rows.push({
       ...atMost(what, cost.meanMs / solved.meanMs, 0.1),
       measured: (cost.meanMs / solved.meanMs).toFixed(4),
@@ -44,7 +48,9 @@ export function stepVerdicts(costs: readonly StepCost[]): Row[] {
   }
   const [ours, embedded] = [native('LeNet-5', 'fenchel'), find('wasm', 'LeNet-5', 'fenchel')];
   if (ours && embedded) {
-    rows.push(atMost('Fenchel gram step, tensorflow / wasm, LeNet-5', ours.ms / embedded.ms, 0.5));
+    rows.push(
+      atMost('preconditioned Fenchel step, tensorflow / wasm, LeNet-5', ours.ms / embedded.ms, 0.5),
+    );
   }
   return rows;
 }

@@ -14,15 +14,12 @@ interface TinyExperiment {
  * @param iterations of full-batch methods
  */
 export function tinyExperiments(epochs = 30, iterations = 60): readonly TinyExperiment[] {
-  const convolutional = methods.filter(
-    ({ networks }) => networks?.name === 'networks with convolutions',
-  );
-  const dense = methods.filter((method) => !convolutional.includes(method));
+  const convolutional = methods.filter(({ solver }) => solver === 'preconditioned');
   return [
     experiment(
       'dense',
       '[ { dense: 16, activation: relu }, { dense: 10 } ]',
-      dense,
+      methods,
       epochs,
       iterations,
     ),

@@ -1,4 +1,3 @@
-import type { NetworkShape } from '../core/methods/method.js';
 import { checkExpected, checkTogether, type Lookup, networkShape } from './checks.js';
 import type { Experiment } from './experiment.js';
 import { experimentHash } from './hash.js';
@@ -105,7 +104,7 @@ function resolve(
     ...earlier,
     ...slips,
     ...[
-      ...parsed.findings.map((finding) => placed(finding, entries, network)),
+      ...parsed.findings.map((finding) => placed(finding, entries)),
       ...inMethods,
       ...together,
       ...checkFullBatch(get, methods),
@@ -131,10 +130,10 @@ function withoutExpected(config: ExperimentOutput, labels: readonly string[]): E
 }
 
 /** A field of a method that was given to the experiment: where it belongs. */
-function placed(finding: Finding, entries: readonly unknown[], network?: NetworkShape): Finding {
+function placed(finding: Finding, entries: readonly unknown[]): Finding {
   const [key, ...rest] = finding.path;
   if (finding.at !== 'key' || rest.length > 0) return finding;
-  const home = homeOfField(String(key), entries, network);
+  const home = homeOfField(String(key), entries);
   return home === undefined ? finding : { ...finding, message: home };
 }
 

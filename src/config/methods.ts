@@ -31,7 +31,7 @@ export function resolveMethod(
   network: NetworkShape | undefined,
 ): MethodResolution {
   const nowhere = () => 'default';
-  const definition = findDefinition(entry, path, network);
+  const definition = findDefinition(entry, path);
   if (isFinding(definition)) return { findings: [definition], fallback: nowhere };
   const explicit = entry as Record<string, unknown>;
   const { findings } = validate(definition.schema, explicit);
@@ -81,11 +81,7 @@ export function resolveMethod(
   };
 }
 
-function findDefinition(
-  entry: unknown,
-  path: Path,
-  network: NetworkShape | undefined,
-): MethodDefinition | Finding {
+function findDefinition(entry: unknown, path: Path): MethodDefinition | Finding {
   const names = [...new Set(methods.map(({ name }) => name))];
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
     const example = typeof entry === 'string' && names.includes(entry) ? entry : names[0];
@@ -100,14 +96,11 @@ function findDefinition(
   if (named.length === 0) {
     return { path: [...path, 'name'], message: notOneOf(names, name), at };
   }
-  const variants = named.filter(
-    ({ networks }) => !networks || !network || networks.include(network),
-  );
-  const solvers = [...new Set(variants.flatMap((variant) => variant.solver ?? []))];
+  const solvers = named.flatMap((variant) => variant.solver ?? []);
   if (solver === undefined || solvers.length === 0) {
-    return variants.find(({ isDefault }) => isDefault) ?? variants[0];
+    return named.find(({ isDefault }) => isDefault) ?? named[0];
   }
-  const chosen = variants.find((variant) => variant.solver === solver);
+  const chosen = named.find((variant) => variant.solver === solver);
   return chosen ?? { path: [...path, 'solver'], message: notOneOf(solvers, solver), at };
 }
 
@@ -116,11 +109,7 @@ function findDefinition(
  * which solver, or that it is a method; undefined when it is neither.
  * @param entries of `methods`, as they were written
  */
-export function homeOfField(
-  key: string,
-  entries: readonly unknown[],
-  network: NetworkShape | undefined,
-): string | undefined {
+export function homeOfField(key: string, entries: readonly unknown[]): string | undefined {
   const having = methods.filter((method) => hasField(method, key));
   const labels = entries.map((entry) => Object(entry).label ?? Object(entry).name);
   if (labels.includes(key)) return `is a method: its fields are set as methods.${key}.FIELD`;
@@ -129,10 +118,10 @@ export function homeOfField(
     const near = suggest(key, [...fields]);
     const known = suggest(key, Object.keys(ExperimentSchema.shape));
     if (near === undefined || known !== undefined) return undefined;
-    return `unknown key; did you mean "${near}"? It ${homeOfField(near, entries, network)}`;
+    return `unknown key; did you mean "${near}"? It ${homeOfField(near, entries)}`;
   }
   const places = entries.flatMap((entry, i): string[] => {
-    const definition = findDefinition(entry, ['methods', i], network);
+    const definition = findDefinition(entry, ['methods', i]);
     if (isFinding(definition)) return [];
     const { label = definition.name } = entry as { label?: string };
     const place = `methods.${label}.${key}`;
@@ -140,13 +129,10 @@ export function homeOfField(
       return [`${place}${definition.solver === undefined ? '' : ` (solver ${definition.solver})`}`];
     }
     const others = having.filter(({ name }) => name === definition.name);
-    const fitting = others.filter(
-      ({ networks }) => !networks || !network || networks.include(network),
-    );
-    const solvers = [...new Set(fitting.flatMap(({ solver }) => solver ?? []))];
-    if (solvers.length > 0)
-      return [`${place} with methods.${label}.solver=${solvers.join(' or ')}`];
-    return others.slice(0, 1).map(({ networks }) => `${place}, on ${networks?.name} alone`);
+    const solvers = others.flatMap(({ solver }) => solver ?? []);
+    return solvers.length > 0
+      ? [`${place} with methods.${label}.solver=${solvers.join(' or ')}`]
+      : [];
   });
   if (places.length > 0) return `is a field of a method: ${places.join(', ')}`;
   const owners = having.map(({ name, solver }) => (solver ? `${name} (solver ${solver})` : name));
@@ -166,11 +152,7 @@ function locate(finding: Finding, path: Path, definition: MethodDefinition): Fin
     (method) => method.name === definition.name && hasField(method, key),
   );
   if (sibling) {
-    const { solver, networks } = sibling;
-    const message =
-      solver === definition.solver
-        ? `belongs to solver ${solver} of ${networks?.name}, and this is one of ${definition.networks?.name}`
-        : `belongs to solver ${solver}, and this is solver ${definition.solver}`;
+    const message = `belongs to solver ${sibling.solver}, and this is solver ${definition.solver}`;
     return { ...moved, message };
   }
   if (Object.hasOwn(ExperimentSchema.shape, key)) {

@@ -30,10 +30,13 @@ describe('a field of a method, given to the experiment', () => {
     ],
     [
       'stepSize=3',
-      'methods.fenchel.stepSize (solver gram), methods.slow.stepSize with methods.slow.solver=gram or full-batch',
+      'methods.fenchel.stepSize with methods.fenchel.solver=full-batch, methods.slow.stepSize with methods.slow.solver=full-batch',
     ],
     ['beta1=0.8', 'methods.adam.beta1'],
-    ['solver=exact', 'methods.fenchel.solver (solver gram), methods.slow.solver (solver exact)'],
+    [
+      'solver=exact',
+      'methods.fenchel.solver (solver preconditioned), methods.slow.solver (solver exact)',
+    ],
   ])('is sent to its place: %s', (override, places) => {
     const message = `command line: ${override} — is a field of a method: ${places}`;
     expect(refusal({ methods: two }, override)).toBe(message);

@@ -156,7 +156,7 @@ describe('one mistake in a method', () => {
     [
       'a misspelt solver',
       '[{ name: fenchel, solver: exakt }]',
-      'methods.0.solver — must be one of gram, exact, full-batch, not the text "exakt"; did you mean "exact"?',
+      'methods.0.solver — must be one of preconditioned, exact, full-batch, not the text "exakt"; did you mean "exact"?',
     ],
     [
       'a solver where there is none',
@@ -176,7 +176,7 @@ describe('one mistake in a method', () => {
     [
       'a setting of another solver',
       '[{ name: fenchel, lambda: 1 }]',
-      'methods.0.lambda — belongs to solver exact, and this is solver gram',
+      'methods.0.lambda — belongs to solver exact, and this is solver preconditioned',
     ],
     [
       'a setting of the experiment',
@@ -196,13 +196,13 @@ describe('one mistake in a method', () => {
     ],
     [
       'neither number nor list',
-      '[{ name: fenchel, stepSize: fast }]',
-      'methods.0.stepSize — must be a number or a list, not the text "fast"',
+      '[{ name: fenchel, solver: exact, gamma: fast }]',
+      'methods.0.gamma — must be a number or a list, not the text "fast"',
     ],
     [
       'a list of the wrong length',
-      '[{ name: fenchel, stepSize: [1, 2] }]',
-      'methods.0.stepSize — has 2 values, but the network has 1 hidden layer',
+      '[{ name: fenchel, solver: exact, lambda: [1, 2] }]',
+      'methods.0.lambda — has 2 values, but the network has 1 hidden layer',
     ],
     [
       'the same label twice',

@@ -9,7 +9,7 @@ import { experimentText, parse } from './helpers.js';
 const everyMethod = experimentText({
   network: '{ layers: [{ dense: 30, activation: tanh }, { dense: 10 }] }',
   methods: `
-  - { name: fenchel, stepSize: 7 }
+  - { name: fenchel, rmsChange: 7 }
   - { name: fenchel, label: exact, solver: exact, preset: paper, gamma: 1 }
   - { name: sgd }
   - { name: adam, learningRate: 1.0e-7 }`,
@@ -18,11 +18,11 @@ const everyMethod = experimentText({
 
 describe('the value of a method field', () => {
   const { experiment, origins } = parse(everyMethod);
-  const gram = methods.find(({ solver }) => solver === 'gram');
+  const fast = methods.find(({ solver }) => solver === 'preconditioned');
 
   it('is the explicit one before all others', () => {
-    expect(experiment.methods[0].config.stepSize).toBe(7);
-    expect(origins['methods.0.stepSize']).toBe('trial.yaml:8');
+    expect(experiment.methods[0].config.rmsChange).toBe(7);
+    expect(origins['methods.0.rmsChange']).toBe('trial.yaml:8');
     expect(experiment.methods[1].config.gamma).toBe(1);
     expect(origins['methods.1.gamma']).toBe('trial.yaml:9');
   });
@@ -33,9 +33,9 @@ describe('the value of a method field', () => {
   });
 
   it("is the network's default before the schema's", () => {
-    const forTanh = gram?.defaults?.(experiment.network) ?? {};
+    const forTanh = fast?.defaults?.(experiment.network) ?? {};
     expect(Object.keys(forTanh)).toContain('initializer');
-    expect(experiment.methods[0].config).toMatchObject({ ...forTanh, stepSize: 7 });
+    expect(experiment.methods[0].config).toMatchObject({ ...forTanh, rmsChange: 7 });
     expect(origins['methods.0.initializer']).toBe('default for tanh networks');
     expect(origins['methods.0.damping']).toBe('default');
   });

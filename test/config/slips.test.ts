@@ -54,10 +54,11 @@ describe('what people write by habit', () => {
 
 describe('several slips in one method', () => {
   it('a list of the wrong length is found beside an unknown key', () => {
-    const methods = '[{ name: fenchel, stepSize: [1, 2, 3], nonsense: 3, damping: [1, 2] }]';
+    const methods =
+      '[{ name: fenchel, solver: exact, lambda: [1, 2, 3], nonsense: 3, gamma: [1, 2, 3] }]';
     const issues = issuesOf(experimentText({ methods }));
     expect(issues).toHaveLength(3);
-    expect(issues[0]).toContain('methods.0.stepSize — has 3 values');
+    expect(issues[0]).toContain('methods.0.lambda — has 3 values');
     expect(issues[1]).toContain('methods.0.nonsense — unknown key');
     expect(issues[2]).toContain('methods.0.damping — has 2 values');
   });

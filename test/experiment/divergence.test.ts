@@ -44,7 +44,7 @@ describe('numbers that diverge', () => {
   });
 
   it.each([
-    ['{ name: fenchel, activationStep: 50 }', 'try a smaller activationStep (now 50)'],
+    ['{ name: fenchel, rmsChange: 50 }', 'try a smaller rmsChange (now 50)'],
     ['{ name: fenchel, solver: exact, gamma: 0.001 }', 'try a larger gamma (now 0.001)'],
     ['{ name: fenchel, solver: exact, gamma: 1e+25 }', 'try a smaller gamma (now 1e+25)'],
     ['{ name: lau-bcd, rho: 1e-30 }', 'try a larger rho (now 1e-30)'],

@@ -45,7 +45,7 @@ describe('the trials of a sweep', () => {
     const quickstart = readFileSync(file('quickstart.yaml'), 'utf8');
     const { methods } = parseExperiment(quickstart, 'quickstart.yaml').experiment;
     const { trials } = loadSweep(file('sweeps/quickstart.yaml'));
-    for (const field of ['stepSize', 'trustRegion']) {
+    for (const field of ['inputRank', 'rmsChange']) {
       const tried = trials.map(({ overrides }) => Number(overrides[`methods.fenchel.${field}`]));
       const byDefault = Number(methods.find(({ label }) => label === 'fenchel')!.config[field]);
       expect(tried, field).toContain(byDefault);

@@ -105,12 +105,6 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   readonly solver?: string;
   /** The entry that a config without `solver` means. */
   readonly isDefault?: boolean;
-  /** Networks that this entry trains, where entries of one name and solver share them out. */
-  readonly networks?: {
-    /** In the plural, for messages. */
-    readonly name: string;
-    readonly include: (network: NetworkShape) => boolean;
-  };
   readonly summary: string;
   /**
    * What tables and figures add in brackets to the label, where a name alone would not say which

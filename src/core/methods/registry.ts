@@ -1,5 +1,4 @@
 import type { z } from 'zod';
-import { hasConvolution } from '../network/shape.js';
 import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
 import { checkHiddenLayer, checkReluLeastSquares } from './checks.js';
@@ -15,16 +14,15 @@ import {
   fullBatchVariant,
 } from './fenchel/full-batch/config.js';
 import {
-  convolutionDefaults,
-  FenchelConvolutionConfig,
-  FenchelGramConfig,
-  gramDefaults,
-} from './fenchel/gram/config.js';
+  FenchelPreconditionedConfig,
+  preconditionedDefaults,
+  preconditionedRenames,
+} from './fenchel/preconditioned/config.js';
 import { length } from './fields.js';
 import { LauConfig, lauPresets } from './lau-bcd/config.js';
 import { LpomConfig } from './lpom/config.js';
 import { MacConfig } from './mac/config.js';
-import type { MethodDefinition, NetworkShape } from './method.js';
+import type { MethodDefinition } from './method.js';
 import { checkPerLayer } from './per-layer.js';
 import { SgdConfig, sgdDefaults } from './sgd/config.js';
 import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
@@ -34,44 +32,21 @@ const define = <Schema extends z.ZodObject>(
   definition: MethodDefinition<Schema>,
 ): MethodDefinition => ({ ...definition, schema: definition.schema.extend(length) });
 
-const fullyConnected = {
-  name: 'fully connected networks',
-  include: ({ layers }: NetworkShape) => !hasConvolution(layers),
-};
-
-const convolutional = {
-  name: 'networks with convolutions',
-  include: ({ layers }: NetworkShape) => hasConvolution(layers),
-};
-
 /** Every training method. Adding one is one folder and one entry here. */
 export const methods: readonly MethodDefinition[] = [
   define({
     name: 'fenchel',
-    solver: 'gram',
+    solver: 'preconditioned',
     isDefault: true,
-    networks: fullyConnected,
     summary:
-      "Fenchel lifted network, one step per block, preconditioned by the inputs' covariance; not the paper's algorithm",
+      "Fenchel lifted network, one step per block, preconditioned by the inputs' covariance (as FOOF); not the paper's algorithm",
     variant: () => 'preconditioned',
-    schema: FenchelGramConfig,
-    defaults: gramDefaults,
-    check: (config, network) => [
-      ...checkHiddenLayer(network.activations),
-      ...checkPerLayer(config, ['stepSize', 'damping'], network.activations.length, 'hidden layer'),
-    ],
-    load: async () => (await import('./fenchel/gram/gram.js')).fenchelGram,
-  }),
-  define({
-    name: 'fenchel',
-    solver: 'gram',
-    isDefault: true,
-    networks: convolutional,
-    summary: 'Fenchel lifted network with convolutions: the same with steps of a normalised length',
-    variant: () => 'preconditioned',
-    schema: FenchelConvolutionConfig,
-    defaults: convolutionDefaults,
-    load: async () => (await import('./fenchel/gram/gram.js')).fenchelConvolution,
+    schema: FenchelPreconditionedConfig,
+    renamed: preconditionedRenames,
+    defaults: preconditionedDefaults,
+    check: (_, network) => checkHiddenLayer(network.activations),
+    load: async () =>
+      (await import('./fenchel/preconditioned/preconditioned.js')).fenchelPreconditioned,
   }),
   define({
     name: 'fenchel',

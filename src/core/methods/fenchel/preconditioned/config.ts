@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import * as fields from '../../fields.js';
+import type { NetworkShape } from '../../method.js';
+
+/**
+ * Fenchel, one step per block, preconditioned by the covariance of each layer's inputs. The same fields,
+ * with the same defaults, serve fully connected and convolution networks.
+ */
+export const FenchelPreconditionedConfig = z.strictObject({
+  name: z.literal('fenchel'),
+  solver: z.literal('preconditioned').default('preconditioned'),
+  label: fields.label,
+  targetStep: fields.positive
+    .default(0.02)
+    .describe(
+      'c: step size of the X-update of the last hidden layer, in units of the loss gradient',
+    )
+    .meta({ whenDiverging: 'smaller' }),
+  rmsChange: fields.positive
+    .default(0.05)
+    .describe("root mean square change of a layer's pre-activations by one W-step")
+    .meta({ whenDiverging: 'smaller' }),
+  damping: fields.positive
+    .default(0.03)
+    .describe("ridge added to each layer's input covariance, relative to its mean diagonal entry")
+    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
+  momentum: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.5)
+    .describe('factor, per batch, of the exponential average of W-steps'),
+  weightDecay: fields.nonNegative
+    .default(0.02)
+    .describe('weights shrink by rmsChange x weightDecay a step, biases do not'),
+  covarianceDecay: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.95)
+    .describe("factor, per batch, of the exponential average of the layers' input covariances"),
+  covarianceInterval: z
+    .int()
+    .positive()
+    .default(8)
+    .describe(
+      'batches between updates of the input covariances and of their inverses; at first fewer: 1 more every 25 batches',
+    ),
+  covarianceImages: z
+    .int()
+    .positive()
+    .default(16)
+    .describe('images of the batch whose patches enter the input covariance of a convolution'),
+  inputRank: z
+    .int()
+    .positive()
+    .default(8)
+    .describe(
+      'leading eigenvectors kept of the input covariance of a fully connected first layer, which is that of 2,000 evenly spaced training images',
+    ),
+  schedule: fields.schedule.default('linear'),
+  warmup: fields.warmup.default(0),
+  labelSmoothing: fields.labelSmoothing.default(0.05),
+  weightAverage: fields.weightAverage.default(0.99),
+  initializer: fields.initializer.default('he'),
+  bias: fields.bias.default(0),
+});
+
+export type FenchelPreconditionedConfig = z.output<typeof FenchelPreconditionedConfig>;
+
+/** Names of earlier versions, whose solver `gram` had two sets of fields. */
+export const preconditionedRenames = {
+  values: { solver: { gram: 'preconditioned' } },
+  fields: {
+    activationStep: 'targetStep',
+    change: 'rmsChange',
+    gramAverage: 'covarianceDecay',
+    gramRefresh: 'covarianceInterval',
+    gramImages: 'covarianceImages',
+  },
+  removed: {
+    stepSize: 'set rmsChange, the root mean square change of pre-activations by one step',
+    headStepSize: 'rmsChange holds for every layer',
+    trustRegion: 'steps have the length rmsChange, and none is longer',
+    headDamping:
+      'damping, relative to the mean diagonal entry of the covariance, holds for every layer',
+    inputMetric: 'set inputRank; from as many eigenvectors as inputs on, the inverse is exact',
+  },
+};
+
+/** The first and the last layer have no ReLU's loss of half the variance to make up for. */
+export function preconditionedDefaults({ layers }: NetworkShape): Record<string, unknown> {
+  const last = layers.length - 1;
+  return { initializer: layers.map((_, l) => (l === 0 || l === last ? 'lecun' : 'he')) };
+}
