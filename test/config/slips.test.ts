@@ -60,7 +60,7 @@ describe('several slips in one method', () => {
     expect(issues).toHaveLength(3);
     expect(issues[0]).toContain('methods.0.lambda — has 3 values');
     expect(issues[1]).toContain('methods.0.nonsense — unknown key');
-    expect(issues[2]).toContain('methods.0.damping — has 2 values');
+    expect(issues[2]).toContain('methods.0.gamma — has 3 values');
   });
 
   it('nothing is concluded from a value that is wrong itself', () => {

@@ -204,8 +204,8 @@ describe(`singular matrices in a step on ${testBackend}`, () => {
   };
 
   it('name the layer, the batch and the setting to enlarge', async () => {
-    expect(await failure('headDamping: 1e-30')).toMatch(
-      /^fenchel, seed 1: at batch 1 \(epoch 1\), the matrix over the inputs of layer 2 \(65 rows\) is singular: its Cholesky pivot \d+ is \S+\. Try a larger headDamping \(now 1e-30\)$/,
+    expect(await failure('damping: 1e-30')).toMatch(
+      /^fenchel, seed 1: at batch 1 \(epoch 1\), the matrix over the inputs of layer 2 \(65 rows\) is singular: its Cholesky pivot \d+ is \S+\. Try a larger damping \(now 1e-30\)$/,
     );
   });
 });
