@@ -47,13 +47,17 @@ export class Training<Config = unknown> {
   }
 
   /**
-   * Replaces the state by that of another run with the same context, which goes on bit for bit.
+   * Resumes from a state of the same method with the same context, bit for bit. It is owned by this object
+   * from now on, or freed when it is refused.
    * @throws Error where it is the state of something else
    */
   set state(next: State) {
     const difference =
       next === undefined ? 'it has no state' : formDifference(this.#state, next, 'state');
-    if (difference) throw new Error(difference);
+    if (difference) {
+      disposeTree(next, tensorsIn(this.#state));
+      throw new Error(difference);
+    }
     this.#replace(next);
   }
 
