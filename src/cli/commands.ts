@@ -73,7 +73,7 @@ export const commands: readonly Command[] = [
   {
     name: 'doctor',
     usage: 'doctor',
-    summary: 'what works here: Node, backends, GPUs, data sets, disk',
+    summary: 'check Node, backends, GPUs, data sets and disk',
     load: async () => erased((await import('./commands/doctor.js')).doctorCommand),
   },
   {
