@@ -97,6 +97,25 @@ export const oneOf = <Word extends string>(name: string, words: readonly Word[])
     { words },
   );
 
+export const configArgument = {
+  type: 'string',
+  describe: 'YAML or JSON file',
+  demandOption: true,
+} as const;
+
+/** `[path=value ...]` after a config. */
+export const overridesArgument = (describe: string) => ({
+  type: 'string' as const,
+  array: true as const,
+  default: [] as string[],
+  describe,
+});
+
+export const json = {
+  type: 'boolean',
+  describe: 'print JSON, and nothing else, on stdout',
+} as const;
+
 export const dataDir = {
   type: 'string',
   describe: 'folder with data files, searched before the cache (also FLN_DATA_DIR)',
@@ -120,13 +139,13 @@ export const checkpointing = {
 
 /** Options of commands that print a table. */
 export const tableFormOptions = {
-  json: { type: 'boolean', default: false, describe: 'print JSON, and nothing else, on stdout' },
+  json,
   csv: { type: 'boolean', default: false, describe: 'print CSV; accuracies are shares' },
   markdown: { type: 'boolean', default: false, describe: 'print a Markdown table' },
 } as const;
 
 export interface TableFormArguments {
-  json: boolean;
+  json?: boolean;
   csv: boolean;
   markdown: boolean;
 }

@@ -4,7 +4,7 @@ import { Interrupted, type Recipe } from '../../backend/install/recipe.js';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import { sizeText } from '../../shared/size.js';
 import { interruptible } from '../interrupt.js';
-import { actionNamed, manual } from '../options.js';
+import { actionNamed, json, manual } from '../options.js';
 import { note, print, printJson } from '../render/print.js';
 
 interface BackendArguments {
@@ -35,7 +35,7 @@ export const backendCommand: CommandModule<object, BackendArguments> = {
       .options({
         cuda: { type: 'boolean', describe: 'tensorflow with CUDA 12, for NVIDIA GPUs' },
         force: { type: 'boolean', describe: 'install even if it is already available' },
-        json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
+        json,
       })
       .example('$0 backend list', 'which start here, and why others do not')
       .example('$0 backend install tensorflow', 'native kernels, faster than the embedded ones')

@@ -5,7 +5,7 @@ import { DataError, ExitCode, FlnError } from '../../errors.js';
 import { sizeText } from '../../shared/size.js';
 import { grouped } from '../../shared/text.js';
 import { interruptible } from '../interrupt.js';
-import { actionNamed, dataDir, manual, offline, resolveMode } from '../options.js';
+import { actionNamed, dataDir, json, manual, offline, resolveMode } from '../options.js';
 import { downloadDisplay } from '../render/download.js';
 import { print, printJson } from '../render/print.js';
 
@@ -37,7 +37,7 @@ export const dataCommand: CommandModule<object, DataArguments> = {
       .options({
         'data-dir': dataDir,
         offline,
-        json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
+        json,
       })
       .example('$0 data list', 'every data set, and where its files are')
       .example('$0 data fetch mnist', 'download it into the cache')

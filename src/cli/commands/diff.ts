@@ -1,11 +1,11 @@
 import type { CommandModule } from 'yargs';
-import { manual } from '../options.js';
+import { json, manual } from '../options.js';
 import { print, printJson, warn } from '../render/print.js';
 
 interface DiffArguments {
   a: string;
   b: string;
-  json: boolean;
+  json?: boolean;
 }
 
 /** `fln diff A B` */
@@ -16,11 +16,7 @@ export const diffCommand: CommandModule<object, DiffArguments> = {
     yargs
       .positional('a', { type: 'string', demandOption: true, describe: 'a run directory' })
       .positional('b', { type: 'string', demandOption: true, describe: 'another one' })
-      .option('json', {
-        type: 'boolean',
-        default: false,
-        describe: 'print JSON, and nothing else, on stdout',
-      })
+      .option('json', json)
       .example('$0 diff results/a results/b', 'two runs')
       .example('$0 diff results/a results/b --json', 'for programs: .identical, .settings, .runs')
       .epilogue(

@@ -3,11 +3,11 @@ import type { Finding } from '../../doctor/doctor.js';
 import { ExitCode } from '../../errors.js';
 import { plural } from '../../shared/text.js';
 import { interruptible } from '../interrupt.js';
-import { manual } from '../options.js';
+import { json, manual } from '../options.js';
 import { note, print, printJson } from '../render/print.js';
 
 interface DoctorArguments {
-  json: boolean;
+  json?: boolean;
 }
 
 /** `fln doctor` */
@@ -16,11 +16,7 @@ export const doctorCommand: CommandModule<object, DoctorArguments> = {
   describe: 'check Node, backends, GPUs, data sets and disk; include the output in a bug report',
   builder: (yargs) =>
     yargs
-      .option('json', {
-        type: 'boolean',
-        default: false,
-        describe: 'print JSON, and nothing else, on stdout',
-      })
+      .option('json', json)
       .example('$0 doctor', 'takes a few seconds')
       .example('$0 doctor --json', 'machine-readable: .ok, .findings')
       .epilogue(

@@ -4,14 +4,14 @@ import { UsageError } from '../../errors.js';
 import { isFolder } from '../../files/folder.js';
 import type { Problem, RunDirectory } from '../../runs/run-directory.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
-import { manual, once } from '../options.js';
+import { json, manual, once } from '../options.js';
 import { print, printJson, warn } from '../render/print.js';
 
 interface PlotArguments {
   dirs: string[];
   out?: string;
   title?: string;
-  json: boolean;
+  json?: boolean;
 }
 
 export const plotCommand: CommandModule<object, PlotArguments> = {
@@ -36,11 +36,7 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
         coerce: once('title'),
         describe: 'title of the figure [default: name of the experiment]',
       })
-      .option('json', {
-        type: 'boolean',
-        default: false,
-        describe: 'print the files written and the problems met as JSON',
-      })
+      .option('json', json)
       .example('$0 plot results/mnist-mlp', 'redraw the figure of a run in its directory')
       .example('$0 plot results/sweeps/quickstart', 'the figure and the report of a sweep')
       .epilogue(

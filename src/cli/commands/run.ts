@@ -7,13 +7,16 @@ import type { ExperimentOptions } from '../../experiment/run.js';
 import { type Interruption, interruptible } from '../interrupt.js';
 import {
   checkpointing,
+  configArgument,
   dataDir,
   interruptedCodes,
+  json,
   listOf,
   manual,
   offline,
   once,
   oneOf,
+  overridesArgument,
   type ProgressMode,
   progressModes,
   resolveMode,
@@ -63,7 +66,7 @@ const options = {
     type: 'boolean',
     describe: 'print the resolved config, with the origin of each value',
   },
-  json: { type: 'boolean', describe: 'print the result as JSON, and nothing else, on stdout' },
+  json,
   progress: {
     type: 'string',
     default: 'auto' as const,
@@ -83,13 +86,11 @@ export const runCommand: CommandModule<object, RunArguments> = {
   describe: 'train the methods of an experiment, write CSVs, draw the figure',
   builder: (parser) =>
     parser
-      .positional('config', { type: 'string', describe: 'YAML or JSON file', demandOption: true })
-      .positional('overrides', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'values to change: epochs=2 methods.adam.learningRate=0.01',
-      })
+      .positional('config', configArgument)
+      .positional(
+        'overrides',
+        overridesArgument('values to change: epochs=2 methods.adam.learningRate=0.01'),
+      )
       .options(options)
       .example('$0 run configs/quickstart.yaml', 'train and draw in under a minute, no download')
       .example(

@@ -12,12 +12,14 @@ import {
   checkpointing,
   dataDir,
   interruptedCodes,
+  json,
   listOf,
   manual,
   offline,
   once,
   oneNumber,
   oneOf,
+  overridesArgument,
   progressModes,
   resolveMode,
 } from '../options.js';
@@ -82,7 +84,7 @@ const options = {
   'data-dir': dataDir,
   offline,
   ...checkpointing,
-  json: { type: 'boolean', describe: 'print the result as JSON, and nothing else, on stdout' },
+  json,
   progress: {
     type: 'string',
     default: 'auto' as const,
@@ -105,12 +107,10 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
         describe: 'YAML or JSON file; for --status and --cancel a sweep directory, too',
         demandOption: true,
       })
-      .positional('overrides', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'values of the experiment to change in every trial: epochs=2',
-      })
+      .positional(
+        'overrides',
+        overridesArgument('values of the experiment to change in every trial: epochs=2'),
+      )
       .options(options)
       .example('$0 sweep configs/sweeps/quickstart.yaml --jobs 2', 'two trials at a time')
       .example('$0 sweep configs/sweeps/quickstart.yaml --resume', 'resume after an interruption')

@@ -4,7 +4,7 @@ import type { CommandModule } from 'yargs';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
 import type { BaselineEntry } from '../../verify/baseline.js';
 import type { Target } from '../../verify/target.js';
-import { decimalsOf, manual, once, onceOrBare } from '../options.js';
+import { decimalsOf, json, manual, once, onceOrBare, overridesArgument } from '../options.js';
 import { note, printText, warn } from '../render/print.js';
 import type { Verified } from '../render/verification.js';
 
@@ -19,7 +19,7 @@ interface VerifyArguments {
   updateBaseline: boolean;
   junit?: string;
   markdown?: string;
-  json: boolean;
+  json?: boolean;
 }
 
 /** `fln verify DIR|CONFIG [path=value ...]` */
@@ -33,12 +33,12 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         demandOption: true,
         describe: 'a run directory, or a config whose run directory is looked up',
       })
-      .positional('overrides', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'values changed in the run, or expectations: expect.fenchel.atLeast=0.98',
-      })
+      .positional(
+        'overrides',
+        overridesArgument(
+          'values changed in the run, or expectations: expect.fenchel.atLeast=0.98',
+        ),
+      )
       .options({
         run: {
           type: 'string',
@@ -84,11 +84,7 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
             'append a Markdown summary to this file; in GitHub Actions it goes to the summary of the run',
           coerce: once('markdown'),
         },
-        json: {
-          type: 'boolean',
-          default: false,
-          describe: 'print JSON, and nothing else, on stdout',
-        },
+        json,
       })
       .example('$0 verify configs/mnist-mlp.yaml', 'the run that "fln run" made of this config')
       .example(
