@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { activations } from '../../src/core/network/activations/registry.js';
-import { buildMap } from '../../src/core/network/maps/build.js';
 import { denseMap } from '../../src/core/network/maps/dense.js';
 import type { LinearMap } from '../../src/core/network/maps/linear-map.js';
 import { activationNames } from '../../src/core/network/names.js';
+import { buildMap } from '../../src/core/network/network.js';
 import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
 import { Random } from '../../src/core/random.js';
 import { updateActivations } from '../../src/core/solvers/activation-update.js';

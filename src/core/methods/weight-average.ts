@@ -36,10 +36,6 @@ type Averaging = {
   readonly shares: readonly tf.Scalar[];
 };
 
-const blended = compiled(
-  (_: object, { average, current, shares }: Averaging): Parameters =>
-    average.map(({ weights, bias }, l) => ({
-      weights: blend(weights, current[l].weights, shares),
-      bias: blend(bias, current[l].bias, shares),
-    })),
+const blended = compiled((_: object, { average, current, shares }: Averaging) =>
+  blend(average, current, shares),
 );

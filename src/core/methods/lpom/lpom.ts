@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../network/initialize.js';
 import type { LayerParameters } from '../../network/parameters.js';
+import { extrapolate } from '../../solvers/blend.js';
 import type { NormalEquations } from '../../solvers/damped-inverse.js';
-import { extrapolate } from '../../solvers/extrapolate.js';
 import { relativeLength } from '../../solvers/solver.js';
 import { squaredNormBound } from '../../solvers/spectral-norm.js';
 import {
@@ -174,10 +174,7 @@ interface HiddenWeightProblem {
 }
 
 /** A layer and its pre-activations, U = A W + b. */
-interface FittedLayer {
-  readonly layer: LayerParameters;
-  readonly u: tf.Tensor2D[];
-}
+type FittedLayer = { readonly layer: LayerParameters; readonly u: tf.Tensor2D[] };
 
 /** @returns the relative length of the last step, ||U_next - U|| / ||U||, too */
 async function fitHidden(
@@ -187,7 +184,7 @@ async function fitHidden(
   const { inputs, activations, options, equations, steps } = problem;
   let best = start;
   let bestValue = await valueAt(problem, best);
-  /** Where the next step starts: `best`, or beyond it. */
+  /** Where the next step starts: `best`, or the extrapolation from it. */
   let point = best;
   let age = 0;
   let change = 0;
@@ -214,7 +211,7 @@ async function fitHidden(
       continue;
     }
     const momentum = (age - 1) / (age + 2);
-    point = k + 1 < steps && momentum > 0 ? beyond(next, best, momentum) : next;
+    point = k + 1 < steps && momentum > 0 ? extrapolate(next, best, momentum) : next;
     free(best);
     [best, bestValue] = [next, value];
   }
@@ -235,17 +232,6 @@ async function relativeDistance(a: Rows, b: Rows): Promise<number> {
     tf.sum(tf.square(b[chunk])),
   ]);
   return relativeLength(distance, size);
-}
-
-/** a + momentum (a - b) */
-function beyond(a: FittedLayer, b: FittedLayer, momentum: number): FittedLayer {
-  return {
-    layer: {
-      weights: extrapolate(a.layer.weights, b.layer.weights, momentum),
-      bias: extrapolate(a.layer.bias, b.layer.bias, momentum),
-    },
-    u: a.u.map((rows, chunk) => extrapolate(rows, b.u[chunk], momentum)),
-  };
 }
 
 /** U_l */
