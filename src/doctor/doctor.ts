@@ -12,8 +12,7 @@ import { causeOf, freeBytes, isSystemError } from '../files/disk.js';
 import { isFolder, nearestExisting } from '../files/folder.js';
 import { availableMemory } from '../shared/memory.js';
 import { collectProvenance, type Provenance } from '../shared/provenance.js';
-import { sizeText } from '../shared/size.js';
-import { printable } from '../shared/text.js';
+import { printable, sizeText } from '../shared/text.js';
 
 /** The result of one check. */
 export interface Finding {

@@ -2,7 +2,7 @@ import type { BackendReport } from '../backend/backend.js';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { buildNetwork, type Network } from '../core/network/network.js';
 import { EnvironmentError } from '../errors.js';
-import { sizeText } from '../shared/size.js';
+import { sizeText } from '../shared/text.js';
 
 /** Every method keeps at least the weights and a change of them. */
 const weightCopies = 2;

@@ -2,7 +2,7 @@ import type { CommandModule } from 'yargs';
 import type { ListedBackend, ListedInstallation } from '../../backend/install/list.js';
 import { Interrupted, type Recipe } from '../../backend/install/recipe.js';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
-import { sizeText } from '../../shared/size.js';
+import { sizeText } from '../../shared/text.js';
 import { interruptible } from '../interrupt.js';
 import { actionNamed, json, manual } from '../options.js';
 import { note, print, printJson } from '../render/print.js';
