@@ -107,8 +107,8 @@ describe('numbers that are not finite never count as solved', () => {
       const y = targets(new Random(1, 'y'), rows, outputs);
       const solve = async (part: { u?: number[][]; w?: number[][]; y?: number[][] }) => {
         const layer = { weights: matrix(part.w ?? w), bias: vector([0.1, 0.2, 0.3]) };
-        const solver = await nonNegativeActivations(layer, 1, options);
-        return solver.solve(matrix(part.y ?? y), matrix(part.u ?? u));
+        const solveRows = await nonNegativeActivations(layer, 1, options);
+        return solveRows(matrix(part.y ?? y), matrix(part.u ?? u));
       };
       for (const part of [
         { u: spoilt(u, value) },

@@ -47,7 +47,7 @@ type State = {
 };
 
 /**
- * Trains the plain network by back-propagation:
+ * Trains the feed-forward network by back-propagation:
  *
  *     P <- P - learningRate schedule(t) (direction(grad_P loss(smoothed Y, network(X; P))) + weightDecay W),
  *

@@ -47,7 +47,7 @@ export interface Layers {
   readonly preActivations: tf.Tensor2D[];
 }
 
-/** A forward pass that keeps every layer, for methods that update layers apart; inside a tidy. */
+/** A forward pass that keeps every layer, for methods that update layers separately; inside a tidy. */
 export function forwardLayers(network: Network, parameters: Parameters, x: tf.Tensor2D): Layers {
   const inputs = [x];
   const preActivations: tf.Tensor2D[] = [];

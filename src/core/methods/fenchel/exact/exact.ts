@@ -151,7 +151,7 @@ function forward(
   };
 }
 
-/** gamma_l of a batch, from its activations where gamma is counted in their Gram matrices. */
+/** gamma_l of a batch, scaled by its activations with `gammaUnit: gram`. */
 async function proximalWeights(
   { config, network }: Context,
   { inputs }: Blocks,

@@ -25,7 +25,7 @@ import {
 
 /**
  * Fenchel training on all images at once (Algorithm 1), for one hidden layer of ReLUs and squared
- * error; in `plain` as in the paper, in `accelerated` fast.
+ * error: `plain` with inexact W-updates, or `accelerated`.
  */
 export const fenchelFullBatch: Variant<Network> = {
   columns: (config) => variant(config).columns(config),
@@ -39,7 +39,7 @@ type Variant<S extends Network> = Method<FenchelFullBatchConfig, Constants, S> &
   columns(config: FenchelFullBatchConfig): readonly string[];
 };
 
-/** The part of the state that is the network to test with. */
+/** The part of the state that holds the network to test with. */
 type Network = { readonly current: readonly [LayerParameters, LayerParameters] };
 
 function variant(config: FenchelFullBatchConfig): Variant<Network> {
@@ -54,7 +54,7 @@ function variant(config: FenchelFullBatchConfig): Variant<Network> {
  *     P          <- P + (C + delta I)^-1 ([X_0, 1]^T (Z - relu(U)) / N - 2 rho_0 / lambda [W_0; 0])
  *
  * with the input covariance C. The last line, taken `weightSteps` times, minimises a quadratic bound of
- * eq. 17. Each line decreases the lifted objective or leaves it as it is.
+ * eq. 17. No line increases the lifted objective.
  */
 const plain: Variant<PlainState> = {
   columns: () => [positiveShare, 'z_residual', 'z_iterations', 'hidden_gradient'],
@@ -114,7 +114,7 @@ type PlainState = Network & {
 };
 
 /**
- * Algorithm 1 made fast. With P = [W_0; b_0] and U = [X_0, 1] P, an iteration is
+ * Algorithm 1 with momentum. With P = [W_0; b_0] and U = [X_0, 1] P, an iteration is
  *
  *     V, U_V     =  P + beta (P - P_old), U + beta (U - U_old),   beta = min(momentum, k / (k + 3))
  *     F          =  relu(U_V)
