@@ -18,7 +18,7 @@ import {
   oneOf,
   overridesArgument,
   type ProgressMode,
-  progressModes,
+  progress,
   resolveMode,
   seedsOf,
 } from '../options.js';
@@ -33,18 +33,18 @@ const options = {
   'data-dir': dataDir,
   backend: {
     type: 'string',
-    describe: 'auto, tensorflow, wasm, ...; replaces the one in the config (fln backend list)',
+    describe: "auto, tensorflow, wasm, ... (see fln backend list), instead of the config's",
     coerce: once('backend'),
   },
   device: {
     type: 'string',
-    describe: 'cpu or cuda; replaces the one in the config. cuda without a usable GPU is an error',
+    describe: "cpu or cuda, instead of the config's; cuda without a usable GPU is an error",
     coerce: oneOf('device', devices),
   },
-  only: { type: 'string', describe: 'train these methods only: LABEL,...', coerce: listOf('only') },
+  only: { type: 'string', describe: 'train only these methods: LABEL,...', coerce: listOf('only') },
   seeds: {
     type: 'string',
-    describe: "train these of the config's seeds only: 1,3-5",
+    describe: "train only these of the config's seeds: 1,3-5",
     coerce: seedsOf('seeds'),
   },
   resume: {
@@ -54,25 +54,27 @@ const options = {
   },
   rerun: {
     type: 'string',
-    describe: 'failed: train anew the runs that failed, and with --resume the unfinished ones too',
+    describe:
+      'failed: train failed runs again from the start; with --resume, also resume the others',
     coerce: oneOf('rerun', ['failed']),
   },
-  overwrite: { type: 'boolean', describe: 'train anew what the run directory already holds' },
+  overwrite: {
+    type: 'boolean',
+    describe: 'train everything again, replacing the results in the run directory',
+  },
   ...checkpointing,
   'fail-fast': { type: 'boolean', describe: 'stop at the first run that fails' },
   offline,
-  'dry-run': { type: 'boolean', describe: 'check everything, print what would run, write nothing' },
+  'dry-run': {
+    type: 'boolean',
+    describe: 'check everything, print what would be trained, write nothing',
+  },
   'print-config': {
     type: 'boolean',
     describe: 'print the resolved config, with the origin of each value',
   },
   json,
-  progress: {
-    type: 'string',
-    default: 'auto' as const,
-    describe: `${progressModes.join(', ')}; auto: bars on a terminal, else lines`,
-    coerce: oneOf('progress', progressModes),
-  },
+  progress,
 } as const;
 
 type RunArguments = InferredOptionTypes<typeof options> & {
@@ -105,7 +107,7 @@ export const runCommand: CommandModule<object, RunArguments> = {
       .example('$0 run configs/mnist-mlp.yaml --dry-run', 'check everything, train nothing')
       .epilogue(
         manual(
-          'Lists are written as in YAML: seeds=[1,2]. docs/checkpoints.md has how runs are stopped and resumed.',
+          'Lists are written as in YAML: seeds=[1,2]. See docs/checkpoints.md for stopping and resuming.',
           {
             0: 'every run completed',
             1: 'a run failed, or a disk error',
@@ -161,14 +163,12 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
   process.exitCode = await trainAndPrint(loaded.experiment, all, args);
 }
 
-/** The backend becomes part of the config, so that config.yaml and the run directory record it. */
+/** The backend becomes part of the config, and so of config.yaml and of the hash. */
 async function backendOverride(name: string): Promise<string> {
   const { backendNames } = await import('../../backend/registry.js');
   const names = ['auto', ...backendNames];
   if (names.includes(name)) return `backend=${name}`;
-  throw new UsageError(
-    `--backend: there is no backend "${name}"; choose one of ${names.join(', ')}`,
-  );
+  throw new UsageError(`--backend: expected one of ${names.join(', ')}, got "${name}"`);
 }
 
 /**

@@ -20,7 +20,7 @@ import {
   oneNumber,
   oneOf,
   overridesArgument,
-  progressModes,
+  progress,
   resolveMode,
 } from '../options.js';
 import { note, print, printJson, shortPath, warn } from '../render/print.js';
@@ -85,12 +85,7 @@ const options = {
   offline,
   ...checkpointing,
   json,
-  progress: {
-    type: 'string',
-    default: 'auto' as const,
-    describe: `${progressModes.join(', ')}; auto: a bar on a terminal, else lines`,
-    coerce: oneOf('progress', progressModes),
-  },
+  progress,
 } as const;
 
 type SweepArguments = InferredOptionTypes<typeof options> & { sweep: string; overrides: string[] };

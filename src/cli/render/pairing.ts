@@ -4,8 +4,7 @@ import { inPercent, percent, plural, printable, runName } from '../../shared/tex
 import type { Exact, ExactRun } from '../../verify/exact.js';
 import type { Paired, PairedMethod } from '../../verify/paired.js';
 import type { TestCase } from './junit.js';
-import { points, shortPath } from './print.js';
-import { markdown } from './records.js';
+import { markdown, points, shortPath } from './print.js';
 
 /** The results of `fln verify --paired` and `--exact` as text, Markdown and JUnit tests. */
 

@@ -21,8 +21,7 @@ import {
   pairedTests,
   pairedText,
 } from './pairing.js';
-import { points, shortPath } from './print.js';
-import { markdown } from './records.js';
+import { markdown, points, shortPath } from './print.js';
 
 /** The result of `fln verify`: limits, and comparisons with earlier results where requested. */
 export interface Verified extends Verification {
