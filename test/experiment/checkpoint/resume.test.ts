@@ -121,7 +121,7 @@ describe('a run that goes on', () => {
     writeFileSync(path, damage(readFileSync(path)));
     const { started, warnings } = await run(directory, { resume: true });
     expect(started).toEqual([8]);
-    expect(warnings.join()).toMatch(/batch-00000009 is damaged and is left out: .+/);
+    expect(warnings.join()).toMatch(/batch-00000009 is damaged and is ignored: .+/);
     expect(untimed(metricsOf(directory))).toBe(whole);
   });
 
@@ -184,7 +184,7 @@ describe('a run that goes on', () => {
       resign(folder);
     }
     const { warnings } = await run(directory, { resume: true });
-    expect(warnings.join()).toMatch(/begun by v18.0.0 \(now v.*last digits may differ/);
+    expect(warnings.join()).toMatch(/started with v18.0.0 \(now v.*last digits may differ/);
   });
 
   it('refuses checkpoints of an earlier version, and keeps them', async () => {
@@ -219,7 +219,7 @@ describe('a run that goes on', () => {
       }
       const { result } = await run(directory, { resume: true });
       expect(result.runs[0]).toMatchObject({ status: 'FAILED' });
-      expect(result.runs[0].error).toMatch(/cannot be resumed.*--overwrite/);
+      expect(result.runs[0].error).toMatch(/cannot resume from checkpoint .*--overwrite/);
       expect(result.runs[0].error).toMatch(reason);
       expect(tf.memory().numTensors).toBe(before);
     },
