@@ -12,8 +12,8 @@ export interface BackendReport {
   readonly detail: string;
   /** What it computes on, where it is one of {@link devices}. */
   readonly device?: Device;
-  /** Bytes that its tensors can take at most; absent: not known. */
-  readonly room?: number;
+  /** Most bytes that its tensors can take; absent: not known. */
+  readonly memory?: number;
 }
 
 /** A backend that cannot run here. */

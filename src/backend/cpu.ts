@@ -11,6 +11,6 @@ export async function startCpu(): Promise<BackendReport> {
     version: version_core,
     detail: 'plain JavaScript, 1 thread',
     device: 'cpu',
-    room: availableMemory(),
+    memory: availableMemory(),
   };
 }

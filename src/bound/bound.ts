@@ -9,11 +9,9 @@ import { buildNetwork, disposeParameters } from '../core/network/network.js';
 import { Random } from '../core/random.js';
 import { loadDataset } from '../data/load.js';
 import { UsageError } from '../errors.js';
-import type { BoundProblem } from './lifted-point.js';
 import { networkBound } from './network-bound.js';
 import { oneLayerBound } from './one-layer.js';
-import type { BoundReport, BoundRow } from './report.js';
-import type { BoundSettings } from './settings.js';
+import type { BoundProblem, BoundReport, BoundRow, BoundSettings } from './problem.js';
 
 export interface BoundResult {
   readonly report: BoundReport;
@@ -23,7 +21,7 @@ export interface BoundResult {
 
 /**
  * Computes lifted and feed-forward objectives for every lambda, on the training images of an
- * experiment with its network and loss. Its methods are not used.
+ * experiment with its network and loss. The experiment's methods are not used.
  *
  * @throws UsageError for a single layer with a loss other than mse; EnvironmentError, DataError
  */
@@ -36,21 +34,17 @@ export async function computeBound(
   const isOneLayer = experiment.network.activations.length === 0;
   if (isOneLayer && experiment.loss !== 'mse') {
     throw new UsageError(
-      `a network without a hidden layer is bounded as the one-layer regression Y ~ relu(X W): it needs loss mse, not ${experiment.loss}. Add loss=mse, or a hidden layer`,
+      `a network without a hidden layer is treated as the one-layer regression Y ~ relu(X W), which needs loss mse, not ${experiment.loss}. Add loss=mse, or a hidden layer`,
     );
   }
   const backend = await startBackend(experiment.backend, experiment.device);
   const dataset = await loadDataset(experiment.dataset, options);
   const network = buildNetwork(experiment.network);
-  const { activations } = experiment.network;
-  const initial = initializeParameters(
-    network,
-    { initializer: 'he', bias: 0 },
-    new Random(settings.seed, 'init'),
-  );
+  const random = new Random(settings.seed, 'init');
+  const initial = initializeParameters(network, { initializer: 'he', bias: 0 }, random);
   const problem: BoundProblem = {
     network,
-    activations,
+    activations: experiment.network.activations,
     loss: experiment.loss,
     ...tensors(dataset),
     rho: settings.rho,

@@ -2,8 +2,8 @@ import { activations } from '../core/network/activations/registry.js';
 import type { ActivationName, LossName } from '../core/network/names.js';
 
 /**
- * Scalar functions in float64, for objectives that are reported: with lambda 1000 the rounding of a
- * float32 penalty would be of the size of what is compared.
+ * Scalar functions in float64, for reported objectives: with lambda 1000 the rounding error of a float32
+ * penalty would be as large as the differences of interest.
  */
 
 /** sum B(v, u) over all entries; v in the domain of F. */

@@ -5,11 +5,12 @@ const steps = 1000;
 const learningRate = 0.01;
 
 /**
- * Minimises an objective of the weights by full-batch Adam, its rate falling linearly to 0: a value
- * of the feed-forward objective to hold the lifted ones against. Not convex, so no more than that.
+ * Minimises an objective of the weights by full-batch Adam, with a learning rate that decays linearly to 0:
+ * a feed-forward objective to compare the lifted ones with. It is not convex, so this is an upper bound of
+ * its minimum.
  *
  * @param objective differentiable; called inside a tidy
- * @param start is left as it is
+ * @param start is not changed
  * @returns new parameters
  */
 export async function minimisePrimal(
@@ -28,7 +29,7 @@ export async function minimisePrimal(
       const { grads } = tf.variableGrads(() => objective(layers), variables);
       optimizer.applyGradients(variables.map(({ name }) => ({ name, tensor: grads[name] })));
     });
-    // Lets signals in.
+    // Yields to the event loop, so that signals are handled.
     if (t % 50 === 0) await tf.nextFrame();
   }
   const found = layers.map(({ weights, bias }) => ({
@@ -40,7 +41,7 @@ export async function minimisePrimal(
   return found;
 }
 
-/** The tensor library keeps Adam's learning rate protected. */
+/** `learningRate` is protected in the tensor library. */
 class Adam extends tf.AdamOptimizer {
   constructor(rate: number) {
     super(rate, 0.9, 0.999, 1e-7);

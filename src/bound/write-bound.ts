@@ -9,7 +9,7 @@ import { renderFigure } from '../report/figure.js';
 import { measureText } from '../report/figure-style.js';
 import { collectProvenance } from '../shared/provenance.js';
 import type { BoundResult } from './bound.js';
-import { type BoundReport, statements } from './report.js';
+import { type BoundReport, statements } from './problem.js';
 
 /** e.g. `synthetic-digits, 300 images · 49-20-10, relu · cross-entropy · rho 0.001` */
 export function describeBound(experiment: Experiment, images: number, report: BoundReport): string {
@@ -27,7 +27,7 @@ export function describeBound(experiment: Experiment, images: number, report: Bo
 }
 
 /**
- * Writes bound.csv, bound.json (settings, values, what they prove, provenance), bound.svg and bound.png.
+ * Writes bound.csv, bound.json (settings, values, statements, provenance), bound.svg and bound.png.
  * @returns the paths written
  * @throws DiskError
  */

@@ -1,7 +1,7 @@
 import type { CommandModule } from 'yargs';
 import type { Command } from './describe.js';
 
-/** Every command. Adding one is one file in commands/ and one entry here. */
+/** A new command is one file in commands/ and one entry here. */
 export const commands: readonly Command[] = [
   {
     name: 'run',
@@ -25,37 +25,37 @@ export const commands: readonly Command[] = [
   {
     name: 'plot',
     usage: 'plot DIR...',
-    summary: 'draw figures again from CSVs; overlay several runs',
+    summary: 'redraw figures from CSVs; overlay several runs',
     load: async () => erased((await import('./commands/plot.js')).plotCommand),
   },
   {
     name: 'ls',
     usage: 'ls [DIR...]',
-    summary: 'list runs: choose and rank by results and settings',
+    summary: 'list runs: filter and rank by results and settings',
     load: async () => erased((await import('./commands/ls.js')).lsCommand),
   },
   {
     name: 'compare',
     usage: 'compare DIR...',
-    summary: "final accuracy per method, beside the paper's",
+    summary: "final accuracy per method, compared with the paper's",
     load: async () => erased((await import('./commands/compare.js')).compareCommand),
   },
   {
     name: 'diff',
     usage: 'diff A B',
-    summary: 'what differs between two runs: settings, results, batches',
+    summary: 'differences between two runs: settings, results, batches',
     load: async () => erased((await import('./commands/diff.js')).diffCommand),
   },
   {
     name: 'verify',
     usage: 'verify DIR|CONFIG',
-    summary: 'measured accuracies against expectations; exit 3 if worse',
+    summary: 'compare accuracies with expected or earlier ones; exit 3 if worse',
     load: async () => erased((await import('./commands/verify.js')).verifyCommand),
   },
   {
     name: 'bound',
     usage: 'bound CONFIG [path=value ...]',
-    summary: 'lifted and feed-forward objectives, and what they certify',
+    summary: 'lifted and feed-forward objectives; certified lower bound for one layer',
     load: async () => erased((await import('./commands/bound.js')).boundCommand),
   },
   {
@@ -67,13 +67,13 @@ export const commands: readonly Command[] = [
   {
     name: 'backend',
     usage: 'backend list|install|remove [NAME]',
-    summary: 'tensor backends: which start here; install native TensorFlow, CUDA, WebGPU',
+    summary: 'list compute backends; install TensorFlow, CUDA, WebGPU',
     load: async () => erased((await import('./commands/backend.js')).backendCommand),
   },
   {
     name: 'doctor',
     usage: 'doctor',
-    summary: 'what works here: Node, backends, GPUs, data sets, disk',
+    summary: 'check Node, backends, GPUs, data sets and disk',
     load: async () => erased((await import('./commands/doctor.js')).doctorCommand),
   },
   {
@@ -85,13 +85,13 @@ export const commands: readonly Command[] = [
   {
     name: 'completion',
     usage: 'completion bash|zsh|fish',
-    summary: 'print a script that completes all of this in a shell',
+    summary: 'print a shell completion script',
     load: async () =>
       erased((await import('./commands/completion.js')).completionCommand(commands)),
   },
 ];
 
-/** Modules have arguments of different types; each is only ever given what its own builder parsed. */
+/** Modules have arguments of different types; each receives only what its own builder parsed. */
 function erased<Arguments>(module: CommandModule<object, Arguments>): CommandModule {
   return module as unknown as CommandModule;
 }

@@ -6,7 +6,7 @@ export interface Command {
   /** As in the overview. */
   readonly usage: string;
   readonly summary: string;
-  /** For other commands to call: not in the overview. */
+  /** Started by other commands; not in the overview. */
   readonly isInternal?: boolean;
   readonly load: () => Promise<CommandModule>;
 }
@@ -17,7 +17,7 @@ export interface OptionDescription {
   readonly name: string;
   readonly describe: string;
   readonly isFlag: boolean;
-  /** The words that it takes, where they are few. */
+  /** Its possible values, if it is an enumeration. */
   readonly words: readonly string[];
 }
 
@@ -34,13 +34,15 @@ interface Declaration {
   readonly coerce?: unknown;
 }
 
-/** What a command declares to the parser: its builder is run with a parser that only records. */
+/** The options and examples of a command, recorded from the calls of its builder. */
 export function describeCommand({ builder }: CommandModule): CommandDescription {
   const options: OptionDescription[] = [];
   const examples: string[] = [];
   const note = (name: string, declaration: Declaration) => {
-    for (const each of [name, ...[declaration.alias ?? []].flat()]) {
-      options.push(describeOption(each, declaration));
+    const { type, describe = '', alias, coerce } = declaration;
+    const words = (coerce as { words?: readonly string[] } | undefined)?.words ?? [];
+    for (const each of [name, ...[alias ?? []].flat()]) {
+      options.push({ name: each, describe, isFlag: type === 'boolean', words });
     }
   };
   const notes: Record<string, unknown> = {
@@ -62,17 +64,4 @@ export function describeCommand({ builder }: CommandModule): CommandDescription 
   // The parser adds it to every command.
   note('help', { type: 'boolean', describe: 'show help' });
   return { options, examples };
-}
-
-function describeOption(
-  name: string,
-  { type, describe = '', coerce }: Declaration,
-): OptionDescription {
-  const words = (coerce as { words?: readonly string[] } | undefined)?.words ?? [];
-  return {
-    name,
-    describe,
-    isFlag: type === 'boolean',
-    words,
-  };
 }

@@ -42,8 +42,8 @@ export function overview(): string {
   const listed = commands.filter(({ isInternal }) => !isInternal);
   const width = Math.max(...listed.map(({ usage }) => usage.length));
   const list = listed.map(({ usage, summary }) => `  fln ${usage.padEnd(width)}  ${summary}`);
-  return `fln trains Fenchel lifted networks beside their baselines, on the same data with the same
-network, and draws the results.
+  return `fln trains Fenchel lifted networks and their baselines with the same data and network, and draws the
+results.
 
 Commands:
 ${list.join('\n')}
@@ -52,8 +52,8 @@ ${list.join('\n')}
   fln --version        version of the program
 
 Examples:
-  fln run configs/quickstart.yaml            train and draw in under a minute, no download needed
-  fln run configs/mnist-mlp.yaml epochs=2    the same kind of experiment on MNIST, one value changed
+  fln run configs/quickstart.yaml            train and draw in under a minute, without download
+  fln run configs/mnist-mlp.yaml epochs=2    an experiment on MNIST, with one value changed
   fln run configs/mnist-mlp.yaml --dry-run   check everything, train nothing
 
 Environment:
@@ -61,6 +61,6 @@ Environment:
   FLN_CACHE_DIR   folder for downloads and installed backends
 
 Exit codes: 0 ok, 1 a run failed, 2 usage or config, 3 regression, 4 backend, 5 data,
-75 stopped with a checkpoint and to be run again, 130 interrupted
+75 stopped after a checkpoint (resume with --resume), 130 interrupted
 `;
 }

@@ -1,7 +1,6 @@
 import { readSeeds } from '../config/seeds.js';
 import { type ExitCode, UsageError } from '../errors.js';
 import { didYouMean } from '../shared/suggest.js';
-import type { TableForm } from './render/records.js';
 
 /** An option that may be given once. The parser collects repeated ones in an array. */
 export const once =
@@ -11,7 +10,7 @@ export const once =
     return onceOrBare(name)(value);
   };
 
-/** As {@link once}, for an option that means something without a value: it is then empty. */
+/** As {@link once}, for an option that may have no value, and is then empty. */
 export const onceOrBare =
   (name: string) =>
   (value: string | string[] | undefined): string | undefined => {
@@ -22,7 +21,7 @@ export const onceOrBare =
     return value;
   };
 
-/** `a,b`, or the option given several times, as a list; an empty one would select nothing. */
+/** `a,b`, or the option given several times, as a list. */
 export const listOf =
   (name: string) =>
   (value: string | string[] | undefined): string[] | undefined => {
@@ -85,7 +84,7 @@ const secondsOf =
     throw new UsageError(`--${name}: expected a number of seconds, got "${given}"`);
   };
 
-/** One of a few words, given at most once; completion reads `words`. */
+/** One of several words, given at most once; completion reads `words`. */
 export const oneOf = <Word extends string>(name: string, words: readonly Word[]) =>
   Object.assign(
     (value: string | string[]): Word => {
@@ -96,6 +95,25 @@ export const oneOf = <Word extends string>(name: string, words: readonly Word[])
     },
     { words },
   );
+
+export const configArgument = {
+  type: 'string',
+  describe: 'YAML or JSON file',
+  demandOption: true,
+} as const;
+
+/** `[path=value ...]` after a config. */
+export const overridesArgument = (describe: string) => ({
+  type: 'string' as const,
+  array: true as const,
+  default: [] as string[],
+  describe,
+});
+
+export const json = {
+  type: 'boolean',
+  describe: 'print JSON, and nothing else, on stdout',
+} as const;
 
 export const dataDir = {
   type: 'string',
@@ -109,29 +127,33 @@ export const checkpointing = {
   'checkpoint-every': {
     type: 'string',
     describe:
-      'seconds between checkpoints; 0: when interrupted only. Default 60, rarer where they are slow',
+      'seconds between checkpoints; 0: only when interrupted [default: 60, more where checkpoints are slow]',
     coerce: secondsOf('checkpoint-every'),
   },
   'keep-checkpoints': {
     type: 'boolean',
-    describe: 'keep the checkpoints of completed runs, and make a last one',
+    describe:
+      'keep the checkpoints of completed runs, and write a final one with the trained weights',
   },
 } as const;
 
+/** The forms in which commands print tables. */
+export type TableForm = 'table' | 'json' | 'csv' | 'markdown';
+
 /** Options of commands that print a table. */
 export const tableFormOptions = {
-  json: { type: 'boolean', default: false, describe: 'print JSON, and nothing else, on stdout' },
-  csv: { type: 'boolean', default: false, describe: 'print CSV; accuracies are shares' },
+  json,
+  csv: { type: 'boolean', default: false, describe: 'print CSV; accuracies from 0 to 1' },
   markdown: { type: 'boolean', default: false, describe: 'print a Markdown table' },
 } as const;
 
 export interface TableFormArguments {
-  json: boolean;
+  json?: boolean;
   csv: boolean;
   markdown: boolean;
 }
 
-/** @throws UsageError when several are asked for */
+/** @throws UsageError when several are given */
 export function tableFormOf(
   { json, csv, markdown }: TableFormArguments,
   command: string,
@@ -163,21 +185,27 @@ export function actionNamed<Action>(
   throw new UsageError(`${unknown}Use ${full.slice(0, -1).join(', ')} or ${full.at(-1)}.`);
 }
 
-/** The end of a help text: notes, and the meaning of the exit codes. */
+/** The end of a help text: notes and exit codes. */
 export function manual(text: string, codes: Partial<Record<ExitCode, string>>): string {
   const lines = Object.entries(codes).map(([code, meaning]) => `  ${code.padEnd(5)}${meaning}`);
   return [...(text === '' ? [] : [text, '']), 'Exit codes:', ...lines].join('\n');
 }
 
-/** Meanings that several commands share. */
+/** Exit codes of commands that train. */
 export const interruptedCodes = {
   75: 'SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2: a checkpoint was written; resume with --resume',
-  130: 'Ctrl-C: the same; pressed again, it stops at once',
+  130: 'Ctrl-C: the same; a second Ctrl-C stops at once',
 } as const;
 
-/** How progress is shown. */
-export const progressModes = ['auto', 'bar', 'text', 'none'] as const;
+const progressModes = ['auto', 'bar', 'text', 'none'] as const;
 export type ProgressMode = (typeof progressModes)[number];
+
+export const progress = {
+  type: 'string',
+  default: 'auto' as const,
+  describe: `${progressModes.join(', ')}; auto: a bar on a terminal, else lines`,
+  coerce: oneOf('progress', progressModes),
+} as const;
 
 /** `auto`: bars on a terminal that can move its cursor, lines elsewhere, nothing beside JSON. */
 export function resolveMode(

@@ -3,7 +3,7 @@ import { suggest } from '../shared/suggest.js';
 import { commands } from './commands.js';
 import { describeCommand } from './describe.js';
 
-/** The arguments do not fit the command; the message is the parser's own. */
+/** Invalid arguments; the message is the parser's own. */
 export class ArgumentError extends Error {
   override name = 'ArgumentError';
 }
@@ -23,7 +23,7 @@ export function buildParser(args: readonly string[], command: CommandModule): Ar
       .version(false)
       .alias({ h: 'help' })
       .wrap(Math.min(100, process.stdout.columns ?? 100))
-      // Messages are matched and reworded in usage.ts: they must not follow the user's locale.
+      // `describeArgumentError` matches the English messages.
       .locale('en')
       .parserConfiguration({ 'dot-notation': false })
       .exitProcess(false)
@@ -35,7 +35,7 @@ export function buildParser(args: readonly string[], command: CommandModule): Ar
   );
 }
 
-/** The parser would drop these silently. */
+/** The parser would ignore these silently. */
 function refuseHyphens(args: readonly string[]): void {
   const hyphens = args.find((arg) => /^-+$/.test(arg) && arg !== '--');
   if (hyphens === undefined) return;
@@ -50,7 +50,7 @@ function refuseFlagValues(args: readonly string[], command: CommandModule): void
     const [, name, value] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
     if (!flags.some((flag) => flag.name === name)) continue;
     if (!['true', 'false'].includes(value)) {
-      throw new ArgumentError(`--${name} takes no value, and "${value}" was given`);
+      throw new ArgumentError(`--${name} takes no value, got "${value}"`);
     }
   }
 }
@@ -85,10 +85,10 @@ export function describeArgumentError(
   const known = describeCommand(module).options.map(({ name }) => name);
   // The parser reports both --some-flag and someFlag for one mistake.
   const typed = unknown.filter((name) => args.some((arg) => flagName(arg) === name));
-  const slips = (typed.length > 0 ? typed : unknown).map((name) =>
+  const mistakes = (typed.length > 0 ? typed : unknown).map((name) =>
     describeUnknown(name, args, known, command),
   );
-  return `${slips.join('; ')}. ${see}`;
+  return `${mistakes.join('; ')}. ${see}`;
 }
 
 const flagName = (arg: string) => arg.replace(/^-+/, '').split('=')[0];

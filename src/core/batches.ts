@@ -119,7 +119,7 @@ function asWords(images: Uint8Array, features: number): Uint32Array | undefined 
   return aligned ? new Uint32Array(images.buffer, images.byteOffset, images.length / 4) : undefined;
 }
 
-/** One channel, four pixels at a time: most words of a digit's image are blank, and cost one test. */
+/** One channel, four pixels at a time: most words of an image of a digit are zero, which is one comparison. */
 function copyWords(
   words: Uint32Array,
   from: number,
@@ -157,8 +157,8 @@ function copyChannels(
 }
 
 /**
- * Rows that work on a whole split takes at a time: small enough that the intermediate results of a
- * chunk do not count, large enough that calls do not.
+ * Rows per chunk when a whole split is processed: small enough for the intermediate results to take
+ * little memory, large enough for the overhead of calls to be negligible.
  */
 export const chunkRows = 2000;
 

@@ -2,37 +2,37 @@ import * as tf from '@tensorflow/tfjs';
 import type { Tree } from './tree.js';
 
 /**
- * A function from tensors to new tensors and nothing else: it has no side effects, reads no values,
- * and depends on nothing but its input. Plain numbers in it count once and for all.
+ * A pure function from tensors to new tensors, which reads no values. Plain numbers in it become
+ * constants of the compiled form.
  */
 export type TensorFunction<Input extends Tree, Output extends Tree> = (input: Input) => Output;
 
-/** A tensor function in the form in which the backend runs it fastest. */
+/** A tensor function, compiled for the backend. */
 export interface Compiled<Input extends Tree, Output extends Tree> {
-  /** @returns new tensors, of the scope it is called in, or the caller's where there is none */
+  /** @returns new tensors, which belong to the current scope, or to the caller outside of scopes */
   run(input: Input): Output;
   dispose(): void;
 }
 
-/** Makes a backend's form of a function. */
+/** Compiles a function for one backend. */
 export type Compiler = <Input extends Tree, Output extends Tree>(
   fn: TensorFunction<Input, Output>,
 ) => Compiled<Input, Output>;
 
 const compilers = new Map<string, Compiler>();
 
-/** Called by a backend that has more to offer than one operation after the other. */
+/** For backends that compile to graphs; the others run one operation after the other. */
 export function registerCompiler(backend: string, compiler: Compiler): void {
   compilers.set(backend, compiler);
 }
 
-/** The form in which a backend runs functions. */
+/** The compiler of a backend. */
 export const compilerOf = (backend: string): Compiler => compilers.get(backend) ?? eager;
 
-/** Prepares a function that will run many times for the current backend. */
+/** Compiles a function that will run many times for the current backend. */
 export const compile: Compiler = (fn) => compilerOf(tf.getBackend())(fn);
 
-/** Runs the operations one after the other as they stand. */
+/** Runs the operations one after the other, without compiling. */
 export const eager: Compiler = (fn) => ({
   run: (input) => tf.tidy((() => fn(input)) as () => tf.TensorContainer) as ReturnType<typeof fn>,
   dispose: () => {},
@@ -42,8 +42,8 @@ export const eager: Compiler = (fn) => ({
 const programs = new WeakMap<object, Map<unknown, { dispose(): void }>>();
 
 /**
- * A tensor function that also depends on a context, which never changes: it is compiled once for each
- * context (as `jax.jit` does for static arguments), until {@link disposeCompiled}.
+ * A tensor function of an immutable context and an input: it is compiled once for each context (as
+ * `jax.jit` does for static arguments), until {@link disposeCompiled}.
  */
 export function compiled<Context extends object, Input extends Tree, Output extends Tree>(
   fn: (context: Context, input: Input) => Output,

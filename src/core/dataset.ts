@@ -21,7 +21,7 @@ export interface Dataset {
   /** Present when the config holds out a validation split; never part of `train`. */
   readonly validation?: Split;
   readonly test: Split;
-  /** What the data came from, for run.json: file name (or `generated`) -> SHA-256 of its content. */
+  /** Of the source files, for run.json: file name (or `generated`) -> SHA-256. */
   readonly sha256: Readonly<Record<string, string>>;
   /** Per channel, the value of each of the 256 pixel levels after preprocessing: [channels][256]. */
   readonly levels: readonly Float32Array[];
@@ -29,7 +29,7 @@ export interface Dataset {
 
 export type Preprocessing = 'scale' | 'standardize';
 
-/** What can be known of a data set without loading it: enough to check a config against it. */
+/** Properties of a data set that are known before it is loaded: enough to check a config. */
 export interface DatasetInfo {
   readonly name: string;
   readonly title: string;
@@ -40,18 +40,18 @@ export interface DatasetInfo {
 }
 
 export interface LoadOptions {
-  /** Where the user keeps data files; searched before the cache; nothing is written there. */
+  /** The user's folder of data files: searched before the cache, never written to. */
   readonly dataDir?: string;
-  /** Where verified downloads are kept. */
+  /** Folder of verified downloads. */
   readonly cacheDir?: string;
-  /** Never touch the network. */
+  /** No network access. */
   readonly offline?: boolean;
-  /** Stop with a `DownloadNeeded` in place of downloading, and write nothing. */
+  /** Throw a `DownloadNeeded` instead of downloading, and write nothing. */
   readonly dryRun?: boolean;
   readonly signal?: AbortSignal;
   /** Progress of downloads, in bytes. */
   readonly onProgress?: (progress: DownloadProgress) => void;
-  /** Told of what went wrong without stopping the load, e.g. a damaged cached file fetched again. */
+  /** Called for problems that do not stop the load, e.g. a damaged file of the cache that is fetched again. */
   readonly onWarning?: (message: string) => void;
   /** Base URLs that replace the data set's own mirrors. */
   readonly mirrors?: readonly string[];
@@ -66,7 +66,7 @@ export interface NetworkSettings {
   readonly idleMs: number;
   /** For one whole request; a large file gets more by default. */
   readonly totalMs: number;
-  /** Requests to one mirror for one file, where the failure may pass. */
+  /** Most requests to one mirror for one file; only failures that may be temporary are retried. */
   readonly attempts: number;
   /** Wait before the second request; doubles before each further one. */
   readonly backoffMs: number;
@@ -77,7 +77,7 @@ export interface DownloadProgress {
   readonly file: string;
   readonly url: string;
   readonly received: number;
-  /** undefined when the server does not say. */
+  /** undefined when the server sends no length. */
   readonly total?: number;
 }
 

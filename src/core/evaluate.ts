@@ -16,7 +16,7 @@ export interface Evaluation {
   readonly accuracy: number;
 }
 
-/** A split kept as tensors, to test parameters on again and again. */
+/** A split on the device, on which parameters are evaluated repeatedly. */
 export class Evaluator {
   readonly #chunks: readonly { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D }[];
   readonly #count: number;
@@ -82,7 +82,7 @@ export class Evaluator {
       });
       try {
         loss += (await mean.data())[0] * x.shape[0];
-        // Weights that are not finite have no lifted classes: the loss tells.
+        // There is no lifted prediction with weights that are not finite; the loss shows it.
         if (!Number.isFinite(loss)) return { loss, accuracy: Number.NaN };
         const classes = await liftedClasses(this.network, parameters, predicted, lambda);
         correct += classes.filter((k, i) => k === this.#labels[start + i]).length;
@@ -100,8 +100,8 @@ export class Evaluator {
 }
 
 /**
- * Sum of all weights and biases: finite only when each is. Kernels may turn NaN into 0 on the way (a
- * ReLU may), so that a network of NaNs can have a finite loss.
+ * Sum of all weights and biases: finite only when each is. Kernels may turn NaN into 0 (a ReLU may), so
+ * that a network with NaN weights can have a finite loss.
  */
 export async function sumOf(parameters: Parameters): Promise<number> {
   const sum = tf.tidy(() =>

@@ -3,15 +3,15 @@ import { forwardLayers, type Network } from './network/network.js';
 import type { Parameters } from './network/parameters.js';
 
 /**
- * Which block of the parameters went wrong, for the message of a run that diverged: those with numbers
- * that are not finite, else the one with the largest number.
+ * The blocks of parameters to name in the message of a run that diverged: those that are not finite, else
+ * the one with the largest entry.
  */
 export async function suspectBlock(parameters: Parameters): Promise<string> {
   const blocks = parameters.flatMap(({ weights, bias }, l) => [
     { name: `the weights of layer ${l + 1}`, tensor: weights as tf.Tensor },
     { name: `the bias of layer ${l + 1}`, tensor: bias as tf.Tensor },
   ]);
-  // max() passes over NaN on some backends; a sum does not.
+  // max() ignores NaN on some backends; a sum does not.
   const measured = tf.tidy(() =>
     blocks.map(({ tensor }) => tf.stack([tf.sum(tensor), tf.max(tf.abs(tensor))])),
   );
@@ -23,16 +23,16 @@ export async function suspectBlock(parameters: Parameters): Promise<string> {
     found.push({ name: blocks[i].name, largest, isBroken });
   }
   const broken = found.filter(({ isBroken }) => isBroken).map(({ name }) => name);
-  if (broken.length === found.length) return 'no weight of any layer is finite any more';
+  if (broken.length === found.length) return 'the weights of all layers are NaN or infinite';
   if (broken.length > 0) return `not finite: ${broken.join(', ')}`;
   const { name, largest } = found.reduce((a, b) => (b.largest > a.largest ? b : a));
   return `the largest number is ${largest.toPrecision(2)}, in ${name}`;
 }
 
 /**
- * The first hidden layer, from 1, whose units give the same values for every row: nothing of the input
- * gets past it, and the network gives one answer to everything. Dead ReLU units are the usual reason.
- * @param x [m, inputs], rows that differ
+ * The first hidden layer, from 1, whose activations are the same for every row, so that the network's output
+ * does not depend on its input. Dead ReLU units are the usual reason.
+ * @param x [m, inputs], distinct rows
  */
 export async function deadLayer(
   network: Network,
@@ -54,8 +54,8 @@ export async function deadLayer(
 }
 
 /**
- * What of the measured numbers is not finite; undefined where all are.
- * @param values what was measured, by name; undefined is "not measured"
+ * The first measured value that is NaN or infinite, as text; undefined where all are finite.
+ * @param values by name; undefined is "not measured"
  */
 export function notFinite(
   values: Readonly<Record<string, number | undefined>>,
@@ -67,10 +67,10 @@ export function notFinite(
   return undefined;
 }
 
-/** No loss that is this many times the first one has been seen to come back to anything useful. */
+/** A loss this many times the first one was never seen to recover. */
 const largestGrowth = 1e4;
 
-/** How a loss has exploded, though its numbers still fit the type; undefined where it has not. */
+/** Growth of the loss that counts as divergence although it is finite, as text; undefined where it has not grown so. */
 export function explosion(first: number, loss: number): string | undefined {
   if (loss <= largestGrowth * Math.max(first, 1)) return undefined;
   const [from, to] = [first, loss].map((value) => value.toPrecision(3));

@@ -10,14 +10,14 @@ import { candidates, liftedValues, type Pairs } from './solvers/lifted-predictio
 export interface PredictionRule {
   /** Penalty weight of the lifted model; absent: feed-forward. */
   readonly lambda?: number;
-  /** What the user should know of how the rule they asked for is computed. */
+  /** Warning where the rule is not computed as the config says. */
   readonly remark?: string;
 }
 
 /**
  * The rule of an experiment. With the squared error the targets of eq. 12 are free, and X_l and Y of
- * the forward pass make every term zero, which is the least possible: lifted prediction is
- * feed-forward. So it is without a hidden layer, where there is nothing to lift.
+ * the forward pass make every term zero, which is the minimum: lifted prediction is feed-forward. The
+ * same holds without a hidden layer, where nothing is lifted.
  */
 export function predictionRule({
   evaluate: { predict, lambda },
@@ -42,9 +42,9 @@ export function predictionRule({
 }
 
 const solver = { tolerance: 1e-4, maxIterations: 3000 };
-/** From here on the classes themselves may be wrong. */
+/** From this optimality residual on the predicted classes may be wrong. */
 const unsolved = 1e-2;
-/** Entries of the activations that are solved for together: bounds the memory they take. */
+/** Most entries of the activations that are solved for together, to bound memory. */
 const maxEntries = 4e6;
 
 /**
@@ -84,7 +84,7 @@ export async function liftedClasses(
   return best;
 }
 
-/** Decides the rows that have one candidate; returns the pairs of the others. */
+/** Sets the class of the rows with one candidate; returns the pairs of the others. */
 function undecided({ rows, classes }: Pairs, best: Int32Array): Pairs {
   const count = new Int32Array(best.length);
   for (const [i, row] of rows.entries()) {
@@ -100,7 +100,7 @@ function undecided({ rows, classes }: Pairs, best: Int32Array): Pairs {
 
 function unsolvable(residual: number, lambda: number): string {
   return (
-    `lifted prediction did not converge in ${solver.maxIterations} iterations (residual ${residual.toPrecision(2)}): ` +
+    `lifted prediction did not converge in ${solver.maxIterations} iterations (optimality residual ${residual.toPrecision(2)}): ` +
     `evaluate.lambda, ${lambda}, is too small for the weights of the output layer. Raise it, or use evaluate.predict: feed-forward`
   );
 }

@@ -14,14 +14,14 @@ export class Random {
 
   /**
    * @param seed integer in [1, 2^31); 0 is refused by the config because tfjs reads it as "unseeded"
-   * @param stream what the numbers are for, e.g. `shuffle`
+   * @param stream name of an independent sequence, e.g. `shuffle`
    */
   constructor(seed: number, stream: string) {
     [this.#a, this.#b, this.#c, this.#d] = cyrb128(`${seed}/${stream}`);
     for (let i = 0; i < 16; i++) this.#next();
   }
 
-  /** A generator that goes on with the same numbers. */
+  /** A generator that continues with the same numbers. */
   copy(): Random {
     const copy = new Random(1, '');
     [copy.#a, copy.#b, copy.#c, copy.#d] = [this.#a, this.#b, this.#c, this.#d];

@@ -23,13 +23,13 @@ export interface RunSetup {
 }
 
 /**
- * One (method, seed) in training, batch by batch: gathers the rows of a batch and has the method take its
- * step. The caller drives it, so that it can time, evaluate and stop between batches.
+ * Training of one (method, seed): gathers the rows of a batch and runs the method's step on them. The
+ * caller asks for each batch, so that it can measure time, evaluate and stop in between.
  */
 export class TrainingRun {
   readonly batchesPerEpoch: number;
   readonly totalBatches: number;
-  /** Training images on the host, as methods see them. */
+  /** Training images on the host. */
   readonly data: TrainingData;
   readonly #source: BatchSource;
   #training: Training | undefined;
@@ -49,8 +49,8 @@ export class TrainingRun {
   }
 
   /**
-   * Sets the method up.
-   * @param stream of random numbers: `init` for a run that counts
+   * Computes the method's constants and its initial state.
+   * @param stream of random numbers: `init` except in a warm-up
    * @throws what the method throws
    */
   async start(stream = 'init'): Promise<Training> {
@@ -73,8 +73,8 @@ export class TrainingRun {
   }
 
   /**
-   * Batch `batch`, from 1. Resuming after batch k is restoring the state and continuing with k + 1. A full-batch method
-   * has its own copy of the training images, and is given none.
+   * Trains on batch `batch`, from 1. To resume after batch k, restore the state and continue with k + 1. A full-batch
+   * method has its own copy of the training images, and gets no batch.
    * @throws what the method throws
    */
   async step(batch: number): Promise<StepMetrics> {

@@ -5,8 +5,8 @@ import type { Parameters } from './network/parameters.js';
 import { disposeTree, isLeaf, isTensor, type State, tensorsIn } from './tree.js';
 
 /**
- * A method at work: the owner of its constants and its state. Methods take a state and return the next
- * one; this frees what neither holds any more, whatever a method made on the way included.
+ * A method with its constants and its current state, which it owns. Methods take a state and return the
+ * next one; this frees the tensors that are no longer in it, intermediate results included.
  */
 export class Training<Config = unknown> {
   #state: State;
@@ -36,24 +36,28 @@ export class Training<Config = unknown> {
     }
   }
 
-  /** Columns of metrics.csv that the method has beside the common ones. */
+  /** The method's own columns of metrics.csv. */
   get columns(): readonly string[] {
     return this.method.columns?.(this.context.config) ?? [];
   }
 
-  /** All that steps change; owned by this object. */
+  /** Everything that a step changes; owned by this object. */
   get state(): State {
     return this.#state;
   }
 
   /**
-   * Replaces the state by that of another run with the same context, which goes on bit for bit.
+   * Resumes from a state of the same method with the same context, bit for bit. It is owned by this object
+   * from now on, or freed when it is refused.
    * @throws Error where it is the state of something else
    */
   set state(next: State) {
     const difference =
       next === undefined ? 'it has no state' : formDifference(this.#state, next, 'state');
-    if (difference) throw new Error(difference);
+    if (difference) {
+      disposeTree(next, tensorsIn(this.#state));
+      throw new Error(difference);
+    }
     this.#replace(next);
   }
 
@@ -88,9 +92,9 @@ export class Training<Config = unknown> {
 }
 
 /**
- * Runs work that makes tensors, and frees all of them but those in its result. Nothing else may make
- * tensors meanwhile: scopes of the tensor library are a stack.
- * @param kept the part of the result whose tensors live on; by default all of it
+ * Runs work that creates tensors, and frees all of them except those in its result. Nothing else may create
+ * tensors at the same time: scopes of the tensor library are a stack.
+ * @param kept the part of the result whose tensors are kept; by default all of it
  */
 export async function scoped<T>(
   work: () => Promise<T>,
@@ -108,11 +112,11 @@ export async function scoped<T>(
   }
 }
 
-/** Where two states differ in form: in what they hold, not in its values. What has not come about yet fits all. */
+/** The first difference in structure or shapes between two states; undefined, not set yet, matches anything. */
 function formDifference(a: State, b: State, name: string): string | undefined {
   if (a === undefined || b === undefined) return undefined;
   const [expected, given] = [describe(a), describe(b)];
-  if (expected !== given) return `${name} is ${given}, and this version has ${expected} there`;
+  if (expected !== given) return `${name} is ${given}, expected ${expected}`;
   if (isLeaf(a)) return undefined;
   for (const key of Object.keys(a)) {
     const inside = (node: State) => (node as { [key: string]: State })[key];

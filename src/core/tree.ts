@@ -1,11 +1,11 @@
 import type { Tensor } from '@tensorflow/tfjs';
 
-/** Tensors in arrays and plain objects, nested at will. */
+/** Tensors in arrays and plain objects, nested arbitrarily. */
 export type Tree = Tensor | readonly Tree[] | { readonly [key: string]: Tree };
 
 /**
- * The state of a method: a tree that may also hold float64 values kept on the host, and numbers. What is
- * undefined has not come about yet. A checkpoint is exactly this tree.
+ * The state of a method: a tree that may also hold float64 arrays on the host, and numbers; undefined is a
+ * value that is not set yet. A checkpoint is exactly this tree.
  */
 export type State =
   | Tensor
@@ -18,7 +18,7 @@ export type State =
 /** A part of a state that has no parts itself. */
 export type StateLeaf = Tensor | Float64Array | number | undefined;
 
-/** The tensors of a tree, in a fixed order: entries of arrays, keys of objects as they come. */
+/** The tensors of a tree, in the order of its array entries and object keys. */
 export function leavesOf(tree: Tree): Tensor[] {
   if (isTensor(tree)) return [tree];
   return Object.values(tree).flatMap(leavesOf);
@@ -35,7 +35,20 @@ export function withLeaves<T extends Tree>(tree: T, leaves: readonly Tensor[]): 
   return rebuilt(tree) as T;
 }
 
-/** The tensors in arrays and plain objects, whatever else these hold. */
+/** `combine` of every pair of tensors that have the same place in two trees of one form. */
+export function zipTrees<T extends Tree>(a: T, b: T, combine: (a: Tensor, b: Tensor) => Tensor): T {
+  const zipped = (x: Tree, y: Tree): Tree => {
+    if (isTensor(x)) return combine(x, y as Tensor);
+    if (Array.isArray(x)) return x.map((item, i) => zipped(item, (y as readonly Tree[])[i]));
+    const other = y as { readonly [key: string]: Tree };
+    return Object.fromEntries(
+      Object.entries(x).map(([key, item]) => [key, zipped(item, other[key])]),
+    );
+  };
+  return zipped(a, b) as T;
+}
+
+/** The tensors in arrays and plain objects, which may hold other values too. */
 export function tensorsIn(value: unknown): Tensor[] {
   if (isTensor(value)) return [value];
   if (Array.isArray(value)) return value.flatMap(tensorsIn);
@@ -43,7 +56,7 @@ export function tensorsIn(value: unknown): Tensor[] {
   return isPlain ? Object.values(value).flatMap(tensorsIn) : [];
 }
 
-/** @param kept tensors that live on */
+/** @param kept tensors that are not disposed */
 export function disposeTree(tree: unknown, kept: readonly Tensor[] = []): void {
   const living = new Set(kept);
   for (const tensor of tensorsIn(tree)) if (!living.has(tensor)) tensor.dispose();
@@ -53,7 +66,7 @@ export function isLeaf(state: State): state is StateLeaf {
   return typeof state !== 'object' || state instanceof Float64Array || isTensor(state);
 }
 
-/** By its fields: the library's own class differs between two copies of it. */
+/** By its fields: `instanceof` fails where two copies of the tensor library are loaded. */
 export function isTensor(value: unknown): value is Tensor {
   return typeof value === 'object' && value !== null && 'dataId' in value && 'dtype' in value;
 }

@@ -9,41 +9,41 @@ import { sameRun } from '../runs/run-json.js';
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
 import { inspectDirectory } from './session.js';
 
-/** What a dry run finds out. */
+/** The result of a dry run. */
 export interface ExperimentCheck {
   readonly name: string;
   readonly hash: string;
   readonly directory: string;
-  /** As the config names it: may be `auto`. */
+  /** As in the config: may be `auto`. */
   readonly backend: string;
   readonly device?: string;
-  /** What was started to compute on; absent when there is nothing to train. */
-  readonly computes?: Omit<BackendReport, 'room'>;
+  /** The backend that was started; absent when there is nothing to train. */
+  readonly computes?: Omit<BackendReport, 'memory'>;
   readonly dataset: {
     readonly name: string;
-    /** `unread`: nothing would be trained. The files of the others were read and verified. */
+    /** `unread`: nothing would be trained. In the other states the files were read and verified. */
     readonly state: 'generated' | 'present' | 'absent' | 'unread';
     readonly downloadBytes: number;
   };
   readonly train: readonly PlannedTraining[];
-  /** Selected, and completed earlier. */
+  /** Selected runs that completed earlier. */
   readonly keep: readonly RunId[];
-  /** Results of other runs, which stay as they are. */
+  /** Results of runs that are not selected, which stay as they are. */
   readonly others: readonly (RunId & { readonly status: RunStatus })[];
-  /** What a run would warn of. */
+  /** Warnings of the run. */
   readonly warnings: readonly string[];
 }
 
 export interface PlannedTraining extends RunId {
   readonly batches: number;
-  /** Batches of an earlier session, that the run goes on after. */
+  /** Batches of an earlier session, after which the run resumes. */
   readonly done: number;
   /** Status of the earlier results that this run would replace. */
   readonly replaces?: RunStatus;
 }
 
 /**
- * A dry run: everything that a run does and refuses up to its first write, and what it would then train.
+ * A dry run: performs all checks of a run up to its first write, and returns what the run would train.
  * Nothing is written or downloaded.
  * @throws what the run would throw
  */
@@ -63,7 +63,7 @@ export async function checkExperiment(
   const definition = findDataset(experiment.dataset.name);
   const { train } = splitSizes(definition, experiment.dataset);
   const recorded = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
-  const { room: _, ...computes } = backend ?? {};
+  const { memory: _, ...computes } = backend ?? {};
   return {
     name: experiment.name,
     hash: experiment.hash,

@@ -7,7 +7,7 @@ import { RunError } from '../errors.js';
 import type { RunId } from '../runs/run-json.js';
 import { runName } from '../shared/text.js';
 
-/** Where a run is. */
+/** Position of a run in its training. */
 export interface Place {
   readonly run: RunId;
   readonly batch: number;
@@ -15,8 +15,9 @@ export interface Place {
 }
 
 /**
- * The error that stops a run: which, where, what, in which block, the likely cause and the way out.
- * @param block what suspect-blocks.ts found
+ * The error of a run that diverged: run, position, symptom, block, the likely cause and what to try.
+ * @param what the symptom, as `notFinite` and `explosion` return it
+ * @param block as `suspectBlock` returns it
  */
 export function divergence(
   what: string,
@@ -30,7 +31,7 @@ export function divergence(
   );
 }
 
-/** The error of a run whose network gives one answer to everything. */
+/** The error of a run whose network has the same output for every image. */
 export function deadNetwork(
   layer: number,
   { run, batch }: Place,
@@ -38,13 +39,13 @@ export function deadNetwork(
 ): RunError {
   return new RunError(
     `${runName(run)}: after batch ${batch} hidden layer ${layer} gives the same values for every image: ` +
-      `its units are dead or saturated, and the network is useless; ${causeAndAdvice(method)}; ` +
+      `its units are dead or saturated, and the output does not depend on the input; ${causeAndAdvice(method)}; ` +
       'or try another initializer',
   );
 }
 
 /**
- * The error of a run that met a singular matrix, or one that is not finite.
+ * The error of a run in which a matrix was singular or not finite.
  * @param error of the factorisation
  * @param where "at batch 3 (epoch 1)"
  */
@@ -68,7 +69,7 @@ export function singularMatrix(
   return new RunError(`${matrix} singular: ${broken}. ${advice}`);
 }
 
-/** Which layers have inputs, with or without a bias, of this size: the matrices of methods are over these. */
+/** The layers whose number of inputs, with or without the bias, is this size: the matrices of methods have it. */
 function inputsOfSize({ maps }: Network, size: number): string {
   const layers = maps.flatMap(({ weightShape: [inputs] }, l) =>
     size === inputs || size === inputs + 1 ? [l + 1] : [],
@@ -78,7 +79,7 @@ function inputsOfSize({ maps }: Network, size: number): string {
     : `of ${size} rows `;
 }
 
-/** What is likely to be the cause, and what to try. */
+/** The likely cause, and what to try. */
 function causeAndAdvice(method: ResolvedMethod): string {
   const { fields, areChanged } = suspects(
     method,
@@ -91,7 +92,7 @@ function causeAndAdvice(method: ResolvedMethod): string {
   return `likely ${cause}; ${changes.length > 0 ? `try ${changes.join(' or ')}` : 'try smaller steps'}`;
 }
 
-/** A field with what its schema says to try. */
+/** A field with the advice of its schema. */
 interface Remedy {
   readonly field: string;
   readonly advice: FieldAdvice;
@@ -115,7 +116,7 @@ function fieldsWith({ config, definition }: ResolvedMethod, aspect: Aspect): Rem
   });
 }
 
-/** The values that the config changed are the first suspects; without any, the first of the method's. */
+/** The fields that the config changed; without any, the method's first three. */
 function suspects(method: ResolvedMethod, aspect: Aspect) {
   const all = fieldsWith(method, aspect);
   const changed = all.filter(({ isChanged }) => isChanged);
@@ -126,6 +127,6 @@ function suspects(method: ResolvedMethod, aspect: Aspect) {
 
 /** `a larger rho (now 0.1)` */
 function change({ field, direction, value }: Remedy): string {
-  // Beyond what the numbers can hold, only less can help.
+  // A value that overflows float32 cannot be increased.
   return `a ${Number(value) > 1e20 ? 'smaller' : direction} ${field} (now ${value})`;
 }

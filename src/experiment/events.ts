@@ -3,7 +3,7 @@ import type { Evaluation } from '../core/evaluate.js';
 import type { RunId, RunSummary } from '../runs/run-json.js';
 
 /**
- * What the engine tells whoever listens. The engine never prints: the command line renders these as
+ * Events of the engine for its listener. The engine never prints: the command line renders these as
  * progress bars, plain lines or JSON.
  */
 export type ExperimentEvent =
@@ -18,12 +18,12 @@ export type ExperimentEvent =
       index: number;
       runs: number;
       batches: number;
-      /** Batches done in an earlier session, that the run goes on after. */
+      /** Batches done in an earlier session, after which the run resumes. */
       done: number;
     }
   | { type: 'batch'; run: RunId; batch: number; epoch: number; loss: number; accuracy: number }
   | { type: 'evaluation'; run: RunId; batch: number; test?: Evaluation; validation?: Evaluation }
-  /** `ms` is the time it took away from training. */
+  /** `ms` is the time it took, which is no training time. */
   | { type: 'checkpoint'; run: RunId; batch: number; bytes: number; ms: number }
   | { type: 'run-finished'; run: RunId; summary: RunSummary }
   | { type: 'run-failed'; run: RunId; message: string }

@@ -20,13 +20,13 @@ export interface PlanOptions {
   readonly only?: readonly string[];
   /** Seeds to train, of the config's own; all when absent. */
   readonly seeds?: readonly number[];
-  /** Go on in a directory that holds results: completed runs are kept, the others go on from their checkpoints. */
+  /** Continue in a directory that has results: completed runs are kept, the others resume from their checkpoints. */
   readonly resume?: boolean;
-  /** Train anew what failed; without `resume`, that alone. */
+  /** Train failed runs again; without `resume`, only these. */
   readonly rerun?: 'failed';
-  /** Train the selected runs anew, whatever the directory holds of them. */
+  /** Train the selected runs from scratch, and replace earlier results. */
   readonly overwrite?: boolean;
-  /** Write nothing, not for a moment either. */
+  /** Write nothing, not even temporarily. */
   readonly dryRun?: boolean;
 }
 
@@ -34,7 +34,7 @@ export interface PlannedRun extends RunId {
   readonly method: ResolvedMethod;
   /** Completed earlier: will not be trained. */
   readonly done: boolean;
-  /** Goes on after this batch, where the last checkpoint is whole. */
+  /** Resumes after this batch, if the last checkpoint is intact. */
   readonly continues?: number;
 }
 
@@ -48,16 +48,16 @@ export interface ExperimentPlan {
 }
 
 /**
- * Decides what would be trained; reads the run directory and writes nothing.
- * @throws UsageError for labels or seeds that the experiment lacks, for a directory that belongs to
- *   something else, and for one that holds results when neither resume nor overwrite is asked for;
- *   RunError when another process writes into it or it cannot be written to
+ * Decides what to train; reads the run directory and writes nothing.
+ * @throws UsageError for labels or seeds that the experiment does not have, for a directory that is not
+ *   this experiment's, and for one that has results without `resume`, `rerun` or `overwrite`; RunError when
+ *   another process writes into it or it cannot be written to
  */
 export function planExperiment(experiment: Experiment, options: PlanOptions = {}): ExperimentPlan {
   if (options.overwrite && (options.resume || options.rerun)) {
     const other = options.resume ? '--resume' : '--rerun failed';
     throw new UsageError(
-      `${other} keeps completed runs and --overwrite trains them anew: give one of them`,
+      `${other} keeps completed runs and --overwrite retrains them: use only one of the two`,
     );
   }
   const directory = resolve(options.outDir ?? defaultDirectory(experiment));
@@ -70,8 +70,8 @@ export function planExperiment(experiment: Experiment, options: PlanOptions = {}
     const completed = recorded.filter(({ status }) => status === 'COMPLETED').length;
     throw new UsageError(
       `${directory} already holds results of this config (${completed} of ${selected.length} runs completed). ` +
-        'Add --resume to train what is missing, --rerun failed to train anew what failed, ' +
-        '--overwrite to train everything anew, or --out DIR to write elsewhere',
+        'Add --resume to train what is missing, --rerun failed to train failed runs again, ' +
+        '--overwrite to retrain everything, or --out DIR to write elsewhere',
     );
   }
   const completed = options.overwrite
@@ -81,18 +81,18 @@ export function planExperiment(experiment: Experiment, options: PlanOptions = {}
     recorded.some((entry) => sameRun(run, entry) && entry.status === 'FAILED');
   const due = options.rerun && !options.resume ? selected.filter(hasFailed) : selected;
   const runs = due.map((run) => {
-    // Whoever deletes a run's numbers wants them made again.
+    // A run whose metrics.csv was deleted is trained again.
     const hasNumbers = existsSync(metricsPath(directory, run));
     const done = hasNumbers && completed.some((entry) => sameRun(run, entry));
-    const anew = options.overwrite || !hasNumbers || (options.rerun && hasFailed(run));
+    const fromScratch = options.overwrite || !hasNumbers || (options.rerun && hasFailed(run));
     const continues =
-      done || anew ? undefined : new Checkpoints(folderOf(directory, run)).list()[0]?.batch;
+      done || fromScratch ? undefined : new Checkpoints(folderOf(directory, run)).list()[0]?.batch;
     return { ...run, done, continues };
   });
   return { directory, runs, previous };
 }
 
-/** Where an experiment's results go unless the user says otherwise, from the current directory. */
+/** The default run directory, relative to the current directory. */
 export function defaultDirectory({ name, hash }: Pick<Experiment, 'name' | 'hash'>): string {
   return join('results', name, hash);
 }
@@ -126,7 +126,7 @@ function select(
 
 /** The earlier session's record, where the directory is this experiment's own. */
 function inspect(directory: string, experiment: Experiment, dryRun = false): RunRecord | undefined {
-  // Found now rather than after the data was loaded.
+  // Now, before the data is loaded.
   checkOutputDirectory(directory, 'run directory');
   if (!existsSync(directory)) return undefined;
   refuseIfLocked(directory, !dryRun);
@@ -134,7 +134,7 @@ function inspect(directory: string, experiment: Experiment, dryRun = false): Run
   if (record === undefined) {
     if (readdirSync(directory).every(isLeftBySetUp)) return undefined;
     throw new UsageError(
-      `${directory} is not empty and is no run directory; choose a new or empty one with --out DIR`,
+      `${directory} is not empty and not a run directory; choose a new or empty one with --out DIR`,
     );
   }
   if (record.experiment.hash !== experiment.hash) {
@@ -157,7 +157,7 @@ function otherConfig({ experiment: { name, hash }, backend }: RunRecord, here: E
   );
 }
 
-/** The backend and device of a config, by its hash, where these are all that it differs in. */
+/** The backend and device of the config with this hash, where it differs from ours in nothing else. */
 function settingsOf(hash: string, { resolved }: Experiment): string | undefined {
   for (const backend of ['auto', ...backendNames]) {
     for (const device of [undefined, ...devices]) {

@@ -7,8 +7,8 @@ import { loadDataset, splitSizes } from '../data/load.js';
 import { findDataset } from '../data/registry.js';
 import { EnvironmentError, FlnError, UsageError } from '../errors.js';
 import type { ExperimentEvent } from './events.js';
+import { refuseBeyondMemory } from './memory.js';
 import { type ExperimentPlan, type PlanOptions, planExperiment } from './plan.js';
-import { refuseWithoutRoom } from './room.js';
 import { keepsNumbers } from './session.js';
 
 export interface PrepareOptions
@@ -16,28 +16,28 @@ export interface PrepareOptions
     Pick<LoadOptions, 'dataDir' | 'cacheDir' | 'offline'> {
   /** Replaces the config's backend. */
   readonly backend?: string;
-  /** What to compute on, where the config leaves that open. */
+  /** Device, where the config does not set one. */
   readonly device?: Device;
-  /** Stops what takes long. */
+  /** Stops downloads. */
   readonly signal?: AbortSignal;
 }
 
-/** What a run has in its hands before it writes anything. */
+/** What a run needs before it writes anything. */
 export interface Preparation {
   readonly plan: ExperimentPlan;
-  /** Absent, with the data, when there is nothing to train. */
+  /** Absent, like the data, when there is nothing to train. */
   readonly backend?: BackendReport;
-  /** Absent when it has to be downloaded, in a dry run, or when the signal came first. */
+  /** Absent when it would have to be downloaded, in a dry run, or after the signal. */
   readonly dataset?: Dataset;
   /** Bytes to download, in a dry run. */
   readonly downloadBytes?: number;
 }
 
 /**
- * Everything that an experiment does and refuses before it writes its first file: what a run and a
- * dry run have in common. Plans, starts the backend, loads and verifies the data, compares the memory.
+ * Everything that a run does before it writes its first file, which is also what a dry run does: plans,
+ * starts the backend, loads and verifies the data, checks the memory.
  *
- * @param options with `dryRun`, data that is not on this machine is reported rather than downloaded
+ * @param options with `dryRun`, data that is not on this machine is reported instead of downloaded
  * @throws UsageError, EnvironmentError, DataError, RunError
  */
 export async function prepareExperiment(
@@ -56,11 +56,11 @@ export async function prepareExperiment(
 
   const methods = plan.runs.flatMap(({ method, done }) => (done ? [] : [method]));
   const { train } = splitSizes(findDataset(experiment.dataset.name), experiment.dataset);
-  refuseWithoutRoom(experiment, methods, train, backend);
+  refuseBeyondMemory(experiment, methods, train, backend);
   return prepared;
 }
 
-/** A backend and device to start, and whether they are those of results that stay. */
+/** A backend and device to start, and whether they are those of earlier results that are kept. */
 export interface BackendRequest {
   readonly name: string;
   readonly device?: Device;
@@ -68,9 +68,9 @@ export interface BackendRequest {
 }
 
 /**
- * The backend and device of a run. The results of one directory are comparable: as long as any of them
- * stay, the others are computed on the same backend and device, which `backend: auto` then means.
- * @throws UsageError when something else is asked for
+ * The backend and device of a run. The results of one directory are comparable: where any are kept, the
+ * others are computed on the same backend and device, to which `backend: auto` then resolves.
+ * @throws UsageError when another backend or device is requested
  */
 export function requestBackend(
   experiment: Experiment,
@@ -81,22 +81,22 @@ export function requestBackend(
   const device = options.device ?? experiment.device;
   if (experiment.device !== undefined && device !== experiment.device) {
     throw new UsageError(
-      `the config says device: ${experiment.device}, and the device ${device} is asked for beside it (as --gpus does)`,
+      `the config has device: ${experiment.device}, and the device ${device} is requested too (as --gpus does)`,
     );
   }
   const before = keepsNumbers(plan) ? plan.previous?.backend : undefined;
   if (before === undefined) return { name, device, recorded: false };
-  const asked = { name: name === 'auto' ? before.name : name, device: device ?? before.device };
-  if (asked.name === before.name && (before.device ?? asked.device) === asked.device) {
-    return { ...asked, recorded: true };
+  const wanted = { name: name === 'auto' ? before.name : name, device: device ?? before.device };
+  if (wanted.name === before.name && (before.device ?? wanted.device) === wanted.device) {
+    return { ...wanted, recorded: true };
   }
   throw new UsageError(
-    `${resultsOf(plan)}, and the others have to be computed on the same, not on ${describe(asked)}. ` +
+    `${resultsOf(plan)}, and the others have to be computed on the same, not on ${describe(wanted)}. ` +
       `Leave out that backend or device to resume them, ${waysOut}`,
   );
 }
 
-/** Why the backend that results were computed on cannot go on with them here. */
+/** The error where the backend of earlier results does not start here. */
 export function whyNotContinued(plan: ExperimentPlan, problem: string): EnvironmentError {
   return new EnvironmentError(
     `${resultsOf(plan)}, and the others have to be computed on the same, which does not start here:\n` +
@@ -114,7 +114,7 @@ async function startPlanned(
     return await startBackend(name, device);
   } catch (error) {
     if (!recorded || !(error instanceof FlnError)) throw error;
-    // What else would compute here is no way on for these results.
+    // Another backend, which the message may suggest, is no alternative for these results.
     const problem = error instanceof BackendUnavailable ? error.problem : error.message;
     throw whyNotContinued(plan, problem);
   }
@@ -127,7 +127,7 @@ const describe = ({ name, device }: { readonly name: string; readonly device?: D
   `the backend "${name}"${device === undefined ? '' : ` (device ${device})`}`;
 
 const waysOut =
-  'train everything anew with --overwrite (without --resume, --only and --seeds; in a sweep: --rerun all), ' +
+  'retrain everything with --overwrite (without --resume, --only and --seeds; in a sweep: --rerun all), ' +
   'or write elsewhere with --out DIR';
 
 async function load(

@@ -24,20 +24,20 @@ export interface ExperimentOptions extends Omit<PrepareOptions, 'dryRun'> {
   /** Stop at the first run that fails, rather than train the others. */
   readonly failFast?: boolean;
   /**
-   * Seconds between checkpoints; 0 for none but at an interruption. When absent, 60 or as many more as
-   * keep them from taking over 2 % of the time.
+   * Seconds between checkpoints; 0 for none except at an interruption. When absent, 60, or more where they
+   * would take over 2 % of the time.
    */
   readonly checkpointEvery?: number;
-  /** Keep the checkpoints of completed runs, too. */
+  /** Keep the checkpoints of completed runs as well. */
   readonly keepCheckpoints?: boolean;
-  /** Stops after the batch at work and a checkpoint; runs are left INTERRUPTED or QUEUED. */
+  /** Stops after the current batch and a checkpoint; runs are left INTERRUPTED or QUEUED. */
   readonly signal?: AbortSignal;
 }
 
 export interface ExperimentResult {
   readonly directory: string;
   readonly status: 'completed' | 'failed' | 'interrupted';
-  /** Every run in run.json, the ones selected now first; `status` above speaks of those alone. */
+  /** All runs of run.json, the selected ones first; `status` above is that of the selected ones. */
   readonly runs: readonly RunEntry[];
   /** Figure, report and summary files; empty when interrupted. */
   readonly files: readonly string[];
@@ -49,12 +49,12 @@ let last: Promise<unknown> = Promise.resolve();
 
 /**
  * Trains every selected (method, seed) of an experiment and writes its run directory. Nothing is
- * written before the backend runs and the data is there. A run that fails does not stop the others.
+ * written before the backend is started and the data loaded. A run that fails does not stop the others.
  *
- * One experiment trains at a time in a process, since backend and tensor scopes are the process's: a
- * call made meanwhile waits for the one before.
+ * A process trains one experiment at a time, since backend and tensor scopes are global: a second call
+ * waits for the first.
  *
- * @param emit hears of progress; the engine itself prints nothing
+ * @param emit receives progress; the engine itself prints nothing
  * @throws UsageError, EnvironmentError, DataError before anything is written; RunError when another
  *   process holds the directory, the disk fails or the backend breaks down; other errors are bugs
  */
@@ -88,7 +88,7 @@ async function trainExperiment(
   const fresh = newRecord(experiment, await collectProvenance(), backend, dataset);
   const replan = () => planExperiment(experiment, options);
   const warn = (message: string) => emit({ type: 'warning', message });
-  const stopHearing = onDiskWarning(warn);
+  const removeListener = onDiskWarning(warn);
   const session = openSession(plan.directory, experiment, replan, fresh, warn);
   const { directory } = session;
   plan = session.plan;
@@ -101,7 +101,7 @@ async function trainExperiment(
     );
   } finally {
     directory.release();
-    stopHearing();
+    removeListener();
   }
 }
 
@@ -153,7 +153,7 @@ async function trainAll(
     broken = error instanceof BackendFailure;
     throw error;
   } finally {
-    // What a broken backend holds cannot be given back: trying would hide the error behind another.
+    // Disposing on a broken backend would throw another error and hide this one.
     if (!broken) {
       evaluators.test?.dispose();
       evaluators.validation?.dispose();
@@ -161,7 +161,7 @@ async function trainAll(
   }
 }
 
-/** Checkpoints of a run that is not trained again can no longer be kept. */
+/** `keepCheckpoints` has no effect on a run that completed without it. */
 function warnOfNoCheckpoints(
   run: PlannedRun,
   directory: string,
@@ -201,7 +201,7 @@ async function finish(
   return { directory, status: completed ? 'completed' : 'failed', runs, files };
 }
 
-/** What a checkpoint tells of who made it. */
+/** What a checkpoint records of its environment. */
 function makerOf({ program, backend, node }: RunRecord): Position['madeBy'] {
   return {
     program: `${program.name} ${program.version}`,
@@ -210,7 +210,7 @@ function makerOf({ program, backend, node }: RunRecord): Position['madeBy'] {
   };
 }
 
-/** Numbers repeat on one program, backend and machine alone. */
+/** Results are reproduced bit for bit only with the same program, backend and Node version. */
 function warnOfOther(
   before: Position['madeBy'],
   now: Position['madeBy'],
@@ -225,7 +225,7 @@ function warnOfOther(
   emit({
     type: 'warning',
     message:
-      `${runName(run)} was begun by ${changes.join('; ')}: ` +
+      `${runName(run)} was started with ${changes.join('; ')}: ` +
       'its last digits may differ from those of an uninterrupted run',
   });
 }

@@ -7,25 +7,24 @@ import { folderOf, metricsPath } from '../runs/run-directory.js';
 import { lockDirectory, RunDirectoryWriter } from '../runs/run-directory-writer.js';
 import { type RunEntry, type RunId, type RunRecord, sameRun } from '../runs/run-json.js';
 import type { Checkpoint } from './checkpoint/checkpoint.js';
-import { Checkpoints } from './checkpoint/checkpoints.js';
-import { resumePoint } from './checkpoint/resume-point.js';
+import { Checkpoints, resumePoint } from './checkpoint/checkpoints.js';
 import type { ExperimentPlan } from './plan.js';
 
-/** A run directory that this process trains in, and what it found there. */
+/** The run directory that this process trains in, its plan and its checkpoints. */
 export interface Session {
   readonly directory: RunDirectoryWriter;
   readonly plan: ExperimentPlan;
-  /** The checkpoint that a run goes on from. */
+  /** The checkpoint that a run resumes from. */
   readonly resumePoint: (run: RunId) => Checkpoint | undefined;
 }
 
 /**
  * Creates or takes over the run directory: locks it, then writes run.json and config.yaml.
  *
- * @param replan called once the lock is held, so that it sees what another process left
- * @param fresh record of this session; the earlier session's runs are kept in it
- * @param warn told of checkpoints that cannot be used
- * @throws RunError when another process holds it or a run cannot go on where it was interrupted,
+ * @param replan called once the lock is held, so that it sees the changes of other processes
+ * @param fresh record of this session, to which the runs of the earlier session are added
+ * @param warn called for checkpoints that cannot be used
+ * @throws RunError when another process holds the lock or a run cannot be resumed,
  *   UsageError when the plan does not fit it, DiskError when the disk refuses
  */
 export function openSession(
@@ -43,7 +42,7 @@ export function openSession(
     const startedAt = plan.previous?.startedAt ?? fresh.startedAt;
     const record = { ...fresh, startedAt, runs: queue(plan) };
     const directory = RunDirectoryWriter.start(path, lock, record, resolvedYaml(experiment));
-    // Old numbers must not stand beside a run that is queued, whatever stops this process.
+    // A queued run must not have old results, even if this process is killed.
     for (const run of plan.runs.filter(({ done }) => !done)) {
       const folder = folderOf(path, run);
       directory.prepare(run, points.has(folder));
@@ -64,13 +63,13 @@ function queue({ previous, runs }: ExperimentPlan): RunEntry[] {
   const planned = runs.map(({ label, seed, done, continues }): RunEntry => {
     const before = previous?.runs.find((entry) => sameRun(entry, { label, seed }));
     if (before && done) return before;
-    // It stands where it was interrupted until it goes on.
+    // Interrupted until it resumes.
     if (before && continues) return { ...before, status: 'INTERRUPTED' };
     return { label, seed, status: 'QUEUED' };
   });
   const others = kept
     .filter((entry) => !planned.some((run) => sameRun(run, entry)))
-    // We hold the lock: what still counts as running died with its process.
+    // This process holds the lock: runs that are recorded as running died with theirs.
     .map(
       (entry): RunEntry =>
         entry.status === 'RUNNING' ? { ...entry, status: 'INTERRUPTED' } : entry,
@@ -78,7 +77,7 @@ function queue({ previous, runs }: ExperimentPlan): RunEntry[] {
   return [...planned, ...others];
 }
 
-/** Whether results stay in the directory that this session does not compute from their start. */
+/** Whether the directory keeps results that this session does not compute from scratch. */
 export function keepsNumbers({ previous, runs }: ExperimentPlan): boolean {
   const kept = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
   return kept.some(
@@ -87,11 +86,11 @@ export function keepsNumbers({ previous, runs }: ExperimentPlan): boolean {
 }
 
 /**
- * Everything that the contents of a run directory may be refused for, before anything is changed.
+ * Checks the contents of a run directory, before anything is changed.
  * @param plan of the directory as it is now
  * @param made the backend and data of this session; no data where it has to be downloaded
- * @param warn told of checkpoints that cannot be used
- * @returns where runs go on, by their folder
+ * @param warn called for checkpoints that cannot be used
+ * @returns the checkpoints that runs resume from, by the folder of the run
  * @throws UsageError, RunError
  */
 export function inspectDirectory(
@@ -116,7 +115,7 @@ export function inspectDirectory(
   return points;
 }
 
-/** Numbers of one directory must be comparable: same backend and device, same data. */
+/** The results of one directory must be comparable: same backend and device, same data. */
 function checkContinuity(
   { directory, previous }: ExperimentPlan,
   { backend, dataset }: Partial<Pick<RunRecord, 'backend' | 'dataset'>>,
@@ -125,14 +124,14 @@ function checkContinuity(
   const device = backend?.device;
   if (before && backend && (before.name !== backend.name || (before.device ?? device) !== device)) {
     throw new RunError(
-      `another process computed results in ${directory} on the backend "${before.name}" meanwhile. Run the same command again`,
+      `another process has just computed results in ${directory} on the backend "${before.name}". Run the same command again`,
     );
   }
   const data = dataset && { name: dataset.name, sha256: dataset.sha256 };
   if (data && JSON.stringify(previous?.dataset) !== JSON.stringify(data)) {
     throw new UsageError(
       `the results in ${directory} were computed from other data (the checksums in run.json differ). ` +
-        'Train everything anew with --overwrite (without --resume, --only and --seeds), or write elsewhere with --out DIR',
+        'Retrain everything with --overwrite (without --resume, --only and --seeds), or write elsewhere with --out DIR',
     );
   }
 }

@@ -13,16 +13,16 @@ import { runName } from '../shared/text.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { type TrainingJob, train } from './train.js';
 
-/** The backend is unusable from now on, for every run of this process. */
+/** The backend cannot be used any more in this process. */
 export class BackendFailure extends RunError {
   override name = 'BackendFailure';
 }
 
 /**
  * Trains one run and keeps its entry in run.json up to date.
- * @returns FAILED when this run alone went wrong: the reason is in its entry and was emitted
- * @throws DiskError, LostLockError and BackendFailure, which no later run would escape; other errors are
- *   bugs
+ * @returns FAILED when this run alone failed: the reason is in its entry and was emitted
+ * @throws DiskError, LostLockError and BackendFailure, after which no other run can be trained; other
+ *   errors are bugs
  */
 export async function superviseRun(
   job: Omit<TrainingJob, 'openMetrics' | 'checkpoints'>,
@@ -50,14 +50,14 @@ export async function superviseRun(
     warnOfLeaks(job, tf.memory().numTensors - tensorsBefore);
     return status;
   } catch (thrown) {
-    // The entry of the run is another process's by now.
+    // Another process has taken over the run's entry.
     if (thrown instanceof LostLockError) throw thrown;
     const error = asBackendFailure(thrown);
     const message = error instanceof Error ? error.message : String(error);
     try {
       end('FAILED', message);
     } catch (second) {
-      // A disk that refused the metrics refuses run.json as well: the first message says it all.
+      // A disk error of metrics.csv recurs with run.json: the first message is enough.
       if (!(error instanceof DiskError)) throw second;
     }
     const isolated = error instanceof FlnError && !(error instanceof DiskError);
@@ -80,7 +80,7 @@ function summaryOf(
   };
 }
 
-/** Of a run that failed before it wrote a row. */
+/** Metrics of an earlier session, for a run that failed before it wrote a row. */
 function earlierMetrics(
   { path }: RunDirectoryWriter,
   run: RunId,
@@ -97,7 +97,7 @@ function warnOfLeaks({ run, emit }: Pick<TrainingJob, 'run' | 'emit'>, tensors: 
   });
 }
 
-/** A WebAssembly trap leaves the backend's memory in an unknown state; nearly always it ran out. */
+/** A WebAssembly trap, nearly always for lack of memory, leaves the backend in an unknown state. */
 function asBackendFailure(error: unknown): unknown {
   if (!(error instanceof Error) || error.name !== 'RuntimeError') return error;
   return new BackendFailure(

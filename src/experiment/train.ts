@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import * as tf from '@tensorflow/tfjs';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import type { Dataset } from '../core/dataset.js';
 import { type Evaluation, type Evaluator, sumOf } from '../core/evaluate.js';
@@ -25,11 +24,11 @@ import type { ExperimentEvent } from './events.js';
 
 /** How checkpoints are made. */
 export interface Checkpointing {
-  /** Beside the one that an interruption makes. */
+  /** Between checkpoints, apart from the one at an interruption. */
   readonly interval: CheckpointInterval;
-  /** Whether they stay when the run has completed, beside one of its end. */
+  /** Whether they are kept when the run has completed, together with a last one. */
   readonly keep: boolean;
-  /** What they say of the program that made them. */
+  /** Program, backend and Node version that they record. */
   readonly madeBy: Position['madeBy'];
 }
 
@@ -41,13 +40,13 @@ export interface TrainingJob {
   readonly dataset: Dataset;
   readonly network: Network;
   readonly evaluators: { readonly test?: Evaluator; readonly validation?: Evaluator };
-  /** Starts metrics.csv, or goes on where `resumeFrom` left it. */
+  /** Starts metrics.csv, or continues it after the rows of `resumeFrom`. */
   readonly openMetrics: (columns: readonly string[]) => MetricsWriter;
   readonly checkpoints: Checkpoints;
   readonly checkpointing: Checkpointing;
-  /** Where an earlier session left off. */
+  /** Last checkpoint of an earlier session. */
   readonly resumeFrom?: Checkpoint;
-  /** Whether to run the kernels once on throw-away weights first, so that start-up costs are not billed. */
+  /** Whether to run the kernels once on other weights first, so that start-up costs are not measured. */
   readonly warmUp: boolean;
   readonly emit: (event: ExperimentEvent) => void;
   readonly signal?: AbortSignal;
@@ -56,62 +55,52 @@ export interface TrainingJob {
 /**
  * The training loop, the only one: every method runs through it.
  *
- * Training time (`wall_s`) is the method's set-up, the gathering of batches and the steps; warm-up,
- * evaluation and writing are left out, and so is what the process was stopped for. A full-batch method gathers its own data in its set-up, and
- * its batches are iterations.
+ * Training time (`wall_s`) is the method's set-up, the gathering of batches and the steps. Warm-up,
+ * evaluation, writing and the time during which the process was stopped are excluded. A full-batch method
+ * gathers its own data in its set-up, and its batches are iterations.
  *
- * A run that goes on from a checkpoint repeats what it would have done uninterrupted, bit for bit.
+ * A run that resumes from a checkpoint ends with the same bits as an uninterrupted one.
  *
- * @returns INTERRUPTED when the signal was raised: the batch at work is finished and a checkpoint
- *   made first
+ * @returns INTERRUPTED when the signal was raised: after the current batch and a checkpoint
  * @throws RunError when numbers stop being finite, DiskError, LostLockError, and what the method throws
  */
 export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTED'> {
   const { experiment, method, run, dataset, network, emit, signal, resumeFrom } = job;
   const { loss } = experiment;
-  const training = new TrainingRun({ method, network, loss, dataset, seed: run.seed });
-  const { totalBatches } = training;
+  const trainingRun = new TrainingRun({ method, network, loss, dataset, seed: run.seed });
+  const { totalBatches } = trainingRun;
   await method.definition.load();
 
-  // An iteration over all images takes seconds, beside which start-up costs are nothing.
-  if (job.warmUp && !method.definition.fullBatch) {
-    await passOverFailures(async () => {
-      const throwaway = await training.start('warm-up');
-      try {
-        for (let t = 1; t <= Math.min(2, totalBatches); t++) await training.step(t);
-      } finally {
-        throwaway.dispose();
-      }
-    });
-  }
+  // Start-up costs are negligible for an iteration over all images, which takes seconds.
+  if (job.warmUp && !method.definition.fullBatch) await warmUp(trainingRun);
 
   let started = runningTime();
-  const trainer = await placed(job, 'before the first batch', () => training.start());
+  const training = await withPlace(job, 'before the first batch', () => trainingRun.start());
   let wallMs = resumeFrom?.position.wallMs ?? Math.max(0, runningTime() - started);
   let writer: MetricsWriter | undefined;
   try {
-    if (resumeFrom) restore(trainer, resumeFrom);
-    const columns = metricsColumns(dataset.validation !== undefined, trainer.columns);
+    if (resumeFrom) restore(training, resumeFrom);
+    const columns = metricsColumns(dataset.validation !== undefined, training.columns);
     refuseTooManyRows(run, totalBatches, columns.length);
     writer = job.openMetrics(columns);
     const schedule = new CheckpointSchedule(job.checkpointing.interval);
-    /** Numbers that cannot be trusted are not written down. */
-    const stopIf = async (what: string | undefined, place: Place) => {
-      if (what === undefined) return;
-      throw divergence(what, await suspectBlock(trainer.parameters()), place, method);
+    /** Before anything of a diverged step is written. */
+    const stopIf = async (symptom: string | undefined, place: Place) => {
+      if (symptom === undefined) return;
+      throw divergence(symptom, await suspectBlock(training.parameters()), place, method);
     };
     let lastTurn = performance.now();
     let firstLoss = resumeFrom?.position.firstLoss;
     for (let batch = (resumeFrom?.position.batch ?? 0) + 1; batch <= totalBatches; batch++) {
       started = runningTime();
-      const epoch = training.epochOf(batch);
+      const epoch = trainingRun.epochOf(batch);
       const place = { run, batch, epoch };
-      const step = await placed(job, `at batch ${batch} (epoch ${epoch})`, () =>
-        training.step(batch),
+      const step = await withPlace(job, `at batch ${batch} (epoch ${epoch})`, () =>
+        trainingRun.step(batch),
       );
       const stepMs = Math.max(0, runningTime() - started);
       wallMs += stepMs;
-      // The process may have been frozen meanwhile.
+      // The process may have been suspended during the step.
       refuseIfLost(writer.path, 1000);
 
       const measured = {
@@ -124,7 +113,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
       await stopIf(notFinite(measured) ?? explosion(firstLoss, step.loss), place);
       emit({ type: 'batch', run, batch, epoch, loss: step.loss, accuracy: step.accuracy });
 
-      const evaluated = await evaluate(job, trainer.parameters(), batch, totalBatches);
+      const evaluated = await evaluate(job, training.parameters(), batch, totalBatches);
       const { test, validation, weights } = evaluated;
       const losses = { 'test loss': test?.loss, 'validation loss': validation?.loss };
       await stopIf(notFinite({ ...losses, 'sum of the weights': weights }), place);
@@ -134,7 +123,7 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
         emit({ type: 'evaluation', run, batch, test, validation });
       }
 
-      // A step may never leave this turn of the event loop: let signals and timers in.
+      // A step may not yield to the event loop: let signals and timers run.
       if (signal?.aborted || performance.now() - lastTurn > 50) {
         await nextTurn();
         lastTurn = performance.now();
@@ -143,35 +132,33 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
       const interrupted = signal?.aborted === true && !last;
       if (interrupted || (last ? job.checkpointing.keep : schedule.isDue())) {
         const position = { batch, wallMs, firstLoss, metrics: writer.sync() };
-        schedule.made(await saveCheckpoint(job, position, trainer));
+        schedule.made(await saveCheckpoint(job, position, training));
       }
       if (interrupted) return 'INTERRUPTED';
-      if (last) await refuseDeadNetwork(job, training.data, trainer.parameters(), place);
+      if (last) await refuseDeadNetwork(job, trainingRun.data, training.parameters(), place);
     }
     return 'COMPLETED';
   } finally {
-    trainer.dispose();
+    training.dispose();
     writer?.close();
   }
 }
 
-/**
- * Runs throw-away steps. That numbers fail there is for the run itself to find, and to say where and why;
- * tensors that a step left behind when it failed are freed.
- */
-async function passOverFailures(work: () => Promise<void>): Promise<void> {
-  const engine = tf.engine();
-  engine.startScope('warm-up');
+/** Two steps from other initial weights. Numerical failures are ignored: the run itself reports its own. */
+async function warmUp(trainingRun: TrainingRun): Promise<void> {
   try {
-    await work();
+    const training = await trainingRun.start('warm-up');
+    try {
+      for (let t = 1; t <= Math.min(2, trainingRun.totalBatches); t++) await trainingRun.step(t);
+    } finally {
+      training.dispose();
+    }
   } catch (error) {
     if (!(error instanceof RunError)) throw error;
-  } finally {
-    engine.endScope();
   }
 }
 
-/** @throws RunError when the run's metrics.csv would become longer than what fits into memory again */
+/** @throws RunError when the run's metrics.csv would become too long to be read into memory */
 function refuseTooManyRows(run: RunId, batches: number, columns: number): void {
   const most = Math.floor(mostCells / columns);
   if (batches <= most) return;
@@ -181,8 +168,8 @@ function refuseTooManyRows(run: RunId, batches: number, columns: number): void {
   );
 }
 
-/** Says where a run was when what it did failed. */
-async function placed<T>(
+/** Adds the run and its position to the message of an error. */
+async function withPlace<T>(
   { run, network, method }: TrainingJob,
   where: string,
   work: () => T | Promise<T>,
@@ -200,7 +187,7 @@ async function placed<T>(
   }
 }
 
-/** Rows that a network has to tell apart. */
+/** Training images for which a network must not have the same output. */
 const distinctRows = 200;
 
 async function refuseDeadNetwork(
@@ -220,28 +207,28 @@ async function refuseDeadNetwork(
   }
 }
 
-/** @throws RunError when the state is none of this trainer's */
-function restore(trainer: Training, { folder, state }: Checkpoint): void {
+/** @throws RunError when the state does not fit the method */
+function restore(training: Training, { folder, state }: Checkpoint): void {
   try {
-    trainer.state = state();
+    training.state = state();
   } catch (error) {
     throw new RunError(
-      `${folder} cannot be resumed: ${(error as Error).message}. Train the run anew with --overwrite`,
+      `cannot resume from checkpoint ${folder}: ${(error as Error).message}. Retrain the run with --overwrite`,
       { cause: error },
     );
   }
 }
 
-/** @returns the ms it took */
+/** @returns its duration in ms */
 async function saveCheckpoint(
   { checkpoints, checkpointing, experiment, run, emit }: TrainingJob,
   position: Pick<Position, 'batch' | 'wallMs' | 'firstLoss' | 'metrics'>,
-  trainer: Training,
+  training: Training,
 ): Promise<number> {
   const started = runningTime();
   const { madeBy } = checkpointing;
   const where = { experiment: experiment.hash, label: run.label, seed: run.seed, madeBy };
-  const bytes = await checkpoints.write({ ...where, ...position }, trainer.state);
+  const bytes = await checkpoints.write({ ...where, ...position }, training.state);
   const ms = Math.max(0, runningTime() - started);
   emit({ type: 'checkpoint', run, batch: position.batch, bytes, ms });
   return ms;

@@ -119,7 +119,7 @@ const recordPath = (directory: string): string => join(directory, 'run.json');
 export function newRecord(
   experiment: Experiment,
   provenance: Provenance,
-  { room: _, ...backend }: BackendReport,
+  { memory: _, ...backend }: BackendReport,
   dataset: Dataset,
 ): RunRecord {
   const { name, hash, network } = experiment;

@@ -1,21 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { posix } from 'node:path';
-import { sizeText } from './size.js';
+import { sizeText } from './text.js';
 
 /**
- * Bytes that this process and its children can still allocate, as far as the system tells: at most what
- * any control group that they are in has left of its limit.
+ * Bytes that this process and its children can still allocate, as far as the system reports it: at most what
+ * is left of the limit of each of their control groups.
  * @param read the text of a file; empty when there is none
  */
 export function availableMemory(read: (path: string) => string = readIfThere): number {
   const system = /^MemAvailable:\s+(\d+) kB/m.exec(read('/proc/meminfo'))?.[1];
   const free = system === undefined ? freemem() : Number(system) * 1024;
   const groups = memoryGroups(read('/proc/self/cgroup'));
-  return Math.min(free, ...groups.map((group) => leftIn(group, read)));
+  return Math.min(free, ...groups.map(([limit, usage]) => leftIn(read(limit), read(usage))));
 }
 
-/** Peak memory of a process so far, in bytes; 0 where the system does not tell. */
+/** Peak memory of a process so far, in bytes; 0 where the system does not report it. */
 export function peakMemory(pid: number): number {
   const peak = /^VmHWM:\s+(\d+) kB/m.exec(readIfThere(`/proc/${pid}/status`))?.[1];
   return Number(peak ?? 0) * 1024;
@@ -28,8 +28,8 @@ export function addressSpaceLimit(read = readIfThere): number | undefined {
 }
 
 /**
- * The advice where memory could not be reserved because the address space is limited; undefined where
- * it is not.
+ * Advice for when memory could not be reserved because the address space is limited; undefined where it is
+ * not.
  * @param read as of {@link availableMemory}
  */
 export function addressSpaceAdvice(
@@ -43,51 +43,41 @@ export function addressSpaceAdvice(
   );
 }
 
-/** The files with the limit and the use of a control group. */
-interface MemoryGroup {
-  readonly limit: string;
-  readonly used: string;
-}
-
 const root = '/sys/fs/cgroup';
 
 /**
- * The groups that may limit this process, from the root of each hierarchy down to its own group. In a
- * container that root is the container's group, and the rest of the path may not exist.
+ * The files with the limit and the usage of each control group that may limit this process, from the root of
+ * each hierarchy down to its own group. In a container that root is the container's group, and the rest of
+ * the path may not exist.
  * @param membership /proc/self/cgroup: lines of `ID:CONTROLLERS:PATH`, without controllers for v2
  */
-function memoryGroups(membership: string): MemoryGroup[] {
+function memoryGroups(membership: string): [limit: string, usage: string][] {
   const pathOf = (pattern: RegExp) => ancestors(pattern.exec(membership)?.[1] ?? '/');
   const v2 = pathOf(/^0::(.*)$/m);
   const v1 = pathOf(/^\d+:(?:[^:\n]*,)?memory(?:,[^:\n]*)?:(.*)$/m);
   return [
     // Where both versions are in use, v2 is mounted below `unified`.
-    ...[root, `${root}/unified`].flatMap((base) =>
-      v2.map((path) => filesOf(base + path, 'memory.max', 'memory.current')),
-    ),
-    ...v1.map((path) =>
-      filesOf(`${root}/memory${path}`, 'memory.limit_in_bytes', 'memory.usage_in_bytes'),
-    ),
+    ...[root, `${root}/unified`]
+      .flatMap((base) => v2.map((path) => base + path))
+      .map((group): [string, string] => [`${group}/memory.max`, `${group}/memory.current`]),
+    ...v1
+      .map((path) => `${root}/memory${path}/memory`)
+      .map((group): [string, string] => [`${group}.limit_in_bytes`, `${group}.usage_in_bytes`]),
   ];
 }
 
 /** `/a/b` -> '', '/a', '/a/b' */
 function ancestors(path: string): string[] {
-  // Of a process outside its own namespace the path begins with `/..`.
+  // The path of a process outside its own namespace begins with `/..`.
   const names = posix.normalize(path).split('/').filter(Boolean);
   return ['', ...names.map((_, i) => `/${names.slice(0, i + 1).join('/')}`)];
 }
 
-const filesOf = (folder: string, limit: string, used: string): MemoryGroup => ({
-  limit: `${folder}/${limit}`,
-  used: `${folder}/${used}`,
-});
-
-/** Without a limit v2 says `max`, and v1 a number near 2^63. */
-function leftIn({ limit, used }: MemoryGroup, read: (path: string) => string): number {
-  const most = Number.parseInt(read(limit), 10);
+/** Bytes left. Without a limit the file holds `max` in v2, a number near 2^63 in v1. */
+function leftIn(limit: string, usage: string): number {
+  const most = Number.parseInt(limit, 10);
   if (Number.isNaN(most)) return Number.POSITIVE_INFINITY;
-  return Math.max(0, most - (Number.parseInt(read(used), 10) || 0));
+  return Math.max(0, most - (Number.parseInt(usage, 10) || 0));
 }
 
 function readIfThere(path: string): string {

@@ -2,12 +2,12 @@ import { Worker } from 'node:worker_threads';
 
 /** ms between two beats. */
 const period = 100;
-/** ms without a beat after which the process is taken to have been stopped, rather than short of a core. */
+/** ms without a beat from which on the process is assumed to have been stopped, not just busy. */
 const longest = 1000;
 
 /**
- * A thread that beats. What it knows is written into one of two slots while the other one is read: ms
- * that the process was stopped for, and when it beat last.
+ * The heartbeat thread. It writes how long the process was stopped (ms) and the time of the last beat into
+ * one of two slots, while the other one is read.
  */
 const heartbeat = `
 const { current, slots } = require('node:worker_threads').workerData;
@@ -26,15 +26,15 @@ for (;;) {
 }`;
 
 const none = -1;
-/** The slot to read, `none` before the first beat; and a place to wait at. */
+/** The slot to read, `none` before the first beat; and a number for `Atomics.wait`. */
 const current = new Int32Array(new SharedArrayBuffer(8)).fill(none, 0, 1);
 const slots = new Float64Array(new SharedArrayBuffer(32));
 let isStarted = false;
 
 /**
- * ms on a clock that stands still while this process is stopped (SIGSTOP, Ctrl-Z, a paused container) or
- * the machine sleeps, for more than a second; the origin is arbitrary. Within 0.1 s a stop. Where no
- * thread can be started the clock goes on.
+ * ms on a clock that pauses while this process is stopped (SIGSTOP, Ctrl-Z, a paused container) or the
+ * machine sleeps, for more than a second; accurate to 0.1 s per stop, with an arbitrary origin. Where no
+ * thread can be started the clock does not pause.
  */
 export function runningTime(): number {
   if (!isStarted) start();
@@ -42,7 +42,7 @@ export function runningTime(): number {
   const slot = Atomics.load(current, 0);
   if (slot === none) return now;
   const [stopped, last] = slots.subarray(2 * slot, 2 * slot + 2);
-  // The thread may wake up later than we do.
+  // The thread may wake up later than this one.
   const silent = now - last > longest ? now - last - period : 0;
   return now - stopped - silent;
 }

@@ -3,7 +3,7 @@
 /** Mean of a small sample with its 95 % confidence interval mean ± halfWidth. */
 export interface Estimate {
   readonly mean: number;
-  /** Absent for a single value: one seed says nothing about the spread. */
+  /** Absent for a single value. */
   readonly halfWidth?: number;
   readonly n: number;
 }

@@ -1,11 +1,11 @@
 import { distance } from 'fastest-levenshtein';
 
 /**
- * The candidate that was probably meant, or undefined when none is close: about one typing error in
- * three letters, letters in the wrong order counted once, case and `-`, `_`, space not at all.
+ * The candidate that was probably meant, or undefined when none is close: at most about one typing error per
+ * three letters. Letters in the wrong order count as one error; case, `-`, `_` and spaces are ignored.
  */
 export function suggest(word: string, candidates: readonly string[]): string | undefined {
-  // Nobody misspells a name into a page of text; the distance of long words is quadratic.
+  // The distance takes quadratic time, and no candidate is this long.
   if (word.length > 60) return undefined;
   const wanted = normalise(word);
   let best: string | undefined;
@@ -21,7 +21,7 @@ export function suggest(word: string, candidates: readonly string[]): string | u
   return best;
 }
 
-/** Words of three letters are too close to each other (cpu, gpu) for anything but a swap. */
+/** Words of three letters are too similar to each other (cpu, gpu) for anything but a swap. */
 function allowed(a: string, b: string): number {
   const length = Math.max(a.length, b.length);
   if (length <= 3) return sorted(a) === sorted(b) ? 1 : 0;
@@ -30,7 +30,7 @@ function allowed(a: string, b: string): number {
 
 const sorted = (word: string) => [...word].sort().join('');
 
-/** `; did you mean "relu"?`, or nothing. */
+/** `; did you mean "relu"?`, or an empty text. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
   const best = suggest(word, candidates);
   return best === undefined ? '' : `; did you mean "${best}"?`;

@@ -1,6 +1,6 @@
-/** How numbers and foreign text look in figures, tables and pages. */
+/** Numbers and untrusted text, formatted for messages, figures, tables and pages. */
 
-/** A share in [0, 1] as a percentage without the sign: 0.98421 -> `98.42`. */
+/** A fraction as a percentage without the sign: 0.98421 -> `98.42`. */
 export function percent(share: number, digits = 2): string {
   return (100 * share).toFixed(digits);
 }
@@ -10,7 +10,7 @@ export function inPercent(share: number): string {
   return `${percent(share)} %`;
 }
 
-/** A threshold as people write it: 0.975 -> `97.5 %`. */
+/** A threshold, without trailing zeros: 0.975 -> `97.5 %`. */
 export function threshold(share: number): string {
   return `${Number((100 * share).toPrecision(6))} %`;
 }
@@ -22,6 +22,12 @@ export function duration(seconds: number): string {
   return `${significant(seconds / 3600)} h`;
 }
 
+/** Bytes as a size of disk space or memory: `4.5 kB`, `9.9 MB`, `1.5 GB`. */
+export function sizeText(bytes: number): string {
+  if (bytes < 1e5) return `${(bytes / 1e3).toFixed(1)} kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
 /** Two significant digits, three from 100 on, never in exponent notation. */
 export function significant(value: number): string {
   if (value === 0) return '0';
@@ -30,14 +36,8 @@ export function significant(value: number): string {
 }
 
 /** A run: `fenchel, seed 1`. Messages about one begin with this. */
-export function runName({
-  label,
-  seed,
-}: {
-  readonly label: string;
-  readonly seed: number;
-}): string {
-  return `${label}, seed ${seed}`;
+export function runName(run: { readonly label: string; readonly seed: number }): string {
+  return `${run.label}, seed ${run.seed}`;
 }
 
 /** `12,345` */
@@ -51,8 +51,8 @@ export function plural(count: number, noun: string): string {
 }
 
 /**
- * Text from a file made fit for one line of a terminal, an SVG or a page: control characters, which
- * XML forbids and terminals obey, become spaces.
+ * Text from a file, safe for one line of a terminal, an SVG or a page: control characters, which
+ * XML forbids and terminals interpret, become spaces.
  */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
@@ -60,7 +60,7 @@ export function printable(text: string): string {
   return text.replace(control, ' ');
 }
 
-/** Text fit for HTML and XML, in elements and in quoted attributes. */
+/** Text escaped for HTML and XML, in elements and in quoted attributes. */
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
@@ -70,14 +70,14 @@ export function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** A command as one would type it in a POSIX shell: quotes where they are needed. */
+/** A command line for a POSIX shell, with quotes only where they are needed. */
 export function shellCommand(words: readonly string[]): string {
   return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : shellQuoted(word))).join(' ');
 }
 
 /**
- * Text of several lines made fit for a terminal: characters that it obeys, rather than shows, become
- * spaces. Messages quote files and paths, and those hold whatever somebody put there.
+ * Text of several lines, safe for a terminal: control characters other than line feeds, and those that change
+ * the direction of text, become spaces. Messages quote files and paths, which may contain them.
  */
 export function withoutControls(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed

@@ -10,9 +10,9 @@ import { DownloadNeeded } from '../data/file-errors.js';
 import { loadDataset, splitSizes } from '../data/load.js';
 import { findDataset } from '../data/registry.js';
 import { EnvironmentError, FlnError, UsageError } from '../errors.js';
+import { refuseBeyondMemory } from '../experiment/memory.js';
 import { planExperiment } from '../experiment/plan.js';
 import { type BackendRequest, requestBackend, whyNotContinued } from '../experiment/prepare.js';
-import { refuseWithoutRoom } from '../experiment/room.js';
 import { plural } from '../shared/text.js';
 import type { LaunchOptions } from './launcher.js';
 import { sweepPaths } from './paths.js';
@@ -24,7 +24,7 @@ export type CheckOptions = Pick<SweepPlanOptions, 'rerun'> &
 /** What the trials of a sweep meet on this machine. */
 export interface SweepCheck {
   /** What they would compute on, each once. */
-  readonly backends: readonly (Omit<BackendReport, 'room'> & { readonly gpu?: string })[];
+  readonly backends: readonly (Omit<BackendReport, 'memory'> & { readonly gpu?: string })[];
   /** Data sets, and how many bytes of each have to be downloaded. */
   readonly datasets: readonly { readonly name: string; readonly downloadBytes: number }[];
   /** Why some of the trials would fail; that all would is an error. */
@@ -71,7 +71,7 @@ export async function checkTrials(plan: SweepPlan, options: CheckOptions): Promi
           const problem = trial.problem ?? trial.reason;
           throw recorded ? whyNotContinued(own, problem) : new EnvironmentError(trial.reason);
         }
-        refuseWithoutRoom(experiment, experiment.methods, train, trial.report);
+        refuseBeyondMemory(experiment, experiment.methods, train, trial.report);
       }
     } catch (error) {
       if (!(error instanceof FlnError)) throw error;
@@ -88,7 +88,7 @@ export async function checkTrials(plan: SweepPlan, options: CheckOptions): Promi
   return {
     backends: (await backends.all()).flat().flatMap(({ gpu, trial }) => {
       if (!trial.works) return [];
-      const { room: _, ...report } = trial.report;
+      const { memory: _, ...report } = trial.report;
       return [{ ...report, ...(gpu !== undefined && { gpu }) }];
     }),
     datasets: await data.all(),

@@ -9,23 +9,23 @@ import { loadRunDirectory, oneRunDirectory, type RunDirectory } from '../runs/ru
 import { leavesOf } from '../runs/settings.js';
 import { entryFor, readBaseline } from './baseline.js';
 import type { SeedResult } from './judge.js';
-import type { Target } from './target.js';
+import { recordedHash, type Target } from './target.js';
 import { seedResult } from './verify.js';
 
-/** Earlier results that a run is compared with seed by seed: a run directory or a baseline file. */
+/** Earlier results that a run is compared with seed by seed, from a run directory or a baseline file. */
 export interface Base {
   readonly path: string;
-  /** Absent where the base is a baseline file, which holds accuracies alone. */
+  /** Absent for a baseline file, which has accuracies only. */
   readonly directory?: RunDirectory;
-  /** Method -> seed -> what it reached; methods that were not trained are absent. */
+  /** Method -> seed -> result; methods that were not trained are absent. */
   readonly results: ReadonlyMap<string, ReadonlyMap<number, SeedResult>>;
 }
 
 /**
- * Reads earlier results of the settings and the data of `target`. Methods that they lack, their
- * backend, device and expectations may be others.
- * @param path a run directory, or a file that `--update-baseline` wrote
- * @throws UsageError naming what differs or is absent
+ * Reads earlier results with the settings and the data of `target`. Backend, device and expectations may
+ * differ, and methods may be missing.
+ * @param path a run directory, or a file written by `--update-baseline`
+ * @throws UsageError naming what differs or is missing
  */
 export function findBase(
   path: string,
@@ -45,17 +45,18 @@ export function findBase(
   const directory = loadRunDirectory(oneRunDirectory(path));
   if (realpathSync(directory.path) === realpathSync(run.path)) {
     throw new UsageError(
-      `${path} is the run that is to be verified: compared with itself it always passes. Name the directory of earlier results`,
+      `${path} is the run being verified, which compared with itself always passes. Pass the directory of earlier results`,
     );
   }
-  refuse(settingDifferences(experiment, directory), directory, run, {
-    what: 'their settings differ',
-    wayOut: 'train both with the same config',
-  });
-  refuse(dataDifferences(run, directory), directory, run, {
-    what: 'they were trained on other data',
-    wayOut: 'train both on the same files',
-  });
+  const pair = `${run.path} cannot be compared with ${directory.path}`;
+  refuse(
+    settingDifferences(experiment, directory),
+    `${pair}: their settings differ. To compare them, train both with the same config`,
+  );
+  refuse(
+    dataDifferences(run, directory),
+    `${pair}: they were trained on different data. To compare them, train both on the same files`,
+  );
   const started = directory.runs.filter(({ status }) => status !== 'QUEUED');
   const results = new Map(
     [...new Set(started.map(({ label }) => label))].map((label) => {
@@ -67,9 +68,9 @@ export function findBase(
 }
 
 /**
- * The methods of a config, each with the seeds of the config or of the base that are to be compared;
- * none where the base has no results of the method.
- * @throws UsageError when the base has none of any
+ * The methods of a config, each with the seeds of the config and of the base; `seeds` is undefined where
+ * the base has no results of the method.
+ * @throws UsageError when the base has results of none of them
  */
 export function seedsToCompare(
   { methods, seeds }: Pick<Experiment, 'methods' | 'seeds'>,
@@ -80,36 +81,34 @@ export function seedsToCompare(
     return { method: label, seeds: earlier && [...new Set([...seeds, ...earlier.keys()])] };
   });
   if (compared.some(({ seeds }) => seeds !== undefined)) return compared;
-  throw new UsageError(`${path} has no results of a method that the config names`);
+  throw new UsageError(`${path} has no results of any method of the config`);
 }
 
-/** @throws UsageError when the base has no result of a run that is to be compared */
-export function refuseHoles({ path }: Base, holes: readonly string[]): void {
-  if (holes.length === 0) return;
-  const lines = holes.map((hole) => `\n  ${hole}`).join('');
+/**
+ * @param missing runs without a result in the base, and why
+ * @throws UsageError when there are any
+ */
+export function refuseMissing({ path }: Base, missing: readonly string[]): void {
+  if (missing.length === 0) return;
+  const lines = missing.map((run) => `\n  ${run}`).join('');
   throw new UsageError(
-    `${path} lacks results to compare with; train them with the same config:${lines}`,
+    `${path} has no results of some runs; train them with the same config:${lines}`,
   );
 }
 
-function refuse(
-  differences: readonly ValueDifference[],
-  base: RunDirectory,
-  run: RunDirectory,
-  { what, wayOut }: { readonly what: string; readonly wayOut: string },
-): void {
+/** @throws UsageError with the message and the first differences */
+function refuse(differences: readonly ValueDifference[], message: string): void {
   if (differences.length === 0) return;
   const shown = differences.slice(0, 5).map(({ name, a, b }) => {
     const [now, before] = [a, b].map((value) => (value === undefined ? 'absent' : String(value)));
     return `\n  ${name}: ${now}, in the base ${before}`;
   });
   const rest = differences.length - shown.length;
-  throw new UsageError(
-    `${run.path} cannot be compared with ${base.path}: ${what}. To compare them, ${wayOut}${shown.join('')}${rest > 0 ? `\n  ... and ${rest} more` : ''}`,
-  );
+  const more = rest > 0 ? `\n  ... and ${rest} more` : '';
+  throw new UsageError(`${message}${shown.join('')}${more}`);
 }
 
-/** Settings that the numbers of a single run do not depend on, or that change their rounding alone. */
+/** Settings that do not affect the numbers of a run, or only their rounding. Methods are compared one by one. */
 const mayDiffer = ['name', 'expect', 'seeds', 'backend', 'device', 'methods'];
 
 function settingDifferences(now: Experiment, base: RunDirectory): ValueDifference[] {
@@ -131,7 +130,7 @@ function settingDifferences(now: Experiment, base: RunDirectory): ValueDifferenc
   return [...diffValues(a, b), ...methods];
 }
 
-/** Undefined where config.yaml is absent and run.json says that it was the same config. */
+/** Undefined where config.yaml is absent and run.json has the hash of the same config. */
 function experimentOf(base: RunDirectory, now: Experiment): Experiment | undefined {
   if (base.config !== undefined) {
     try {
@@ -143,14 +142,13 @@ function experimentOf(base: RunDirectory, now: Experiment): Experiment | undefin
       );
     }
   }
-  const { experiment } = (base.info?.json ?? {}) as { experiment?: { hash?: unknown } };
-  if (experiment?.hash === now.hash) return undefined;
+  if (recordedHash(base) === now.hash) return undefined;
   throw new UsageError(
-    `${base.path} has no config.yaml, which says what settings its results are of`,
+    `${base.path} has no config.yaml, so the settings of its results are unknown`,
   );
 }
 
-/** Checksums of data files that both have recorded and that are not the same. */
+/** Differences between the checksums of data files, where both directories recorded them. */
 function dataDifferences(run: RunDirectory, base: RunDirectory): ValueDifference[] {
   const [a, b] = [run, base].map(({ info }) => {
     const recorded = [...provenanceOf(info?.json)];

@@ -6,15 +6,16 @@ import { makeFolder } from '../files/folder.js';
 import { readOptional } from '../files/read.js';
 import type { RunInfo } from '../runs/run-json.js';
 import { average } from '../shared/statistics.js';
+import { runName } from '../shared/text.js';
 import type { MethodVerdict } from './judge.js';
 
 const Accuracies = z.record(z.string(), z.number().min(0).max(1));
 
 const Entry = z.object({
-  /** Hash of the config: with other settings the accuracies say nothing. */
+  /** Hash of the config. */
   config: z.string(),
   updatedAt: z.string(),
-  /** What made the results. */
+  /** Of the program that trained. */
   commit: z.string().optional(),
   backend: z.string().optional(),
   /** Method -> seed -> final test accuracy, a share in [0, 1]. */
@@ -23,18 +24,18 @@ const Entry = z.object({
 
 const Baseline = z.object({
   version: z.literal(1),
-  /** Name of the experiment -> what it reached. */
+  /** By the name of the experiment. */
   experiments: z.record(z.string(), Entry),
 });
 
-/** Accuracies that were accepted once, which later ones must not fall below. */
+/** Accepted accuracies, which later ones must not fall below. */
 export type Baseline = Readonly<z.infer<typeof Baseline>>;
 export type BaselineEntry = z.infer<typeof Entry>;
 
 /**
  * Reads a baseline file.
  * @returns undefined when there is no such file
- * @throws UsageError when it cannot be read or is no baseline
+ * @throws UsageError when it cannot be read or is not a baseline file
  */
 export function readBaseline(path: string): Baseline | undefined {
   const text = readOptional(path);
@@ -43,7 +44,7 @@ export function readBaseline(path: string): Baseline | undefined {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new UsageError(`${path} is not a baseline, since it is not JSON; ${wayOut}`, {
+    throw new UsageError(`${path} is not a baseline file: not valid JSON. ${advice}`, {
       cause: error,
     });
   }
@@ -51,15 +52,15 @@ export function readBaseline(path: string): Baseline | undefined {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const place = issue.path.map(String).join('.') || 'the file';
-  throw new UsageError(`${path} is not a baseline: ${place}: ${issue.message}; ${wayOut}`);
+  throw new UsageError(`${path} is not a baseline file: ${place}: ${issue.message}. ${advice}`);
 }
 
-const wayOut =
-  'name a file that --update-baseline wrote, and restore it from version control if it is damaged';
+const advice =
+  'Pass a file written by --update-baseline; if it is damaged, restore it from version control';
 
 /**
- * What a baseline says of an experiment.
- * @throws UsageError when it says nothing, or speaks of other settings
+ * The baseline of an experiment.
+ * @throws UsageError when there is none, or it was made with other settings
  */
 export function entryFor(
   baseline: Baseline | undefined,
@@ -67,17 +68,17 @@ export function entryFor(
   experiment: { readonly name: string; readonly hash: string },
 ): BaselineEntry {
   const { name, hash } = experiment;
-  const update = `Accept the present results with --baseline ${path} --update-baseline`;
+  const update = `Accept the current results with --baseline ${path} --update-baseline`;
   if (baseline === undefined) throw new UsageError(`there is no baseline ${path}. ${update}`);
   const entry = Object.hasOwn(baseline.experiments, name) ? baseline.experiments[name] : undefined;
   if (entry === undefined) throw new UsageError(`${path} has no baseline of ${name}. ${update}`);
   if (entry.config === hash) return entry;
   throw new UsageError(
-    `the baseline of ${name} in ${path} is of config ${entry.config}, and the results are of ${hash}: their settings differ. ${update}`,
+    `the baseline of ${name} in ${path} is for config ${entry.config}, but the results are of ${hash}: their settings differ. ${update}`,
   );
 }
 
-/** How the mean of a method changed with an update of the baseline. Accuracies are shares. */
+/** Mean accuracy of a method in the baseline before and after an update, shares. */
 export interface BaselineChange {
   readonly method: string;
   readonly before?: number;
@@ -85,8 +86,8 @@ export interface BaselineChange {
 }
 
 /**
- * Accepts the measured accuracies of an experiment; those of others stay.
- * @throws UsageError when a result is missing or the file is no baseline, DiskError
+ * Writes the measured accuracies of an experiment into a baseline file; other experiments are kept.
+ * @throws UsageError when a result is missing or the file is not a baseline file, DiskError
  */
 export function updateBaseline(
   path: string,
@@ -98,7 +99,7 @@ export function updateBaseline(
     const lost = seeds.find((result) => 'missing' in result);
     if (lost === undefined || !('missing' in lost)) continue;
     throw new UsageError(
-      `${path} is left as it was: ${method}, seed ${lost.seed}, has no result (${lost.missing}). Train it first: the run with --resume`,
+      `${path} is unchanged: ${runName({ label: method, seed: lost.seed })}, has no result (${lost.missing}). Train it first: fln run CONFIG --resume`,
     );
   }
   const old = readBaseline(path) ?? { version: 1 as const, experiments: {} };

@@ -4,30 +4,32 @@ import { diffValues, provenanceOf, type ValueDifference } from '../report/diff.j
 import { clockColumns, readMetricsBytes } from '../runs/metrics.js';
 import { metricsPath, type RunDirectory } from '../runs/run-directory.js';
 import { finalResult } from '../runs/summary.js';
-import { type Base, refuseHoles, seedsToCompare } from './base.js';
+import { runName } from '../shared/text.js';
+import { type Base, refuseMissing, seedsToCompare } from './base.js';
+import { runOf } from './verify.js';
 
-/** The first place where two metrics.csv differ, apart from the time columns. */
+/** The first difference between two metrics.csv, apart from the time columns. */
 export interface ExactDifference {
   /** Line of the file, the header being 1. */
   readonly line: number;
   /** Absent for a difference of the headers. */
   readonly batch?: string;
-  /** Which file ends here, where one does. */
+  /** Which of the files ends before this line, if one does. */
   readonly ends?: 'run' | 'base';
   readonly column?: string;
-  /** What stands there; undefined where a line has no such column. */
+  /** The cells; undefined where a line has no such column. */
   readonly run?: string;
   readonly base?: string;
 }
 
 export interface ExactRun {
   readonly method: string;
-  /** Absent where the method is not judged. */
+  /** Absent for a method that is not judged. */
   readonly seed?: number;
   /** `not judged`: the base has no results of this method. */
   readonly verdict: 'ok' | 'failed' | 'not judged';
   readonly difference?: ExactDifference;
-  /** Why there is nothing to compare. */
+  /** Why the run has no complete metrics.csv. */
   readonly missing?: string;
 }
 
@@ -35,16 +37,16 @@ export interface Exact {
   readonly base: string;
   readonly ok: boolean;
   readonly runs: readonly ExactRun[];
-  /** What run.json says of machine, program and backend, and is not the same: `b` is the base's. */
+  /** Differences between the two run.json in machine, program and backend; `b` is the base's value. */
   readonly provenance: readonly ValueDifference[];
-  /** The backend of the run, whose arithmetic may not be the same twice. */
+  /** Of the run. */
   readonly backend?: string;
 }
 
 /**
- * Compares the metrics.csv of a run with earlier ones byte by byte, apart from the time columns: for runs
- * that are to be the same, as those of one config and seed on wasm.
- * @throws UsageError when the base holds no metrics.csv to compare with
+ * Compares the metrics.csv of a run with earlier ones byte by byte, apart from the time columns. On a
+ * deterministic backend (wasm), the same config and seed give the same bytes.
+ * @throws UsageError when the base has no metrics.csv to compare with
  */
 export function verifyExact(
   experiment: Pick<Experiment, 'methods' | 'seeds'>,
@@ -54,26 +56,29 @@ export function verifyExact(
   const earlier = base.directory;
   if (earlier === undefined) {
     throw new UsageError(
-      `${base.path} holds accuracies alone: --exact compares metrics.csv, with those of a run directory`,
+      `${base.path} is a baseline file, which has no metrics.csv; --exact needs a run directory`,
     );
   }
-  const holes: string[] = [];
+  const absent: string[] = [];
   const runs = seedsToCompare(experiment, base).flatMap(({ method, seeds }): ExactRun[] => {
     if (seeds === undefined) return [{ method, verdict: 'not judged' }];
     return seeds.map((seed) => {
-      const [missing, hole] = [directory, earlier].map((side) => unfinished(side, method, seed));
-      if (hole !== undefined) holes.push(`${method}, seed ${seed}: ${hole}`);
-      if (missing !== undefined || hole !== undefined) {
+      const run = { label: method, seed };
+      const [missing, before] = [directory, earlier].map((side) =>
+        whyIncomplete(side, method, seed),
+      );
+      if (before !== undefined) absent.push(`${runName(run)}: ${before}`);
+      if (missing !== undefined || before !== undefined) {
         return { method, seed, verdict: 'failed', missing };
       }
-      const [now, before] = [directory, earlier].map(({ path }) =>
-        linesOf(metricsPath(path, { label: method, seed })),
+      const [now, then] = [directory, earlier].map(({ path }) =>
+        readMetricsBytes(metricsPath(path, run)).toString('utf8').split('\n'),
       );
-      const difference = firstDifference(now, before);
+      const difference = firstDifference(now, then);
       return { method, seed, verdict: difference ? 'failed' : 'ok', difference };
     });
   });
-  refuseHoles(base, holes);
+  refuseMissing(base, absent);
   const provenance = diffValues(
     provenanceOf(directory.info?.json),
     provenanceOf(earlier.info?.json),
@@ -83,18 +88,16 @@ export function verifyExact(
   return { base: base.path, ok, runs, provenance, backend };
 }
 
-/** Why a run has no whole metrics.csv; undefined where it has one. */
-function unfinished({ runs }: RunDirectory, method: string, seed: number): string | undefined {
-  const run = runs.find((run) => run.label === method && run.seed === seed);
+/** Why a run has no complete metrics.csv; undefined where it has one. */
+function whyIncomplete(directory: RunDirectory, method: string, seed: number): string | undefined {
+  const run = runOf(directory, method, seed);
   if (run === undefined) return 'not run';
   if (run.status === 'COMPLETED' && run.unread === undefined) return undefined;
   const result = finalResult(run, 'metrics');
   return 'missing' in result ? result.missing : undefined;
 }
 
-const linesOf = (file: string): string[] => readMetricsBytes(file).toString('utf8').split('\n');
-
-/** Fields are numbers and labels: neither has a comma or a line end in it. */
+/** Cells are numbers and labels, without commas and line ends. */
 function firstDifference(
   run: readonly string[],
   base: readonly string[],
@@ -104,7 +107,7 @@ function firstDifference(
   for (let i = 0; i < Math.max(run.length, base.length); i++) {
     if (run[i] === base[i]) continue;
     const line = i + 1;
-    // The text behind the last line end is empty.
+    // The text after the last line end is empty.
     const [a, b] = [run[i], base[i]].map((text) => (text ? text.split(',') : undefined));
     const batch = i === 0 ? undefined : (a ?? b)?.[batchAt];
     if (a === undefined || b === undefined) {

@@ -1,6 +1,12 @@
 import type { Expectation } from '../config/experiment.js';
-import { average, type Estimate, estimate, median } from '../shared/statistics.js';
-import { collapseDistance, type Tolerance, tolerance } from './tolerance.js';
+import {
+  average,
+  type Estimate,
+  estimate,
+  median,
+  standardDeviation,
+  tQuantile,
+} from '../shared/statistics.js';
 
 /** One seed of a method: its final test accuracy, or why there is none. */
 export type SeedResult =
@@ -8,8 +14,26 @@ export type SeedResult =
   | { readonly seed: number; readonly missing: string };
 
 /**
- * The mean against one limit of the config, or against the mean that a baseline recorded. Differences
- * and tolerances are shares, as accuracies are.
+ * How far a mean over n seeds may lie beyond its limit L and still pass:
+ *
+ *   T = t s / sqrt(n), but at least z b / sqrt(n) and at most 2 z b / sqrt(n)
+ *
+ * s is the seeds' standard deviation, t and z the 95 % quantiles of Student's t with n - 1 degrees of
+ * freedom and of the normal distribution, and b = sqrt(L (1 - L) / N) the binomial standard error of
+ * a test set of N images. A one-sided t-test whose standard deviation is clamped to between one and
+ * two b: a single seed, or equal ones, do not make T zero, and one bad seed does not make it large.
+ * docs/verify.md derives the error rates; `scripts/verify-rates.ts` simulates them.
+ */
+export interface Tolerance {
+  /** T, a share. */
+  readonly value: number;
+  /** Which term T is: the seeds' standard deviation, or its lower (`test set`) or upper (`cap`) bound. */
+  readonly rule: 'seeds' | 'test set' | 'cap';
+}
+
+/**
+ * The mean compared with one limit of the config, or with the mean of a baseline. Differences and
+ * tolerances are shares.
  */
 export interface LimitCheck {
   readonly limit: 'atLeast' | 'atMost' | 'baseline';
@@ -47,9 +71,9 @@ export interface MethodVerdict {
 
 /**
  * Judges one method: every seed must have a result, no seed may have collapsed, and the mean must
- * keep the limits, each within the tolerance of `tolerance.ts`. A method without an expectation and
+ * keep the limits, each within its {@link Tolerance}. A method without an expectation and
  * without a baseline is listed, not judged.
- * @param baseline accuracies of the seeds that were accepted earlier
+ * @param baseline accuracies of the seeds in the baseline
  */
 export function judge(
   method: string,
@@ -67,61 +91,54 @@ export function judge(
     return { ...common, verdict: 'not judged', checks: [], failures: [] };
   }
   const limits = expected ?? {};
-  const checks = accuracy
-    ? [
-        ...checkLimits(values, accuracy.mean, limits, testImages),
-        ...checkBaseline(values, accuracy.mean, baseline, testImages),
-      ]
-    : [];
+  const checks = accuracy ? checkMean(values, accuracy.mean, limits, baseline, testImages) : [];
   const failures: Failure[] = [
-    ...checks.filter(({ passed }) => !passed).map((check) => beyond(check)),
+    ...checks
+      .filter(({ passed }) => !passed)
+      .map((check) => ({ kind: 'beyond limit', check }) as const),
     ...(measured.length > 1 ? collapses(measured, limits, testImages) : []),
     ...(lost.length > 0 ? [{ kind: 'no result', seeds: lost } as const] : []),
   ];
-  // The paper's value alone bounds nothing, but it promises that the method was run.
+  // With `paper` alone no accuracy can fail, but a missing result does.
   const bounded = limits.atLeast !== undefined || limits.atMost !== undefined;
   const judged = bounded || baseline.length > 0;
   const verdict = failures.length > 0 ? 'failed' : judged ? 'ok' : 'not judged';
   return { ...common, verdict, checks, failures };
 }
 
-function checkLimits(
+/** Compares the mean with `atLeast`, `atMost` and the mean of the baseline, where given. */
+function checkMean(
   values: readonly number[],
   mean: number,
-  expected: Expectation,
-  testImages: number,
-): LimitCheck[] {
-  return (['atLeast', 'atMost'] as const).flatMap((limit) => {
-    const value = expected[limit];
-    if (value === undefined) return [];
-    const allowed = tolerance(values, value, testImages);
-    const difference = mean - value;
-    const excess = limit === 'atLeast' ? -difference : difference;
-    return [{ limit, value, difference, tolerance: allowed, passed: excess <= allowed.value }];
-  });
-}
-
-/** Both means scatter: their tolerances add up as variances do. */
-function checkBaseline(
-  values: readonly number[],
-  mean: number,
+  { atLeast, atMost }: Expectation,
   baseline: readonly number[],
   testImages: number,
 ): LimitCheck[] {
-  if (baseline.length === 0) return [];
-  const value = average(baseline);
-  const [now, before] = [values, baseline].map((some) => tolerance(some, value, testImages));
-  const allowed = { value: Math.hypot(now.value, before.value), rule: now.rule };
-  const difference = mean - value;
-  const passed = -difference <= allowed.value;
-  return [{ limit: 'baseline', value, difference, tolerance: allowed, passed }];
+  const check = (limit: LimitCheck['limit'], value: number, allowed: Tolerance): LimitCheck => {
+    const difference = mean - value;
+    const excess = limit === 'atMost' ? difference : -difference;
+    return { limit, value, difference, tolerance: allowed, passed: excess <= allowed.value };
+  };
+  const checks: LimitCheck[] = [];
+  if (atLeast !== undefined) {
+    checks.push(check('atLeast', atLeast, tolerance(values, atLeast, testImages)));
+  }
+  if (atMost !== undefined) {
+    checks.push(check('atMost', atMost, tolerance(values, atMost, testImages)));
+  }
+  if (baseline.length > 0) {
+    const value = average(baseline);
+    const [now, before] = [values, baseline].map((some) => tolerance(some, value, testImages));
+    // Both means have sampling errors, whose variances add up.
+    const allowed = { value: Math.hypot(now.value, before.value), rule: now.rule };
+    checks.push(check('baseline', value, allowed));
+  }
+  return checks;
 }
 
-const beyond = (check: LimitCheck): Failure => ({ kind: 'beyond limit', check });
-
 /**
- * Seeds too far below `atLeast` or above `atMost` for any spread to explain: among many seeds the
- * mean would hide one. Without `atLeast`, the median of the seeds stands in for it.
+ * Seeds more than {@link collapseDistance} below `atLeast` (without it: below the median of the seeds) or
+ * above `atMost`. The mean over many seeds could hide one.
  */
 function collapses(
   measured: readonly { readonly seed: number; readonly accuracy: number }[],
@@ -140,4 +157,41 @@ function collapses(
     const seeds = measured.filter(({ accuracy }) => sign * (accuracy - value) > distance);
     return seeds.length > 0 ? [{ kind: 'collapsed', seeds, reference, value } as const] : [];
   });
+}
+
+/** Of the t-test, for a true mean exactly on the limit. */
+const falseAlarmRate = 0.05;
+
+/** 95 % quantile of the normal distribution. */
+const z = 1.6448536269514722;
+
+/** Upper bound of the seeds' standard deviation, in binomial standard errors. */
+const largestSpread = 2;
+
+/** A seed this many binomial standard errors beyond its limit has collapsed. */
+export const collapseErrors = 6;
+
+/**
+ * @param values accuracies of the seeds, shares in [0, 1]; at least one
+ * @param testImages N, how many images an accuracy was measured on
+ */
+export function tolerance(values: readonly number[], limit: number, testImages: number): Tolerance {
+  const n = values.length;
+  const least = (z * binomialError(limit, testImages)) / Math.sqrt(n);
+  const most = largestSpread * least;
+  const seeds =
+    n < 2 ? 0 : (tQuantile(n - 1, 1 - falseAlarmRate) * standardDeviation(values)) / Math.sqrt(n);
+  if (seeds <= least) return { value: least, rule: 'test set' };
+  return seeds < most ? { value: seeds, rule: 'seeds' } : { value: most, rule: 'cap' };
+}
+
+/** Distance beyond a limit from which a single seed counts as collapsed, a share. */
+export function collapseDistance(limit: number, testImages: number): number {
+  return collapseErrors * binomialError(limit, testImages);
+}
+
+/** One success and one failure are added, so that the error is not zero at a limit of 0 or 1. */
+function binomialError(limit: number, testImages: number): number {
+  const p = (limit * testImages + 1) / (testImages + 2);
+  return Math.sqrt((p * (1 - p)) / testImages);
 }

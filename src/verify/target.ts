@@ -6,16 +6,9 @@ import { UsageError } from '../errors.js';
 import { defaultDirectory } from '../experiment/plan.js';
 import { isFolder } from '../files/folder.js';
 import { loadRunDirectory, oneRunDirectory, type RunDirectory } from '../runs/run-directory.js';
-import { trainCommand } from './train-command.js';
+import { shellCommand } from '../shared/text.js';
 
-/** What the user names: a run directory, or a config whose run directory is looked up. */
-export interface TargetRequest {
-  readonly target: string;
-  readonly overrides: readonly string[];
-  /** The run directory, where it is not the config's default one. */
-  readonly runDirectory?: string;
-}
-
+/** Results and the expectations that they are compared with. */
 export interface Target {
   readonly experiment: Experiment;
   /** The file that holds the expectations. */
@@ -26,22 +19,29 @@ export interface Target {
 }
 
 /**
- * Finds a run directory and the config that says what to expect of it, and makes sure that the one
- * belongs to the other.
- * @throws UsageError naming what is absent and how to make it, ConfigError
+ * Finds a run directory and the config with its expectations, and checks that they belong together.
+ * @param request.target a run directory, or a config
+ * @param request.runDirectory of a config; its default directory if absent
+ * @throws UsageError naming what is missing and how to create it, ConfigError
  */
-export function findTarget({ target, overrides, runDirectory }: TargetRequest): Target {
+export function findTarget({
+  target,
+  overrides,
+  runDirectory,
+}: {
+  readonly target: string;
+  readonly overrides: readonly string[];
+  readonly runDirectory?: string;
+}): Target {
   if (isFolder(target)) {
     if (runDirectory !== undefined) {
-      throw new UsageError(
-        `${target} is a run directory itself; --run DIR names the run directory of a config`,
-      );
+      throw new UsageError(`--run DIR is for a config, and ${target} is a run directory`);
     }
     const path = oneRunDirectory(target);
     const config = join(path, 'config.yaml');
     if (!existsSync(config)) {
       throw new UsageError(
-        `${path} has no config.yaml, which says what to expect. Name the config: fln verify CONFIG --run ${path}`,
+        `${path} has no config.yaml, which would contain the expectations. Pass the config: fln verify CONFIG --run ${path}`,
       );
     }
     const loaded = loadExperiment(config, overrides, { ofRunDirectory: true });
@@ -49,19 +49,17 @@ export function findTarget({ target, overrides, runDirectory }: TargetRequest): 
   }
   const { experiment, warnings } = loadExperiment(target, overrides);
   const path = runDirectory ?? defaultDirectory(experiment);
-  if (!isFolder(path)) throw new UsageError(absent(target, overrides, path, runDirectory));
+  if (!isFolder(path)) {
+    const out = runDirectory ? ['--out', runDirectory] : [];
+    const command = shellCommand(['fln', 'run', target, ...overrides, ...out]);
+    const elsewhere = runDirectory
+      ? ''
+      : '; if they are elsewhere, pass their directory with --run DIR';
+    throw new UsageError(
+      `there are no results of ${target}: ${path} does not exist. Train first: ${command}${elsewhere}`,
+    );
+  }
   return matched({ experiment, warnings, config: target }, oneRunDirectory(path));
-}
-
-function absent(
-  config: string,
-  overrides: readonly string[],
-  path: string,
-  given: string | undefined,
-): string {
-  const command = trainCommand(config, overrides, given ? ['--out', given] : []);
-  const elsewhere = given ? '' : '; if they are elsewhere, name their directory with --run DIR';
-  return `there are no results of ${config}: ${path} does not exist. Train first: ${command}${elsewhere}`;
 }
 
 function matched(
@@ -73,20 +71,25 @@ function matched(
   if (hash === experiment.hash) return { experiment, config, directory, warnings };
   const theirs = hash === undefined ? 'results of an unknown config' : `results of config ${hash}`;
   throw new UsageError(
-    `${path} holds ${theirs}, and ${config} is ${experiment.hash}: their settings differ, so its expectations say nothing about these results`,
+    `${path} contains ${theirs}, but ${config} is ${experiment.hash}: their settings differ, so its expectations do not apply to these results`,
   );
 }
 
 /**
- * Hash of the config that a directory was made with. That of config.yaml as this version reads it
- * comes first: a field that is new since has its default in both.
+ * Hash of the config of a run directory: of config.yaml as this version reads it, so that fields added
+ * since have their defaults, else the hash in run.json.
  */
-function hashOf({ path, info }: RunDirectory): string | undefined {
+function hashOf(directory: RunDirectory): string | undefined {
   try {
-    return loadExperiment(join(path, 'config.yaml')).experiment.hash;
+    return loadExperiment(join(directory.path, 'config.yaml')).experiment.hash;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
   }
+  return recordedHash(directory);
+}
+
+/** Hash of the config in run.json. */
+export function recordedHash({ info }: RunDirectory): string | undefined {
   const { experiment } = (info?.json ?? {}) as { experiment?: { hash?: unknown } };
   return typeof experiment?.hash === 'string' ? experiment.hash : undefined;
 }

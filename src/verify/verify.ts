@@ -2,12 +2,12 @@ import type { Experiment } from '../config/experiment.js';
 import { splitSizes } from '../data/load.js';
 import { findDataset } from '../data/registry.js';
 import { UsageError } from '../errors.js';
-import type { RunDirectory } from '../runs/run-directory.js';
+import type { Run, RunDirectory } from '../runs/run-directory.js';
 import { finalResult } from '../runs/summary.js';
 import type { BaselineEntry } from './baseline.js';
 import { judge, type MethodVerdict, type SeedResult } from './judge.js';
 
-/** Measured accuracies of an experiment against what its config expects. */
+/** Measured accuracies of an experiment compared with the limits of its config and with a baseline. */
 export interface Verification {
   readonly experiment: string;
   readonly directory: string;
@@ -18,42 +18,49 @@ export interface Verification {
   readonly methods: readonly MethodVerdict[];
 }
 
-export interface VerifyOptions {
-  /** What the experiment reached earlier. */
-  readonly baseline?: BaselineEntry;
-  /** Whether results that nothing limits may pass: they become the baseline, or are compared otherwise. */
-  readonly mayBeUnlimited?: boolean;
-}
-
 /**
  * Judges the runs of a directory by the `expect` block of a config, and by a baseline.
  * @param directory holds runs of this config (see target.ts)
- * @throws UsageError when nothing is expected that could fail: such a gate would always pass
+ * @param options.allowUnlimited accept that there is neither a limit nor a baseline
+ * @throws UsageError when there is neither, since such a check would always pass
  */
 export function verify(
   experiment: Experiment,
   directory: RunDirectory,
-  { baseline, mayBeUnlimited = false }: VerifyOptions = {},
+  {
+    baseline,
+    allowUnlimited = false,
+  }: { readonly baseline?: BaselineEntry; readonly allowUnlimited?: boolean } = {},
 ): Verification {
   const { name, dataset, seeds, expect } = experiment;
-  const isJudged = baseline !== undefined || setsLimits(experiment);
-  if (!isJudged && !mayBeUnlimited) refuseEmptyGate(experiment);
-  if (isJudged) refuseUnseenTestSet(experiment);
+  const hasLimits =
+    baseline !== undefined ||
+    Object.values(expect).some(({ atLeast, atMost }) => (atLeast ?? atMost) !== undefined);
+  if (hasLimits) requireTestAccuracy(experiment);
+  else if (!allowUnlimited) {
+    throw new UsageError(
+      `the config of ${name} has no limits to verify. Add one, as in\n` +
+        `expect:\n  ${experiment.methods[0].label}: { atLeast: 0.97 }\nor compare with earlier results: --paired DIR, --exact DIR or --baseline FILE`,
+    );
+  }
   const testImages = splitSizes(findDataset(dataset.name), dataset).test;
   const methods = experiment.methods.map(({ label }) => {
     const results = seeds.map((seed) => seedResult(directory, label, seed));
     const expected = Object.hasOwn(expect, label) ? expect[label] : undefined;
-    const accepted =
+    const earlier =
       baseline && Object.hasOwn(baseline.methods, label) ? baseline.methods[label] : {};
-    return judge(label, results, expected, testImages, Object.values(accepted));
+    return judge(label, results, expected, testImages, Object.values(earlier));
   });
   const ok = methods.every(({ verdict }) => verdict !== 'failed');
   return { experiment: name, directory: directory.path, testImages, ok, methods };
 }
 
-/** What a method reached with a seed after its last batch. */
-export function seedResult({ runs }: RunDirectory, label: string, seed: number): SeedResult {
-  const run = runs.find((run) => run.label === label && run.seed === seed);
+export const runOf = ({ runs }: RunDirectory, label: string, seed: number): Run | undefined =>
+  runs.find((run) => run.label === label && run.seed === seed);
+
+/** The test accuracy of a run after its last batch. */
+export function seedResult(directory: RunDirectory, label: string, seed: number): SeedResult {
+  const run = runOf(directory, label, seed);
   if (run === undefined) return { seed, missing: 'not run' };
   const result = finalResult(run, 'metrics');
   if ('missing' in result) return { seed, missing: result.missing };
@@ -62,24 +69,11 @@ export function seedResult({ runs }: RunDirectory, label: string, seed: number):
   return { seed, accuracy: testAccuracy };
 }
 
-/** Whether a config expects anything that a result could fail. */
-export const setsLimits = ({ expect }: Pick<Experiment, 'expect'>): boolean =>
-  Object.values(expect).some(
-    ({ atLeast, atMost }) => atLeast !== undefined || atMost !== undefined,
-  );
-
-function refuseEmptyGate({ name, methods }: Experiment): void {
-  throw new UsageError(
-    `the config of ${name} sets no limit to verify. Give it one, as in\n` +
-      `expect:\n  ${methods[0].label}: { atLeast: 0.97 }\nor compare with earlier results: --paired DIR, --exact DIR or --baseline FILE`,
-  );
-}
-
-/** @throws UsageError when a config leaves the test set alone */
-export function refuseUnseenTestSet({ name, evaluate }: Experiment): void {
+/** @throws UsageError when a config does not measure test accuracy */
+export function requireTestAccuracy({ name, evaluate }: Experiment): void {
   if (evaluate.test === 'never') {
     throw new UsageError(
-      `the config of ${name} leaves the test set alone (evaluate.test: never), and test accuracies are what is verified. Set evaluate.test to last or every`,
+      `the config of ${name} does not measure test accuracy (evaluate.test: never), which fln verify compares. Set evaluate.test to last or every`,
     );
   }
 }

@@ -2,8 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { computeBound } from '../../src/bound/bound.js';
 import { penalty64 } from '../../src/bound/float64.js';
-import { statements } from '../../src/bound/report.js';
-import { boundSettings } from '../../src/bound/settings.js';
+import { boundSettings, statements } from '../../src/bound/problem.js';
 import { activationNames } from '../../src/core/network/names.js';
 import { Random } from '../../src/core/random.js';
 import { findDataset } from '../../src/data/registry.js';
@@ -43,7 +42,7 @@ describe('the bound of a network', () => {
       expect(row.primalObjective).toBeGreaterThanOrEqual(report.bestPrimal);
       expect(row).not.toHaveProperty('dualValue');
     }
-    // The words are for what is certified alone.
+    // Only one-layer problems have a certified lower bound.
     expect(statements(report).join(' ')).not.toContain('lower bound');
   });
 });
@@ -60,7 +59,7 @@ describe('the bound of one layer', () => {
   });
 
   it('needs the squared error', async () => {
-    await expect(bound(oneLayer)).rejects.toThrow(/it needs loss mse, not cross-entropy/);
+    await expect(bound(oneLayer)).rejects.toThrow(/needs loss mse, not cross-entropy/);
   });
 });
 
@@ -79,9 +78,9 @@ describe('the settings of a bound', () => {
     [
       'a list of rho that does not fit',
       { rho: [1, 1, 1] },
-      /^--rho has 3 values, and the network has 2/,
+      /^--rho has 3 values, but the network has 2/,
     ],
-    ['lambda 0', { lambda: [1, 0] }, /^--lambda: 0 is not positive/],
+    ['lambda 0', { lambda: [1, 0] }, /^--lambda: expected positive numbers, got 0/],
   ])('refuse %s', (_, change, message) => {
     expect(() => settings(change)).toThrow(message);
   });
@@ -89,7 +88,7 @@ describe('the settings of a bound', () => {
   it('refuse more images than can be solved for at once', () => {
     const mnist = tinyExperiment('dataset.name=mnist', 'dataset.limit=20000');
     expect(() => boundSettings(mnist, findDataset('mnist'), request)).toThrow(
-      /all 20000 training images at once, at most 10000/,
+      /all 20000 training images at once, and supports at most 10000/,
     );
   });
 });

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { dualValue } from '../../src/bound/dual-value.js';
 import { affine64, penalty64, squares64 } from '../../src/bound/float64.js';
-import { solveReluRegression } from '../../src/bound/relu-regression.js';
+import { dualValue, solveReluRegression } from '../../src/bound/one-layer.js';
 import { Random } from '../../src/core/random.js';
 
 /** min_P B(Y, X P) + rho ||P||^2 for the ReLU: weak duality, and strong duality at the minimiser. */

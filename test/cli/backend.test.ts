@@ -20,7 +20,7 @@ describe('fln backend', () => {
       ['install', 'tensorflw'],
       'there is no installation named "tensorflw"; did you mean "tensorflow"?',
     ],
-    [['install', 'webgpu', '--cuda'], '--cuda belongs to tensorflow, not to webgpu'],
+    [['install', 'webgpu', '--cuda'], '--cuda is for tensorflow, not for webgpu'],
     [['remove', 'wasm'], 'there is no installation named "wasm". The installations are'],
     [['list', '--jsn'], 'did you mean'],
   ])('%j is exit 2', async (args, message) => {

@@ -69,7 +69,7 @@ describe('fln bound', () => {
     const { code, stdout, stderr } = await fln(['bound', 'tiny.yaml', '--rho', '0.1,0'], { cwd });
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain(
-      '--rho must be positive in every layer. Without a ridge on a layer the bound says nothing',
+      '--rho must be positive in every layer. Without a ridge on a layer the bound is meaningless',
     );
     expect(existsSync(join(cwd, 'results'))).toBe(false);
   });

@@ -81,7 +81,7 @@ describe('fln ls', () => {
     writeFileSync(record, failed);
     const args = ['ls', 'results/a', '--best', '--limit', '1', '--columns', 'method,seed,status'];
     const { stdout, stderr } = await fln(args, { cwd });
-    expect(stderr).toContain('ranked by test accuracy, which flatters the best');
+    expect(stderr).toContain('ranked by test accuracy, which is optimistic for the best run');
     expect(rows(stdout)).toEqual([['fenchel', 'COMPLETED', '3'], ['... and 7 more of 8 runs']]);
     const all = await fln(['ls', 'results/a', '--best', 'train_s', '--csv'], { cwd });
     expect(all.stdout.trimEnd().split('\n')).toHaveLength(9);

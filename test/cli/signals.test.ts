@@ -60,7 +60,7 @@ it('a command that does not train ends at SIGUSR1, and opens no debugger', async
   const { code, stderr } = await fln(['doctor'], {
     cwd: workplace(tinyConfig),
     onStderr: (text, signal) => {
-      if (text === 'Trying the backends ...\n') signal('SIGUSR1');
+      if (text === 'Testing the backends ...\n') signal('SIGUSR1');
     },
   });
   expect(code).not.toBeNull();

@@ -23,7 +23,7 @@ const table: [args: string[], message: string][] = [
   ],
   [
     ['run', 'tiny.yaml', '--backend', 'wasn'],
-    `--backend: there is no backend "wasn"; choose one of auto, ${backendNames.join(', ')}`,
+    `--backend: expected one of auto, ${backendNames.join(', ')}, got "wasn"`,
   ],
   [
     ['run', 'tiny.yaml', '--device', 'gpu'],
@@ -37,7 +37,7 @@ const table: [args: string[], message: string][] = [
   [['run', 'tiny.yaml', '--only', ','], '--only needs a value. See fln run --help'],
   [
     ['run', 'tiny.yaml', '--dry-run=yes'],
-    '--dry-run takes no value, and "yes" was given. See fln run --help',
+    '--dry-run takes no value, got "yes". See fln run --help',
   ],
   [
     ['run', 'tiny.yaml', '--progress', 'txt'],
@@ -52,7 +52,7 @@ const table: [args: string[], message: string][] = [
     '"-" is not an option or a file; standard input is /dev/stdin. See fln plot --help',
   ],
   [['verify', 'x'.repeat(300)], `${'x'.repeat(300)}: cannot be read: its name is too long`],
-  [['ls', '--help=yes'], '--help takes no value, and "yes" was given. See fln ls --help'],
+  [['ls', '--help=yes'], '--help takes no value, got "yes". See fln ls --help'],
   [['ls', '--best', 'a', '--best', 'b'], '--best is given twice. See fln ls --help'],
   [
     ['ls', '--limit', '1', '--limit', '2'],

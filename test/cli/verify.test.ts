@@ -14,7 +14,7 @@ function verify(results: Results, ...options: string[]): Promise<Outcome> {
 }
 
 describe('fln verify', () => {
-  it('exits 0 when every method keeps its limits, and lists what is not judged', async () => {
+  it('exits 0 when every method keeps its limits, and lists methods that are not judged', async () => {
     const { code, stdout, stderr } = await verify(healthy);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const row = (pattern: string) => new RegExp(`^${pattern.replaceAll(' ', ' +')}$`, 'm');
@@ -31,7 +31,7 @@ describe('fln verify', () => {
     expect(stdout).toMatch(/^fenchel .* -0\.05 .* ok, within tolerance$/m);
   });
 
-  it('exits 3 on a drop of half a point and says which method and by how much', async () => {
+  it('exits 3 on a drop of half a point and reports method and difference', async () => {
     const { code, stdout, stderr } = await verify({ ...healthy, fenchel: [0.978, 0.9784, 0.9776] });
     expect(code).toBe(3);
     expect(stdout).toMatch(/^fenchel .* FAILED$/m);
@@ -42,11 +42,11 @@ describe('fln verify', () => {
     );
   });
 
-  it('exits 3 on a collapsed seed, which a t-test alone would take for spread', async () => {
+  it('exits 3 on a collapsed seed, which a t-test alone would not detect', async () => {
     const { code, stderr } = await verify({ ...healthy, fenchel: [0.985, 0.1135, 0.986] });
     expect(code).toBe(3);
     expect(stderr).toContain(
-      'fenchel: collapsed: seed 2 with 11.35 % is 86.95 points below atLeast, 98.3 %',
+      'fenchel: collapsed: seed 2 with 11.35 % is 86.95 points below atLeast, 98.3 %, more than 6 binomial standard errors',
     );
   });
 
@@ -63,13 +63,13 @@ describe('fln verify', () => {
         'Verification failed:',
         '  fenchel: no result from 2 of 3 seeds: seed 2: failed: the loss became NaN at batch 9; seed 3: not run',
         '  adam: no result from 3 of 3 seeds: seed 1: not run; seed 2: not run; seed 3: not run',
-        'Runs without a result are trained by: fln run run/config.yaml --resume --out run',
+        'Train the missing runs with: fln run run/config.yaml --resume --out run',
         '',
       ].join('\n'),
     );
   });
 
-  it('does not take a result from anywhere but metrics.csv', async () => {
+  it('takes results from metrics.csv only', async () => {
     const cwd = workplace(gateConfig);
     injectRuns(join(cwd, 'run'), gateConfig, healthy);
     rmSync(join(cwd, 'run', 'fenchel-s1', 'metrics.csv'));
@@ -94,12 +94,12 @@ describe('fln verify', () => {
     expect(methods[2]).toMatchObject({ method: 'sgd', verdict: 'not judged' });
   });
 
-  it('finds the run directory of a config, or takes one with --run, and says how to make one', async () => {
+  it('finds the run directory of a config, or takes one with --run, and says how to create one', async () => {
     const cwd = workplace(gateConfig);
     const absent = await fln(['verify', 'tiny.yaml', 'epochs=2', 'seeds=[1]'], { cwd });
     expect(absent.code).toBe(2);
     expect(absent.stderr).toMatch(
-      /^there are no results of tiny\.yaml: results\/gate\/[0-9a-f]{12} does not exist\. Train first: fln run tiny\.yaml epochs=2 'seeds=\[1\]'; if they are elsewhere, name their directory with --run DIR\n$/,
+      /^there are no results of tiny\.yaml: results\/gate\/[0-9a-f]{12} does not exist\. Train first: fln run tiny\.yaml epochs=2 'seeds=\[1\]'; if they are elsewhere, pass their directory with --run DIR\n$/,
     );
 
     const { hash } = parseExperiment(gateConfig, 'tiny.yaml').experiment;
@@ -122,9 +122,9 @@ describe('fln verify', () => {
       /their settings differ/,
     ],
     ['several run directories', ['.'], /holds 2 run directories; name one of them:\n {2}a\n {2}b$/],
-    ['--run with a directory', ['a', '--run', 'b'], /a is a run directory itself/],
+    ['--run with a directory', ['a', '--run', 'b'], /and a is a run directory$/],
     ['a directory without runs', ['empty'], /^empty is no run directory, and none is below it/],
-    ['a config that limits nothing', ['b'], /sets no limit to verify/],
+    ['a config that limits nothing', ['b'], /has no limits to verify/],
   ])('exits 2 for %s', async (_, args, message) => {
     const cwd = workplace(gateConfig);
     injectRuns(join(cwd, 'a'), gateConfig, healthy);
@@ -141,7 +141,7 @@ describe('fln verify', () => {
     rmSync(join(cwd, 'a', 'config.yaml'));
     const without = await fln(['verify', 'a'], { cwd });
     expect(without.code).toBe(2);
-    expect(without.stderr).toContain('Name the config: fln verify CONFIG --run a');
+    expect(without.stderr).toContain('Pass the config: fln verify CONFIG --run a');
     // run.json still says which config it was.
     expect((await fln(['verify', 'tiny.yaml', '--run', 'a'], { cwd })).code).toBe(0);
 

@@ -371,7 +371,7 @@ it('weights that nothing holds are refused: they have no unique minimiser', () =
   const exact = (terms: string) =>
     experimentText({ methods: `[{ name: fenchel, solver: exact, ${terms} }]` });
   expect(issuesOf(exact('rho: 0, gamma: 0'))).toEqual([
-    'methods.0.gamma — layer 1 has rho = 0 and gamma = 0, so nothing holds its weights; give one of them a positive value',
+    'methods.0.gamma — layer 1 has rho = 0 and gamma = 0, so its weights have no unique minimiser; give one of them a positive value',
   ]);
   expect(() => parse(exact('rho: 0, gamma: 1'))).not.toThrow();
   expect(() => parse(exact('rho: 1, gamma: 0'))).not.toThrow();

@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { LoadOptions } from '../../src/core/dataset.js';
 import { loadDefinition } from '../../src/data/load.js';
-import { proxyFindings } from '../../src/doctor/storage.js';
+import { proxyFindings } from '../../src/doctor/doctor.js';
 import { DataError } from '../../src/errors.js';
 import { serve, startMirror } from './mirror-server.js';
 import { mirrorFiles, names, plainFiles, temporaryFolder, tinyDataset } from './tiny-dataset.js';

@@ -1,14 +1,18 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { backendFindings } from '../../src/doctor/backends.js';
-import type { Finding } from '../../src/doctor/finding.js';
-import { memoryFinding, oldestNode, programFindings } from '../../src/doctor/machine.js';
-import { folderFinding } from '../../src/doctor/storage.js';
+import {
+  backendFindings,
+  type Finding,
+  folderFinding,
+  memoryFinding,
+  oldestNode,
+  programFindings,
+} from '../../src/doctor/doctor.js';
 import { fln } from '../cli/fln.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 
-/** A folder of programs that print this, and fail where it begins with "!". */
+/** A folder of programs, each of which prints its text, or fails with it where it begins with "!". */
 function programs(outputs: Readonly<Record<string, string>>): string {
   const folder = temporaryFolder();
   for (const [name, output] of Object.entries(outputs)) {
@@ -26,7 +30,7 @@ const found = (findings: readonly Finding[], topic: string) =>
   findings.find((finding) => finding.topic === topic);
 
 describe('fln doctor', () => {
-  it('says that training can start, and what it saw', async () => {
+  it('reports that training can start, and every finding', async () => {
     const cwd = temporaryFolder();
     const path = programs({
       'nvidia-smi': 'Some GPU, 80000 MiB, 550.1\nOther GPU, 40000 MiB, 550.1',
@@ -57,23 +61,21 @@ describe('fln doctor', () => {
     const text = await fln(['doctor'], { cwd, env });
     expect(text.stdout).toMatch(/^ok +Node +v\d+/m);
     expect(text.stdout).toMatch(/^warning +GPU 0 .*\n +-> fln backend install/m);
-    expect(text.stdout).toMatch(/\nTraining can start here, with \d+ warnings\.\n$/);
+    expect(text.stdout).toMatch(/\nTraining can start, with \d+ warnings\.\n$/);
   });
 
-  it('exits 4 when something has to be fixed', async () => {
+  it('exits 4 when there is a problem', async () => {
     const cwd = temporaryFolder();
     writeFileSync(join(cwd, 'results'), 'a file in the way');
     const { code, stdout } = await fln(['doctor'], { cwd, env: { FLN_DATA_DIR: '/nowhere' } });
     expect(code).toBe(4);
-    expect(stdout).toMatch(
-      /^PROBLEM FLN_DATA_DIR +\/nowhere: there is no such folder\n +-> unset/m,
-    );
+    expect(stdout).toMatch(/^PROBLEM FLN_DATA_DIR +\/nowhere does not exist\n +-> unset/m);
     expect(stdout).toMatch(/^PROBLEM results folder .* is a file/m);
     expect(stdout).toContain('3 problems to fix');
   });
 });
 
-describe('what the doctor finds', () => {
+describe('the findings', () => {
   const provenance = {
     program: { name: 'p', version: '1' },
     git: null,
@@ -83,7 +85,7 @@ describe('what the doctor finds', () => {
     threads: 2,
   };
 
-  it('knows the oldest Node that package.json allows', () => {
+  it('require the oldest Node that package.json allows', () => {
     const { engines } = JSON.parse(
       readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
     );
@@ -97,7 +99,7 @@ describe('what the doctor finds', () => {
     ]);
   });
 
-  it('takes no backend for a problem, and only the slow one for a warning', () => {
+  it('have a problem without a backend, and a warning where only the slow one starts', () => {
     const backend = (name: string, works: boolean) => ({
       name,
       summary: '',
@@ -112,14 +114,14 @@ describe('what the doctor finds', () => {
     expect([worst(), worst('cpu'), worst('wasm', 'cpu')]).toEqual(['problem', 'warning', 'ok']);
   });
 
-  it('looks at room and rights of folders, and at memory', () => {
+  it('check permissions and space of folders, and memory', () => {
     const folder = temporaryFolder();
     expect(folderFinding('x', join(folder, 'a', 'b')).state).toBe('ok');
     mkdirSync(join(folder, 'c'));
     writeFileSync(join(folder, 'c', 'file'), '');
     expect(folderFinding('x', join(folder, 'c', 'file', 'd'), 'FLN_CACHE_DIR')).toMatchObject({
       state: 'problem',
-      wayOut: 'name another with FLN_CACHE_DIR',
+      wayOut: 'set another with FLN_CACHE_DIR',
     });
     expect(memoryFinding(5e8, 8e9)).toMatchObject({
       state: 'warning',

@@ -73,7 +73,7 @@ describe('the block that is to blame', () => {
     expect(await suspect(layer(1), layer(Number.NaN))).toBe('not finite: the weights of layer 2');
     expect(await suspect(layer(1, -Infinity), layer(1))).toBe('not finite: the bias of layer 1');
     expect(await suspect(layer(Number.NaN, Number.NaN))).toBe(
-      'no weight of any layer is finite any more',
+      'the weights of all layers are NaN or infinite',
     );
     expect(await suspect(layer(1), layer(-3e12))).toBe(
       'the largest number is 3.0e+12, in the weights of layer 2',

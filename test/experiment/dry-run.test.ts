@@ -126,7 +126,7 @@ const refusals: Record<
   ],
   'a folder of something else': [
     2,
-    /is not empty and is no run directory/,
+    /is not empty and not a run directory/,
     [],
     (folder) => {
       put(join(folder, 'run', 'thesis.tex'), '');

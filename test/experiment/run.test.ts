@@ -260,7 +260,7 @@ describe('runExperiment', () => {
       ).rejects.toThrow(message);
     await refused({ only: ['adan'] }, 'no method is labelled "adan"; the labels are adam, sgd');
     await refused({ seeds: [7] }, "7 is not one of the config's seeds (1)");
-    await refused({ resume: true, overwrite: true }, 'give one of them');
+    await refused({ resume: true, overwrite: true }, 'use only one of the two');
     await refused({ backend: 'abacus' }, 'there is no backend "abacus"');
     await refused({ dataDir: join(outDir, 'none') }, 'does not exist');
     expect(existsSync(outDir)).toBe(false);

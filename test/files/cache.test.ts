@@ -6,7 +6,7 @@ import { listInstallations } from '../../src/backend/install/list.js';
 import { packageFolders } from '../../src/backend/packages.js';
 import { checkDefinition, locateDefinition } from '../../src/data/inspect.js';
 import { loadDefinition } from '../../src/data/load.js';
-import { folderFinding } from '../../src/doctor/storage.js';
+import { folderFinding } from '../../src/doctor/doctor.js';
 import { DataError, EnvironmentError } from '../../src/errors.js';
 import { defaultCacheDir } from '../../src/files/cache.js';
 import { names, plainFiles, tinyDataset } from '../data/tiny-dataset.js';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { buildMap } from '../../src/core/network/maps/build.js';
+import { buildMap } from '../../src/core/network/network.js';
 import {
   type ImageShape,
   type LayerShape,

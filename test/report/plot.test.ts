@@ -73,7 +73,7 @@ describe('fln plot', () => {
     'refuses --out x.%s before it reads anything',
     async (format) => {
       await expect(plot('nowhere', '--out', `x.${format}`)).rejects.toThrow(
-        `--out x.${format}: figures are not written as .${format}. NAME.svg, NAME.png and NAME.html are: give the NAME`,
+        `--out x.${format}: cannot write figures as .${format}. Give NAME without extension, to write NAME.svg, NAME.png and NAME.html`,
       );
       expect((await plot(one, '--out', 'run.v2')).out[0]).toBe('run.v2.svg');
     },

@@ -47,9 +47,9 @@ const solvers: Record<string, (input: Values) => Promise<Named>> = {
   }),
   lau_V_or_taylor_a_update: async (input) => {
     const weight = number(input, 'beta') / number(input, 'gamma');
-    const solver = await quadraticActivations(layer(input), weight);
+    const solve = await quadraticActivations(layer(input), weight);
     const anchor = tf.relu(rows(input, 'Z'));
-    return { A: await solver.solve(rows(input, 'Z_next'), anchor).array() };
+    return { A: await solve(rows(input, 'Z_next'), anchor).array() };
   },
   lau_relu_prox: async (input) => ({
     u: await prox(rows(input, 'a'), rows(input, 'b'), number(input, 'gamma')),
@@ -63,8 +63,8 @@ const solvers: Record<string, (input: Values) => Promise<Named>> = {
   XL_update_mse: async (input) => {
     const weight = (2 * number(input, 'loss_coef')) / number(input, 'lambda_');
     const options = { tolerance: 1e-7, maxIterations: 100 };
-    const solver = await nonNegativeActivations(layer(input), weight, options);
-    const { activations } = await solver.solve(rows(input, 'Y'), rows(input, 'U_prev'));
+    const solve = await nonNegativeActivations(layer(input), weight, options);
+    const { activations } = await solve(rows(input, 'Y'), rows(input, 'U_prev'));
     return { Z: await activations.array() };
   },
 };

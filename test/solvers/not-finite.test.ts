@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { activations } from '../../src/core/network/activations/registry.js';
-import { buildMap } from '../../src/core/network/maps/build.js';
 import { denseMap } from '../../src/core/network/maps/dense.js';
 import type { LinearMap } from '../../src/core/network/maps/linear-map.js';
 import { activationNames } from '../../src/core/network/names.js';
+import { buildMap } from '../../src/core/network/network.js';
 import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
 import { Random } from '../../src/core/random.js';
 import { updateActivations } from '../../src/core/solvers/activation-update.js';
@@ -107,8 +107,8 @@ describe('numbers that are not finite never count as solved', () => {
       const y = targets(new Random(1, 'y'), rows, outputs);
       const solve = async (part: { u?: number[][]; w?: number[][]; y?: number[][] }) => {
         const layer = { weights: matrix(part.w ?? w), bias: vector([0.1, 0.2, 0.3]) };
-        const solver = await nonNegativeActivations(layer, 1, options);
-        return solver.solve(matrix(part.y ?? y), matrix(part.u ?? u));
+        const solveRows = await nonNegativeActivations(layer, 1, options);
+        return solveRows(matrix(part.y ?? y), matrix(part.u ?? u));
       };
       for (const part of [
         { u: spoilt(u, value) },

@@ -109,7 +109,7 @@ describe('a dry run of a sweep', () => {
     ],
     'GPUs beside device: cpu': [
       2,
-      /^the config says device: cpu/,
+      /^the config has device: cpu/,
       ['device=cpu'],
       (folder) => optionsIn(folder, { gpus: ['0'] }),
     ],

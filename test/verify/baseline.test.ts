@@ -14,7 +14,7 @@ const seeds = (...accuracies: number[]) =>
   accuracies.map((accuracy, i) => ({ seed: i + 1, accuracy }));
 
 describe('a baseline', () => {
-  it('allows for the scatter of both means', () => {
+  it('allows for the sampling error of both means', () => {
     const before = [0.98, 0.981, 0.979];
     const verdict = (...now: number[]) => judge('m', seeds(...now), undefined, 10_000, before);
     expect(verdict(0.98, 0.981, 0.979)).toMatchObject({ verdict: 'ok', failures: [] });
@@ -37,14 +37,14 @@ describe('fln verify --baseline', () => {
   const verify = (cwd: string, ...options: string[]) =>
     fln(['verify', 'run', '--baseline', 'b/baseline.json', ...options], { cwd });
 
-  it('is written, kept, and fails what falls below it', async () => {
+  it('is written, read again, and fails lower accuracies', async () => {
     const cwd = place();
     const written = await verify(cwd, '--update-baseline');
     expect(written.code).toBe(0);
     expect(written.stderr).toMatch(/^Baseline: b\/baseline\.json\n[\s\S]*fenchel +– +98\.49 % +–/);
     expect((await verify(cwd)).code).toBe(0);
 
-    // sgd has no limit in the config: the baseline is the first to see that it got worse.
+    // sgd has no limit in the config: only the baseline shows that it got worse.
     injectRuns(join(cwd, 'run'), gateConfig, {
       ...healthy,
       sgd: [0.91, 0.911, 0.912],
@@ -81,7 +81,7 @@ describe('fln verify --baseline', () => {
     );
   });
 
-  it('refuses what is no baseline, other settings, and results that are incomplete', async () => {
+  it('refuses files that are not baselines, other settings, and incomplete results', async () => {
     const cwd = place();
     const refused = async (...options: string[]) => {
       const { code, stderr } = await verify(cwd, ...options);
@@ -89,7 +89,7 @@ describe('fln verify --baseline', () => {
       return stderr;
     };
     expect(await refused()).toContain(
-      'there is no baseline b/baseline.json. Accept the present results',
+      'there is no baseline b/baseline.json. Accept the current results',
     );
     await verify(cwd, '--update-baseline');
     const file = join(cwd, 'b', 'baseline.json');
@@ -100,10 +100,10 @@ describe('fln verify --baseline', () => {
     expect(await refused()).toContain('has no baseline of gate');
     writeFileSync(file, good.replace('0.985', '98.5'));
     expect(await refused()).toMatch(
-      /is not a baseline: experiments\.gate\.methods\.fenchel\.1: .*version control/,
+      /is not a baseline file: experiments\.gate\.methods\.fenchel\.1: .*version control/,
     );
     writeFileSync(file, '{');
-    expect(await refused('--update-baseline')).toContain('is not a baseline, since it is not JSON');
+    expect(await refused('--update-baseline')).toContain('is not a baseline file: not valid JSON');
     expect(readFileSync(file, 'utf8')).toBe('{');
     writeFileSync(file, good);
     injectRuns(join(cwd, 'run'), gateConfig, { ...healthy, sgd: [0.94, 'FAILED', 0.94] });

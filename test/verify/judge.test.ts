@@ -42,7 +42,7 @@ describe('judge', () => {
     expect(kinds(seeds(0.975, 0.976, 0.974), { atMost: 0.98 })).toEqual([]);
   });
 
-  it('is not talked into passing by a wide spread', () => {
+  it('fails in spite of a large standard deviation', () => {
     expect(kinds(seeds(0.985, 0.985, 0.968), { atLeast: 0.983 })).toEqual([
       'beyond limit',
       'collapsed',

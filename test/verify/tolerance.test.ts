@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { collapseDistance, tolerance } from '../../src/verify/tolerance.js';
+import { collapseDistance, tolerance } from '../../src/verify/judge.js';
 
 /** Binomial standard error at 98 % on 10,000 images: 0.0014. */
 const limit = 0.98;
@@ -33,14 +33,14 @@ describe('tolerance', () => {
     expect(at(0.5).value).toBeCloseTo(at(0.98).value, 12);
   });
 
-  it('leaves room at a limit of 0 or 1, and more room on a small test set', () => {
+  it('is above 0 at a limit of 0 or 1, and larger on a small test set', () => {
     expect(tolerance([1], 1, images).value).toBeGreaterThan(0);
     expect(tolerance([0], 0, images).value).toBeGreaterThan(0);
     const ratio = tolerance([0.9], 0.9, 100).value / tolerance([0.9], 0.9, images).value;
     expect(ratio).toBeCloseTo(10, 0);
   });
 
-  it('lets a seed lie six binomial errors off before it counts as collapsed', () => {
+  it('counts a seed as collapsed from six binomial standard errors', () => {
     expect(collapseDistance(limit, images) / binomial).toBeCloseTo(6, 1);
   });
 });

@@ -2,7 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EnvironmentError } from '../../errors.js';
 import { freeBytes } from '../../files/disk.js';
-import { sizeText } from '../../shared/size.js';
+import { sizeText } from '../../shared/text.js';
 import { MethodError } from './recipe.js';
 
 /**

@@ -1,5 +1,5 @@
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs';
-import { deviceKernels } from '../../core/solvers/device-kernels.js';
+import { deviceKernels } from '../../core/solvers/device-cholesky.js';
 import { replaceKernel } from '../replace-kernel.js';
 import { type NativeBackend, typeAttribute } from './native.js';
 

@@ -42,7 +42,7 @@ export async function startTensorflow(device?: Device): Promise<BackendReport> {
     version,
     detail: `${name}, ${isUsingGpuDevice ? gpuName() : `CPU, up to ${threads()}`}`,
     device: isUsingGpuDevice ? 'cuda' : 'cpu',
-    room: isUsingGpuDevice ? undefined : availableMemory(),
+    memory: isUsingGpuDevice ? undefined : availableMemory(),
   };
 }
 

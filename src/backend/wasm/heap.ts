@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { RunError } from '../../errors.js';
-import { sizeText } from '../../shared/size.js';
+import { sizeText } from '../../shared/text.js';
 
 /** Size of a 32-bit address space, in bytes. */
 export const heapSize = 2 ** 32;

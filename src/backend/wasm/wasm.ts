@@ -18,7 +18,7 @@ export async function startWasm(): Promise<BackendReport> {
     version: version_wasm,
     detail: `WebAssembly ${simd ? 'with' : 'without'} SIMD, 1 thread`,
     device: 'cpu',
-    room: Math.min(heapSize, availableMemory()),
+    memory: Math.min(heapSize, availableMemory()),
   };
 }
 

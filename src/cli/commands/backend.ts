@@ -2,9 +2,9 @@ import type { CommandModule } from 'yargs';
 import type { ListedBackend, ListedInstallation } from '../../backend/install/list.js';
 import { Interrupted, type Recipe } from '../../backend/install/recipe.js';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
-import { sizeText } from '../../shared/size.js';
+import { sizeText } from '../../shared/text.js';
 import { interruptible } from '../interrupt.js';
-import { actionNamed, manual } from '../options.js';
+import { actionNamed, json, manual } from '../options.js';
 import { note, print, printJson } from '../render/print.js';
 
 interface BackendArguments {
@@ -20,12 +20,12 @@ const actions = { list, install, remove };
 /** `fln backend list|install|remove [NAME]` */
 export const backendCommand: CommandModule<object, BackendArguments> = {
   command: 'backend [action] [name]',
-  describe: 'list, install or remove tensor backends',
+  describe: 'list, install or remove compute backends',
   builder: (yargs) =>
     yargs
       .usage(
         'fln backend list|install|remove [NAME]\n\n' +
-          'list     try every backend: version and device, or why it does not start\n' +
+          'list     start every backend: version and device, or why it does not start\n' +
           'install  tensorflow or webgpu, into a private folder; an existing installation is\n' +
           '         replaced only by a new one that works\n' +
           'remove   delete a private installation',
@@ -35,16 +35,16 @@ export const backendCommand: CommandModule<object, BackendArguments> = {
       .options({
         cuda: { type: 'boolean', describe: 'tensorflow with CUDA 12, for NVIDIA GPUs' },
         force: { type: 'boolean', describe: 'install even if it is already available' },
-        json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
+        json,
       })
-      .example('$0 backend list', 'which start here, and why others do not')
-      .example('$0 backend install tensorflow', 'native kernels, faster than the embedded ones')
+      .example('$0 backend list', 'which backends start here, and why others do not')
+      .example('$0 backend install tensorflow', 'native kernels, faster than wasm')
       .example('$0 backend install tensorflow --cuda', 'the same with CUDA, for NVIDIA GPUs')
       .example('$0 backend remove tensorflow --cuda', 'free its disk space')
       .epilogue(
         manual(
-          'Installations are kept in FLN_CACHE_DIR/backends, else in the cache folder of the system. ' +
-            'FLN_TENSORFLOW_DIR names a folder whose node_modules holds a binding of your own.',
+          'Installations are in FLN_CACHE_DIR/backends, by default in the cache folder of the system. ' +
+            'FLN_TENSORFLOW_DIR names a folder whose node_modules has your own TensorFlow.',
           {
             0: 'ok',
             2: 'usage',
@@ -103,12 +103,12 @@ async function recipeOf({ name, cuda }: BackendArguments, action: string): Promi
   if (!cuda) return findRecipe(name === 'tensorflow-gpu' ? 'tensorflow-cuda' : name);
   if (!name.startsWith('tensorflow')) {
     const { name: known } = findRecipe(name);
-    throw new UsageError(`--cuda belongs to tensorflow, not to ${known}`);
+    throw new UsageError(`--cuda is for tensorflow, not for ${known}`);
   }
   return findRecipe('tensorflow-cuda');
 }
 
-/** Ctrl-C ends the running programs; nothing is left half-done. */
+/** Ctrl-C ends the programs that run; the existing installation stays. */
 async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const stopping = () => note('Stopping; the existing installation stays.');
   try {

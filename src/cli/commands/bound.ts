@@ -1,9 +1,19 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
-import type { BoundSettings } from '../../bound/settings.js';
+import type { BoundSettings } from '../../bound/problem.js';
 import type { Experiment } from '../../config/experiment.js';
-import { dataDir, decimalsOf, manual, offline, once, oneNumber } from '../options.js';
+import {
+  configArgument,
+  dataDir,
+  decimalsOf,
+  json,
+  manual,
+  offline,
+  once,
+  oneNumber,
+  overridesArgument,
+} from '../options.js';
 import { note, print, printJson, printText, warn } from '../render/print.js';
 
 const options = {
@@ -37,7 +47,7 @@ const options = {
   },
   'data-dir': dataDir,
   offline,
-  json: { type: 'boolean', describe: 'print the result as JSON, and nothing else, on stdout' },
+  json,
 } as const;
 
 type BoundArguments = InferredOptionTypes<typeof options> & {
@@ -51,13 +61,8 @@ export const boundCommand: CommandModule<object, BoundArguments> = {
   describe: 'lifted and feed-forward objectives over a range of lambda, and what they certify',
   builder: (parser) =>
     parser
-      .positional('config', { type: 'string', describe: 'YAML or JSON file', demandOption: true })
-      .positional('overrides', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'values to change: dataset.limit=200',
-      })
+      .positional('config', configArgument)
+      .positional('overrides', overridesArgument('values to change: dataset.limit=200'))
       .options(options)
       .example('$0 bound configs/bound.yaml', 'a small network')
       .example('$0 bound configs/bound-one-layer.yaml', 'one layer, where the minimum is certified')
@@ -80,7 +85,7 @@ export const boundCommand: CommandModule<object, BoundArguments> = {
 async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<void> {
   const { loadExperiment } = await import('../../config/load.js');
   const { findDataset } = await import('../../data/registry.js');
-  const { boundSettings } = await import('../../bound/settings.js');
+  const { boundSettings, statements } = await import('../../bound/problem.js');
   const { experiment, warnings } = loadExperiment(args.config, args.overrides.map(String));
   warn(warnings);
   const settings = boundSettings(experiment, findDataset(experiment.dataset.name), {
@@ -91,7 +96,6 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
   });
   const { computeBound } = await import('../../bound/bound.js');
   const { describeBound, writeBound } = await import('../../bound/write-bound.js');
-  const { statements } = await import('../../bound/report.js');
   const { boundText, boundProgress } = await import('../render/bound.js');
   const { shortPath } = await import('../render/print.js');
 

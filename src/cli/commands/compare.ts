@@ -1,8 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
-import type { Problem } from '../../runs/run-directory.js';
 import { manual, type TableFormArguments, tableFormOf, tableFormOptions } from '../options.js';
-import { printText, warn } from '../render/print.js';
+import { nothingFound, printText, warn } from '../render/print.js';
 
 interface CompareArguments extends TableFormArguments {
   dirs: string[];
@@ -11,14 +10,14 @@ interface CompareArguments extends TableFormArguments {
 /** `fln compare DIR...` */
 export const compareCommand: CommandModule<object, CompareArguments> = {
   command: 'compare <dirs..>',
-  describe: 'final accuracy per method: mean and interval over seeds, beside the paper',
+  describe: 'final accuracy per method: mean and 95 % interval over seeds, compared with the paper',
   builder: (yargs) =>
     yargs
       .positional('dirs', {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'run directories, or folders that hold some',
+        describe: 'run directories, or folders that contain some',
       })
       .options(tableFormOptions)
       .example('$0 compare results/reference/mnist-mlp', 'one run, a line per method')
@@ -26,10 +25,10 @@ export const compareCommand: CommandModule<object, CompareArguments> = {
       .example('$0 compare results --csv > results.csv', 'every run below a folder')
       .epilogue(
         manual(
-          'Accuracies are those after the last batch: test accuracy, or validation accuracy where the ' +
-            "test set was left alone. The paper's value is `expect.LABEL.paper` of the run's config.yaml.\n" +
+          'Test accuracy after the last batch, or validation accuracy for runs with `evaluate.test: never`. ' +
+            "The paper's value is `expect.LABEL.paper` of the run's config.yaml.\n" +
             'What cannot be read is named on stderr and left out.',
-          { 0: 'something can be shown', 2: 'usage, or nothing can be shown' },
+          { 0: 'ok', 2: 'usage, or no run has a final accuracy' },
         ),
       ) as never,
   handler: compare,
@@ -44,16 +43,12 @@ async function compare({ dirs, ...forms }: CompareArguments): Promise<void> {
   const { directories, problems: unread } = loadRuns(dirs.map(String), 'last row');
   const comparison = compareRuns(directories);
   const problems = [...unread, ...comparison.problems];
-  if (!comparison.rows.some(({ accuracy }) => accuracy)) throw new UsageError(nothing(problems));
+  if (!comparison.rows.some(({ accuracy }) => accuracy)) {
+    throw new UsageError(
+      nothingFound('there is nothing to compare: no run with a final accuracy', problems),
+    );
+  }
 
   warn(problems);
   printText(comparisonFormats[form](comparison, problems));
-}
-
-function nothing(problems: readonly Problem[]): string {
-  const reasons = problems.map(({ message }) => `\n  ${message}`).join('');
-  return (
-    `there is nothing to compare: no run with a final accuracy.${reasons}\n` +
-    'Give a directory that "fln run" has written: its path is printed at the start and end of a run.'
-  );
 }

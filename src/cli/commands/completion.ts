@@ -14,7 +14,7 @@ export const completionCommand = (
   commands: readonly Command[],
 ): CommandModule<object, CompletionArguments> => ({
   command: 'completion [shell]',
-  describe: 'print a script that completes commands, options and their values in a shell',
+  describe: 'print a shell completion script for commands, options and their values',
   builder: (yargs) =>
     yargs
       .positional('shell', { type: 'string', describe: 'bash, zsh or fish' })

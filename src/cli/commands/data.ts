@@ -2,10 +2,9 @@ import type { CommandModule } from 'yargs';
 import type { LoadOptions } from '../../core/dataset.js';
 import type { DatasetLocation, FileCheck } from '../../data/inspect.js';
 import { DataError, ExitCode, FlnError } from '../../errors.js';
-import { sizeText } from '../../shared/size.js';
-import { grouped } from '../../shared/text.js';
+import { grouped, sizeText } from '../../shared/text.js';
 import { interruptible } from '../interrupt.js';
-import { actionNamed, dataDir, manual, offline, resolveMode } from '../options.js';
+import { actionNamed, dataDir, json, manual, offline, resolveMode } from '../options.js';
 import { downloadDisplay } from '../render/download.js';
 import { print, printJson } from '../render/print.js';
 
@@ -27,30 +26,30 @@ export const dataCommand: CommandModule<object, DataArguments> = {
     yargs
       .usage(
         'fln data list|fetch|check [NAME]\n\n' +
-          'list   size, SHA-256, where from, present or not\n' +
-          'fetch  download what is missing into the cache\n' +
-          'check  verify the files: their SHA-256 where one is published, else their format;\n' +
-          '       exit 5 when one is absent or damaged',
+          'list   size, SHA-256, mirrors, files on this machine\n' +
+          'fetch  download missing files into the cache\n' +
+          'check  verify the files: SHA-256 if one is published, else the format;\n' +
+          '       exit 5 if one is missing or damaged',
       )
       .positional('action', { type: 'string', describe: 'list, fetch or check' })
-      .positional('name', { type: 'string', describe: 'a data set, as in: mnist; all by default' })
+      .positional('name', { type: 'string', describe: 'a data set, such as mnist; default: all' })
       .options({
         'data-dir': dataDir,
         offline,
-        json: { type: 'boolean', describe: 'print JSON, and nothing else, on stdout' },
+        json,
       })
       .example('$0 data list', 'every data set, and where its files are')
       .example('$0 data fetch mnist', 'download it into the cache')
       .example('$0 data check', 'verify every file')
       .epilogue(
         manual(
-          'Downloads are kept in FLN_CACHE_DIR, else in the cache folder of the system. FLN_MNIST_MIRRORS, ' +
+          'Downloads are kept in FLN_CACHE_DIR, by default the cache folder of the system. FLN_MNIST_MIRRORS, ' +
             'FLN_FASHION_MNIST_MIRRORS and FLN_CIFAR10_MIRRORS replace the mirrors of a set: base URLs, ' +
             'separated by commas.',
           {
             0: 'ok',
             2: 'usage',
-            5: 'absent, unreachable or damaged',
+            5: 'missing, unreachable or damaged',
             130: 'Ctrl-C: complete files are kept',
           },
         ),
@@ -108,9 +107,9 @@ async function check(args: DataArguments): Promise<void> {
     const problems = [...new Set(bad.map(({ problem }) => `  ${problem}`))].join('\n');
     const absent = bad.some(({ state }) => state === 'absent');
     const wayOut = absent
-      ? '\n`fln data fetch` downloads what is absent; --data-dir DIR (or FLN_DATA_DIR) names a folder that has it.'
+      ? '\n`fln data fetch` downloads missing files; --data-dir DIR (or FLN_DATA_DIR) names a folder that has them.'
       : '';
-    throw new DataError(`Data files absent or damaged:\n${problems}${wayOut}`);
+    throw new DataError(`Data files missing or damaged:\n${problems}${wayOut}`);
   }
 }
 

@@ -1,33 +1,29 @@
 import type { CommandModule } from 'yargs';
-import { manual } from '../options.js';
+import { json, manual } from '../options.js';
 import { print, printJson, warn } from '../render/print.js';
 
 interface DiffArguments {
   a: string;
   b: string;
-  json: boolean;
+  json?: boolean;
 }
 
 /** `fln diff A B` */
 export const diffCommand: CommandModule<object, DiffArguments> = {
   command: 'diff <a> <b>',
-  describe: 'what differs between two runs: settings, provenance, results, the first batch',
+  describe: 'differences between two runs: settings, provenance, results, first differing batch',
   builder: (yargs) =>
     yargs
       .positional('a', { type: 'string', demandOption: true, describe: 'a run directory' })
-      .positional('b', { type: 'string', demandOption: true, describe: 'another one' })
-      .option('json', {
-        type: 'boolean',
-        default: false,
-        describe: 'print JSON, and nothing else, on stdout',
-      })
+      .positional('b', { type: 'string', demandOption: true, describe: 'another run directory' })
+      .option('json', json)
       .example('$0 diff results/a results/b', 'two runs')
       .example('$0 diff results/a results/b --json', 'for programs: .identical, .settings, .runs')
       .epilogue(
         manual(
-          'Runs are paired by label and seed. Training times are shown, but they are no difference, ' +
+          'Runs are paired by label and seed. Training times are printed, but do not count as differences, ' +
             'nor are the columns wall_s and step_ms.',
-          { 0: 'whether they differ or not', 2: 'usage, or one of them is not a run directory' },
+          { 0: 'ok, also when they differ', 2: 'usage, or one of them is not a run directory' },
         ),
       ) as never,
   handler: diff,

@@ -1,40 +1,36 @@
 import type { CommandModule } from 'yargs';
-import type { Finding } from '../../doctor/finding.js';
+import type { Finding } from '../../doctor/doctor.js';
 import { ExitCode } from '../../errors.js';
 import { plural } from '../../shared/text.js';
 import { interruptible } from '../interrupt.js';
-import { manual } from '../options.js';
+import { json, manual } from '../options.js';
 import { note, print, printJson } from '../render/print.js';
 
 interface DoctorArguments {
-  json: boolean;
+  json?: boolean;
 }
 
 /** `fln doctor` */
 export const doctorCommand: CommandModule<object, DoctorArguments> = {
   command: 'doctor',
-  describe: 'what works here: Node, backends, GPUs, data sets, disk; the header of a bug report',
+  describe: 'check Node, backends, GPUs, data sets and disk; include the output in a bug report',
   builder: (yargs) =>
     yargs
-      .option('json', {
-        type: 'boolean',
-        default: false,
-        describe: 'print JSON, and nothing else, on stdout',
-      })
-      .example('$0 doctor', 'check everything; takes some seconds')
-      .example('$0 doctor --json', 'for programs: .ok, .findings')
+      .option('json', json)
+      .example('$0 doctor', 'takes a few seconds')
+      .example('$0 doctor --json', 'machine-readable: .ok, .findings')
       .epilogue(
         manual('Nothing is downloaded, installed or changed.', {
-          0: 'training can start here',
-          4: 'a problem has to be fixed first',
+          0: 'training can start',
+          4: 'a problem must be fixed first',
         }),
       ) as never,
   handler: doctor,
 };
 
 async function doctor({ json }: DoctorArguments): Promise<void> {
-  const { examine } = await import('../../doctor/examine.js');
-  if (!json) note('Trying the backends ...');
+  const { examine } = await import('../../doctor/doctor.js');
+  if (!json) note('Testing the backends ...');
   const findings = await interruptible(() => {}, examine);
   const problems = findings.filter(({ state }) => state === 'problem').length;
   const warnings = findings.filter(({ state }) => state === 'warning').length;
@@ -44,7 +40,7 @@ async function doctor({ json }: DoctorArguments): Promise<void> {
   const verdict =
     problems > 0
       ? `${plural(problems, 'problem')} to fix before training can start.`
-      : `Training can start here${warnings > 0 ? `, with ${plural(warnings, 'warning')}` : ''}.`;
+      : `Training can start${warnings > 0 ? `, with ${plural(warnings, 'warning')}` : ''}.`;
   print([...findings.map((finding) => line(finding, width)), '', verdict].join('\n'));
 }
 
@@ -52,8 +48,8 @@ const marks = { ok: 'ok', absent: '-', warning: 'warning', problem: 'PROBLEM' } 
 
 function line({ topic, state, text, wayOut }: Finding, width: number): string {
   const start = `${marks[state].padEnd(8)}${topic.padEnd(width + 2)}`;
-  const way = wayOut === undefined ? [] : [`-> ${wayOut}`];
-  return [...text.split('\n'), ...way]
+  const fix = wayOut === undefined ? [] : [`-> ${wayOut}`];
+  return [...text.split('\n'), ...fix]
     .map((part, i) => (i === 0 ? start : ' '.repeat(start.length)) + part.trim())
     .join('\n');
 }

@@ -14,7 +14,7 @@ import {
   tableFormOf,
   tableFormOptions,
 } from '../options.js';
-import { note, printText, warn } from '../render/print.js';
+import { note, nothingFound, printText, warn } from '../render/print.js';
 
 interface LsArguments extends TableFormArguments {
   dirs: string[];
@@ -28,33 +28,33 @@ interface LsArguments extends TableFormArguments {
 /** `fln ls [DIR...]` */
 export const lsCommand: CommandModule<object, LsArguments> = {
   command: 'ls [dirs..]',
-  describe: 'list runs: choose, sort and rank them by results and settings',
+  describe: 'list runs: filter, sort and rank by results and settings',
   builder: (yargs) =>
     yargs
       .positional('dirs', {
         type: 'string',
         array: true,
         default: ['results'],
-        describe: 'run directories, sweeps, or folders that hold some',
+        describe: 'run directories, sweeps, or folders that contain some',
       })
       .options({
         where: {
           type: 'string',
-          describe: 'list runs for which this holds; several must all hold',
+          describe: 'a condition, such as "test_accuracy>=98%"; several must all hold',
           coerce: (value: string | string[]) => [value].flat(),
         },
         sort: {
           type: 'string',
-          describe: 'field or setting to sort by; -NAME: the largest first [default: started]',
+          describe: 'field or setting to sort by; -NAME: descending [default: started]',
           coerce: once('sort'),
         },
         best: {
           type: 'string',
           describe:
-            'completed runs, the best first [default: by validation_accuracy; of a sweep, by its metric]',
+            'rank completed runs by a field, best first [default: validation_accuracy; for a sweep, its metric]',
           coerce: onceOrBare('best'),
         },
-        limit: { type: 'string', describe: 'list no more than this', coerce: oneNumber('limit') },
+        limit: { type: 'string', describe: 'list at most this many', coerce: oneNumber('limit') },
         columns: {
           type: 'string',
           describe: 'fields and settings to show: method,learningRate,test_accuracy',
@@ -63,10 +63,16 @@ export const lsCommand: CommandModule<object, LsArguments> = {
         ...tableFormOptions,
       })
       .example('$0 ls', 'every run below results')
-      .example('$0 ls --where method=fenchel --where "test_accuracy>=98%"', 'conditions')
+      .example(
+        '$0 ls --where method=fenchel --where "test_accuracy>=98%"',
+        'runs that satisfy all conditions',
+      )
       .example('$0 ls results/sweeps/quickstart --best --limit 1', 'the best trial of a sweep')
-      .example('$0 ls --where status=FAILED --columns directory,error', 'what failed, and why')
-      .example('$0 ls --columns directory,method,learningRate --csv', 'settings for a spreadsheet')
+      .example(
+        '$0 ls --where status=FAILED --columns directory,error',
+        'failed runs, with the reasons',
+      )
+      .example('$0 ls --columns directory,method,learningRate --csv', 'results and settings as CSV')
       .epilogue(
         manual(
           'Conditions: NAME=VALUE, !=, <, <=, >, >= and ~ (contains). Names are fields (directory, ' +
@@ -74,7 +80,7 @@ export const lsCommand: CommandModule<object, LsArguments> = {
             'train_s, step_ms, dataset, network, backend, started, ...), settings of the method (learningRate) ' +
             'and paths of the config (dataset.limit).\n' +
             'What cannot be read is named on stderr and left out.',
-          { 0: 'ok, also when no run matches', 2: 'usage, or there is no run at all' },
+          { 0: 'ok, also if no run matches', 2: 'usage, or there is no run' },
         ),
       ) as never,
   handler: ls,
@@ -85,8 +91,7 @@ async function ls(args: LsArguments): Promise<void> {
   if (args.sort !== undefined && args.best !== undefined) {
     throw new UsageError('--sort and --best are given together: choose one. See fln ls --help');
   }
-  const { listRuns } = await import('../../report/listing.js');
-  const { sweepParameters } = await import('../../report/listing.js');
+  const { listRuns, sweepParameters } = await import('../../report/listing.js');
   const { defaultColumns, formatListing } = await import('../render/listing.js');
   const { where = [], sort, columns } = args;
   const listing = listRuns(args.dirs.map(String), {
@@ -97,7 +102,10 @@ async function ls(args: LsArguments): Promise<void> {
     columns,
     sweep: await rankingOf(args.dirs.map(String)),
   });
-  if (listing.all.length === 0) throw new UsageError(nothing(listing.problems));
+  if (listing.all.length === 0) {
+    const writers = '"fln run" or "fln sweep" has';
+    throw new UsageError(nothingFound('there are no runs to list', listing.problems, writers));
+  }
   warn(listing.problems);
   if (listing.runs.length === 0 && form === 'table') {
     note(`none of ${listing.all.length} runs matches`);
@@ -105,7 +113,7 @@ async function ls(args: LsArguments): Promise<void> {
   }
   if (args.best === '' && listing.rankedBy === 'test_accuracy') {
     note(
-      'note: none was measured on validation data; ranked by test accuracy, which flatters the best',
+      'note: no run has a validation accuracy; ranked by test accuracy, which is optimistic for the best run',
     );
   }
   const retired = listing.runs.some(({ fields }) => fields.retired) ? ['retired'] : [];
@@ -114,7 +122,7 @@ async function ls(args: LsArguments): Promise<void> {
   printText(formatListing(listing, shown, form));
 }
 
-/** The ranking of a sweep, where that is what is listed. */
+/** The ranking of a sweep, if a single sweep is listed. */
 async function rankingOf(dirs: readonly string[]): Promise<SweepRanking | undefined> {
   if (dirs.length !== 1 || !isSweepDirectory(dirs[0])) return undefined;
   const { ranked, sweepStatus } = await import('../../sweep/status.js');
@@ -125,13 +133,8 @@ async function rankingOf(dirs: readonly string[]): Promise<SweepRanking | undefi
     const retired = status.trials.filter(({ trial }) => trial.retired).map(pathOf);
     return { column, method, ranked: ranked(status).map(pathOf), retired: new Set(retired) };
   } catch (error) {
-    // A damaged manifest: the runs are listed all the same.
+    // Damaged manifest: list the runs without ranking.
     if (error instanceof UsageError) return undefined;
     throw error;
   }
-}
-
-function nothing(problems: readonly { readonly message: string }[]): string {
-  const reasons = problems.map(({ message }) => `\n  ${message}`).join('');
-  return `there are no runs to list.${reasons}\nGive a folder into which "fln run" or "fln sweep" has written.`;
 }

@@ -2,45 +2,41 @@ import { basename, join, resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import { isFolder } from '../../files/folder.js';
-import type { Problem, RunDirectory } from '../../runs/run-directory.js';
+import type { RunDirectory } from '../../runs/run-directory.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
-import { manual, once } from '../options.js';
-import { print, printJson, warn } from '../render/print.js';
+import { json, manual, once } from '../options.js';
+import { nothingFound, print, printJson, warn } from '../render/print.js';
 
 interface PlotArguments {
   dirs: string[];
   out?: string;
   title?: string;
-  json: boolean;
+  json?: boolean;
 }
 
 export const plotCommand: CommandModule<object, PlotArguments> = {
   command: 'plot <dirs..>',
-  describe: 'Draw figures and a report from the CSVs of one or more run directories',
+  describe: 'redraw figures and report from the CSVs of one or more run directories',
   builder: (yargs) =>
     yargs
       .positional('dirs', {
         type: 'string',
         array: true,
         demandOption: true,
-        describe: 'run directories, or folders that hold some; several are overlaid',
+        describe: 'run directories, or folders that contain some; several are overlaid',
       })
       .option('out', {
         type: 'string',
         coerce: once('out'),
         describe:
-          'path of the figure, to which .svg, .png and .html are added, or an existing folder [default: into the run directory; several: the current folder]',
+          'path of the figure without extension, or an existing folder [default: the run directory; for several, the current folder]',
       })
       .option('title', {
         type: 'string',
         coerce: once('title'),
         describe: 'title of the figure [default: name of the experiment]',
       })
-      .option('json', {
-        type: 'boolean',
-        default: false,
-        describe: 'print the files written and the problems met as JSON',
-      })
+      .option('json', json)
       .example('$0 plot results/mnist-mlp', 'redraw the figure of a run in its directory')
       .example('$0 plot results/sweeps/quickstart', 'the figure and the report of a sweep')
       .epilogue(
@@ -54,7 +50,7 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
   handler: plot,
 };
 
-/** Extensions of formats that are not supported; any other may be part of a name. */
+/** Extensions of unsupported formats; other extensions may be part of a name. */
 const otherFormats =
   /\.(pdf|e?ps|jpe?g|gif|webp|avif|tiff?|bmp|emf|wmf|svgz|htm|tex|pgf|tikz|docx?|pptx?|odg|csv|tsv|xlsx?|json|txt|md)$/i;
 
@@ -62,7 +58,7 @@ async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
   const format = out === undefined || isFolder(out) ? undefined : otherFormats.exec(out)?.[0];
   if (format !== undefined) {
     throw new UsageError(
-      `--out ${out}: figures are not written as ${format}. NAME.svg, NAME.png and NAME.html are: give the NAME`,
+      `--out ${out}: cannot write figures as ${format}. Give NAME without extension, to write NAME.svg, NAME.png and NAME.html`,
     );
   }
   const [only, ...others] = dirs.map(String);
@@ -80,7 +76,11 @@ async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
   const { directories, runs, problems } = loadRuns(dirs.map(String));
   for (const problem of leftOut(runs)) problems.push(problem);
   const filled = directories.filter((directory) => directory.runs.length > 0);
-  if (!runs.some(({ metrics }) => metrics.rows > 0)) throw new UsageError(nothingToDraw(problems));
+  if (!runs.some(({ metrics }) => metrics.rows > 0)) {
+    throw new UsageError(
+      nothingFound('there is nothing to draw: no metrics.csv with a finished batch', problems),
+    );
+  }
 
   const inPlace = out === undefined && filled.length === 1;
   const files = inPlace
@@ -94,7 +94,7 @@ async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
   print(files.join('\n'));
 }
 
-/** Where an overlay goes: `--out`, else a name made of the experiments' in the current folder. */
+/** Path of an overlay without extension: `--out`, or the experiments' names in the current folder. */
 function basePath(out: string | undefined, directories: readonly RunDirectory[]): string {
   const names = [
     ...new Set(directories.map(({ info, path }) => info?.name ?? basename(resolve(path)))),
@@ -105,12 +105,4 @@ function basePath(out: string | undefined, directories: readonly RunDirectory[])
   if (out === undefined) return name;
   const goesInto = /[/\\]$/.test(out) || isFolder(out);
   return goesInto ? join(out, name) : out.replace(/\.(svg|png|html)$/i, '');
-}
-
-function nothingToDraw(problems: readonly Problem[]): string {
-  const reasons = problems.map(({ message }) => `\n  ${message}`).join('');
-  return (
-    `there is nothing to draw: no metrics.csv with a finished batch.${reasons}\n` +
-    'Give a directory that "fln run" has written: its path is printed at the start and end of a run.'
-  );
 }

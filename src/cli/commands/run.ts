@@ -7,15 +7,18 @@ import type { ExperimentOptions } from '../../experiment/run.js';
 import { type Interruption, interruptible } from '../interrupt.js';
 import {
   checkpointing,
+  configArgument,
   dataDir,
   interruptedCodes,
+  json,
   listOf,
   manual,
   offline,
   once,
   oneOf,
+  overridesArgument,
   type ProgressMode,
-  progressModes,
+  progress,
   resolveMode,
   seedsOf,
 } from '../options.js';
@@ -30,18 +33,18 @@ const options = {
   'data-dir': dataDir,
   backend: {
     type: 'string',
-    describe: 'auto, tensorflow, wasm, ...; replaces the one in the config (fln backend list)',
+    describe: "auto, tensorflow, wasm, ... (see fln backend list), instead of the config's",
     coerce: once('backend'),
   },
   device: {
     type: 'string',
-    describe: 'cpu or cuda; replaces the one in the config. cuda without a usable GPU is an error',
+    describe: "cpu or cuda, instead of the config's; cuda without a usable GPU is an error",
     coerce: oneOf('device', devices),
   },
-  only: { type: 'string', describe: 'train these methods only: LABEL,...', coerce: listOf('only') },
+  only: { type: 'string', describe: 'train only these methods: LABEL,...', coerce: listOf('only') },
   seeds: {
     type: 'string',
-    describe: "train these of the config's seeds only: 1,3-5",
+    describe: "train only these of the config's seeds: 1,3-5",
     coerce: seedsOf('seeds'),
   },
   resume: {
@@ -51,25 +54,27 @@ const options = {
   },
   rerun: {
     type: 'string',
-    describe: 'failed: train anew the runs that failed, and with --resume the unfinished ones too',
+    describe:
+      'failed: train failed runs again from the start; with --resume, also resume the others',
     coerce: oneOf('rerun', ['failed']),
   },
-  overwrite: { type: 'boolean', describe: 'train anew what the run directory already holds' },
+  overwrite: {
+    type: 'boolean',
+    describe: 'train everything again, replacing the results in the run directory',
+  },
   ...checkpointing,
   'fail-fast': { type: 'boolean', describe: 'stop at the first run that fails' },
   offline,
-  'dry-run': { type: 'boolean', describe: 'check everything, print what would run, write nothing' },
+  'dry-run': {
+    type: 'boolean',
+    describe: 'check everything, print what would be trained, write nothing',
+  },
   'print-config': {
     type: 'boolean',
     describe: 'print the resolved config, with the origin of each value',
   },
-  json: { type: 'boolean', describe: 'print the result as JSON, and nothing else, on stdout' },
-  progress: {
-    type: 'string',
-    default: 'auto' as const,
-    describe: `${progressModes.join(', ')}; auto: bars on a terminal, else lines`,
-    coerce: oneOf('progress', progressModes),
-  },
+  json,
+  progress,
 } as const;
 
 type RunArguments = InferredOptionTypes<typeof options> & {
@@ -83,13 +88,11 @@ export const runCommand: CommandModule<object, RunArguments> = {
   describe: 'train the methods of an experiment, write CSVs, draw the figure',
   builder: (parser) =>
     parser
-      .positional('config', { type: 'string', describe: 'YAML or JSON file', demandOption: true })
-      .positional('overrides', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'values to change: epochs=2 methods.adam.learningRate=0.01',
-      })
+      .positional('config', configArgument)
+      .positional(
+        'overrides',
+        overridesArgument('values to change: epochs=2 methods.adam.learningRate=0.01'),
+      )
       .options(options)
       .example('$0 run configs/quickstart.yaml', 'train and draw in under a minute, no download')
       .example(
@@ -104,7 +107,7 @@ export const runCommand: CommandModule<object, RunArguments> = {
       .example('$0 run configs/mnist-mlp.yaml --dry-run', 'check everything, train nothing')
       .epilogue(
         manual(
-          'Lists are written as in YAML: seeds=[1,2]. docs/checkpoints.md has how runs are stopped and resumed.',
+          'Lists are written as in YAML: seeds=[1,2]. See docs/checkpoints.md for stopping and resuming.',
           {
             0: 'every run completed',
             1: 'a run failed, or a disk error',
@@ -160,14 +163,12 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
   process.exitCode = await trainAndPrint(loaded.experiment, all, args);
 }
 
-/** The backend becomes part of the config, so that config.yaml and the run directory record it. */
+/** The backend becomes part of the config, and so of config.yaml and of the hash. */
 async function backendOverride(name: string): Promise<string> {
   const { backendNames } = await import('../../backend/registry.js');
   const names = ['auto', ...backendNames];
   if (names.includes(name)) return `backend=${name}`;
-  throw new UsageError(
-    `--backend: there is no backend "${name}"; choose one of ${names.join(', ')}`,
-  );
+  throw new UsageError(`--backend: expected one of ${names.join(', ')}, got "${name}"`);
 }
 
 /**

@@ -8,18 +8,22 @@ interface SchemaArguments {
   out?: string;
 }
 
-/** `fln schema [--sweep] [--out FILE]`: what editors need to complete and check a config. */
+/** `fln schema [--sweep] [--out FILE]` */
 export const schemaCommand: CommandModule<object, SchemaArguments> = {
   command: 'schema',
   describe: 'print the JSON Schema of config or sweep files, for completion in editors',
   builder: (yargs) =>
     yargs
       .options({
-        sweep: { type: 'boolean', describe: 'of sweep files, rather than experiments' },
-        out: { type: 'string', requiresArg: true, describe: 'write it to this file instead' },
+        sweep: { type: 'boolean', describe: 'the schema of sweep files instead of config files' },
+        out: {
+          type: 'string',
+          requiresArg: true,
+          describe: 'write to this file instead of stdout',
+        },
       })
-      .example('$0 schema --out experiment.json', 'for the first line of a config, below')
-      .example('$0 schema --sweep', 'of sweep files')
+      .example('$0 schema --out experiment.json', 'for the first line of a config, see below')
+      .example('$0 schema --sweep', 'the schema of sweep files')
       .epilogue(
         manual(
           'Editors with a YAML language server complete and check a config that begins with\n  # yaml-language-server: $schema=experiment.json',

@@ -12,13 +12,15 @@ import {
   checkpointing,
   dataDir,
   interruptedCodes,
+  json,
   listOf,
   manual,
   offline,
   once,
   oneNumber,
   oneOf,
-  progressModes,
+  overridesArgument,
+  progress,
   resolveMode,
 } from '../options.js';
 import { note, print, printJson, shortPath, warn } from '../render/print.js';
@@ -82,13 +84,8 @@ const options = {
   'data-dir': dataDir,
   offline,
   ...checkpointing,
-  json: { type: 'boolean', describe: 'print the result as JSON, and nothing else, on stdout' },
-  progress: {
-    type: 'string',
-    default: 'auto' as const,
-    describe: `${progressModes.join(', ')}; auto: a bar on a terminal, else lines`,
-    coerce: oneOf('progress', progressModes),
-  },
+  json,
+  progress,
 } as const;
 
 type SweepArguments = InferredOptionTypes<typeof options> & { sweep: string; overrides: string[] };
@@ -105,12 +102,10 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
         describe: 'YAML or JSON file; for --status and --cancel a sweep directory, too',
         demandOption: true,
       })
-      .positional('overrides', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'values of the experiment to change in every trial: epochs=2',
-      })
+      .positional(
+        'overrides',
+        overridesArgument('values of the experiment to change in every trial: epochs=2'),
+      )
       .options(options)
       .example('$0 sweep configs/sweeps/quickstart.yaml --jobs 2', 'two trials at a time')
       .example('$0 sweep configs/sweeps/quickstart.yaml --resume', 'resume after an interruption')

@@ -2,9 +2,10 @@ import { appendFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { ExitCode, FlnError, UsageError } from '../../errors.js';
+import { shellCommand } from '../../shared/text.js';
 import type { BaselineEntry } from '../../verify/baseline.js';
 import type { Target } from '../../verify/target.js';
-import { decimalsOf, manual, once, onceOrBare } from '../options.js';
+import { decimalsOf, json, manual, once, onceOrBare, overridesArgument } from '../options.js';
 import { note, printText, warn } from '../render/print.js';
 import type { Verified } from '../render/verification.js';
 
@@ -19,13 +20,13 @@ interface VerifyArguments {
   updateBaseline: boolean;
   junit?: string;
   markdown?: string;
-  json: boolean;
+  json?: boolean;
 }
 
 /** `fln verify DIR|CONFIG [path=value ...]` */
 export const verifyCommand: CommandModule<object, VerifyArguments> = {
   command: 'verify <target> [overrides..]',
-  describe: "check measured accuracies against the config's expectations",
+  describe: "compare measured accuracies with the config's expectations",
   builder: (yargs) =>
     yargs
       .positional('target', {
@@ -33,12 +34,10 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         demandOption: true,
         describe: 'a run directory, or a config whose run directory is looked up',
       })
-      .positional('overrides', {
-        type: 'string',
-        array: true,
-        default: [] as string[],
-        describe: 'values changed in the run, or expectations: expect.fenchel.atLeast=0.98',
-      })
+      .positional(
+        'overrides',
+        overridesArgument('the overrides of the run, or expectations: expect.fenchel.atLeast=0.98'),
+      )
       .options({
         run: {
           type: 'string',
@@ -49,7 +48,7 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         paired: {
           type: 'string',
           describe:
-            'earlier results with the same seeds, a run directory or a file of --baseline: fail when the mean over the seeds drops',
+            'earlier results of the same seeds, a run directory or a baseline file: fail when the mean over the seeds drops',
           coerce: once('paired'),
         },
         tolerance: {
@@ -60,18 +59,18 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         exact: {
           type: 'string',
           describe:
-            'run directory whose metrics.csv must be equal byte for byte, apart from the time columns; without a value: that of --paired',
+            'run directory whose metrics.csv must be identical, apart from the time columns; without a value, that of --paired',
           coerce: onceOrBare('exact'),
         },
         baseline: {
           type: 'string',
-          describe: 'JSON file of accuracies accepted earlier, which these must not fall below',
+          describe: 'JSON file of accepted accuracies; fail when these are lower',
           coerce: once('baseline'),
         },
         'update-baseline': {
           type: 'boolean',
           default: false,
-          describe: 'accept the measured accuracies: write them into the file of --baseline',
+          describe: 'accept the measured accuracies: write them to the file of --baseline',
         },
         junit: {
           type: 'string',
@@ -81,44 +80,40 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         markdown: {
           type: 'string',
           describe:
-            'append a Markdown summary to this file; in GitHub Actions it goes to the summary of the run',
+            'append a Markdown summary to this file; default in GitHub Actions: the job summary',
           coerce: once('markdown'),
         },
-        json: {
-          type: 'boolean',
-          default: false,
-          describe: 'print JSON, and nothing else, on stdout',
-        },
+        json,
       })
-      .example('$0 verify configs/mnist-mlp.yaml', 'the run that "fln run" made of this config')
+      .example('$0 verify configs/mnist-mlp.yaml', 'the default run directory of this config')
       .example(
         '$0 verify configs/mnist-mlp.yaml --run results/reference/mnist-mlp',
-        'another run of it',
+        'another run directory',
       )
-      .example('$0 verify results/reference/mnist-mlp', 'by the expectations it was run with')
+      .example('$0 verify results/reference/mnist-mlp', 'with the expectations in its config.yaml')
       .example(
         '$0 verify configs/quickstart.yaml --baseline baseline.json --update-baseline',
-        'accept what was reached',
+        'accept the measured accuracies',
       )
       .example(
         '$0 verify configs/quickstart.yaml --baseline baseline.json --junit verify.xml',
-        'fail in CI where it got worse',
+        'fail in CI when accuracy drops',
       )
       .example(
         '$0 verify results/ci --paired results/base --tolerance 0.25',
-        'fail where the mean over the seeds dropped by more than 0.25 points',
+        'fail when the mean over the seeds drops by more than 0.25 points',
       )
       .example(
         '$0 verify results/ci --exact results/base',
-        'fail where any value of any batch differs',
+        'fail when any value of any batch differs',
       )
       .epilogue(
         manual(
           'Fails when the mean test accuracy over the seeds is below `atLeast` or above `atMost` ' +
-            'by more than a tolerance for their spread, when one seed collapsed, and when a run of a method ' +
-            'with an expectation failed or is missing. With --paired or --exact, also when accuracies dropped ' +
-            'or bytes differ from earlier results; the config then needs no expectation. docs/verify.md has the rule and its error rates, docs/ci.md a workflow.',
-          { 0: 'passed', 2: 'usage, or there is nothing to verify', 3: 'a regression' },
+            'by more than a tolerance that allows for random variation, when a single seed collapsed, or when a run of a ' +
+            'method with an expectation failed or is missing. With --paired or --exact, also when accuracies dropped ' +
+            'or bytes differ from earlier results; the config then needs no expectation. The rule and its error rates: docs/verify.md; a CI workflow: docs/ci.md.',
+          { 0: 'passed', 2: 'usage, or nothing to verify', 3: 'a regression' },
         ),
       ) as never,
   handler: verifyHandler,
@@ -127,7 +122,7 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
 async function verifyHandler(args: VerifyArguments): Promise<void> {
   const { target, overrides, run, baseline: baselinePath, updateBaseline, json } = args;
   if (updateBaseline && baselinePath === undefined) {
-    throw new UsageError('--update-baseline needs to know which: --baseline FILE');
+    throw new UsageError('--update-baseline requires --baseline FILE');
   }
   const { findTarget } = await import('../../verify/target.js');
   const baseline = await import('../../verify/baseline.js');
@@ -155,8 +150,6 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
     note(render.baselineText(baselinePath, changes));
   }
   if (verification.ok) return;
-  const { trainCommand } = await import('../../verify/train-command.js');
-  const again = trainCommand(config, request.overrides, ['--resume', '--out', directory.path]);
   const failures = render.verificationFailures(verification);
   const lost =
     verification.methods.some(({ failures }) =>
@@ -164,35 +157,32 @@ async function verifyHandler(args: VerifyArguments): Promise<void> {
     ) ||
     verification.paired?.methods.some(({ lost }) => lost.length > 0) ||
     verification.exact?.runs.some(({ missing }) => missing !== undefined);
-  const wayOut = [
-    ...(lost ? [`\nRuns without a result are trained by: ${again}`] : []),
-    ...(updateBaseline ? [`\n${baselinePath} is left as it was.`] : []),
+  const train = ['fln', 'run', config, ...request.overrides, '--resume', '--out', directory.path];
+  const lines = [
+    ['Verification failed:', ...failures].join('\n  '),
+    ...(lost ? [`Train the missing runs with: ${shellCommand(train)}`] : []),
+    ...(updateBaseline ? [`${baselinePath} is unchanged.`] : []),
   ];
-  throw new FlnError(
-    `${['Verification failed:', ...failures].join('\n  ')}${wayOut.join('')}`,
-    code,
-  );
+  throw new FlnError(lines.join('\n'), code);
 }
 
-/** The limits of the config, a baseline, and comparisons with earlier results, as far as asked for. */
+/** Compares with the limits of the config, and with a baseline and earlier results where requested. */
 async function verifyAll(
   { paired, tolerance, exact, updateBaseline }: VerifyArguments,
   target: Target,
   baseline: BaselineEntry | undefined,
 ): Promise<Verified> {
   if (tolerance !== undefined && paired === undefined) {
-    throw new UsageError('--tolerance is for --paired DIR, which is not given');
+    throw new UsageError('--tolerance requires --paired DIR');
   }
   const exactly = exact === '' ? paired : exact;
   if (exact !== undefined && exactly === undefined) {
-    throw new UsageError(
-      '--exact needs to know which results: --exact DIR, or --paired DIR --exact',
-    );
+    throw new UsageError('--exact requires a run directory: --exact DIR, or --paired DIR --exact');
   }
   const { experiment, directory } = target;
   const { verify } = await import('../../verify/verify.js');
-  const mayBeUnlimited = updateBaseline || paired !== undefined || exact !== undefined;
-  const limits = verify(experiment, directory, { baseline, mayBeUnlimited });
+  const allowUnlimited = updateBaseline || paired !== undefined || exact !== undefined;
+  const limits = verify(experiment, directory, { baseline, allowUnlimited });
   if (paired === undefined && exactly === undefined) return limits;
   const { findBase } = await import('../../verify/base.js');
   const { verifyPaired } = await import('../../verify/paired.js');
@@ -211,7 +201,7 @@ async function verifyAll(
   return { ...limits, ...compared, ok };
 }
 
-/** Percentage points, 0 or more, as a share. */
+/** Percentage points from 0 to 100, returned as a share. */
 function tolerancePoints(value: string | string[] | undefined): number | undefined {
   const given = once('tolerance')(value);
   if (given === undefined) return undefined;
@@ -221,7 +211,7 @@ function tolerancePoints(value: string | string[] | undefined): number | undefin
   throw new UsageError(`--tolerance: expected percentage points from 0 to 100, got "${given}"`);
 }
 
-/** Files for CI systems: of a failed verification, too. */
+/** Writes the files for CI systems, also when the verification failed. */
 async function writeReports(
   { junit, markdown }: VerifyArguments,
   verification: Verified,
@@ -231,7 +221,7 @@ async function writeReports(
   const { makeFolder } = await import('../../files/folder.js');
   const { writeFileAtomic } = await import('../../files/atomic.js');
   if (junit !== undefined) {
-    const { junitXml } = await import('../../verify/junit.js');
+    const { junitXml } = await import('../render/junit.js');
     makeFolder(dirname(junit));
     writeFileAtomic(junit, junitXml(verification.experiment, verificationTests(verification)));
   }

@@ -1,4 +1,4 @@
-import { type BoundReport, type BoundRow, statements } from '../../bound/report.js';
+import { type BoundReport, type BoundRow, statements } from '../../bound/problem.js';
 import { alignTable } from '../../report/table.js';
 
 /** The table of `fln bound`, and what it proves. */

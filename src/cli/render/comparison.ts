@@ -3,10 +3,9 @@ import type { Comparison, ComparisonRow } from '../../report/comparison.js';
 import { accuracy, alignTable, missing, type Table, withVariant } from '../../report/table.js';
 import type { Problem } from '../../runs/run-directory.js';
 import { duration, inPercent, printable } from '../../shared/text.js';
-import { points, shortPath } from './print.js';
-import { markdown } from './records.js';
+import { markdown, points, shortPath } from './print.js';
 
-/** The forms in which `fln compare` prints final accuracies. */
+/** `fln compare` in each form. */
 export const comparisonFormats = {
   table: comparisonText,
   json: comparisonJson,
@@ -14,22 +13,20 @@ export const comparisonFormats = {
   markdown: comparisonMarkdown,
 } as const satisfies Record<string, Format>;
 
-/** @param problems what was left out, for programs: people find it on stderr */
+/** @param problems directories that were left out, for JSON; the other forms print them to stderr */
 type Format = (comparison: Comparison, problems: readonly Problem[]) => string;
 
 function comparisonText({ rows }: Comparison): string {
   const table = comparisonTable(rows);
-  const words = wordColumns(table);
   const note =
     'accuracy: mean ± 95 % interval over seeds; difference: from the paper, in percentage points; ' +
     'train time: training alone, mean';
-  return `${[...alignTable(table, words), note].join('\n')}\n`;
+  return `${[...alignTable(table, wordColumns(table)), note].join('\n')}\n`;
 }
 
 function comparisonMarkdown({ rows }: Comparison): string {
   const table = comparisonTable(rows);
-  const words = wordColumns(table);
-  return markdown(table, words);
+  return markdown(table, wordColumns(table));
 }
 
 function comparisonCsv({ rows }: Comparison): string {

@@ -1,6 +1,6 @@
 import cliProgress from 'cli-progress';
 import type { DownloadProgress, LoadOptions } from '../../core/dataset.js';
-import { sizeText } from '../../shared/size.js';
+import { sizeText } from '../../shared/text.js';
 
 /** Shows downloads outside of a run. */
 export interface DownloadDisplay {

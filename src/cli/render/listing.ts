@@ -1,12 +1,12 @@
-import type { ListedRun, Listing, Value } from '../../report/listing.js';
-import { look } from '../../report/listing.js';
-import { missing, type Table } from '../../report/table.js';
+import { stringify } from 'csv-stringify/sync';
+import { type ListedRun, type Listing, look, type Value } from '../../report/listing.js';
+import { alignTable, missing, type Table } from '../../report/table.js';
 import { duration, inPercent, plural, printable, significant } from '../../shared/text.js';
-import { shortPath } from './print.js';
-import { csv, markdown, plainTable, type TableForm } from './records.js';
+import type { TableForm } from '../options.js';
+import { markdown, shortPath } from './print.js';
 
-/** Fields that hold words; the others are numbers, aligned to the right. */
-const words = ['directory', 'experiment', 'method', 'status', 'dataset', 'network', 'backend'];
+/** Fields that are text; the others are numbers, aligned to the right. */
+const textFields = ['directory', 'experiment', 'method', 'status', 'dataset', 'network', 'backend'];
 
 /** What `fln ls` prints of the runs found. */
 export function formatListing(
@@ -15,14 +15,14 @@ export function formatListing(
   form: TableForm,
 ): string {
   if (form === 'json') {
-    const records = runs.map((run) => recordOf(run, columns));
+    const records = runs.map((run) =>
+      Object.fromEntries(columns.map((name) => [name, look(run, name)])),
+    );
     return `${JSON.stringify({ runs: records, matching, problems }, null, 2)}\n`;
   }
   if (form === 'csv') {
-    return csv(
-      columns,
-      runs.map((run) => columns.map((name) => look(run, name))),
-    );
+    const rows = runs.map((run) => columns.map((name) => look(run, name)));
+    return stringify([columns, ...rows] as Value[][], { cast: { boolean: String } });
   }
   const shown = [...columns].sort((a, b) => Number(isNumeric(a)) - Number(isNumeric(b)));
   const table: Table = {
@@ -34,10 +34,10 @@ export function formatListing(
   if (form === 'markdown') return markdown(table, wordColumns);
   const rest = matching - runs.length;
   const more = rest > 0 ? `... and ${rest} more of ${plural(matching, 'run')}\n` : '';
-  return plainTable(table, wordColumns) + more;
+  return `${alignTable(table, wordColumns).join('\n')}\n${more}`;
 }
 
-/** The columns that are shown unless others are asked for: those that say something of these runs. */
+/** Default columns: those with values in these runs, and the mentioned ones. */
 export function defaultColumns(runs: readonly ListedRun[], mentioned: readonly string[]): string[] {
   const measured = ['validation_accuracy', 'test_accuracy', 'test_loss', 'train_s'].filter((name) =>
     runs.some((run) => look(run, name) !== undefined),
@@ -46,11 +46,7 @@ export function defaultColumns(runs: readonly ListedRun[], mentioned: readonly s
   return [...new Set([...basic, ...mentioned])];
 }
 
-const isNumeric = (name: string) => !words.includes(name);
-
-function recordOf(run: ListedRun, columns: readonly string[]): Record<string, Value> {
-  return Object.fromEntries(columns.map((name) => [name, look(run, name)]));
-}
+const isNumeric = (name: string) => !textFields.includes(name);
 
 /** `2026-01-31 09:05 UTC`, wherever it was written. */
 function timeText(value: string): string {

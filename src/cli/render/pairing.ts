@@ -2,12 +2,11 @@ import { alignTable, missing, type Table } from '../../report/table.js';
 import { average, type Estimate } from '../../shared/statistics.js';
 import { inPercent, percent, plural, printable, runName } from '../../shared/text.js';
 import type { Exact, ExactRun } from '../../verify/exact.js';
-import type { TestCase } from '../../verify/junit.js';
 import type { Paired, PairedMethod } from '../../verify/paired.js';
-import { points, shortPath } from './print.js';
-import { markdown } from './records.js';
+import type { TestCase } from './junit.js';
+import { markdown, points, shortPath } from './print.js';
 
-/** What `fln verify --paired` and `--exact` print, as text, Markdown and test cases. */
+/** The results of `fln verify --paired` and `--exact` as text, Markdown and JUnit tests. */
 
 export function pairedText(paired: Paired): string {
   return [
@@ -47,14 +46,14 @@ function pairedTable({ methods, tolerance }: Paired): Table {
       mean('run'),
       difference ? interval(difference) : missing,
       difference ? percent(tolerance) : missing,
-      word(method, tolerance),
+      verdictText(method, tolerance),
     ];
   });
   const head = ['method', 'seeds', 'base', 'run', 'difference', 'tolerance', 'verdict'];
   return { head, rows };
 }
 
-function word({ verdict, difference }: PairedMethod, tolerance: number): string {
+function verdictText({ verdict, difference }: PairedMethod, tolerance: number): string {
   if (verdict === 'failed') return 'FAILED';
   if (verdict === 'not judged' || difference === undefined) return verdict;
   const { mean, halfWidth = 0 } = difference;
@@ -72,13 +71,13 @@ const seedLines = ({ methods }: Paired): string[] =>
     return [`${method}, difference by seed: ${each.join(', ')}`];
   });
 
-/** What a verdict cannot tell. */
+/** Where there are too few seeds. */
 function caveats({ methods, tolerance }: Paired): string[] {
   const single = methods.filter(({ pairs }) => pairs.length === 1).map(({ method }) => method);
   const alone =
     single.length > 0
       ? [
-          `${single.join(', ')}: one seed has no interval, so that chance cannot be told from a change; train more seeds`,
+          `${single.join(', ')}: one seed gives no confidence interval, so a change cannot be distinguished from chance; train more seeds`,
         ]
       : [];
   const wide = methods.flatMap(({ method, pairsNeeded }) =>
@@ -88,10 +87,10 @@ function caveats({ methods, tolerance }: Paired): string[] {
 }
 
 const tooFew = (needed: number, tolerance: number) =>
-  `the interval is wider than the tolerance of ${percent(tolerance)}, so that chance may decide; ` +
-  (needed >= 1000 ? 'no number of seeds would do' : `about ${needed} seeds would do`);
+  `the interval is wider than the tolerance of ${percent(tolerance)}, so the verdict may be due to chance; ` +
+  (needed >= 1000 ? 'even 1,000 seeds would be too few' : `about ${needed} seeds would be enough`);
 
-/** Why the comparison fails, one line a reason. */
+/** The reasons for failure, one line each. */
 export function pairedFailures({ methods, tolerance }: Paired): string[] {
   return methods.flatMap((method) =>
     methodFailures(method, tolerance).map((text) => `${method.method}: ${text}`),
@@ -119,7 +118,7 @@ function methodFailures(
 }
 
 function certainty(mean: number, halfWidth: number | undefined): string {
-  if (halfWidth === undefined) return '; one seed cannot tell whether that is chance';
+  if (halfWidth === undefined) return '; with one seed, this may be chance';
   const [low, high] = [mean - halfWidth, mean + halfWidth].map((end) => points(end));
   const text = `; 95 % interval ${low} to ${high}`;
   return mean + halfWidth < 0 ? text : `${text}, which includes 0: it may be chance`;
@@ -140,14 +139,14 @@ export function exactText(exact: Exact): string {
   const same = judged.filter(({ verdict }) => verdict === 'ok').length;
   const others = runs.filter(({ verdict }) => verdict === 'not judged');
   return [
-    `Byte for byte as in ${shortPath(base)}, apart from the time columns: ${same} of ${plural(judged.length, 'run')}`,
+    `Identical to ${shortPath(base)}, apart from the time columns: ${same} of ${plural(judged.length, 'run')}`,
     ...others.map(({ method }) => `${method}: not judged, the base has no results of it`),
     ...explanation(exact),
     '',
   ].join('\n');
 }
 
-/** Why the bytes differ, as far as run.json tells. */
+/** The likely cause of differences, from the two run.json. */
 function explanation({ ok, provenance, backend }: Exact): string[] {
   if (ok) return [];
   const changed = provenance.filter(({ name }) => !/^dataset\b/.test(name));
@@ -155,8 +154,8 @@ function explanation({ ok, provenance, backend }: Exact): string[] {
   const recorded = changed.map(({ name, a, b }) => `  ${name}: ${text(a)}, in the base ${text(b)}`);
   const head =
     recorded.length > 0
-      ? ['What run.json records of the two and is not the same:', ...recorded]
-      : ['run.json records the same program, machine and backend for both.'];
+      ? ['Differences between the two run.json:', ...recorded]
+      : ['Program, machine and backend are the same in both run.json.'];
   return [
     ...head,
     cause(
@@ -168,15 +167,15 @@ function explanation({ ok, provenance, backend }: Exact): string[] {
 
 function cause(changed: readonly string[], backend: string | undefined): string {
   if (changed.some((name) => name.startsWith('backend.'))) {
-    return 'Backends, their versions and devices round differently, so the bytes differ too: --paired says what that does to the accuracies.';
+    return 'Backends, their versions and devices round differently, so the bytes differ. Compare the accuracies with --paired.';
   }
   if (backend !== undefined && backend !== 'wasm' && backend !== 'cpu') {
-    return `The backend ${backend} does not promise the same bytes from one run to the next; wasm does.`;
+    return `The backend ${backend} is not deterministic; wasm is.`;
   }
-  return `${backend ?? 'The backend'} gives the same bytes on every machine and on Node 20, 22 and 24: a change of the program or of its libraries moved the numbers.`;
+  return `${backend ?? 'The backend'} gives the same bytes on every machine and on Node 20, 22 and 24, so a change of the program or its libraries changed the numbers.`;
 }
 
-/** Why the comparison fails, one line a run. */
+/** The reasons for failure, one line for each run. */
 export const exactFailures = ({ runs }: Exact): string[] =>
   runs.flatMap((run) => {
     const text = differenceText(run);
@@ -195,17 +194,14 @@ function differenceText({ missing, difference }: ExactRun): string | undefined {
       ends === 'run' ? ['its metrics.csv', 'the base'] : ["the base's metrics.csv", 'it'];
     return `${short} ends before line ${line}, and ${long} continues with batch ${batch}`;
   }
-  const place =
-    batch === undefined
-      ? `line ${line} (the names of the columns)`
-      : `line ${line} (batch ${batch})`;
+  const place = batch === undefined ? `line ${line} (the header)` : `line ${line} (batch ${batch})`;
   const [a, b] = [run, base].map((text) => (text === undefined ? 'absent' : text || 'empty'));
-  return `differs first in ${place}, column ${printable(column ?? '')}: ${printable(a)}, in the base ${printable(b)}`;
+  return `first difference in ${place}, column ${printable(column ?? '')}: ${printable(a)}, in the base ${printable(b)}`;
 }
 
 export const exactTests = ({ runs }: Exact): TestCase[] =>
   runs.map((run) => ({
-    name: `${exactName(run)}: byte for byte as the base`,
+    name: `${exactName(run)}: identical to the base`,
     failure: differenceText(run),
     isSkipped: run.verdict === 'not judged',
   }));

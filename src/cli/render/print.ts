@@ -1,8 +1,9 @@
 import { relative, sep } from 'node:path';
+import type { Table } from '../../report/table.js';
 import { withoutControls } from '../../shared/text.js';
 
 /**
- * Prints to stdout, which carries a command's result and nothing else. File names may hold control characters.
+ * Prints to stdout, which is only for the result of a command. File names may contain control characters.
  */
 export function printText(text: string): void {
   process.stdout.write(withoutControls(text));
@@ -11,7 +12,7 @@ export function printText(text: string): void {
 /** {@link printText} with a line end. */
 export const print = (text: string): void => printText(`${text}\n`);
 
-/** Prints a line to stderr: everything but the result. */
+/** Prints a line to stderr, for everything except the result. */
 export const note = (text: string): void => {
   process.stderr.write(`${withoutControls(text)}\n`);
 };
@@ -25,7 +26,7 @@ export function warn(problems: readonly (string | { readonly message: string })[
 
 export const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));
 
-/** A path as one would type it here: relative when it lies below the current directory. */
+/** A path, relative to the current directory if it is below it. */
 export function shortPath(path: string): string {
   const fromHere = relative(process.cwd(), path);
   const below = fromHere !== '' && fromHere !== '..' && !fromHere.startsWith(`..${sep}`);
@@ -36,4 +37,22 @@ export function shortPath(path: string): string {
 export function points(difference: number, digits = 2): string {
   const text = (100 * difference).toFixed(digits);
   return difference >= 0 || Number(text) === 0 ? `+${text.replace('-', '')}` : text;
+}
+
+/** @param words number of columns, from the first, that are text and aligned to the left */
+export function markdown({ head, rows }: Table, words: number): string {
+  const rule = head.map((_, column) => (column < words ? '---' : '---:'));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return `${[head, rule, ...rows].map(line).join('\n')}\n`;
+}
+
+/** The message when none of the given folders has what a command needs, with the reasons. */
+export function nothingFound(
+  what: string,
+  problems: readonly { readonly message: string }[],
+  writers = '"fln run" has',
+): string {
+  const reasons = problems.map(({ message }) => `\n  ${message}`).join('');
+  return `${what}.${reasons}\nGive a directory that ${writers} written.`;
 }

@@ -2,8 +2,7 @@ import cliProgress from 'cli-progress';
 import type { DownloadProgress } from '../../core/dataset.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import type { RunId } from '../../runs/run-json.js';
-import { sizeText } from '../../shared/size.js';
-import { grouped, inPercent, runName } from '../../shared/text.js';
+import { grouped, inPercent, runName, sizeText } from '../../shared/text.js';
 import { shortPath } from './print.js';
 
 /** Shows the events of an experiment. */

@@ -3,8 +3,7 @@ import type { ExperimentCheck, PlannedTraining } from '../../experiment/check.js
 import type { ExperimentResult } from '../../experiment/run.js';
 import { formatTable } from '../../report/table.js';
 import { aggregate } from '../../runs/summary.js';
-import { sizeText } from '../../shared/size.js';
-import { grouped, plural, runName } from '../../shared/text.js';
+import { grouped, plural, runName, sizeText } from '../../shared/text.js';
 import { shortPath } from './print.js';
 
 /** The result on stdout: the table, and where the files are. */

@@ -1,7 +1,6 @@
 import cliProgress from 'cli-progress';
 import { alignTable, missing } from '../../report/table.js';
-import { sizeText } from '../../shared/size.js';
-import { grouped, plural, printable, shellCommand } from '../../shared/text.js';
+import { grouped, plural, printable, shellCommand, sizeText } from '../../shared/text.js';
 import type { SweepCheck } from '../../sweep/check.js';
 import type { SweepEvent } from '../../sweep/events.js';
 import type { Sweep } from '../../sweep/load.js';

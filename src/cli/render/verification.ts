@@ -2,10 +2,15 @@ import { accuracy, alignTable, missing } from '../../report/table.js';
 import { inPercent, percent, plural, printable, threshold } from '../../shared/text.js';
 import type { BaselineChange } from '../../verify/baseline.js';
 import type { Exact } from '../../verify/exact.js';
-import type { Failure, LimitCheck, MethodVerdict } from '../../verify/judge.js';
-import type { TestCase } from '../../verify/junit.js';
+import {
+  collapseErrors,
+  type Failure,
+  type LimitCheck,
+  type MethodVerdict,
+} from '../../verify/judge.js';
 import type { Paired } from '../../verify/paired.js';
 import type { Verification } from '../../verify/verify.js';
+import type { TestCase } from './junit.js';
 import {
   exactFailures,
   exactMarkdown,
@@ -16,16 +21,15 @@ import {
   pairedTests,
   pairedText,
 } from './pairing.js';
-import { points, shortPath } from './print.js';
-import { markdown } from './records.js';
+import { markdown, points, shortPath } from './print.js';
 
-/** What was verified: limits, and comparisons with earlier results where they were asked for. */
+/** The result of `fln verify`: limits, and comparisons with earlier results where requested. */
 export interface Verified extends Verification {
   readonly paired?: Paired;
   readonly exact?: Exact;
 }
 
-/** The table of `fln verify`, one line for each limit of a method; then the comparisons. */
+/** The table of limits, one row for each limit of a method, then the comparisons. */
 export function verificationText(verified: Verified): string {
   const { methods, directory, testImages, paired, exact } = verified;
   const table = [...alignTable({ head, rows: methods.flatMap(methodRows) }), note(testImages), ''];
@@ -37,11 +41,11 @@ export function verificationText(verified: Verified): string {
   ].join('');
 }
 
-/** A comparison needs no limits: a table without any would say nothing. */
+/** False where only comparisons were requested: the table of limits would be empty. */
 const hasLimits = ({ methods, paired, exact }: Verified): boolean =>
   (paired ?? exact) === undefined || methods.some(({ verdict }) => verdict !== 'not judged');
 
-/** A section for the summary of a CI run, as GitHub shows it. */
+/** A section in GitHub's Markdown for the summary of a CI job. */
 export function verificationMarkdown(verified: Verified): string {
   const { experiment, ok, methods, testImages, paired, exact } = verified;
   const failures = verificationFailures(verified).map((text) => `- ${printable(text)}`);
@@ -58,7 +62,7 @@ export function verificationMarkdown(verified: Verified): string {
   ].join('\n');
 }
 
-/** A test for each limit of a method, and one for its seeds. */
+/** The tests of the JUnit report: one for each limit of a method, and one for its seeds. */
 export function verificationTests(verified: Verified): TestCase[] {
   const { methods, paired, exact } = verified;
   return [
@@ -83,7 +87,7 @@ function limitTests(methods: readonly MethodVerdict[]): TestCase[] {
   });
 }
 
-/** What an update of the baseline changed. */
+/** The changes of a baseline update. */
 export function baselineText(path: string, changes: readonly BaselineChange[]): string {
   const rows = changes.map(({ method, before, after }) => [
     method,
@@ -107,10 +111,10 @@ const head = [
 ];
 
 const note = (testImages: number) =>
-  'difference from the limit and tolerance in percentage points; the tolerance comes from the ' +
-  `seeds' spread, held between one and two binomial errors of ${testImages} test images`;
+  'difference from the limit and tolerance in percentage points; the tolerance is computed from the ' +
+  `seeds' standard deviation, clamped to one to two binomial standard errors of ${testImages} test images`;
 
-/** Why the gate fails, one line a reason; empty when it does not. */
+/** The reasons for failure, one line each; empty when it passed. */
 export function verificationFailures({ methods, paired, exact }: Verified): string[] {
   const limits = methods.flatMap(({ method, seeds, failures }) =>
     failures.map((failure) => `${method}: ${describe(failure, seeds.length)}`),
@@ -119,7 +123,7 @@ export function verificationFailures({ methods, paired, exact }: Verified): stri
     ...(paired ? pairedFailures(paired) : []),
     ...(exact ? exactFailures(exact) : []),
   ];
-  // A lost seed is lost to all of them.
+  // A seed without a result is listed once, although all of them report it.
   return [...new Set([...limits, ...comparisons])];
 }
 
@@ -144,7 +148,7 @@ function methodRows(verdict: MethodVerdict): string[][] {
     limitText(check),
     points(check.difference),
     `${percent(check.tolerance.value)} (${check.tolerance.rule})`,
-    word(verdict, check),
+    verdictText(verdict, check),
   ]);
 }
 
@@ -153,8 +157,8 @@ function limitText({ limit, value }: LimitCheck): string {
   return `${limit === 'atLeast' ? '>=' : '<='} ${threshold(value)}`;
 }
 
-/** A limit can hold while the method fails for a seed. */
-function word({ failures }: MethodVerdict, check: LimitCheck): string {
+/** The mean may keep the limit while the method fails because of a single seed. */
+function verdictText({ failures }: MethodVerdict, check: LimitCheck): string {
   const { passed, limit, difference, tolerance } = check;
   if (!passed || failures.some(({ kind }) => kind !== 'beyond limit')) return 'FAILED';
   if (limit === 'baseline' && difference > tolerance.value) return 'ok, improved';
@@ -179,8 +183,8 @@ function describe(failure: Failure, seeds: number): string {
         ({ seed, accuracy }) =>
           `seed ${seed} with ${percent(accuracy)} % is ${size(accuracy - value)} points ${accuracy < value ? 'below' : 'above'}`,
       );
-      const what = reference === 'atMost' ? 'stands out' : 'collapsed';
-      return `${what}: ${each.join(', ')} ${reference}, ${threshold(value)}; no spread of seeds explains that`;
+      const what = reference === 'atMost' ? 'outlier' : 'collapsed';
+      return `${what}: ${each.join(', ')} ${reference}, ${threshold(value)}, more than ${collapseErrors} binomial standard errors`;
     }
     case 'no result': {
       const each = failure.seeds.map(({ seed, missing }) => `seed ${seed}: ${missing}`);
@@ -189,5 +193,5 @@ function describe(failure: Failure, seeds: number): string {
   }
 }
 
-/** In percentage points, without its sign. */
+/** The absolute value in percentage points. */
 const size = (difference: number, digits = 2) => percent(Math.abs(difference), digits);

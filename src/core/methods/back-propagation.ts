@@ -1,31 +1,24 @@
 import * as tf from '@tensorflow/tfjs';
+import type { z } from 'zod';
 import { compiled } from '../compile.js';
 import { initializeParameters } from '../network/initialize.js';
 import { accuracyValue, lossValue, smoothLabels } from '../network/loss.js';
-import type { InitializerName } from '../network/names.js';
 import { predict } from '../network/network.js';
 import type { LayerParameters, Parameters } from '../network/parameters.js';
+import type * as fields from './fields.js';
 import type { Method, MethodContext } from './method.js';
 import { scalars } from './scalars.js';
-import { type ScheduleName, scheduleFactor } from './schedule.js';
+import { scheduleFactor } from './schedule.js';
 import { averageWeights, noAverage, type WeightAverage } from './weight-average.js';
 
-/** What every method that follows the gradient of the plain network is configured by. */
-export interface BackPropagationConfig {
+/** Config that the methods which train by back-propagation have in common. */
+export type BackPropagationConfig = z.output<z.ZodObject<typeof fields.backPropagation>> & {
   readonly learningRate: number;
-  readonly schedule: ScheduleName;
-  readonly warmup: number;
-  readonly labelSmoothing: number;
-  readonly weightDecay: number;
-  readonly weightAverage: number;
-  readonly initializer: InitializerName | readonly InitializerName[];
-  readonly bias: number;
-}
+};
 
 /**
  * How a method turns gradients into steps, for each parameter tensor P on its own. It is part of the
- * compiled step: the tensor library's optimizers, which keep variables and plain numbers of their own,
- * cannot be.
+ * compiled step, which the tensor library's optimizers cannot be: they keep variables and plain numbers.
  */
 export interface UpdateRule {
   /** Averages kept for each parameter; all start at 0. */
@@ -54,7 +47,7 @@ type State = {
 };
 
 /**
- * Trains the plain network by back-propagation:
+ * Trains the feed-forward network by back-propagation:
  *
  *     P <- P - learningRate schedule(t) (direction(grad_P loss(smoothed Y, network(X; P))) + weightDecay W),
  *

@@ -4,13 +4,13 @@ import { scheduleNames } from './schedule.js';
 
 /** Config fields that several methods share, so that one name means one thing everywhere. */
 
-/** What a field says, in its metadata, of the ways out when training fails: which change of its value to try. */
+/** Metadata of a field: which change of its value to try when training fails. */
 export interface FieldAdvice {
   /** A step size, or what shortens steps. */
   readonly whenDiverging?: 'smaller' | 'larger';
-  /** What is added to the diagonal of a matrix. */
+  /** Added to the diagonal of a matrix. */
   readonly whenSingular?: 'larger';
-  /** Helps beside a change of the others. */
+  /** Helps together with a change of the others. */
   readonly whenUnstable?: 'longer';
 }
 
@@ -33,7 +33,7 @@ export const label = z
   .optional()
   .describe('name in figures, tables and file names; the method name when absent');
 
-/** What every method entry may say instead of the experiment. */
+/** Fields by which a method entry overrides the experiment. */
 export const length = {
   epochs: z
     .int()
@@ -48,7 +48,7 @@ export const length = {
     .describe("images per step of this method; the experiment's when absent"),
 };
 
-/** Beyond this a number times anything is infinite in float32. */
+/** Products of larger numbers overflow float32. */
 const largest = 1e30;
 
 export const positive = z.number().positive().max(largest);
@@ -100,7 +100,7 @@ export const initializer = z
 
 export const bias = z.number().min(-largest).max(largest).describe('initial value of every bias');
 
-/** What the methods that train by back-propagation share beside their step. */
+/** Fields of all methods that train by back-propagation. */
 export const backPropagation = {
   schedule: schedule.default('constant'),
   warmup: warmup.default(0),

@@ -9,24 +9,24 @@ import type { Random } from '../random.js';
 import type { State } from '../tree.js';
 
 /**
- * A training method, as pure functions: state in, state out (as in optax and jaxopt). The loop
- * (`Training`) owns constants and state, frees them, writes the state as the checkpoint and restores
- * it by passing it in. A method never sees the test set, a clock or a file, and disposes of nothing:
- * tensors that a function makes and does not return are freed when it returns.
+ * A training method, as pure functions: state in, state out (as in optax and jaxopt). `Training` owns
+ * constants and state and frees them; a checkpoint is the state, and to resume is to pass it in. A method
+ * has no access to the test set, the clock or files, and need not dispose: tensors that a function creates
+ * and does not return are freed when it returns.
  */
 export interface Method<Config = unknown, Constants = unknown, S extends State = State> {
   /** Columns that this method adds to metrics.csv after the common ones. */
   columns?(config: Config): readonly string[];
   /**
-   * What a run computes once and never changes: the training set on the device, factored equations.
-   * Not part of checkpoints.
+   * Constants of a run, computed once: the training set on the device, factored equations. Not part of
+   * checkpoints.
    */
   prepare?(context: MethodContext<Config>): Promise<Constants> | Constants;
   /** The state before the first step. */
   init(context: MethodContext<Config>, constants: Constants): Promise<S> | S;
   /**
    * One mini-batch update, or one iteration of a full-batch method, for which there is no batch. Must await every
-   * device read, so that the loop times the whole step.
+   * device read, so that the time of the whole step is measured.
    * @param state is not changed; tensors of it may be part of the next one
    * @throws RunError when numbers stop being finite or a factorisation breaks down
    */
@@ -36,7 +36,7 @@ export interface Method<Config = unknown, Constants = unknown, S extends State =
     state: S,
     batch: Batch,
   ): Promise<{ readonly state: S; readonly metrics: StepMetrics }>;
-  /** Parameters to test with (an average, where the method keeps one): tensors of the state. */
+  /** Parameters to evaluate (an average, where the method keeps one): tensors of the state. */
   parameters(state: S): Parameters;
 }
 
@@ -44,7 +44,7 @@ export interface MethodContext<Config> {
   readonly config: Config;
   readonly network: Network;
   readonly loss: LossName;
-  /** Training images on the host, for methods that need more of them than a batch (Gram matrices). */
+  /** Training images on the host, for methods that use more of them than a batch (Gram matrices). */
   readonly train: TrainingData;
   readonly batchSize: number;
   /** Number of steps of the whole run, for schedules. */
@@ -88,7 +88,7 @@ export interface StepMetrics {
   readonly extra?: Readonly<Record<string, number>>;
 }
 
-/** What a method may know of the network before any tensor exists. */
+/** The network as it is known before any tensor exists. */
 export interface NetworkShape {
   readonly layers: readonly LayerShape[];
   /** Units of each layer, input first: 784-300-10 is [784, 300, 10]. */
@@ -101,14 +101,14 @@ export interface NetworkShape {
 /** One line of the method registry. */
 export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   readonly name: string;
-  /** Where one method has several solvers, the value of `solver` this entry answers to. */
+  /** Where one method has several solvers, the value of `solver` for this entry. */
   readonly solver?: string;
-  /** The entry that a config without `solver` means. */
+  /** The entry for a config without `solver`. */
   readonly isDefault?: boolean;
   readonly summary: string;
   /**
-   * What tables and figures add in brackets to the label, where a name alone would not say which
-   * algorithm trained: it reads the resolved config, of an earlier version of the program too.
+   * The algorithm, which tables and figures add to the label in brackets where the name does not determine
+   * it. The resolved config may be that of an earlier version of the program.
    */
   readonly variant?: (config: Readonly<Record<string, unknown>>) => string;
   /**
@@ -117,22 +117,22 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
    */
   readonly fullBatch?: boolean;
   readonly schema: Schema;
-  /** Values that `preset: NAME` stands for; explicit fields win over them. */
+  /** Values set by `preset: NAME`; explicit fields override them. */
   readonly presets?: Readonly<Record<string, Preset>>;
   /** Names of earlier versions, which configs may still use. */
   readonly renamed?: RenamedNames;
-  /** Defaults that depend on the network; weaker than presets and explicit fields. */
+  /** Defaults that depend on the network; presets and explicit fields override them. */
   readonly defaults?: (network: NetworkShape) => Readonly<Record<string, unknown>>;
-  /** Reasons why this method cannot train this network, each naming the field at fault. */
+  /** Reasons why this method cannot train this network, each with the field that causes it. */
   check?(
     config: z.output<Schema>,
     network: NetworkShape,
   ): readonly { readonly path: readonly (string | number)[]; readonly message: string }[];
-  /** Loads the implementation, and with it the tensor library. */
+  /** Imports the implementation, and with it the tensor library. */
   readonly load: () => Promise<Method>;
 }
 
-/** What fields and their values used to be called: an old name works as the new one, with a warning. */
+/** Earlier names of fields and their values: they are accepted with a warning. */
 export interface RenamedNames {
   /** Old field -> new field, of the same meaning and values. */
   readonly fields?: Readonly<Record<string, string>>;

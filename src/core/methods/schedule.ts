@@ -1,4 +1,4 @@
-/** Learning-rate schedules: a factor in [0, 1] applied to a method's step size. */
+/** Learning-rate schedules: a factor in [0, 1] of a method's step size. */
 export const scheduleNames = ['constant', 'linear', 'cosine', 'hold-linear'] as const;
 export type ScheduleName = (typeof scheduleNames)[number];
 

@@ -9,14 +9,14 @@ import { scalars } from './scalars.js';
  *
  *     average <- f average + (1 - f) current,   f = min(limit, t / (t + 10)),   t = 1, 2, ...
  *
- * It starts from the weights after the first step; the rising factor forgets them quickly. With
+ * It starts from the weights after the first step; the rising factor reduces their influence quickly. With
  * `limit` 0 (config field `weightAverage`) there is no average and no cost.
  */
 export type WeightAverage = { readonly t: number; readonly average: Parameters | undefined };
 
 export const noAverage: WeightAverage = { t: 0, average: undefined };
 
-/** Takes in the parameters after a step. */
+/** The average after a step to the parameters `current`. */
 export function averageWeights(
   context: { readonly config: { readonly weightAverage: number } },
   { t, average }: WeightAverage,
@@ -36,10 +36,6 @@ type Averaging = {
   readonly shares: readonly tf.Scalar[];
 };
 
-const blended = compiled(
-  (_: object, { average, current, shares }: Averaging): Parameters =>
-    average.map(({ weights, bias }, l) => ({
-      weights: blend(weights, current[l].weights, shares),
-      bias: blend(bias, current[l].bias, shares),
-    })),
+const blended = compiled((_: object, { average, current, shares }: Averaging) =>
+  blend(average, current, shares),
 );

@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs';
 import type { LossName } from './names.js';
 
 /**
- * A training loss of the network's outputs u [m, classes] against targets y [m, classes]; every
- * function works row by row, sums and means are the caller's.
+ * A training loss of the network's outputs u [m, classes] against targets y [m, classes], row by row:
+ * sums and means are the caller's.
  */
 export interface Loss {
   /** Loss of each row, [m]. */

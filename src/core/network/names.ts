@@ -1,5 +1,5 @@
 /**
- * Names that a config may use, kept apart from their implementations so that a config is validated
+ * Names that a config may use, separate from their implementations so that a config is validated
  * without loading the tensor library. The registries (`activations/registry.ts`, ...) are typed by
  * these lists: a name without an implementation does not compile.
  */

@@ -1,11 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Activation } from './activations/activation.js';
 import { activations } from './activations/registry.js';
-import { buildMap } from './maps/build.js';
+import { averagePooled } from './maps/average-pool.js';
+import { convolutionMap } from './maps/convolution.js';
+import { denseMap } from './maps/dense.js';
 import type { LinearMap } from './maps/linear-map.js';
 import type { ActivationName } from './names.js';
 import type { Parameters } from './parameters.js';
-import type { LayerShape } from './shape.js';
+import { type LayerShape, pooledShape, unitsIn } from './shape.js';
 
 /**
  * A feed-forward network X_{l+1} = phi_l(A_l(X_l; W_l) + b_l), the last layer linear (its outputs are
@@ -28,7 +30,16 @@ export function buildNetwork(shape: {
   };
 }
 
-/** What each layer saw and made of the rows of a batch. */
+/** The linear map of a layer. */
+export function buildMap({ input, output, pool, window }: LayerShape): LinearMap {
+  const pooled = pool > 1 ? pooledShape(input, pool) : input;
+  const map = window
+    ? convolutionMap(pooled, output, window)
+    : denseMap(unitsIn(pooled), unitsIn(output));
+  return pool > 1 ? averagePooled(input, pool, map) : map;
+}
+
+/** Inputs and pre-activations of all layers on the rows of a batch. */
 export interface Layers {
   /** X_l, the input of each layer; X_0 is the batch itself, not a copy. */
   readonly inputs: tf.Tensor2D[];
@@ -36,7 +47,7 @@ export interface Layers {
   readonly preActivations: tf.Tensor2D[];
 }
 
-/** A forward pass that keeps every layer, for methods that update layers apart; inside a tidy. */
+/** A forward pass that keeps every layer, for methods that update layers separately; inside a tidy. */
 export function forwardLayers(network: Network, parameters: Parameters, x: tf.Tensor2D): Layers {
   const inputs = [x];
   const preActivations: tf.Tensor2D[] = [];

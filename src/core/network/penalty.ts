@@ -6,8 +6,8 @@ import type { Activation } from './activations/activation.js';
  *
  *     B(phi(s), u) = F*(u) - F*(s) - phi(s) (u - s),
  *
- * which never evaluates phi^-1 near its poles. For the ReLU any pre-image s <= 0 of v = 0 will do.
- * Rounding can make it slightly negative: clamped at 0.
+ * which never evaluates phi^-1 near its poles. For the ReLU any pre-image s <= 0 of v = 0 gives the same
+ * value. Rounding can make it slightly negative: clamped at 0.
  *
  * @param s pre-activations of the activations v, [m, n]
  * @param u pre-activations predicted by the layer below, [m, n]

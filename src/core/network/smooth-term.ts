@@ -6,8 +6,8 @@ import type { LossName } from './names.js';
 import { penalty } from './penalty.js';
 
 /**
- * A convex function of a layer's pre-activations u [m, n], summed over all entries: what an X- or a
- * W-update sees of the layer above. Its targets are fixed inside.
+ * A convex function of a layer's pre-activations u [m, n], summed over all entries: the term of the layer
+ * above in an X- or W-update. It holds its targets.
  */
 export interface SmoothTerm {
   /** Value at u, a scalar. */

@@ -43,12 +43,12 @@ export interface ActivationUpdate extends SolverReport {
  *
  * ||h''|| of a convolution is an estimate, which may be too small. Each step is checked: with D the
  * change of Z, ||A D||^2 <= ||A||^2 ||D||^2 for the estimate makes h(Z) + <h'(Z), D> + ||h''|| ||D||^2 / 2
- * an upper bound of h(Z + D), which is all that the descent of both methods rests on. Where it fails,
- * the estimate grows and the step is taken again.
+ * an upper bound of h(Z + D), which the descent of both methods needs. Where it fails, the estimate is
+ * increased and the step repeated.
  *
  * Optimality residual: ||Z - phi(U - h'(Z))||, zero iff Z is the minimiser, relative to ||Z|| or to its
- * own value at the start, whichever is less: how far the activations move can differ by orders of
- * magnitude between layers. A start that is optimal to rounding stays.
+ * own value at the start, whichever is less: the change of the activations can differ by orders of
+ * magnitude between layers. A start that is optimal up to rounding errors is returned.
  */
 export async function updateActivations(
   problem: ActivationProblem,
@@ -68,10 +68,10 @@ export async function updateActivations(
   let first = 0;
   for (;;) {
     const { gradient, distance } = evaluate(problem, state.point);
-    const [apart, size, sum] = await distance.data();
-    if (iterations === 0) first = apart;
-    // Ends for NaN, too.
-    const isOpen = relative(apart, size, sum, first) > options.tolerance;
+    const [residual, size, sum] = await distance.data();
+    if (iterations === 0) first = residual;
+    // NaN ends the loop, too.
+    const isOpen = relative(residual, size, sum, first) > options.tolerance;
     let next: State | undefined;
     if (isOpen && iterations < options.maxIterations) {
       for (;;) {
@@ -93,17 +93,17 @@ export async function updateActivations(
   const result = tf.tidy(() => method.finish(state));
   tf.dispose(state);
   const last = evaluate(problem, result.activations);
-  const [apart, size, sum] = await last.distance.data();
+  const [residual, size, sum] = await last.distance.data();
   tf.dispose(last);
-  return { ...result, iterations, residual: relative(apart, size, sum, first) };
+  return { ...result, iterations, residual: relative(residual, size, sum, first) };
 }
 
 /** Distances below this share of ||Z|| are rounding errors. */
 const rounding = 1e-6;
 
-function relative(apart: number, size: number, sum: number, first: number): number {
+function relative(residual: number, size: number, sum: number, first: number): number {
   if (!Number.isFinite(size) || !Number.isFinite(sum)) return Number.NaN;
-  return apart <= rounding * size ? 0 : relativeTo(apart, Math.min(first, size));
+  return residual <= rounding * size ? 0 : relativeTo(residual, Math.min(first, size));
 }
 
 /** ||A D||^2 / ||D||^2 of the change D between two points, all rows together; 0 where they are equal. */
@@ -123,21 +123,21 @@ async function stretch(
 }
 
 /**
- * h'(Z), and ||Z - phi(U - h'(Z))||, ||Z|| and the sum of U - h'(Z), [3]: phi may pass over what is not
- * a number, a sum does not.
+ * h'(Z), and ||Z - phi(U - h'(Z))||, ||Z|| and the sum of U - h'(Z), [3]: phi may turn NaN into a number,
+ * a sum does not.
  */
 function evaluate(problem: ActivationProblem, z: tf.Tensor2D) {
   return tf.tidy(() => {
-    const gradient = slope(problem, z);
+    const gradient = gradientAt(problem, z);
     const target = tf.sub(problem.predicted, gradient) as tf.Tensor2D;
-    const wanted = problem.activation.phi(target);
-    const measured = [tf.norm(tf.sub(z, wanted)), tf.norm(z), tf.sum(target)];
+    const next = problem.activation.phi(target);
+    const measured = [tf.norm(tf.sub(z, next)), tf.norm(z), tf.sum(target)];
     return { gradient, distance: tf.stack(measured) };
   });
 }
 
 /** h'(Z) = weight A^T(g'(A(Z; W) + b); W) */
-function slope({ map, layer, above, weight }: ActivationProblem, z: tf.Tensor2D): tf.Tensor2D {
+function gradientAt({ map, layer, above, weight }: ActivationProblem, z: tf.Tensor2D): tf.Tensor2D {
   const outer = tf.mul(above.gradient(map.apply(z, layer)), weight);
   return map.adjoint(outer as tf.Tensor2D, layer.weights);
 }
@@ -152,7 +152,7 @@ type State = {
 interface Iteration {
   start(predicted: tf.Tensor2D): State;
   advance(state: State, gradient: tf.Tensor2D): State;
-  /** Z where a step from `point` has led, before any extrapolation; owned by the state. */
+  /** Z after a step from `point`, before any extrapolation; owned by the state. */
   reached(state: State): tf.Tensor2D;
   finish(state: State): { activations: tf.Tensor2D; preimage: tf.Tensor2D };
 }

@@ -3,15 +3,15 @@ import { RunError } from '../../errors.js';
 /**
  * Cholesky factorisation A = L L^T of symmetric positive definite matrices, on the host in float64.
  *
- * Everything is a dot product of two contiguous rows, taken for a tile of 4 x 2 pairs of rows at a
+ * Everything is a dot product of two contiguous rows, computed for a tile of 4 x 2 pairs of rows at a
  * time: eight running sums fit the 16 vector registers JavaScript engines use, and each number
- * loaded serves two to four multiplications. Rows and columns are padded to a multiple of 4 with the
+ * loaded is used in two to four multiplications. Rows and columns are padded to a multiple of 4 with the
  * identity, so no tile has an edge.
  *
  * Reference: Golub and Van Loan, Matrix Computations, 4th ed., section 4.2.
  */
 
-/** A matrix given as positive definite is not: it has a pivot that is zero, negative or not a number. */
+/** A matrix is not positive definite: it has a pivot that is zero, negative or NaN. */
 export class NotPositiveDefiniteError extends RunError {
   override name = 'NotPositiveDefiniteError';
 

@@ -3,14 +3,14 @@ import { type CholeskyFactor, factor } from './cholesky.js';
 
 /**
  * Systems A + diag(ridge), A symmetric, factored in float64 on the host: as an inverse on the device
- * where a float32 product does, or solved on the host.
+ * where a float32 product is accurate enough, or solved on the host.
  */
 
 /**
  * (A + diag(ridge))^-1 on the device.
  *
  * @param matrix A [size, size], symmetric, row-major; not changed
- * @param ridge what is added to each diagonal entry
+ * @param ridge added to each diagonal entry
  * @throws NotPositiveDefiniteError when the sum cannot be factored
  */
 export function dampedInverse(
@@ -41,7 +41,7 @@ export function meanDiagonal(matrix: ArrayLike<number>, size: number): number {
  *     min_P  ||T - A P||^2 + sum_i ridge_i ||P_i||^2,   (A^T A + diag(ridge)) P = A^T T.
  *
  * Factored once, and solved in float64 on the host: with the tiny ridge of a pseudo-inverse, the
- * product with a float32 inverse would be off.
+ * product with a float32 inverse would be inaccurate.
  */
 export type NormalEquations = {
   readonly factor: CholeskyFactor;
@@ -51,7 +51,7 @@ export type NormalEquations = {
 
 /**
  * @param gram A^T A [size, size], row-major; not changed
- * @throws NotPositiveDefiniteError when the ridge is too small for it, or it is not finite
+ * @throws NotPositiveDefiniteError when the sum is not positive definite in float64, or not finite
  */
 export function normalEquations(
   gram: ArrayLike<number>,

@@ -1,7 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
-import { deviceKernels } from './device-kernels.js';
 
-/** Whether the current backend factors matrices where they are. */
+/** Kernels that a backend may register for operations that the tensor library does not have. */
+export const deviceKernels = {
+  /** a [n, n] -> its lower Cholesky factor, zero above the diagonal; not finite where there is none */
+  cholesky: 'FlnCholesky',
+  /** l [n, n], rhs [n, q]; `adjoint` -> L^-1 rhs or L^-T rhs */
+  triangularSolve: 'FlnTriangularSolve',
+} as const;
+
+/** Whether the current backend has these kernels. */
 export const hasDeviceCholesky = (): boolean =>
   Boolean(tf.getKernel(deviceKernels.cholesky, tf.getBackend()));
 

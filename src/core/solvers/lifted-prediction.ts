@@ -40,7 +40,7 @@ export interface LiftedValues extends SolverReport {
   readonly values: Float32Array;
 }
 
-/** Optimality residual: that of the X-update, over all pairs; the values are quadratic in it. */
+/** The optimality residual is that of the X-update over all pairs; the error of the values is quadratic in it. */
 export async function liftedValues(
   problem: LiftedPredictionProblem,
   { rows, classes }: Pairs,
@@ -70,9 +70,9 @@ export async function liftedValues(
 }
 
 /**
- * Pairs among which the least value of each row is, found without solving anything. At z = phi(u),
+ * Pairs that can have the least value of their row, from bounds alone. At z = phi(u),
  * where B is zero, the objective f_k is -log softmax_k, an upper bound of value(i, k). lambda F is
- * strongly convex with modulus lambda / sup phi', so that with g = A^T(softmax - e_k; W) the slope
+ * strongly convex with modulus lambda / sup phi', so that with g = A^T(softmax - e_k; W) the gradient
  * of f_k at z,
  *
  *     value(i, k) >= f_k(z) - sup phi' ||g||^2 / (2 lambda).
@@ -97,9 +97,9 @@ export async function candidates(problem: LiftedPredictionProblem): Promise<Pair
     const least = tf.min(upper, 1, true);
     return tf.sub(lower, tf.add(least, tf.mul(rounding, tf.add(1, least))));
   });
-  const above = await bounds.data();
+  const excess = await bounds.data();
   bounds.dispose();
-  const kept = Int32Array.from(above.keys()).filter((i) => !(above[i] > 0));
+  const kept = Int32Array.from(excess.keys()).filter((i) => !(excess[i] > 0));
   return {
     rows: kept.map((i) => Math.floor(i / map.outputs)),
     classes: kept.map((i) => i % map.outputs),

@@ -15,16 +15,20 @@ export interface Ridge {
   readonly bias: number;
 }
 
+/** Ridge of each row of [W; b], for W of `p` rows: [p + 1, 1]. */
+export const ridgeColumn = (ridge: Ridge, p: number): tf.Tensor =>
+  tf.tidy(() => tf.concat([tf.fill([p, 1], ridge.weights), tf.fill([1, 1], ridge.bias)]));
+
 /**
- * Steps on  g([X, 1] D) + (ridge_W ||dW||^2 + ridge_b ||db||^2)/2  with g'' <= 1, in the metric of its
- * quadratic bound N = [X, 1]^T [X, 1] + diag(ridge), factored once. All but `dispose` are called
- * inside a tidy.
+ * Steps on  g([X, 1] D) + (ridge_W ||dW||^2 + ridge_b ||db||^2)/2  with g'' <= 1, preconditioned by the
+ * Hessian of its quadratic bound, N = [X, 1]^T [X, 1] + diag(ridge), factored once. All but `dispose` are
+ * called inside a tidy.
  */
 export interface Majorizer {
   /** Coordinates of a change; of no change when absent. */
   coefficients(change?: LayerParameters): Coefficients;
-  /** The objective's gradient at `point`, given the slope g' [m, n] there; in the dual coordinates. */
-  gradient(point: Coefficients, slope: tf.Tensor2D): tf.Tensor2D;
+  /** The objective's gradient at `point`, in the dual coordinates; `outer` [m, n] is that of g there. */
+  gradient(point: Coefficients, outer: tf.Tensor2D): tf.Tensor2D;
   /** point - N^-1 gradient: the minimiser of the quadratic bound at `point`. */
   descend(point: Coefficients, gradient: tf.Tensor2D): Coefficients;
   /** <gradient, D_a - D_b> */
@@ -39,7 +43,7 @@ export interface Majorizer {
  * @param inputs X [m, p]
  * @param outputs n
  * @param fromZero whether the iteration starts at D = 0; any other start may lie outside the span of
- *   the rows, which is all that the m x m system knows
+ *   the rows, to which the m x m system is limited
  * @throws NotPositiveDefiniteError when the inputs are not finite
  */
 export function majorizer(
@@ -57,7 +61,7 @@ export function majorizer(
 
 /**
  * Fewer rows than inputs: D = R^-1 [X, 1]^T A for A [m, n], R the ridges, and [X, 1] D = K A with
- * K = [X, 1] R^-1 [X, 1]^T. The gradient is [X, 1]^T (A + g') and the step A - (I + K)^-1 (A + g'):
+ * K = [X, 1] R^-1 [X, 1]^T. The gradient is [X, 1]^T (A + g') and the step is A - (I + K)^-1 (A + g'):
  * one m x m product.
  */
 async function kernelMajorizer(
@@ -76,7 +80,7 @@ async function kernelMajorizer(
       const values: tf.Tensor2D = tf.zeros([inputs.shape[0], outputs]);
       return { values, image: values.clone() };
     },
-    gradient: ({ values }, slope) => tf.add(values, slope),
+    gradient: ({ values }, outer) => tf.add(values, outer),
     descend: ({ values, image }, gradient) => {
       const step = tf.matMul(inverse, gradient);
       return {
@@ -94,7 +98,7 @@ async function kernelMajorizer(
   };
 }
 
-/** A floor of the metric, relative to its mean diagonal: float32 cannot tell smaller ones from zero. */
+/** Smallest ridge in N, relative to the mean diagonal of [X, 1]^T [X, 1]: float32 resolves no smaller one. */
 const relativeFloor = 1e-6;
 
 /** At least as many rows as inputs: D itself, from the normal equations. */
@@ -105,26 +109,24 @@ async function featureMajorizer(
 ): Promise<Majorizer> {
   const columns = inputs.shape[1];
   const size = columns + 1;
-  const gram = tf.tidy(() => tf.matMul(withOnes(inputs), withOnes(inputs), true, false));
+  const extended = withOnes(inputs);
+  const gram = tf.tidy(() => tf.matMul(extended, extended, true, false));
   const gramValues = await gram.data();
   gram.dispose();
-  // The floor is in the metric alone: steps get shorter where nothing holds them, the minimiser stays.
+  // In the preconditioner alone: steps get shorter where there is no ridge, the minimiser is the same.
   const floor = relativeFloor * meanDiagonal(gramValues, size);
   const inverse = dampedInverse(gramValues, size, (i) =>
     Math.max(i < columns ? ridge.weights : ridge.bias, floor),
   );
-  const extended = withOnes(inputs);
-  const ridges = tf.tidy(() =>
-    tf.concat([tf.fill([columns, 1], ridge.weights), tf.fill([1, 1], ridge.bias)]),
-  );
+  const ridges = ridgeColumn(ridge, columns);
   const at = (values: tf.Tensor2D): Coefficients => ({
     values,
     image: tf.matMul(extended, values),
   });
   return {
     coefficients: (change) => at(change ? stackBias(change) : tf.zeros([size, outputs])),
-    gradient: ({ values }, slope) =>
-      tf.add(tf.matMul(extended, slope, true, false), tf.mul(values, ridges)),
+    gradient: ({ values }, outer) =>
+      tf.add(tf.matMul(extended, outer, true, false), tf.mul(values, ridges)),
     descend: ({ values }, gradient) => at(tf.sub(values, tf.matMul(inverse, gradient))),
     product: (gradient, a, b) => tf.sum(tf.mul(gradient, tf.sub(a.values, b.values))),
     parameters: ({ values }) => splitBias(values),

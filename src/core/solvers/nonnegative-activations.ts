@@ -9,7 +9,7 @@ import type { SolverOptions, SolverReport } from './solver.js';
  *
  *     min_{Z >= 0}  weight ||T - Z W - b||^2 + ||Z - U||^2
  *
- * Solved through its residuals R = T - b - Z W, as few as the layer above has units: given R, the
+ * Solved in its fit residuals R = T - b - Z W, whose rows have the size of the layer above: given R, the
  * minimiser is Z = relu(U + weight R W^T), and R is the root of
  *
  *     F(R) = R - (T - b) + relu(U + weight R W^T) W,
@@ -23,31 +23,22 @@ import type { SolverOptions, SolverReport } from './solver.js';
  * where a projected gradient method takes hundreds.
  *
  * Optimality residual: ||F(R)|| / (||T - b|| + ||R||); NaN where U is not finite.
+ *
+ * @param layer W [p, q] and b [q] of the layer above
+ * @returns the solver of rows T [n, q] and U [n, p]
  */
-export interface NonNegativeActivations {
-  /**
-   * The minimiser for some rows.
-   * @param target T [n, q]
-   * @param predicted U [n, p]
-   */
-  solve(
-    target: tf.Tensor2D,
-    predicted: tf.Tensor2D,
-  ): Promise<SolverReport & { readonly activations: tf.Tensor2D }>;
-  dispose(): void;
-}
-
-/** @param layer W [p, q] and b [q] of the layer above */
 export async function nonNegativeActivations(
   layer: LayerParameters,
   weight: number,
   options: SolverOptions,
-): Promise<NonNegativeActivations> {
+): Promise<
+  (
+    target: tf.Tensor2D,
+    predicted: tf.Tensor2D,
+  ) => Promise<SolverReport & { readonly activations: tf.Tensor2D }>
+> {
   const pairs = await pairProducts(layer.weights);
-  return {
-    solve: (target, predicted) => solveRows({ layer, weight, pairs, target, predicted }, options),
-    dispose: () => pairs.dispose(),
-  };
+  return (target, predicted) => solveRows({ layer, weight, pairs, target, predicted }, options);
 }
 
 interface Problem {
@@ -59,7 +50,7 @@ interface Problem {
   readonly predicted: tf.Tensor2D;
 }
 
-/** How much of the decrease that the slope promises a step must bring (Armijo). */
+/** Fraction of the linearly predicted decrease that a step must achieve (Armijo). */
 const sufficient = 1e-4;
 /** Relative size of rounding errors in phi. */
 const rounding = 1e-6;
@@ -74,17 +65,17 @@ async function solveRows(problem: Problem, { tolerance, maxIterations }: SolverO
   let iterations = 0;
   let residual = residualOf(at, goal);
   const direction = new Float64Array(rows * q);
-  const slope = new Float64Array(rows);
+  const derivative = new Float64Array(rows);
   const step = new Float64Array(rows).fill(1);
   const accepted = new Uint8Array(rows).fill(1);
   while (residual > tolerance && iterations < maxIterations) {
     const systems = { products: at.products, gradient: at.gradient, weight, q };
-    newtonDirections(systems, accepted, direction, slope);
+    newtonDirections(systems, accepted, direction, derivative);
     const trial = at.point.map((r, e) => r + step[Math.floor(e / q)] * direction[e]);
     const next = await evaluate(problem, shifted, trial);
     for (let i = 0; i < rows; i++) {
       const bound =
-        at.value[i] + sufficient * step[i] * slope[i] + rounding * Math.abs(at.value[i]);
+        at.value[i] + sufficient * step[i] * derivative[i] + rounding * Math.abs(at.value[i]);
       accepted[i] = next.value[i] <= bound ? 1 : 0;
       step[i] = accepted[i] ? 1 : step[i] / 2;
       if (!accepted[i]) copyRow(at, next, i);
@@ -95,14 +86,14 @@ async function solveRows(problem: Problem, { tolerance, maxIterations }: SolverO
   }
   const activations = tf.tidy(() => minimiser(problem, pointTensor(at.point, rows, q), weight));
   shifted.dispose();
-  // The ReLU may pass over what is not a number in U; a sum does not.
+  // The ReLU may turn NaN in U into 0; a sum does not.
   const sum = tf.tidy(() => tf.sum(predicted));
   const [total] = await sum.data();
   sum.dispose();
   return { activations, iterations, residual: Number.isFinite(total) ? residual : Number.NaN };
 }
 
-/** R, and what is known there of every row. */
+/** R, with the value and derivatives of phi there, row by row. */
 interface Evaluation {
   /** R [n, q] */
   readonly point: Float64Array;
@@ -144,7 +135,7 @@ function minimiser({ layer, predicted }: Problem, r: tf.Tensor2D, weight: number
   return tf.relu(tf.add(predicted, tf.mul(pull, weight)));
 }
 
-/** The residuals of Z = relu(U). */
+/** The fit residuals of Z = relu(U). */
 async function startOf({ layer, predicted }: Problem, shifted: tf.Tensor2D): Promise<Float64Array> {
   const start = tf.tidy(() => tf.sub(shifted, tf.matMul(tf.relu(predicted), layer.weights)));
   const values = await start.data();
@@ -166,7 +157,7 @@ function sumOfSquares(values: ArrayLike<number>): number {
   return sum;
 }
 
-/** Takes a row back to where it was. */
+/** Restores a row of `to`. */
 function copyRow(from: Evaluation, to: Evaluation, row: number): void {
   for (const key of ['point', 'value', 'gradient', 'products'] as const) {
     const width = from[key].length / from.value.length;

@@ -10,24 +10,15 @@ import { factor } from './cholesky.js';
  *
  *     A = R + (T - b - R W) (I / weight + W^T W)^-1 W^T
  *
- * by Woodbury's identity: the system is as large as the layer above has units, not as large as A has
- * columns.
+ * by Woodbury's identity: the system has the size q of the layer above, not the size p of A's rows.
+ *
+ * @param layer W [p, q] and b [q] of the layer above
+ * @returns the minimiser A [n, p] for rows T [n, q] and R [n, p]
  */
-export interface QuadraticActivations {
-  /**
-   * The minimiser for some rows.
-   * @param target T [n, q]
-   * @param anchor R [n, p]
-   */
-  solve(target: tf.Tensor2D, anchor: tf.Tensor2D): tf.Tensor2D;
-  dispose(): void;
-}
-
-/** @param layer W [p, q] and b [q] of the layer above */
 export async function quadraticActivations(
   { weights, bias }: LayerParameters,
   weight: number,
-): Promise<QuadraticActivations> {
+): Promise<(target: tf.Tensor2D, anchor: tf.Tensor2D) => tf.Tensor2D> {
   const [p, q] = weights.shape;
   const w = await weights.data();
   const system = new Float64Array(q * q);
@@ -42,12 +33,9 @@ export async function quadraticActivations(
     for (let j = 0; j < q; j++) transposed[j * p + k] = w[k * q + j];
   }
   const back = tf.tensor2d(Float32Array.from(factor(system, q).solve(transposed, p)), [q, p]);
-  return {
-    solve: (target, anchor) =>
-      tf.tidy(() => {
-        const misfit = tf.sub(tf.sub(target, bias), tf.matMul(anchor, weights));
-        return tf.add(anchor, tf.matMul(misfit as tf.Tensor2D, back));
-      }),
-    dispose: () => back.dispose(),
-  };
+  return (target, anchor) =>
+    tf.tidy(() => {
+      const misfit = tf.sub(tf.sub(target, bias), tf.matMul(anchor, weights));
+      return tf.add(anchor, tf.matMul(misfit as tf.Tensor2D, back));
+    });
 }

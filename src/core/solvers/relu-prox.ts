@@ -9,8 +9,8 @@ import * as tf from '@tensorflow/tfjs';
  * min(0, b); the cheaper of both is the solution, the first at a tie (Lau et al. 2018, "A proximal
  * block coordinate descent algorithm for deep neural network training"; Taylor et al. 2016).
  *
- * @param selection weight of (relu(u) - a)^2 where the two costs are compared; 1 is the minimiser,
- *   Taylor's public code has another
+ * @param selection weight of (relu(u) - a)^2 where the two costs are compared; 1 gives the minimiser,
+ *   Taylor's public code has another value
  */
 export function reluProx(
   a: tf.Tensor2D,

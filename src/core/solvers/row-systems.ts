@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 
-/** One small symmetric system a row: I + weight W^T D W, with D the 0-1 diagonal of the row. */
+/** A small symmetric system for each row: I + weight W^T D W, with D the 0-1 diagonal of the row. */
 
 /** Products of two columns of W [p, q], i >= j: [p, q (q + 1) / 2], so that W^T D W is one product. */
 export async function pairProducts(weights: tf.Tensor2D): Promise<tf.Tensor2D> {
@@ -26,17 +26,17 @@ export interface RowSystems {
 }
 
 /**
- * Newton's directions d = -(I + weight W^T D W)^-1 f, by Cholesky.
+ * Newton directions d = -(I + weight W^T D W)^-1 f, by Cholesky.
  *
- * @param wanted 1 for the rows to solve; the others are left alone
- * @param direction takes d, [n, q]
- * @param slope takes <f, d> of every row, [n]
+ * @param wanted 1 for the rows to solve; the others are left as they are
+ * @param direction receives d, [n, q]
+ * @param derivative receives <f, d>, the directional derivative, of every row, [n]
  */
 export function newtonDirections(
   { products, weight, gradient, q }: RowSystems,
   wanted: Uint8Array,
   direction: Float64Array,
-  slope: Float64Array,
+  derivative: Float64Array,
 ): void {
   const size = (q * (q + 1)) / 2;
   const l = new Float64Array(size);
@@ -55,7 +55,7 @@ export function newtonDirections(
           l[to] = value / l[rowJ + j];
           right -= l[to] * direction[at + j];
         } else {
-          // Rounding may eat the 1 of a huge system; with it back, d is still a descent direction.
+          // Rounding may cancel the 1 of I in a system of huge entries; with 1, d is still a descent direction.
           l[to] = Math.sqrt(value > 0 ? value : 1);
         }
       }
@@ -67,7 +67,7 @@ export function newtonDirections(
       }
       direction[at + i] /= l[(i * (i + 1)) / 2 + i];
     }
-    slope[row] = 0;
-    for (let i = 0; i < q; i++) slope[row] += gradient[at + i] * direction[at + i];
+    derivative[row] = 0;
+    for (let i = 0; i < q; i++) derivative[row] += gradient[at + i] * direction[at + i];
   }
 }

@@ -5,7 +5,7 @@ export interface SolverOptions {
   readonly maxIterations: number;
 }
 
-/** What every solver says of its work. */
+/** What every solver reports. */
 export interface SolverReport {
   readonly iterations: number;
   /** Optimality residual of the returned point; NaN where numbers are not finite. */
@@ -13,23 +13,23 @@ export interface SolverReport {
 }
 
 /**
- * sqrt(distance^2 / size^2) of two sums of squares. NaN, which no tolerance takes for solved, where one
- * is not finite: nothing is small beside infinity.
+ * sqrt(distance^2 / size^2) of two sums of squares; NaN, which is within no tolerance, where one is not
+ * finite.
  */
 export function relativeLength(squaredDistance: number, squaredSize: number): number {
   if (!Number.isFinite(squaredDistance) || !Number.isFinite(squaredSize)) return Number.NaN;
   return Math.sqrt(squaredDistance / (squaredSize + 1e-30));
 }
 
-/** value / reference, 0 where both are 0; NaN, which no tolerance takes for solved, where one is not finite. */
+/** value / reference, 0 where both are 0; NaN, which is within no tolerance, where one is not finite. */
 export function relativeTo(value: number, reference: number): number {
   if (!Number.isFinite(value) || !Number.isFinite(reference)) return Number.NaN;
   return reference > 0 || value > 0 ? value / reference : 0;
 }
 
 /**
- * The residual of the last of a step's sub-problems. It is NaN where any of them is: ReLUs and maxima
- * may pass over what is not a number, and the last one need not show it.
+ * The optimality residual of the last of a step's sub-problems; NaN where that of any is: ReLUs and maxima
+ * may turn NaN into numbers before the last sub-problem.
  */
 export function lastResidual(residuals: readonly number[]): number {
   return residuals.every(Number.isFinite) ? residuals[residuals.length - 1] : Number.NaN;

@@ -9,7 +9,7 @@ const squarings = 5;
  * An upper bound of ||W||_2^2 that is at most a few percent too large.
  *
  * ||W||_2^2 = ||G||_2 <= ||G^(2^q)||_F^(1/2^q) for the smaller Gram matrix G [k, k] of W: unlike
- * power iteration it never underestimates, so a step size made of it is safe.
+ * power iteration it never underestimates, so a step size from it is safe.
  */
 export async function squaredNormBound(w: tf.Tensor2D): Promise<number> {
   const [rows, columns] = w.shape;
@@ -33,7 +33,7 @@ export async function squaredNormBound(w: tf.Tensor2D): Promise<number> {
   return Math.exp(logNorm);
 }
 
-/** Rounds of power iteration on a convolution, and what the estimate is enlarged by. */
+/** Rounds of power iteration on a convolution, and the factor by which the estimate is enlarged. */
 const rounds = 20;
 const margin = 1.1;
 
@@ -42,7 +42,7 @@ const margin = 1.1;
  *
  * Of a fully connected layer both are the safe bound. A convolution's bound, overlap ||W||^2, can be
  * several times too large; power iteration on A^T A from a positive image, enlarged by a tenth, is
- * nearer, but it may be too small: a solver that steps by it has to check its steps.
+ * closer, but it may be too small: a solver has to check the steps that it takes with it.
  */
 export async function squaredMapNorm(
   map: LinearMap,

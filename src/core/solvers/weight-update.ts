@@ -2,8 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../network/parameters.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
 import { splitBias, stackBias, withOnes } from '../network/stacked.js';
-import { extrapolate } from './extrapolate.js';
-import { type Coefficients, majorizer, type Ridge } from './majorizer.js';
+import { zipTrees } from '../tree.js';
+import { extrapolate } from './blend.js';
+import { majorizer, type Ridge, ridgeColumn } from './majorizer.js';
 import { relativeTo, type SolverOptions, type SolverReport } from './solver.js';
 import { squaredNormBound } from './spectral-norm.js';
 
@@ -19,7 +20,7 @@ export interface WeightProblem {
   /** X [m, p] */
   readonly inputs: tf.Tensor2D;
   readonly term: SmoothTerm;
-  /** W_c, b_c: what the ridge pulls to (the previous batch's weights for a proximal term). */
+  /** W_c, b_c: the centre of the ridge (for a proximal term, the previous batch's weights). */
   readonly center: LayerParameters;
   /** Where the iteration starts: the current weights, so that the objective never rises. */
   readonly start: LayerParameters;
@@ -33,14 +34,14 @@ export interface WeightUpdate extends SolverReport {
 
 /**
  * Majorise-minimise with momentum. With h >= g'' the quadratic g(U_k) + <g', U - U_k> + h/2 ||U - U_k||^2
- * bounds g from above; its metric N = h [X, 1]^T [X, 1] + diag(ridge) is factored once for the whole
- * sub-problem, and each step is P <- P - N^-1 (gradient). Nesterov extrapolation, restarted where it
- * points uphill (O'Donoghue and Candes 2015). For a quadratic g (squared error) the first step is the
+ * bounds g from above; the Hessian of the bound, N = h [X, 1]^T [X, 1] + diag(ridge), is factored once for
+ * the whole sub-problem, and each step is P <- P - N^-1 (gradient). Nesterov extrapolation, restarted where
+ * it points uphill (O'Donoghue and Candes 2015). For a quadratic g (squared error) the first step is the
  * solution.
  *
  * Optimality residual: the objective's gradient in the dual norm of N, ||grad||_{N^-1}, relative to
- * its value at the start; it comes at no cost with each step. It is a change of pre-activations: one
- * that is lost in their rounding counts as none.
+ * its value at the start; each step computes it anyway. It is a change of pre-activations: one below
+ * their rounding errors counts as zero.
  *
  * @throws NotPositiveDefiniteError when inputs or ridge are not finite
  */
@@ -57,9 +58,9 @@ export async function updateWeights(
   );
 
   let previous = tf.tidy(() =>
-    solver.coefficients(atCenter ? undefined : difference(start, center)),
+    solver.coefficients(atCenter ? undefined : zipTrees(start, center, (a, b) => tf.sub(a, b))),
   );
-  let point = copy(previous);
+  let point = previous;
   let age = 0;
   let iterations = 0;
   let first: number | undefined;
@@ -67,8 +68,8 @@ export async function updateWeights(
   for (;;) {
     const step = tf.tidy(() => {
       const u = tf.add(fixed, point.image) as tf.Tensor2D;
-      const slope = tf.div(term.gradient(u), term.curvature) as tf.Tensor2D;
-      const gradient = solver.gradient(point, slope);
+      const outer = tf.div(term.gradient(u), term.curvature) as tf.Tensor2D;
+      const gradient = solver.gradient(point, outer);
       const next = solver.descend(point, gradient);
       // <grad, point - next> = ||grad||^2 in the dual norm; <grad, next - previous> > 0: uphill.
       const norm = solver.product(gradient, point, next);
@@ -79,26 +80,20 @@ export async function updateWeights(
     step.products.dispose();
     const norm = Math.sqrt(Math.max(0, squaredNorm));
     first ??= norm;
-    // A ReLU may pass over a pre-activation that is not a number, and nothing is small beside infinity.
+    // A ReLU may turn NaN into 0, and any norm is small relative to infinity.
     if (!Number.isFinite(size)) residual = Number.NaN;
     else residual = norm <= rounding * size ? 0 : relativeTo(norm, first);
     iterations++;
     age = uphill > 0 ? 0 : age + 1;
-    const momentum = age / (age + 3);
-    tf.dispose(point);
-    point = ahead(step.next, previous, momentum);
-    tf.dispose(previous);
-    previous = step.next;
-    // Ends for NaN, too.
+    const next = age === 0 ? step.next : extrapolate(step.next, previous, age / (age + 3));
+    tf.dispose([point, previous]);
+    [point, previous] = [next, step.next];
+    // NaN ends the loop, too.
     if (!(residual > options.tolerance) || iterations >= options.maxIterations) break;
   }
-  const parameters = tf.tidy(() => {
-    const move = solver.parameters(previous);
-    return {
-      weights: tf.add(center.weights, move.weights) as tf.Tensor2D,
-      bias: tf.add(center.bias, move.bias) as tf.Tensor1D,
-    };
-  });
+  const parameters = tf.tidy(() =>
+    zipTrees(center, solver.parameters(previous), (a, b) => tf.add(a, b)),
+  );
   tf.dispose([previous, point, fixed]);
   solver.dispose();
   return { parameters, iterations, residual };
@@ -111,31 +106,14 @@ function scaled({ weights, bias }: Ridge, factor: number): Ridge {
   return { weights: weights * factor, bias: bias * factor };
 }
 
-function difference(a: LayerParameters, b: LayerParameters): LayerParameters {
-  return { weights: tf.sub(a.weights, b.weights), bias: tf.sub(a.bias, b.bias) };
-}
-
-function copy({ values, image }: Coefficients): Coefficients {
-  return { values: values.clone(), image: image.clone() };
-}
-
-/** a + momentum (a - b) */
-function ahead(a: Coefficients, b: Coefficients, momentum: number): Coefficients {
-  if (momentum === 0) return copy(a);
-  return {
-    values: extrapolate(a.values, b.values, momentum),
-    image: extrapolate(a.image, b.image, momentum),
-  };
-}
-
 /**
  * One gradient step on a W-update, in place of its solution:
  *
- *     P <- P - (length / L) gradient,   L = g'' ||[X, 1]||_2^2 + max(ridge_W, ridge_b)
+ *     P <- P - (length / L) gradient,   L = h ||[X, 1]||_2^2 + max(ridge_W, ridge_b),   h >= g''
  *
- * L bounds the curvature of the objective: with a length of at most 1 (strictly, below 2) it never rises.
+ * L bounds the curvature of the objective: with a length below 2 the step never increases it.
  *
- * The residual is the norm of the gradient after the step relative to that before it.
+ * Optimality residual: the norm of the gradient after the step relative to that before it.
  */
 export async function stepWeights(problem: WeightProblem, length: number): Promise<WeightUpdate> {
   const { inputs, term, center, start, ridge } = problem;
@@ -143,17 +121,16 @@ export async function stepWeights(problem: WeightProblem, length: number): Promi
   const smoothness = term.curvature * (await squaredNormBound(extended));
   const step = length / (smoothness + Math.max(ridge.weights, ridge.bias));
   const { next, norms } = tf.tidy(() => {
-    const [p, columns] = [inputs.shape[1], center.bias.shape[0]];
-    const ridges = tf.concat([tf.fill([p, 1], ridge.weights), tf.fill([1, 1], ridge.bias)]);
+    const ridges = ridgeColumn(ridge, inputs.shape[1]);
     const anchor = stackBias(center);
     const gradient = (at: tf.Tensor2D): tf.Tensor2D => {
-      const slope = term.gradient(tf.matMul(extended, at));
+      const outer = term.gradient(tf.matMul(extended, at));
       const pull = tf.mul(tf.sub(at, anchor), ridges);
-      return tf.add(tf.matMul(extended, slope, true, false), pull);
+      return tf.add(tf.matMul(extended, outer, true, false), pull);
     };
     const point = stackBias(start);
     const before = gradient(point);
-    const moved = tf.reshape(tf.sub(point, tf.mul(before, step)), [p + 1, columns]) as tf.Tensor2D;
+    const moved: tf.Tensor2D = tf.sub(point, tf.mul(before, step));
     return { next: splitBias(moved), norms: tf.stack([tf.norm(before), tf.norm(gradient(moved))]) };
   });
   const [before, after] = await norms.data();

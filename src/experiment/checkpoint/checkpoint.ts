@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import type { State } from '../../core/tree.js';
 import { RunError } from '../../errors.js';
@@ -8,7 +8,7 @@ import { writeFileSynced, writeFolderAtomic } from '../../files/atomic.js';
 import { readText, withRegularFile } from '../../files/read.js';
 import { readState, type StateForm, writeState } from './state-file.js';
 
-/** Where a run stood when a checkpoint was made. */
+/** Progress of a run at a checkpoint. */
 const Position = z.object({
   /** Hash of the experiment's config. */
   experiment: z.string(),
@@ -20,9 +20,9 @@ const Position = z.object({
   wallMs: z.number().nonnegative(),
   /** Training loss of the first batch. */
   firstLoss: z.number(),
-  /** What metrics.csv holds of these batches: its first bytes, and their SHA-256. */
+  /** The part of metrics.csv for these batches: its first bytes, and their SHA-256. */
   metrics: z.object({ bytes: z.int().positive(), sha256: z.string() }),
-  /** What computed the state: another may go on in other bits. */
+  /** What computed the state: with anything else, the last digits may differ. */
   madeBy: z.object({ program: z.string(), backend: z.string(), node: z.string() }),
 });
 
@@ -31,7 +31,7 @@ export type Position = Readonly<z.infer<typeof Position>>;
 const Form: z.ZodType<StateForm> = z.lazy(() =>
   z.union([z.string(), z.null(), z.array(Form), z.record(z.string(), Form)]),
 );
-/** 2 since methods are pure functions of their state: 1 had other states. */
+/** 1 had states of another form. */
 const format = 2;
 const Content = Position.extend({ format: z.literal(format), writtenAt: z.string(), state: Form });
 
@@ -43,7 +43,7 @@ const sumsName = 'SHA256SUMS';
 export interface Checkpoint {
   readonly folder: string;
   readonly position: Position;
-  /** Reads the state. @throws Error in plain words */
+  /** Reads the state. @throws Error (message without the path) */
   state(): State;
 }
 
@@ -71,8 +71,8 @@ export async function writeCheckpoint(
 }
 
 /**
- * Reads a checkpoint, once its checksums are found right.
- * @throws Error in plain words, without the path, when it is damaged; RunError when another version wrote it
+ * Reads a checkpoint and verifies its checksums.
+ * @throws Error (message without the path) when it is damaged; RunError when another version wrote it
  */
 export function readCheckpoint(folder: string): Checkpoint {
   const sums = readText(join(folder, sumsName));
@@ -86,24 +86,15 @@ export function readCheckpoint(folder: string): Checkpoint {
   const json = JSON.parse(readText(join(folder, contentName)));
   const content = Content.safeParse(json);
   if (!content.success) {
-    if (json?.format === format) throw new Error(`${contentName} lacks what a checkpoint has`);
+    if (json?.format === format) throw new Error(`${contentName} has missing or invalid fields`);
     const age = json?.format < format ? 'an earlier' : 'another';
     throw new RunError(
       `cannot resume from checkpoint ${folder}: ${age} version of fln wrote it, whose states have another form. ` +
-        'Resume with that version, or train the run anew with --overwrite',
+        'Resume with that version, or retrain the run with --overwrite',
     );
   }
   const { state: form, format: _, writtenAt: __, ...position } = content.data;
   return { folder, position, state: () => readState(join(folder, stateName), form) };
-}
-
-/** `batch-00000120`: in the order of batches for every listing. */
-export const checkpointName = (batch: number): string => `batch-${String(batch).padStart(8, '0')}`;
-
-/** Batches done at the checkpoint of this folder; undefined for a folder that is none. */
-export function batchOf(folder: string): number | undefined {
-  const digits = /^batch-(\d{8,15})$/.exec(basename(folder))?.[1];
-  return digits === undefined ? undefined : Number(digits);
 }
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');

@@ -2,14 +2,14 @@
 export interface CheckpointInterval {
   /** Seconds between them; 0 for none. */
   readonly seconds: number;
-  /** The share of the time that they may take: where they are slow, they are rarer. */
+  /** Largest share of the time that they may take: where they are slow, they are made less often. */
   readonly largestShare: number;
 }
 
-/** What applies unless the user says otherwise. */
+/** The default. */
 export const defaultInterval: CheckpointInterval = { seconds: 60, largestShare: 0.02 };
 
-/** Who asks for an interval gets it, whatever it costs. */
+/** An interval that the user sets applies whatever the checkpoints cost. */
 export const everySeconds = (seconds: number): CheckpointInterval => ({
   seconds,
   largestShare: Number.POSITIVE_INFINITY,
@@ -34,7 +34,7 @@ export class CheckpointSchedule {
     return this.now() - this.#last >= Math.max(1000 * seconds, this.#cost / largestShare);
   }
 
-  /** Takes note of a checkpoint that took `cost` ms and was just made. */
+  /** Records a checkpoint that was just made and took `cost` ms. */
   made(cost: number): void {
     this.#cost = cost;
     this.#last = this.now();

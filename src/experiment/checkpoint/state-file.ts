@@ -8,7 +8,7 @@ import {
   writeArrays,
 } from '../../files/safetensors.js';
 
-/** The form of a state: names of arrays in the place of its leaves, null where nothing has come about yet. */
+/** The structure of a state: names of arrays in place of its leaves, null where a value is not set yet. */
 export type StateForm =
   | string
   | null
@@ -16,9 +16,9 @@ export type StateForm =
   | { readonly [key: string]: StateForm };
 
 /**
- * Writes the state of a trainer as safetensors: tensors as F32, what is kept in float64 as F64, and
- * numbers as F64 without dimensions.
- * @returns the form, by which `readState` puts the state together again, and the file's SHA-256
+ * Writes the state of a method as safetensors: tensors as F32, float64 arrays as F64, and numbers as F64
+ * without dimensions.
+ * @returns the form, from which `readState` rebuilds the state, and the file's SHA-256
  */
 export async function writeState(
   path: string,
@@ -72,8 +72,8 @@ async function valuesOf(leaf: StateLeaf): Promise<Float32Array | Float64Array> {
 
 /**
  * Reads what `writeState` wrote.
- * @returns a state with tensors of its own
- * @throws Error in plain words when the file does not hold what the form names
+ * @returns a state with new tensors
+ * @throws Error (message without the path) when the file lacks an array of the form
  */
 export function readState(path: string, form: StateForm): State {
   const arrays = readArrays(path);
@@ -103,7 +103,7 @@ function leafOf(array: NamedArray | undefined, name: string): StateLeaf {
   return shape.length === 0 ? values[0] : (values as Float64Array);
 }
 
-/** `Array.isArray` does not know of read-only arrays. */
+/** `Array.isArray` does not narrow to read-only arrays. */
 function isList<T>(value: T | readonly T[] | object): value is readonly T[] {
   return Array.isArray(value);
 }

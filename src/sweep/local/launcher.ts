@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { refuseIfLost } from '../../files/lock.js';
 import { availableMemory, peakMemory } from '../../shared/memory.js';
-import { sizeText } from '../../shared/size.js';
+import { sizeText } from '../../shared/text.js';
 import type { SweepEvent } from '../events.js';
 import type { Launcher, LaunchOptions, LaunchResult } from '../launcher.js';
 import { sweepPaths } from '../paths.js';

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../../src/errors.js';
 import { readCheckpoint } from '../../../src/experiment/checkpoint/checkpoint.js';
@@ -120,7 +121,7 @@ describe('a run that goes on', () => {
     writeFileSync(path, damage(readFileSync(path)));
     const { started, warnings } = await run(directory, { resume: true });
     expect(started).toEqual([8]);
-    expect(warnings.join()).toMatch(/batch-00000009 is damaged and is left out: .+/);
+    expect(warnings.join()).toMatch(/batch-00000009 is damaged and is ignored: .+/);
     expect(untimed(metricsOf(directory))).toBe(whole);
   });
 
@@ -183,7 +184,7 @@ describe('a run that goes on', () => {
       resign(folder);
     }
     const { warnings } = await run(directory, { resume: true });
-    expect(warnings.join()).toMatch(/begun by v18.0.0 \(now v.*last digits may differ/);
+    expect(warnings.join()).toMatch(/started with v18.0.0 \(now v.*last digits may differ/);
   });
 
   it('refuses checkpoints of an earlier version, and keeps them', async () => {
@@ -202,18 +203,27 @@ describe('a run that goes on', () => {
     expect(checkpoints.list()).toEqual(before);
   });
 
-  it('refuses a state of another form in plain words', async () => {
-    const { directory } = await interrupted();
-    for (const { folder } of checkpointsOf(directory).list()) {
-      const path = join(folder, 'checkpoint.json');
-      const content = JSON.parse(readFileSync(path, 'utf8'));
-      writeFileSync(path, JSON.stringify({ ...content, state: null }));
-      resign(folder);
-    }
-    const { result } = await run(directory, { resume: true });
-    expect(result.runs[0]).toMatchObject({ status: 'FAILED' });
-    expect(result.runs[0].error).toMatch(/cannot be resumed.*--overwrite/);
-  });
+  it.each([
+    ['no state', () => null, /it has no state/],
+    ['a state without a part', ({ averages: _, ...state }) => state, /state is \{ t, parameters/],
+  ] satisfies [string, (state: Record<string, unknown>) => unknown, RegExp][])(
+    'refuses %s in plain words, and frees its tensors',
+    async (_, change, reason) => {
+      const { directory } = await interrupted();
+      const before = tf.memory().numTensors;
+      for (const { folder } of checkpointsOf(directory).list()) {
+        const path = join(folder, 'checkpoint.json');
+        const content = JSON.parse(readFileSync(path, 'utf8'));
+        writeFileSync(path, JSON.stringify({ ...content, state: change(content.state) }));
+        resign(folder);
+      }
+      const { result } = await run(directory, { resume: true });
+      expect(result.runs[0]).toMatchObject({ status: 'FAILED' });
+      expect(result.runs[0].error).toMatch(/cannot resume from checkpoint .*--overwrite/);
+      expect(result.runs[0].error).toMatch(reason);
+      expect(tf.memory().numTensors).toBe(before);
+    },
+  );
 
   it('clears what killed processes left', async () => {
     const { directory } = await interrupted();

@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import fc from 'fast-check';
 import { disposeTree } from '../../../src/core/tree.js';
-import { checkpointName } from '../../../src/experiment/checkpoint/checkpoint.js';
-import { Checkpoints } from '../../../src/experiment/checkpoint/checkpoints.js';
-import { resumePoint } from '../../../src/experiment/checkpoint/resume-point.js';
+import {
+  Checkpoints,
+  checkpointName,
+  resumePoint,
+} from '../../../src/experiment/checkpoint/checkpoints.js';
 import { mutated } from '../mutate.js';
 import { makeOdd, type OddFile, oddFile } from '../odd-file.js';
 import { checkMessage, harmless, type Surface } from '../surface.js';

@@ -28,9 +28,9 @@ import type { AskariConfig } from './config.js';
  *
  *     ||Y - Z W_2 - b_2||^2 + lambda ||Z - X_0 W_1 - b_1||^2 + rho (||W_1||^2 + ||W_2||^2),   Z >= 0
  *
- * relu(u) = argmin_{z >= 0} (z - u)^2 became the penalty between the layers. An iteration minimises it
- * over Z (each row a non-negative least-squares problem), then over (W_2, b_2) and (W_1, b_1) (ridge
- * regressions; biases are not penalised). It never increases.
+ * from relu(u) = argmin_{z >= 0} (z - u)^2. An iteration minimises it over Z (each row a non-negative
+ * least-squares problem), then over (W_2, b_2) and (W_1, b_1) (ridge regressions; biases are not
+ * penalised). The objective never increases.
  */
 export const askariBcd: Method<AskariConfig, FullBatchConstants, State> = {
   columns: () => [positiveShare, 'z_residual', 'z_iterations'],

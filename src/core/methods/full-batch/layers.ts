@@ -20,7 +20,7 @@ import {
   trainingSet,
 } from './rows.js';
 
-/** How a layer is fitted by least squares. */
+/** Options of a least-squares fit of a layer. */
 export interface RidgeOptions {
   readonly biases: boolean;
   readonly ridge: { readonly weights: number; readonly bias: number };
@@ -33,8 +33,8 @@ export interface RidgeOptions {
  *
  * over all rows of A [n, p] and T [n, q]; b = 0 without biases.
  *
- * @param equations of these inputs, kept by who fits them again and again
- * @returns the residual of the normal equations, too
+ * @param equations of these inputs, where they are fitted repeatedly
+ * @returns also the relative residual of the normal equations
  * @throws NotPositiveDefiniteError when the inputs are not finite, or dependent and the ridge too small
  */
 export async function fitLayer(
@@ -52,17 +52,13 @@ export async function fitLayer(
     return tf.concat([product, sums]) as tf.Tensor2D;
   });
   const { solution, residual } = await solveNormalEquations(system, right);
-  const layer = tf.tidy(() =>
-    biases
-      ? splitBias(solution)
-      : { weights: solution.clone(), bias: tf.zeros([right.shape[1]]) as tf.Tensor1D },
-  );
-  tf.dispose([right, solution]);
-  if (system !== equations) system.matrix.dispose();
+  const layer = biases
+    ? splitBias(solution)
+    : { weights: solution, bias: tf.zeros([right.shape[1]]) as tf.Tensor1D };
   return { layer, residual };
 }
 
-/** The training set, and the normal equations of the layer that sees it: what every iteration needs. */
+/** The training set, and the normal equations of the first layer, which every iteration uses. */
 export type FullBatchConstants = {
   readonly set: TrainingSet;
   readonly equations: NormalEquations;
@@ -91,7 +87,7 @@ export async function layerEquations(
 
 /**
  * The minimiser of  weight ||T - Z W - b||^2 + ||Z - U||^2  over Z >= 0.
- * @returns the largest residual and number of Newton steps of any chunk, too
+ * @returns also the largest optimality residual and number of Newton steps of any chunk
  */
 export async function fitNonNegative(
   problem: {
@@ -105,25 +101,24 @@ export async function fitNonNegative(
   },
   options: SolverOptions,
 ): Promise<SolverReport & { readonly z: tf.Tensor2D[] }> {
-  const solver = await nonNegativeActivations(problem.layer, problem.weight, options);
+  const solve = await nonNegativeActivations(problem.layer, problem.weight, options);
   const z: tf.Tensor2D[] = [];
   let [residual, iterations] = [0, 0];
   for (const [chunk, target] of problem.target.entries()) {
-    const solved = await solver.solve(target, problem.predicted[chunk]);
+    const solved = await solve(target, problem.predicted[chunk]);
     z.push(solved.activations);
     residual = Math.max(residual, solved.residual);
     iterations = Math.max(iterations, solved.iterations);
   }
-  solver.dispose();
   return { z, residual, iterations };
 }
 
-/** Column with the share of hidden pre-activations that are positive: near 0 or 1, ReLUs do nothing. */
+/** Column with the share of hidden pre-activations that are positive; near 0 or 1 the network is almost linear. */
 export const positiveShare = 'positive_share';
 
 /**
- * Loss and accuracy of the plain network on the training set. The first layer's product, which costs
- * as much as the rest of an iteration, is the caller's.
+ * Loss and accuracy of the feed-forward network on the training set, and {@link positiveShare}. The first
+ * layer's product, which costs as much as the rest of an iteration, is the caller's.
  *
  * @param first X_0 W_0 + b_0 for these parameters
  */

@@ -7,8 +7,9 @@ import type { TrainingData } from '../method.js';
  * A matrix with one row a training image, as chunks of rows: slicing one large tensor would copy it.
  * A sum over chunks is taken in float64 where a factorisation follows, in float32 elsewhere.
  *
- * At 60,000 images every 300 columns take 72 MB. A step holds its old and its new state at once; what
- * else is as large is freed early: within a chunk by `mapChunks`, whole matrices by the method.
+ * At 60,000 images every 300 columns take 72 MB. A step holds its old and its new state at once; other
+ * tensors of that size are freed before the step ends: within a chunk by `mapChunks`, whole matrices by the
+ * method.
  */
 export type Rows = readonly tf.Tensor2D[];
 
@@ -50,7 +51,7 @@ export function crossProduct(a: Rows, b: Rows): tf.Tensor2D {
   return sumChunks(a, (chunk) => tf.matMul(a[chunk], b[chunk], true, false));
 }
 
-/** The sum over chunks of what `term` makes of each, with one term at a time beside the sum. */
+/** The sum of `term` over chunks, with one term at a time in memory. */
 export function sumChunks<T extends tf.Tensor>(
   chunks: readonly unknown[],
   term: (chunk: number) => T,
@@ -87,7 +88,7 @@ export async function gram(a: Rows, { ones = false } = {}): Promise<Float64Array
   return sum;
 }
 
-/** ||A||^2, of all of them together. */
+/** ||A||^2, summed over the matrices. */
 export async function squaredNorm(...matrices: readonly tf.Tensor[]): Promise<number> {
   const sum = tf.tidy(() => tf.addN(matrices.map((matrix) => tf.sum(tf.square(matrix)))));
   const [value] = await sum.data();
@@ -97,7 +98,7 @@ export async function squaredNorm(...matrices: readonly tf.Tensor[]): Promise<nu
 
 /**
  * Scalars measured chunk by chunk, summed over chunks in float64.
- * @param measure the scalars of one chunk, always as many
+ * @param measure the scalars of one chunk, as many for each
  */
 export async function sumScalars(
   chunks: readonly unknown[],

@@ -8,7 +8,7 @@ export const LauConfig = z.strictObject({
     .enum(['paper', 'tuned'])
     .optional()
     .describe(
-      "paper: the authors' public code; tuned: gamma = rho = 0.1, not compared with it in full",
+      "paper: the authors' public code; tuned: gamma = rho = 0.1, not fully compared with it",
     ),
   label: fields.label,
   gamma: fields.positive

@@ -31,9 +31,9 @@ import type { LauConfig } from './config.js';
  *
  *     ||V_L - Y||^2 / 2 + gamma/2 sum_l ||V_l - phi_l(U_l)||^2 + rho/2 sum_l ||U_l - V_{l-1} W_l - b_l||^2
  *
- * with V_0 = X_0 and phi_L the identity. An iteration goes through the layers from the output down;
- * at each, every block is minimised given all others, V_L, the hidden U_l, W_l and b_l with a proximal
- * term alpha/2 ||. - old||^2:
+ * with V_0 = X_0 and phi_L the identity. An iteration minimises over the blocks of each layer in turn, from
+ * the output down, given all others; over V_L, the hidden U_l, W_l and b_l with a proximal term
+ * alpha/2 ||. - old||^2:
  *
  *     V_L = (Y + gamma U_L + alpha V_L) / (1 + gamma + alpha),   U_L = (gamma V_L + rho (V_{L-1} W_L + b_L)) / (gamma + rho)
  *     V_l = (gamma relu(U_l) + rho (U_{l+1} - b_{l+1}) W_{l+1}^T) (gamma I + rho W_{l+1} W_{l+1}^T)^-1
@@ -65,7 +65,7 @@ export const lauBcd: Method<LauConfig, FullBatchConstants, State> = {
     const { config } = context;
     const { x, y } = constants.set;
     const scores = await trainingScores(context, current, first, y);
-    // Blocks are replaced one after the other.
+    // Its blocks are replaced one after the other.
     const next = { current: [...current], u: [...u], v: [...v], first };
     const residuals: number[] = [];
     for (let l = current.length - 1; l >= 0; l--) {
@@ -91,7 +91,7 @@ type State = {
   /** Pre-activations and activations of each layer; from a forward pass at first. */
   readonly u: tf.Tensor2D[][];
   readonly v: tf.Tensor2D[][];
-  /** X_0 W_0 + b_0 with the current weights: the one forward product that costs much. */
+  /** X_0 W_0 + b_0 with the current weights, the most expensive product of a forward pass. */
   readonly first: tf.Tensor2D[];
 };
 
@@ -113,8 +113,8 @@ async function updateBlocks(
     );
     return;
   }
-  const above = await quadraticActivations(current[l + 1], rho / gamma);
-  v[l] = mapChunks(y, (chunk) => above.solve(u[l + 1][chunk], tf.relu(oldU[chunk])));
+  const solve = await quadraticActivations(current[l + 1], rho / gamma);
+  v[l] = mapChunks(y, (chunk) => solve(u[l + 1][chunk], tf.relu(oldU[chunk])));
   u[l] = mapChunks(y, (chunk) =>
     reluProx(
       v[l][chunk],
@@ -124,7 +124,7 @@ async function updateBlocks(
   );
 }
 
-/** W_l, then b_l; and the residual of the normal equations. */
+/** W_l, then b_l; and the relative residual of the normal equations. */
 async function updateLayer(
   config: LauConfig,
   constants: FullBatchConstants,
@@ -154,7 +154,7 @@ async function updateLayer(
   return { layer: { weights, bias }, residual };
 }
 
-/** V_{l-1} W_l + b_l, from the weights that are current when layer l has its turn. */
+/** V_{l-1} W_l + b_l, from the weights that are current when layer l is updated. */
 function predicted({ current, v, first }: State, l: number, chunk: number): tf.Tensor2D {
   return l === 0 ? first[chunk] : affine(v[l - 1][chunk], current[l]);
 }

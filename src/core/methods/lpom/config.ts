@@ -27,7 +27,7 @@ export const LpomConfig = z.strictObject({
     .positive()
     .default(3)
     .describe(
-      'accelerated steps of each weight update; in the first layer two large products each',
+      'accelerated steps of each weight update; each takes two large products in the first layer',
     ),
   initializer: fields.initializer.default('he'),
   bias: fields.bias.default(0),

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../network/initialize.js';
 import type { LayerParameters } from '../../network/parameters.js';
+import { extrapolate } from '../../solvers/blend.js';
 import type { NormalEquations } from '../../solvers/damped-inverse.js';
-import { extrapolate } from '../../solvers/extrapolate.js';
 import { relativeLength } from '../../solvers/solver.js';
 import { squaredNormBound } from '../../solvers/spectral-norm.js';
 import {
@@ -34,13 +34,13 @@ import type { LpomConfig } from './config.js';
  *     ||Y - X_L||^2 + sum_{l<L} mu_l B(X_l, U_l) + mu_L/2 ||X_L - U_L||^2 + sum_l rho_l ||W_l||^2,   U_l = X_{l-1} W_l + b_l
  *
  * LPOM's penalty for the ReLU is the Fenchel penalty B, and for the linear output half a square. An
- * iteration takes the activations from the output down,
+ * iteration updates the activations from the output down,
  *
  *     X_L = (2 Y + mu_L U_L) / (2 + mu_L)
  *     X_l <- relu(U_l - mu_{l+1}/mu_l (phi(U_{l+1}) - X_{l+1}) W_{l+1}^T),   `activationSteps` times,
  *
  * the fixed-point iteration of the paper, which contracts where kappa = mu_{l+1}/mu_l ||W_{l+1}||^2 is
- * below 1, and which elsewhere goes only 1/kappa of the way; then the weights (`fitHidden`; the
+ * below 1, and of which elsewhere only the fraction 1/kappa is taken; then the weights (`fitHidden`; the
  * output's by ridge regression). The objective never increases.
  *
  * The paper updates the activations from the input up, in mini-batches; docs/lifted-baselines.md has this
@@ -64,7 +64,7 @@ export const lpom: Method<LpomConfig, FullBatchConstants, State> = {
     const { config } = context;
     const { y } = set;
     const scores = await trainingScores(context, state.current, state.first, y);
-    // Blocks are replaced one after the other.
+    // Its blocks are replaced one after the other.
     const next = { ...state, current: [...state.current], x: [...state.x] };
     const { current, x } = next;
     const last = current.length - 1;
@@ -122,11 +122,11 @@ type State = {
   readonly current: LayerParameters[];
   /** X_l above each layer: from a forward pass at first. */
   readonly x: tf.Tensor2D[][];
-  /** U_1 with the current weights: the one forward product that costs much. */
+  /** U_1 with the current weights, the most expensive product of a forward pass. */
   readonly first: tf.Tensor2D[];
 };
 
-/** The activations above hidden layer l, and their last relative distance from the fixed point. */
+/** The activations above hidden layer l, and the relative length of the last fixed-point step. */
 async function updateActivations(
   { mu, activationSteps }: LpomConfig,
   state: State,
@@ -158,9 +158,9 @@ async function updateActivations(
  *
  *     min_{W, b}  sum relu(U)^2/2 - U V + ridge/2 ||W||^2,   U = A W + b,
  *
- * by steps that minimise a bound: relu is 1-Lipschitz, so that U - (relu(U) - V) are targets whose
- * least-squares fit never increases the objective. Nesterov momentum over the steps; a step that
- * increases the objective is not taken, and the momentum starts anew.
+ * by steps that minimise a quadratic bound: relu is 1-Lipschitz, so that the least-squares fit of the
+ * targets U - (relu(U) - V) never increases the objective. Nesterov momentum over the steps; a step that
+ * increases the objective is not taken, and the momentum restarts.
  */
 interface HiddenWeightProblem {
   /** A [n, p] */
@@ -174,12 +174,9 @@ interface HiddenWeightProblem {
 }
 
 /** A layer and its pre-activations, U = A W + b. */
-interface FittedLayer {
-  readonly layer: LayerParameters;
-  readonly u: tf.Tensor2D[];
-}
+type FittedLayer = { readonly layer: LayerParameters; readonly u: tf.Tensor2D[] };
 
-/** @returns the relative length of the last step, ||U_next - U|| / ||U||, too */
+/** @returns also the relative length of the last step, ||U_next - U|| / ||U|| */
 async function fitHidden(
   problem: HiddenWeightProblem,
   start: FittedLayer,
@@ -187,7 +184,7 @@ async function fitHidden(
   const { inputs, activations, options, equations, steps } = problem;
   let best = start;
   let bestValue = await valueAt(problem, best);
-  /** Where the next step starts: `best`, or beyond it. */
+  /** Where the next step starts: `best`, or the extrapolation from it. */
   let point = best;
   let age = 0;
   let change = 0;
@@ -204,7 +201,7 @@ async function fitHidden(
     const next = { layer, u: affineRows(inputs, layer) };
     change = await relativeDistance(next.u, u);
     const value = await valueAt(problem, next);
-    // A step from `best` itself rises by rounding at most.
+    // After a step from `best` itself the objective can only rise by rounding errors.
     const rises = point !== best && !(value <= bestValue);
     if (point !== best) free(point);
     age = rises ? 0 : age + 1;
@@ -214,7 +211,7 @@ async function fitHidden(
       continue;
     }
     const momentum = (age - 1) / (age + 2);
-    point = k + 1 < steps && momentum > 0 ? beyond(next, best, momentum) : next;
+    point = k + 1 < steps && momentum > 0 ? extrapolate(next, best, momentum) : next;
     free(best);
     [best, bestValue] = [next, value];
   }
@@ -237,23 +234,12 @@ async function relativeDistance(a: Rows, b: Rows): Promise<number> {
   return relativeLength(distance, size);
 }
 
-/** a + momentum (a - b) */
-function beyond(a: FittedLayer, b: FittedLayer, momentum: number): FittedLayer {
-  return {
-    layer: {
-      weights: extrapolate(a.layer.weights, b.layer.weights, momentum),
-      bias: extrapolate(a.layer.bias, b.layer.bias, momentum),
-    },
-    u: a.u.map((rows, chunk) => extrapolate(rows, b.u[chunk], momentum)),
-  };
-}
-
 /** U_l */
 function predicted({ current, x, first }: State, l: number, chunk: number): tf.Tensor2D {
   return l === 0 ? first[chunk] : affine(x[l - 1][chunk], current[l]);
 }
 
-/** The ReLU, and nothing at the output. */
+/** The ReLU; the identity at the output. */
 function phi({ current }: State, l: number, u: tf.Tensor2D): tf.Tensor2D {
   return l < current.length - 1 ? tf.relu(u) : u.clone();
 }
@@ -287,7 +273,7 @@ function reluPenalty(v: tf.Tensor2D, u: tf.Tensor2D): tf.Scalar {
   return tf.add(tf.mul(tf.sum(tf.square(v)), 0.5), reluPart(v, u));
 }
 
-/** What of it depends on u. */
+/** The terms that depend on u. */
 function reluPart(v: tf.Tensor2D, u: tf.Tensor2D): tf.Scalar {
   return tf.sum(tf.sub(tf.mul(tf.square(tf.relu(u)), 0.5), tf.mul(u, v)));
 }

@@ -14,7 +14,9 @@ export const MacConfig = z.strictObject({
     .meta({ whenSingular: 'larger' }),
   damping: fields.positive
     .default(2000)
-    .describe("what is added to the inputs' Gram matrix, the metric of the hidden layer's steps")
+    .describe(
+      "added to the diagonal of the inputs' Gram matrix, the preconditioner of the hidden layer's steps",
+    )
     .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
   steps: z
     .int()

@@ -3,6 +3,7 @@ import { initializeParameters } from '../../network/initialize.js';
 import type { LayerParameters } from '../../network/parameters.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { relativeLength } from '../../solvers/solver.js';
+import { type Tree, zipTrees } from '../../tree.js';
 import {
   type FullBatchConstants,
   fitLayer,
@@ -35,16 +36,16 @@ import type { MacConfig } from './config.js';
  *     Z = (2 (Y - b_2) W_2^T + mu relu(P)) (2 W_2 W_2^T + mu I)^-1,   P = X_0 W_1 + b_1,
  *
  * then (W_2, b_2) by ridge regression, then (W_1, b_1) by `steps` damped Gauss-Newton steps on the
- * penalty, with [X_0, 1]^T [X_0, 1] for the Hessian of the active units (an upper bound of it, factored
- * once) and backtracking: P moves along a line, so that trying a shorter step costs no product. The
- * objective never increases.
+ * penalty, preconditioned by [X_0, 1]^T [X_0, 1], an upper bound of the Hessian, factored once, with
+ * backtracking: P is linear in the step, so that a shorter step costs no product. The objective never
+ * increases.
  *
  * mu is fixed, where the paper lets it grow; docs/lifted-baselines.md has this and the other departures.
  */
 export const mac: Method<MacConfig, FullBatchConstants, State> = {
   columns: () => [positiveShare, 'step_length', 'step_change'],
 
-  prepare: (context) => prepareTraining(context, metricOptions(context.config)),
+  prepare: (context) => prepareTraining(context, hiddenRidge(context.config)),
 
   init({ network, config, random }, { set }) {
     const [first, second] = initializeParameters(network, config, random);
@@ -57,15 +58,15 @@ export const mac: Method<MacConfig, FullBatchConstants, State> = {
     const { mu, rho, steps } = context.config;
     const { y } = constants.set;
     const scores = await trainingScores(context, state.current, state.predicted, y);
-    const above = await quadraticActivations(state.current[1], 2 / mu);
-    const z = mapChunks(y, (chunk) => above.solve(y[chunk], tf.relu(state.predicted[chunk])));
+    const solveAbove = await quadraticActivations(state.current[1], 2 / mu);
+    const z = mapChunks(y, (chunk) => solveAbove(y[chunk], tf.relu(state.predicted[chunk])));
     const head = await fitLayer(z, y, { biases: true, ridge: { weights: rho, bias: 0 } });
     let hidden: Hidden = { layer: state.current[0], predicted: state.predicted };
     let report = { change: 0, length: 0 };
     for (let k = 0; k < steps; k++) {
-      const { next, ...made } = await gaussNewtonStep(context.config, constants, z, hidden);
+      const { next, ...step } = await gaussNewtonStep(context.config, constants, z, hidden);
       if (k > 0) tf.dispose(hidden.predicted);
-      [hidden, report] = [next, made];
+      [hidden, report] = [next, step];
     }
     const next: State = { current: [hidden.layer, head.layer], predicted: hidden.predicted, z };
     return {
@@ -92,12 +93,12 @@ type State = {
 /** (W_1, b_1) and P. */
 type Hidden = { readonly layer: LayerParameters; readonly predicted: tf.Tensor2D[] };
 
-/** Shortest part of a Gauss-Newton step that is tried. */
+/** Smallest step length of the backtracking. */
 const shortest = 1 / 64;
 
 /**
- * One Gauss-Newton step on (W_1, b_1), 0 long when no length tried decreases the penalty.
- * @returns its length, and what it would move P by in full, ||X_0 dW + db|| / ||P||, too
+ * One Gauss-Newton step on (W_1, b_1), of length 0 when no length tried decreases the penalty.
+ * @returns also the length, and the relative change of P at length 1, ||X_0 dW + db|| / ||P||
  */
 async function gaussNewtonStep(
   config: MacConfig,
@@ -105,12 +106,12 @@ async function gaussNewtonStep(
   z: Rows,
   { layer, predicted }: Hidden,
 ): Promise<{ next: Hidden; change: number; length: number }> {
-  const slope = mapChunks(set.x, (chunk) => {
+  const gradient = mapChunks(set.x, (chunk) => {
     const p = predicted[chunk];
     return tf.mul(tf.step(p), tf.sub(p, z[chunk])) as tf.Tensor2D;
   });
-  const { layer: direction } = await fitLayer(set.x, slope, metricOptions(config), equations);
-  tf.dispose(slope);
+  const { layer: direction } = await fitLayer(set.x, gradient, hiddenRidge(config), equations);
+  tf.dispose(gradient);
   const image = affineRows(set.x, direction);
   const [before, move, size] = await sumScalars(set.x, (chunk) => [
     penalty(z[chunk], predicted[chunk]),
@@ -121,18 +122,12 @@ async function gaussNewtonStep(
   let length = 1;
   for (; length >= shortest; length /= 2) {
     const [after] = await sumScalars(set.x, (chunk) => [
-      penalty(z[chunk], moved(predicted[chunk], image[chunk], length)),
+      penalty(z[chunk], descend(predicted[chunk], image[chunk], length)),
     ]);
     if (after < before) break;
   }
   if (length < shortest) length = 0;
-  const next = {
-    layer: {
-      weights: moved(layer.weights, direction.weights, length),
-      bias: moved(layer.bias, direction.bias, length),
-    },
-    predicted: mapChunks(predicted, (chunk) => moved(predicted[chunk], image[chunk], length)),
-  };
+  const next = descend({ layer, predicted }, { layer: direction, predicted: image }, length);
   tf.dispose(image);
   return { next, change: relativeLength(move, size), length };
 }
@@ -147,17 +142,19 @@ async function objective(
   { current: [, head], predicted, z }: State,
   y: Rows,
 ): Promise<number> {
-  const [fit, apart] = await sumScalars(y, (chunk) => [
+  const [fit, distance] = await sumScalars(y, (chunk) => [
     squaredDistance(y[chunk], affine(z[chunk], head)),
     penalty(z[chunk], predicted[chunk]),
   ]);
-  return fit + (mu / 2) * apart + rho * (await squaredNorm(head.weights));
+  return fit + (mu / 2) * distance + rho * (await squaredNorm(head.weights));
 }
 
-function metricOptions({ damping }: MacConfig): RidgeOptions {
+/** Ridge of the hidden layer's normal equations. */
+function hiddenRidge({ damping }: MacConfig): RidgeOptions {
   return { biases: true, ridge: { weights: damping, bias: damping } };
 }
 
-function moved<T extends tf.Tensor>(from: T, direction: T, length: number): T {
-  return tf.sub(from, tf.mul(direction, length));
+/** from - length direction */
+function descend<T extends Tree>(from: T, direction: T, length: number): T {
+  return zipTrees(from, direction, (a, b) => tf.tidy(() => tf.sub(a, tf.mul(b, length))));
 }

@@ -8,7 +8,7 @@ export const TaylorConfig = z.strictObject({
     .enum(['paper', 'tuned'])
     .optional()
     .describe(
-      'paper: the public code that the Fenchel paper compared with, quirks and all; tuned: the best settings found',
+      'paper: the public code that the Fenchel paper compared with, deviations from its paper included; tuned: the best settings found',
     ),
   label: fields.label,
   beta: fields.positive.default(5).describe('weight of beta/2 ||Z - A W||^2'),
@@ -20,7 +20,7 @@ export const TaylorConfig = z.strictObject({
     .int()
     .nonnegative()
     .default(10)
-    .describe('first iterations, in which the Lagrange multiplier stays as it started'),
+    .describe('first iterations, in which the Lagrange multiplier is not updated'),
   initialMultiplier: fields.nonNegative
     .default(0)
     .describe('every entry of the Lagrange multiplier at the start (the public code: 1)'),
@@ -39,7 +39,9 @@ export const TaylorConfig = z.strictObject({
   biases: z.boolean().default(true).describe('whether layers have biases (the public code: none)'),
   ridge: fields.positive
     .default(1)
-    .describe('ridge of the least-squares weight updates; a tiny one stands for the pseudo-inverse')
+    .describe(
+      'ridge of the least-squares weight updates; a tiny one approximates the pseudo-inverse',
+    )
     .meta({ whenSingular: 'larger' }),
 });
 

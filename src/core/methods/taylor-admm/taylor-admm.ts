@@ -29,18 +29,18 @@ import type { TaylorConfig } from './config.js';
  *
  *     ||Z_L - Y||^2 / 2 + <Lambda, Z_L> + beta/2 sum_l ||Z_l - A_{l-1} W_l||^2 + gamma/2 sum_{l<L} ||A_l - relu(Z_l)||^2
  *
- * with A_0 = X_0. An iteration goes through the layers from the input up; at each hidden one
+ * with A_0 = X_0. An iteration updates the layers from the input up; each hidden one by
  *
  *     W_l = pinv(A_{l-1}) Z_l
  *     A_l = (beta Z_{l+1} W_{l+1}^T + gamma relu(Z_l)) (beta W_{l+1} W_{l+1}^T + gamma I)^-1
  *     Z_l = argmin  gamma (A_l - relu(z))^2 + beta (z - A_{l-1} W_l)^2
  *
- * and at the output
+ * and the output by
  *
  *     W_L = pinv(A_{L-1}) Z_L,   Z_L = (Y - Lambda + beta M) / (1 + beta),   Lambda += beta (Z_L - M),   M = A_{L-1} W_L.
  *
- * Biases, where there are any, are weights of a column of ones. There is no multiplier but the
- * output's: the authors found more of them unstable.
+ * Biases, where there are any, are weights of a column of ones. Only the output has a multiplier: the
+ * authors found more of them unstable.
  */
 export const taylorAdmm: Method<TaylorConfig, FullBatchConstants, State> = {
   columns: () => [positiveShare],
@@ -52,7 +52,7 @@ export const taylorAdmm: Method<TaylorConfig, FullBatchConstants, State> = {
     const z = units.map((count) => uniformRows(x, count, random));
     return {
       iteration: 0,
-      // The algorithm starts from Z alone: W_{l+1} = 0 where an A-update asks for it.
+      // The algorithm starts from Z alone: the first A-update uses W_{l+1} = 0.
       current: network.maps.map(({ inputs, outputs }) => ({
         weights: tf.zeros([inputs, outputs]),
         bias: tf.zeros([outputs]),
@@ -67,7 +67,7 @@ export const taylorAdmm: Method<TaylorConfig, FullBatchConstants, State> = {
   async step(context, { set: { x, y }, equations }, state) {
     const { config } = context;
     const scores = await trainingScores(context, state.current, state.first, y);
-    // Blocks are replaced one after the other.
+    // Its blocks are replaced one after the other.
     const next = {
       ...state,
       iteration: state.iteration + 1,
@@ -108,7 +108,7 @@ type State = {
   readonly z: tf.Tensor2D[][];
   readonly a: tf.Tensor2D[][];
   readonly multiplier: tf.Tensor2D[];
-  /** X_0 W_1 with the current weights: the one forward product that costs much. */
+  /** X_0 W_1 with the current weights, the most expensive product of a forward pass. */
   readonly first: tf.Tensor2D[];
 };
 
@@ -120,8 +120,8 @@ async function updateHidden(
 ): Promise<void> {
   const { current, z, a } = state;
   const [old, above] = [z[l], z[l + 1]];
-  const solver = await quadraticActivations(current[l + 1], beta / gamma);
-  a[l] = mapChunks(old, (chunk) => solver.solve(above[chunk], tf.relu(old[chunk])));
+  const solve = await quadraticActivations(current[l + 1], beta / gamma);
+  a[l] = mapChunks(old, (chunk) => solve(above[chunk], tf.relu(old[chunk])));
   const selection = branchWeight === 'gamma2' ? gamma : 1;
   z[l] = mapChunks(old, (chunk) =>
     reluProx(a[l][chunk], predicted(state, l, chunk), beta / gamma, selection),
@@ -138,8 +138,8 @@ function updateOutput(
   const l = z.length - 1;
   const m = mapChunks(y, (chunk) => predicted(state, l, chunk));
   z[l] = mapChunks(y, (chunk) => {
-    const pulled = tf.sub(y[chunk], multiplier[chunk]) as tf.Tensor2D;
-    return weightedMean([1, pulled], [beta, m[chunk]]);
+    const shifted = tf.sub(y[chunk], multiplier[chunk]) as tf.Tensor2D;
+    return weightedMean([1, shifted], [beta, m[chunk]]);
   });
   if (iteration <= dualWarmup) return multiplier;
   return mapChunks(y, (chunk) => {

@@ -1,11 +1,11 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
 
 /**
- * An activation phi, described by what its Fenchel penalty needs (Theorem 1 of the paper):
+ * An activation phi, as its Fenchel penalty needs it (Theorem 1 of the paper):
  *
  *     B(v, u) = F(v) + F*(u) - u v >= 0,   = 0 iff v = phi(u),   F' = phi^-1, F*' = phi.
  *
- * All functions act entry by entry on [m, n] tensors. B itself is network/penalty.ts.
+ * All functions act elementwise on [m, n] tensors. B itself is network/penalty.ts.
  */
 export interface Activation {
   /** sup phi': the Lipschitz constant of dB/du = phi(u) - v. */
@@ -28,3 +28,6 @@ export interface Activation {
     preimage(v: Tensor2D): Tensor2D;
   };
 }
+
+/** x ln x, with its limit 0 at 0. */
+export const xlogx = (x: number): number => (x === 0 ? 0 : x * Math.log(x));

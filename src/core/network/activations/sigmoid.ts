@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Activation } from './activation.js';
-import { xlogx } from './xlogx.js';
+import { type Activation, xlogx } from './activation.js';
 
 /** phi(u) = 1/(1 + e^-u); F(v) = v ln v + (1-v) ln(1-v) on [0, 1]; F*(u) = ln(1 + e^u). */
 export const sigmoid: Activation = {

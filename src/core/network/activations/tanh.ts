@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Activation } from './activation.js';
-import { xlogx } from './xlogx.js';
+import { type Activation, xlogx } from './activation.js';
 
 /** phi(u) = tanh u; F(v) = ((1+v) ln(1+v) + (1-v) ln(1-v))/2 on [-1, 1]; F*(u) = ln cosh u. */
 export const tanh: Activation = {

@@ -40,7 +40,7 @@ export function convolutionMap(
         const bias = tf.sum(tf.reshape(d, [-1, channels]), 0, true);
         return tf.concat([tf.reshape(weights, [patch, channels]), bias]) as tf.Tensor2D;
       }),
-    // A convolution with one filter for each entry of the window copies the windows out.
+    // im2col: a convolution with one filter for each entry of the window.
     patches: (x) =>
       tf.tidy(() => {
         const copy = tf.reshape(tf.eye(patch), [kernel, kernel, input[2], patch]) as tf.Tensor4D;
@@ -50,8 +50,8 @@ export function convolutionMap(
 }
 
 /**
- * Padding that every backend knows: `same`, or none after zeros were added to the image itself.
- * `padded` is the shape that the convolution sees.
+ * Padding that every backend supports: `same`, or `valid` on an image with zeros added around it, of the
+ * shape `padded`.
  */
 function padder(input: ImageShape, { kernel, stride, padding }: ConvolutionWindow) {
   const [height, width, channels] = input;

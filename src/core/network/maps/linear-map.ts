@@ -3,11 +3,11 @@ import type { LayerParameters } from '../parameters.js';
 
 /**
  * A layer's map U = A(X; W) + b: linear in the input X for given weights, and in the weights for a
- * given input. Images are rows of [m, height * width * channels] like everything else, so that
- * activations, penalties and losses need not know of them.
+ * given input. Images are rows [m, height * width * channels], so that activations, penalties and losses
+ * work on matrices only.
  *
- * Every map is a matrix product of patches: with `patches(X)` [m * positions, patch] the inputs that
- * each output position sees, U = patches(X) W + b for W [patch, channels]. A fully connected layer has
+ * Every map is a matrix product of patches: with `patches(X)` [m * positions, patch] the receptive field of
+ * each output position, U = patches(X) W + b for W [patch, channels]. A fully connected layer has
  * one position and its whole input as the patch.
  */
 export interface LinearMap {

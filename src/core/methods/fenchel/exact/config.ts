@@ -33,12 +33,9 @@ export const FenchelExactConfig = z.strictObject({
     .enum(['absolute', 'gram'])
     .default('absolute')
     .describe(
-      "what gamma is counted in: as it stands, or half the weight of the layer's term times the mean diagonal of its inputs' Gram matrix on the batch",
+      "unit of gamma: absolute, or half the weight of the layer's term times the mean diagonal of its inputs' Gram matrix on the batch",
     ),
-  proximalBias: z
-    .boolean()
-    .default(true)
-    .describe('whether the proximal term also holds the biases'),
+  proximalBias: z.boolean().default(true).describe('whether the proximal term includes the biases'),
   lossWeight: fields.positive
     .default(1)
     .describe('factor of the loss in X-updates only (1 keeps one objective for all blocks)')
@@ -65,12 +62,12 @@ export const FenchelExactConfig = z.strictObject({
     .int()
     .positive()
     .default(1)
-    .describe('K: how often all X and all W are updated on a batch'),
+    .describe('K: number of times that all X and all W are updated on a batch'),
   order: z
     .enum(['activations-first', 'interleaved'])
     .default('activations-first')
     .describe(
-      'of the blocks: all X from the output down, then all W (Algorithm 2); or each W before the X below it',
+      'block order: all X from the output down, then all W (Algorithm 2); or each W before the X below it',
     ),
   weightUpdate: z
     .enum(['solve', 'gradient-step'])
@@ -98,7 +95,7 @@ export const FenchelExactConfig = z.strictObject({
 
 export type FenchelExactConfig = z.output<typeof FenchelExactConfig>;
 
-/** Weights that neither a ridge nor a proximal term holds have no unique minimiser on a batch. */
+/** Weights with neither a ridge nor a proximal term have no unique minimiser on a batch. */
 export function checkHeld(
   { rho, gamma }: { rho: number | readonly number[]; gamma: number | readonly number[] },
   layers: number,
@@ -107,13 +104,13 @@ export function checkHeld(
   if ([rho, gamma].some((value) => typeof value !== 'number' && value.length !== layers)) return [];
   for (let l = 0; l < layers; l++) {
     if (layerValue(rho, l) > 0 || layerValue(gamma, l) > 0) continue;
-    const message = `layer ${l + 1} has rho = 0 and gamma = 0, so nothing holds its weights; give one of them a positive value`;
+    const message = `layer ${l + 1} has rho = 0 and gamma = 0, so its weights have no unique minimiser; give one of them a positive value`;
     return [{ path: ['gamma'], message }];
   }
   return [];
 }
 
-/** What the authors' code does on any network. */
+/** Settings of the authors' code for all networks. */
 const authors = {
   lambda: 1,
   rho: 0,
@@ -137,7 +134,7 @@ export const exactPresets = {
       : { ...authors, gamma: [10, 100], lossWeight: 10, initializer: 'xavier' },
 };
 
-/** Fields that, off their default, leave the paper's Algorithm 2. */
+/** Fields that deviate from the paper's Algorithm 2 unless they have these values. */
 const departures = {
   order: 'activations-first',
   gammaUnit: 'absolute',

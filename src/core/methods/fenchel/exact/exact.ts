@@ -5,7 +5,7 @@ import { forwardLayers, predict } from '../../../network/network.js';
 import type { LayerParameters, Parameters } from '../../../network/parameters.js';
 import { byPosition } from '../../../network/smooth-term.js';
 import { updateActivations } from '../../../solvers/activation-update.js';
-import { extrapolate } from '../../../solvers/extrapolate.js';
+import { extrapolate } from '../../../solvers/blend.js';
 import { lastResidual, type SolverReport } from '../../../solvers/solver.js';
 import { stepWeights, updateWeights } from '../../../solvers/weight-update.js';
 import type { Batch, Method, MethodContext } from '../../method.js';
@@ -41,10 +41,10 @@ type Context = MethodContext<FenchelExactConfig>;
  *     W_l <- argmin G over W_l, b_l, all l      (eq. 19-20)
  *
  * with X started by a forward pass and W^0 the weights before the batch (`momentum` extrapolates them;
- * `order: interleaved` gives each W its target before the X below takes up part of it). Every
- * sub-problem is solved to `tolerance` on its optimality residual; with `weightUpdate: gradient-step` the
- * W-updates take one gradient step instead, as the paper did on CIFAR-10. X-updates go from the output
- * down because after the forward pass every penalty is zero: only the loss can move the activations.
+ * `order: interleaved` updates each W before the X below it, which would take up part of its residual).
+ * Every sub-problem is solved to `tolerance` on its optimality residual; with `weightUpdate: gradient-step`
+ * the W-updates take one gradient step instead, as the paper did on CIFAR-10. X-updates start at the output
+ * because after the forward pass every penalty is zero: only the loss can change the activations.
  */
 export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
   columns: () => ['max_residual', 'x_iterations', 'w_iterations'],
@@ -101,7 +101,7 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
   parameters: ({ parameters, weightAverage }) => weightAverage.average ?? parameters,
 };
 
-/** The blocks of one alternation, in their order; X_l has the layers l - 1 and l beside it. */
+/** The order of the blocks in one alternation; X_l lies between the layers l - 1 and l. */
 function blockOrder(
   order: FenchelExactConfig['order'],
   layers: number,
@@ -123,22 +123,18 @@ function blockOrder(
   ];
 }
 
-/** W^0: today's weights, extrapolated where there is momentum. */
+/** W^0: the weights before the batch, extrapolated where there is momentum. */
 function proximalCenter(
   { momentum }: FenchelExactConfig,
   { t, parameters, previous }: State,
 ): Parameters {
   if (momentum === 0 || previous === undefined) return parameters;
-  const factor = Math.min(momentum, t / (t + 5));
-  return parameters.map(({ weights, bias }, l) => ({
-    weights: extrapolate(weights, previous[l].weights, factor),
-    bias: extrapolate(bias, previous[l].bias, factor),
-  }));
+  return extrapolate(parameters, previous, Math.min(momentum, t / (t + 5)));
 }
 
 /**
  * Blocks of a forward pass with W^0, where every penalty is zero; loss and accuracy of the network
- * before the batch, whose weights momentum has moved on from.
+ * before the batch, whose weights differ from W^0 where there is momentum.
  */
 function forward(
   { network, loss }: Context,
@@ -155,7 +151,7 @@ function forward(
   };
 }
 
-/** gamma_l of a batch, from its activations where gamma is counted in their Gram matrices. */
+/** gamma_l of a batch, scaled by its activations with `gammaUnit: gram`. */
 async function proximalWeights(
   { config, network }: Context,
   { inputs }: Blocks,
@@ -234,7 +230,7 @@ export async function updateWeightBlock(
     config.weightUpdate === 'solve'
       ? await updateWeights(weightProblem, config)
       : await stepWeights(weightProblem, config.gradientStep);
-  // Patches of a convolution are many times as large as its images: they do not wait for the end of the step.
+  // Patches of a convolution are many times as large as its images: freed before the step ends.
   inputs.dispose();
   return { blocks: { ...blocks, parameters: blocks.parameters.with(l, parameters) }, report };
 }

@@ -18,7 +18,7 @@ export interface Blocks {
 }
 
 /**
- * What the lifted objective of one batch (eq. 9 and 13) is made of:
+ * The lifted objective of one batch (eq. 9 and 13):
  *
  *     G = a loss(Y, U_L) + sum_l p_l B(X_{l+1}, U_l) + sum_l rho_l ||W_l||^2 + sum_l gamma_l ||P_l - P_l^0||^2
  *
@@ -31,7 +31,7 @@ export interface LiftedProblem {
   readonly loss: LossName;
   /** Y */
   readonly y: tf.Tensor2D;
-  /** P^0: the weights before the batch, or what the momentum makes of them. */
+  /** P^0: the weights before the batch, extrapolated where there is momentum. */
   readonly anchor: Parameters;
   /** gamma_l of each layer on this batch. */
   readonly gammas: readonly number[];
@@ -49,7 +49,7 @@ export function objectiveValue(problem: LiftedProblem, blocks: Blocks): tf.Scala
   });
 }
 
-/** What sits above layer l: its penalty, or the loss; unweighted. */
+/** The term above layer l: its penalty, or the loss; unweighted. */
 export function termAbove(
   { network, loss, y }: LiftedProblem,
   { inputs, preimages }: Blocks,

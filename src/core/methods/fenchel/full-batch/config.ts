@@ -9,14 +9,14 @@ export const FenchelFullBatchConfig = z.strictObject({
     .literal('paper')
     .optional()
     .describe(
-      "Algorithm 1, inexact: activations solved for and no momentum, as in the paper's text, but its W-update is `weightSteps` majorised steps, not solved",
+      "Algorithm 1, inexact: activations solved for and no momentum, as in the paper's text, but the W-update takes `weightSteps` majorised steps instead of being solved",
     ),
   label: fields.label,
   variant: z
     .enum(['accelerated', 'plain'])
     .default('accelerated')
     .describe(
-      'accelerated: activations fed forward anew in every iteration, momentum on the weights; plain: Algorithm 1 with inexact W-updates',
+      'accelerated: a forward pass in every iteration, momentum on the weights; plain: Algorithm 1 with inexact W-updates',
     ),
   lambda: fields.positive.default(1).describe('dual variable of the biconvex constraint'),
   rho: fields

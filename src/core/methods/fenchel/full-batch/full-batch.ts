@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../../network/initialize.js';
 import type { LayerParameters } from '../../../network/parameters.js';
-import { extrapolate } from '../../../solvers/extrapolate.js';
+import { extrapolate } from '../../../solvers/blend.js';
 import { lastResidual, relativeTo } from '../../../solvers/solver.js';
 import { squaredNormBound } from '../../../solvers/spectral-norm.js';
 import {
@@ -25,7 +25,7 @@ import {
 
 /**
  * Fenchel training on all images at once (Algorithm 1), for one hidden layer of ReLUs and squared
- * error; in `plain` as in the paper, in `accelerated` fast.
+ * error: `plain` with inexact W-updates, or `accelerated`.
  */
 export const fenchelFullBatch: Variant<Network> = {
   columns: (config) => variant(config).columns(config),
@@ -39,7 +39,7 @@ type Variant<S extends Network> = Method<FenchelFullBatchConfig, Constants, S> &
   columns(config: FenchelFullBatchConfig): readonly string[];
 };
 
-/** The part of the state that is the network to test with. */
+/** The part of the state that holds the network to test with. */
 type Network = { readonly current: readonly [LayerParameters, LayerParameters] };
 
 function variant(config: FenchelFullBatchConfig): Variant<Network> {
@@ -54,7 +54,7 @@ function variant(config: FenchelFullBatchConfig): Variant<Network> {
  *     P          <- P + (C + delta I)^-1 ([X_0, 1]^T (Z - relu(U)) / N - 2 rho_0 / lambda [W_0; 0])
  *
  * with the input covariance C. The last line, taken `weightSteps` times, minimises a quadratic bound of
- * eq. 17. Each line decreases the lifted objective or leaves it as it is.
+ * eq. 17. No line increases the lifted objective.
  */
 const plain: Variant<PlainState> = {
   columns: () => [positiveShare, 'z_residual', 'z_iterations', 'hidden_gradient'],
@@ -114,7 +114,7 @@ type PlainState = Network & {
 };
 
 /**
- * Algorithm 1 made fast. With P = [W_0; b_0] and U = [X_0, 1] P, an iteration is
+ * Algorithm 1 with momentum. With P = [W_0; b_0] and U = [X_0, 1] P, an iteration is
  *
  *     V, U_V     =  P + beta (P - P_old), U + beta (U - U_old),   beta = min(momentum, k / (k + 3))
  *     F          =  relu(U_V)
@@ -122,8 +122,8 @@ type PlainState = Network & {
  *     Z          <- F, then `activationSteps` accelerated proximal gradient steps on eq. 15
  *     P          <- V + eta (C + delta I)^-1 ([X_0, 1]^T (Z - F) / N - 2 rho_0 / lambda [W_0; 0])
  *
- * Feeding the activations forward anew puts every penalty at zero, so that the head is fitted to what
- * the network computes, and G at Z = F is the network's own regularised loss; k starts again at 0 when
+ * A forward pass in every iteration puts every penalty at zero, so that the head is fitted to the
+ * network's own activations, and G at Z = F is the network's regularised loss; k is reset to 0 when
  * that rises. U is linear in P: extrapolating it costs no product, and an iteration has two large ones.
  * The network that is tested is (V, W_1): the head belongs to it.
  */
@@ -151,7 +151,7 @@ const accelerated: Variant<AcceleratedState> = {
     const { config } = context;
     const { y } = constants.set;
     const beta = Math.min(config.momentum, state.age / (state.age + 3));
-    const point = extrapolateHidden(state.hidden, state.previous, beta);
+    const point = extrapolate(state.hidden, state.previous, beta);
     const f = mapChunks(point.u, (chunk) => tf.relu(point.u[chunk]));
     const { layer: head, residual } = await fitHead(config, constants, f);
     const current = [point.layer, head] as const;
@@ -203,7 +203,7 @@ type AcceleratedState = Network & {
   /** P and U of the last two iterations. */
   readonly hidden: Hidden;
   readonly previous: Hidden;
-  /** k: iterations since the momentum last started from nothing. */
+  /** k: iterations since the momentum was last reset. */
   readonly age: number;
   readonly restarts: number;
   /** Regularised loss of the current network; infinite before the first step. */
@@ -211,17 +211,6 @@ type AcceleratedState = Network & {
   /** Norm of the run's first gradient in P. */
   readonly firstGradient: number | undefined;
 };
-
-/** V and U_V. */
-function extrapolateHidden(now: Hidden, before: Hidden, beta: number): Hidden {
-  return {
-    layer: {
-      weights: extrapolate(now.layer.weights, before.layer.weights, beta),
-      bias: extrapolate(now.layer.bias, before.layer.bias, beta),
-    },
-    u: now.u.map((chunk, i) => extrapolate(chunk, before.u[i], beta)),
-  };
-}
 
 /** FISTA on eq. 15 from Z = F: step 1/L with L = 2 ||W_1||^2, momentum for the lambda-strongly convex B. */
 async function proximalSteps(
@@ -237,8 +226,8 @@ async function proximalSteps(
     let at: tf.Tensor2D = z;
     for (let k = 0; k < activationSteps; k++) {
       const misfit = tf.sub(affine(at, head), y[chunk]);
-      const slope = tf.mul(tf.matMul(misfit, head.weights, false, true), 2);
-      const moved = tf.add(tf.sub(tf.mul(at, smoothness), slope), tf.mul(u[chunk], lambda));
+      const gradient = tf.mul(tf.matMul(misfit, head.weights, false, true), 2);
+      const moved = tf.add(tf.sub(tf.mul(at, smoothness), gradient), tf.mul(u[chunk], lambda));
       const next = tf.relu(tf.div(moved, smoothness + lambda)) as tf.Tensor2D;
       at = tf.add(next, tf.mul(tf.sub(next, z), momentum));
       z = next;

@@ -23,7 +23,7 @@ import type { FenchelFullBatchConfig } from './config.js';
 /** The hidden layer: P = [W_0; b_0] and U = [X_0, 1] P. */
 export type Hidden = { readonly layer: LayerParameters; readonly u: tf.Tensor2D[] };
 
-/** What both variants need in every iteration. */
+/** Constants of both variants. */
 export type Constants = {
   readonly set: TrainingSet;
   /**
@@ -48,9 +48,9 @@ export async function prepare({
 }
 
 /**
- * P + stepSize (C + delta I)^-1 ([X_0, 1]^T D / N - 2 rho_0 / lambda [W_0; 0]), down the gradient of B
- * where D = Z - phi(U), and of the ridge.
- * @returns the norm of the gradient under (C + delta I)^-1, too
+ * P + stepSize (C + delta I)^-1 ([X_0, 1]^T D / N - 2 rho_0 / lambda [W_0; 0]) with D = Z - phi(U): a
+ * preconditioned gradient step on B and the ridge.
+ * @returns also the norm of the gradient under (C + delta I)^-1
  */
 export async function stepHidden(
   config: FenchelFullBatchConfig,
@@ -84,7 +84,7 @@ export async function stepHidden(
   return { hidden, norm: Math.sqrt(Math.max(0, value)) };
 }
 
-/** 2 rho_0 / lambda: the ridge's curvature in units of B's. */
+/** 2 rho_0 / lambda: the ridge's curvature relative to that of B. */
 function ridgePull({ rho, lambda }: FenchelFullBatchConfig): number {
   return (2 * layerValue(rho, 0)) / lambda;
 }

@@ -1,14 +1,14 @@
-import { escapeHtml, printable } from '../shared/text.js';
+import { escapeHtml, printable } from '../../shared/text.js';
 
-/** One line of a test report. */
+/** A test of a JUnit report. */
 export interface TestCase {
   readonly name: string;
-  /** Why it failed; absent when it did not. */
+  /** Why it failed; absent when it passed. */
   readonly failure?: string;
   readonly isSkipped?: boolean;
 }
 
-/** A report in the JUnit format, which CI systems read. */
+/** A JUnit XML report, which CI systems read. */
 export function junitXml(suite: string, cases: readonly TestCase[]): string {
   const failures = cases.filter(({ failure }) => failure !== undefined).length;
   const skipped = cases.filter(({ isSkipped }) => isSkipped).length;

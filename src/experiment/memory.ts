@@ -2,28 +2,28 @@ import type { BackendReport } from '../backend/backend.js';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { buildNetwork, type Network } from '../core/network/network.js';
 import { EnvironmentError } from '../errors.js';
-import { sizeText } from '../shared/size.js';
+import { sizeText } from '../shared/text.js';
 
-/** Every method keeps at least the weights and a change of them. */
+/** Every method holds at least the weights and their update. */
 const weightCopies = 2;
 
-/** Every method keeps at least the activations of a batch, pre-activations and activations. */
+/** Every method holds at least the pre-activations and activations of a batch. */
 const unitCopies = 2;
 
 /**
- * Refuses what the backend's memory could not hold, before minutes go into finding out.
+ * Refuses an experiment that does not fit into the backend's memory, before it starts.
  * @param images in the training split
  * @throws EnvironmentError that names the method and what to change
  */
-export function refuseWithoutRoom(
+export function refuseBeyondMemory(
   experiment: Experiment,
   methods: readonly ResolvedMethod[],
   images: number,
-  { name, room = Number.POSITIVE_INFINITY }: BackendReport,
+  { name, memory = Number.POSITIVE_INFINITY }: BackendReport,
 ): void {
   const weights = bytes(weightCopies * weightsOf(buildNetwork(experiment.network)));
-  const there = `and ${name} has ${sizeText(room)} here`;
-  if (weights > room) {
+  const there = `and ${name} has ${sizeText(memory)} here`;
+  if (weights > memory) {
     throw new EnvironmentError(
       `network.layers — the weights take at least ${sizeText(weights)} in training, ${there}. Use a smaller network`,
     );
@@ -33,8 +33,8 @@ export function refuseWithoutRoom(
   for (const { batchSize, definition, label } of methods) {
     // A full-batch method takes the images in chunks.
     const rows = definition.fullBatch ? 1 : Math.min(images, sizeOf(batchSize, images));
-    if (weights + rows * perImage <= room) continue;
-    const most = Math.floor((room - weights) / perImage);
+    if (weights + rows * perImage <= memory) continue;
+    const most = Math.floor((memory - weights) / perImage);
     const way = most < 1 ? 'Use a smaller network' : `Use a batchSize of at most ${most}`;
     throw new EnvironmentError(
       `batchSize of ${label} — the ${units} units of the network on ${rows} images take at least ` +

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parseExperiment } from '../../src/config/load.js';
 import { EnvironmentError } from '../../src/errors.js';
-import { refuseWithoutRoom } from '../../src/experiment/room.js';
+import { refuseBeyondMemory } from '../../src/experiment/memory.js';
 import { runExperiment } from '../../src/experiment/run.js';
 import { experimentText } from '../config/helpers.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
@@ -11,12 +11,12 @@ import { temporaryFolder, tinyExperiment } from './tiny.js';
 const conv = '{ conv: 6, kernel: 5, padding: 2, activation: relu }';
 const network = `{ layers: [${conv}, { dense: 10 }] }`;
 
-/** What is said of an experiment on 60,000 images, where tensors have `room` bytes. */
-function refusal(values: Record<string, string>, room: number | undefined): string | undefined {
-  const { experiment } = parseExperiment(experimentText(values), 'room.yaml');
-  const backend = { name: 'wasm', version: '1', detail: '', room };
+/** What is said of an experiment on 60,000 images, where tensors have `memory` bytes. */
+function refusal(values: Record<string, string>, memory: number | undefined): string | undefined {
+  const { experiment } = parseExperiment(experimentText(values), 'memory.yaml');
+  const backend = { name: 'wasm', version: '1', detail: '', memory };
   try {
-    refuseWithoutRoom(experiment, experiment.methods, 60_000, backend);
+    refuseBeyondMemory(experiment, experiment.methods, 60_000, backend);
     return undefined;
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
