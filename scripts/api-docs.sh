@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes the reference of everything that the package exports to .cache/api. TypeDoc reads types with a
-# TypeScript older than the one that compiles and checks the project, so both are kept in a folder of their own.
+# Writes the API reference to .cache/api. TypeDoc needs an older TypeScript than the project, so both are installed in
+# their own folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=.cache/typedoc

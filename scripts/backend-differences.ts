@@ -1,7 +1,7 @@
 /**
- * `npm run build && npx tsx scripts/backend-differences.ts [BACKEND ...]`: how far the losses of the first
- * 20 batches on other backends (tensorflow, cpu) lie from those on wasm, for every method. Prints the
- * largest relative difference of each, and where.
+ * `npm run build && npx tsx scripts/backend-differences.ts [BACKEND ...]`: the largest relative difference
+ * between the losses of the first 20 batches on other backends (default: tensorflow, cpu) and those on wasm, for
+ * every method.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,7 +1,6 @@
 /**
- * `npm run bench`: the project's measuring stick. Speeds as ratios measured in one process or in paired
- * runs, warm-up excluded: what the program promises, what a step costs, and time to an accuracy against
- * PyTorch's Adam. Prints tables, writes CSVs and a figure, exits 1 when a requirement is missed.
+ * `npm run bench`: speeds as ratios measured in one process or in paired runs, without warm-up: requirements
+ * on the embedded backend, the cost of a step, and time to an accuracy against PyTorch's Adam. Prints tables, writes CSVs and a figure, exits 1 when a requirement is missed.
  *
  *     npm run bench -- [--only promises,steps,accuracy] [--out DIR]
  */

@@ -1,7 +1,7 @@
 /**
- * `npm run build`: compiles src into dist. Every build gets a folder of its own there, named by its
- * content, and two small files say which one is the current one. So `fln` can be started at any moment
- * of a build, and a process that runs goes on loading the modules of the build that it began with.
+ * `npm run build`: compiles src into dist. Every build gets its own folder there, named by the hash of
+ * its content, and small entry files point to the current one. So `fln` can be started during a build, and running
+ * processes keep loading the modules of the build that they started with.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
@@ -27,7 +27,7 @@ const entries: Readonly<Record<string, (build: string) => string>> = {
   'index.d.ts': (build) => `export * from './${build}/index.js';\n`,
 };
 
-/** Earlier builds that stay, for processes that began with them. */
+/** Earlier builds that are kept, for running processes. */
 const earlierBuilds = 10;
 /** Folders of builds that were cut off are removed after so many ms: another build may be at work. */
 const abandoned = 3_600_000;

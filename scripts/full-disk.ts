@@ -1,7 +1,6 @@
 /**
  * `npm run build && npx tsx scripts/full-disk.ts [RUNS] [SEED]` as root: trains on disks of random
- * sizes that fill up at one write or another, then resumes with room enough. Prints what was corrupt;
- * exits 1 when anything was.
+ * sizes that fill up at some write, then resumes with enough space. Prints corrupt files; exits 1 when there are any.
  */
 import { fillDisks } from './robustness/full-disk.js';
 import { measuredOn } from './robustness/provenance.js';

@@ -1,10 +1,10 @@
 /**
- * `npm run build && npx tsx scripts/fuzz.ts [CASES] [SEED] [SURFACE]`: feeds damaged and hostile input, 10,000
- * cases a surface, to everything that reads: command lines, configs, overrides, data files, metrics, checkpoints, run and
- * sweep directories, HTTP answers. A case fails on an exception that is no error of the program's own, on
- * control characters or a stack in a message, on a hang of 10 s, on a polluted prototype, on files left
- * behind. Prints cases, seconds and the most memory of the process so far, which must not reach 1.5 GB; exits 1
- * with the smallest case that fails.
+ * `npm run build && npx tsx scripts/fuzz.ts [CASES] [SEED] [SURFACE]`: passes malformed and hostile input, 10,000
+ * cases per surface, to all parsers: command lines, configs, overrides, data files, metrics, checkpoints, run and
+ * sweep directories, HTTP answers. A case fails on an exception other than an FlnError, on
+ * control characters or a stack trace in a message, on a hang of 10 s, on prototype pollution, or on files left
+ * behind. Prints cases, seconds and the peak memory of the process, which must stay below 1.5 GB; exits 1
+ * with the smallest failing case.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

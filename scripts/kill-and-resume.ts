@@ -1,6 +1,6 @@
 /**
- * `npm run build && npx tsx scripts/kill-and-resume.ts [RUNS] [SEED]`: kills training at random
- * instants, over every method, and resumes it. Prints what was lost; exits 1 when anything was.
+ * `npm run build && npx tsx scripts/kill-and-resume.ts [RUNS] [SEED]`: kills the training of
+ * every method at random times and resumes it. Prints lost data; exits 1 when there is any.
  */
 import { killAndResume } from './robustness/kill-and-resume.js';
 import { measuredOn } from './robustness/provenance.js';

@@ -1,7 +1,7 @@
 /**
  * `npm run build && npx tsx scripts/long-runs.ts [STEPS] [METHOD ...]`: trains every method for 20,000 steps on a
- * small network and watches tensors and memory. Prints both at a tenth of the steps and at the end; exits 1
- * when the number of tensors changes, or the resident memory grows by more than 150 MB.
+ * small network. Prints the number of tensors and the resident memory after a tenth of the steps and at the end; exits 1
+ * when the number of tensors changes, or the memory increases by more than 150 MB.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

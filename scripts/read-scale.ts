@@ -1,7 +1,7 @@
 /**
- * `npm run build && npx tsx scripts/read-scale.ts [COUNT]`: how long the program takes to read COUNT (1000)
- * runs of 1,000 batches, two methods each, and a sweep of as many trials. Prints seconds of whole
- * processes, the start of the program included; exits 1 when the status of the sweep takes a second or more.
+ * `npm run build && npx tsx scripts/read-scale.ts [COUNT]`: the time to read COUNT (1000)
+ * runs of 1,000 batches with two methods each, and a sweep of as many trials. Prints seconds of whole
+ * processes, including program start; exits 1 when the status of the sweep takes a second or more.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

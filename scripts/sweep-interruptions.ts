@@ -1,7 +1,7 @@
 /**
  * `npm run build && npx tsx scripts/sweep-interruptions.ts [TRIALS] [INTERRUPTIONS] [SEED]`: runs a
  * sweep, interrupts it (Ctrl-C, SIGTERM, kill -9 of the launcher, kill -9 of a trial) and resumes it
- * until it is done. Prints what became of the trials; exits 1 unless each completed exactly once.
+ * until it is done. Prints the states of the trials; exits 1 unless each completed exactly once.
  */
 import { measuredOn } from './robustness/provenance.js';
 import { interruptSweep } from './robustness/sweep-interruptions.js';

@@ -1,8 +1,8 @@
 /**
- * How often `fln verify` fails, and should.
+ * False alarm and detection rates of `fln verify`.
  *
  *     npx tsx scripts/verify-rates.ts          prints the tables of docs/verify.md and docs/ci.md
- *     npx tsx scripts/verify-rates.ts train    first trains anew what those of docs/ci.md are of
+ *     npx tsx scripts/verify-rates.ts train    first trains the runs for the table of docs/ci.md
  */
 import { fileURLToPath } from 'node:url';
 import { rateTables, trials } from './verify-rates/tables.js';

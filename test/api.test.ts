@@ -29,7 +29,7 @@ describe('the examples of docs/api.md', () => {
 
   it('show errors', async () => {
     expect(await example('refuse.ts')).toMatch(
-      /^2 x\.yaml:1:1 dataset — is missing[\s\S]*x\.yaml:2:9 epochs/,
+      /^2 x\.yaml:1:1 dataset: is missing[\s\S]*x\.yaml:2:9 epochs/,
     );
   });
 

@@ -11,7 +11,7 @@ import type { Torch } from './torch.js';
 
 type NetworkName = keyof typeof networks;
 
-/** What a step costs: one method on one network and backend. Milliseconds are medians. */
+/** Cost of a step of one method on one network and backend. Milliseconds are medians. */
 export interface StepCost {
   readonly backend: string;
   readonly network: NetworkName;
@@ -21,15 +21,15 @@ export interface StepCost {
   readonly meanMs: number;
   /** Over Adam's in the same backend. */
   readonly overAdam: number;
-  /** Over PyTorch's Adam with as many threads, where PyTorch is there. */
+  /** Over PyTorch's Adam with as many threads, if PyTorch is installed. */
   readonly overTorch?: number;
-  /** Flops of the step's products against what the backend's own matrix product does in that time. */
+  /** Flop rate of the step's products, relative to the backend's own matrix product. */
   readonly productShare?: number;
 }
 
 const restMs = 20;
 
-/** Adam first: the others are set against it. */
+/** Adam first: the others are divided by it. */
 const quick = ['adam', 'sgd', 'fenchel'];
 /** Where a backend compiles steps: what they cost with their operations one by one. */
 const uncompiled = ['adam', 'fenchel'];
@@ -41,8 +41,8 @@ const plan: Readonly<Record<NetworkName, { turns: number; exactTurns: number }>>
 
 /**
  * Steps of all methods in turn on the same batches, PyTorch's Adam between them.
- * @param torch PyTorch, where it is there
- * @param onCost hears of each result
+ * @param torch PyTorch, if installed
+ * @param onCost called with each result
  */
 export async function timeSteps(
   backends: readonly BackendName[],
@@ -95,7 +95,7 @@ async function timeNetwork(
   const between = async (counted: boolean) => {
     await product.time();
     if (torch === undefined) return;
-    // Threads of either side spin for a while after their work: each is left to come to rest.
+    // Threads of both sides spin for a while after their work: wait for them.
     await sleep(restMs);
     const { ms } = await torch.ask<{ ms: number[] }>({ do: 'steps', count: turn });
     if (counted) theirs.push(...ms.slice(1));

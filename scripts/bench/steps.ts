@@ -29,7 +29,7 @@ export interface Workload {
   batch(t: number): Batch;
 }
 
-/** On generated data: what a step costs does not depend on the digits. */
+/** On generated data: the cost of a step does not depend on the images. */
 export async function loadWorkload(network: keyof typeof networks): Promise<Workload> {
   const experiment = (method: object) => resolved(network, method);
   const dataset = await loadDataset(experiment({ name: 'adam' }).dataset);
@@ -73,7 +73,7 @@ function resolved(network: keyof typeof networks, method: object) {
   return parseExperiment(JSON.stringify(config), 'bench').experiment;
 }
 
-/** Milliseconds of one step, its batch made beforehand. */
+/** Milliseconds of one step, without making its batch. */
 export async function timeStep(trainer: Training, batch: Batch): Promise<number> {
   const started = performance.now();
   await trainer.step(batch);
@@ -112,7 +112,7 @@ export async function timeInTurn(
   return times;
 }
 
-/** Tensors gained over `steps` steps, after two in which averages and metrics come into being. */
+/** Tensors leaked over `steps` steps, after two in which averages and metrics are created. */
 export async function tensorsLeaked(
   workload: Workload,
   trainer: Training,

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const script = fileURLToPath(new URL('torch_adam.py', import.meta.url));
 
-/** PyTorch in a process of its own (torch_adam.py), asked one thing at a time. */
+/** PyTorch in a separate process (torch_adam.py), one request at a time. */
 export class Torch {
   readonly #lines: AsyncIterator<string>;
 

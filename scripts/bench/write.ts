@@ -18,7 +18,7 @@ export interface Measured {
   readonly verdicts: readonly Row[];
 }
 
-/** Writes what was measured, and on what: steps.csv, contests.csv, verdicts.csv, machine.json and the figure. */
+/** Writes steps.csv, time-to-accuracy.csv, verdicts.csv, machine.json and the figure. */
 export async function writeMeasured(folder: string, measured: Measured): Promise<void> {
   const { command, backends, torch, costs, contests, verdicts } = measured;
   mkdirSync(folder, { recursive: true });

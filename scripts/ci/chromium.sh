@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the path of a Chromium for the tests in a browser: the one on PATH, else Debian's, which it
-# installs. Exits 1 with the reason on stderr where that cannot be had.
+# Prints the path of Chromium for the browser tests: the one on PATH, else Debian's, which it
+# installs. Exits 1 with the reason on stderr if that fails.
 set -euo pipefail
 
 unavailable() {
@@ -16,4 +16,4 @@ if ! command -v chromium >/dev/null; then
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium \
     >/dev/null 2>&1 || unavailable 'apt-get install chromium failed'
 fi
-command -v chromium || unavailable 'the package chromium has no such program any more'
+command -v chromium || unavailable 'the package chromium has no program chromium'

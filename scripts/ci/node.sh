@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Prints the folder of the program node in another major version, for PATH: node.sh VERSION FOLDER. It
-# comes from the package "node" of the npm registry, into FOLDER; nothing is installed.
-# Exits 1 with the reason on stderr where that cannot be had.
+# Prints a folder for PATH with another major version of node: node.sh VERSION FOLDER. It downloads the package
+# "node" of the npm registry into FOLDER. Exits 1 with the reason on stderr if that fails.
 set -euo pipefail
 version="${1:?a major version, as in 22}"
 folder="${2:?the folder to keep it in}/$version"

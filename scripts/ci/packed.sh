@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Packs the program as `npm publish` would, checks what is in the tarball, installs it in an empty folder
-# without running any install script, and runs the quickstart with it.
+# Packs the program as `npm publish` would, checks the files in the tarball, installs it in an empty folder
+# without install scripts, and runs the quickstart with it.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/../.." && pwd)"
 folder="$(mktemp -d)"
@@ -11,7 +11,7 @@ npm pack --silent --pack-destination "$folder" >/dev/null
 tarball="$(ls "$folder"/*.tgz)"
 foreign="$(tar -tzf "$tarball" | grep -vE '^package/(bin|dist|configs|schemas|assets)/|^package/(README.md|LICENSE|package.json)$' || true)"
 if [ -n "$foreign" ]; then
-  printf 'the tarball holds what is not needed:\n%s\n' "$foreign" >&2
+  printf 'unexpected files in the tarball:\n%s\n' "$foreign" >&2
   exit 1
 fi
 

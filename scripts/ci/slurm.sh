@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A Slurm cluster of one node, this machine, for tests: slurm.sh start FOLDER | stop FOLDER.
-# `start` installs slurm-wlm and munge from Debian where they are missing, keeps configuration, state and
-# logs in FOLDER, and prints the line to evaluate before using it. Needs root, and no systemd or database.
-# Exits 1 with the reason on stderr where that cannot be had.
+# `start` installs slurm-wlm and munge from Debian if missing, keeps configuration, state and
+# logs in FOLDER, and prints a line to eval before use. Needs root, but no systemd or database.
+# Exits 1 with the reason on stderr if that fails.
 set -euo pipefail
 action="${1:?start or stop}"
 folder="$(mkdir -p "${2:?a folder}" && cd "$2" && pwd)"

@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
-# Prints the path of the description (icd.json) of a Vulkan driver in software, for VK_ICD_FILENAMES: it
-# stands in for a GPU in tests. Takes SwiftShader from Debian's chromium-common, unpacked into the folder
-# that the first argument names, and libvulkan with it; nothing is installed.
-# Exits 1 with the reason on stderr where that cannot be had.
+# Prints the path of the manifest (icd.json) of a software Vulkan driver, for VK_ICD_FILENAMES: it
+# replaces a GPU in tests. Unpacks SwiftShader from Debian's chromium-common, and libvulkan, into the folder
+# given as first argument; nothing is installed. Exits 1 with the reason on stderr if that fails.
 set -euo pipefail
 folder="${1:?the folder to unpack into}"
 
 unavailable() {
-  echo "no Vulkan driver in software: $1" >&2
+  echo "no software Vulkan driver: $1" >&2
   exit 1
 }
 
 icd="$folder/usr/lib/chromium/vk_swiftshader_icd.json"
 if [ ! -e "$icd" ]; then
-  [ "$(uname -s)" = Linux ] || unavailable 'it is looked for on Linux alone'
+  [ "$(uname -s)" = Linux ] || unavailable 'only supported on Linux'
   command -v apt-get >/dev/null && command -v dpkg >/dev/null || unavailable 'no apt-get here'
   downloads="$(mktemp -d)"
   trap 'rm -rf "$downloads"' EXIT

@@ -1,6 +1,6 @@
 import { collectProvenance } from '../../src/shared/provenance.js';
 
-/** What made the figures that a script prints, on one line. */
+/** The provenance of a script's results, on one line. */
 export async function measuredOn(): Promise<string> {
   const { git, node, platform, cpu, threads } = await collectProvenance();
   const commit = git ? `${git.commit}${git.dirty ? ' with changes' : ''}` : 'no checkout';

@@ -15,13 +15,13 @@ type Gate = (before: readonly number[], after: readonly number[]) => boolean;
 
 export const paired: Gate = (before, after) => isDrop(after.map((x, i) => x - before[i]));
 
-/** What docs/ci.md recommended first: the baseline of one seed on 1,000 images. */
+/** A baseline of one seed on 1,000 images, for comparison. */
 const unpaired: Gate = (before, after) => {
   const seeds = after.map((accuracy, i) => ({ seed: i + 1, accuracy }));
   return judge('method', seeds, undefined, 1000, before).verdict === 'failed';
 };
 
-/** The measured scatter of a change, whose mean is moved to `drop`, a share; absent: left as it is. */
+/** Measured differences of a change, shifted to the mean `drop` (a share; absent: not shifted). */
 export interface Change {
   readonly variant: Variant;
   readonly drop?: number;

@@ -11,11 +11,11 @@ export type Measured = Readonly<
   Record<Setting, Readonly<Record<Variant, Readonly<Record<string, readonly number[]>>>>>
 >;
 
-/** `ci` is what docs/ci.md recommends, `quickstart` one seed of which was recommended before. */
+/** `ci`: recommended by docs/ci.md; `quickstart`: one seed, for comparison. */
 export const settings = ['ci', 'quickstart'] as const;
 export type Setting = (typeof settings)[number];
 
-/** The program as it is, on another backend, and with two faults that cost some accuracy. */
+/** The program unchanged, on another backend, and with two changes that reduce accuracy. */
 export const variants = {
   base: ['backend=tensorflow'],
   rounding: ['backend=wasm'],

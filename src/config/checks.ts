@@ -7,54 +7,55 @@ import { widthsOf } from '../core/network/shape.js';
 import { datasets } from '../data/registry.js';
 import { didYouMean } from '../shared/suggest.js';
 import { type LayerInput, readLayers } from './layers.js';
+import type { MethodResolution } from './methods.js';
 import type { Path } from './tree.js';
 import type { Finding } from './validate.js';
 
-/** The value the config gives at a path, or undefined when it is absent or already found wrong. */
+/** The value of the config at a path, or undefined when it is absent or already found wrong. */
 export type Lookup = <T>(...path: Path) => T | undefined;
 
-/** How much there is of what is looked up one by one. */
-export interface Extent {
+/** Lengths of the lists whose entries are looked up one by one. */
+interface Lengths {
   readonly seeds: number;
   readonly methods: number;
 }
 
 /**
- * What only shows when several keys are seen together: sizes against the data set, the network
- * against the data. Looks at the keys that are right by themselves, so that one slip does not hide
- * another.
+ * What is wrong with keys that are valid by themselves but not together, such as sizes and the data set.
+ * Keys that are already found wrong are left out, so that one mistake does not hide another.
  */
-export function checkTogether(get: Lookup, extent: Extent): Finding[] {
-  const dataset = datasets.find(({ name }) => name === get('dataset', 'name'));
+export function checkTogether(get: Lookup, lengths: Lengths): Finding[] {
+  const dataset = datasetOf(get);
   return [
-    ...(dataset ? checkSizes(get, dataset, extent) : []),
-    ...checkLayers(get, dataset),
-    ...checkSeeds(get, extent),
-    ...checkLabels(get, extent),
+    ...(dataset ? checkSizes(get, dataset, lengths) : []),
+    ...checkSeeds(get, lengths),
+    ...checkLabels(get, lengths),
     ...checkPrediction(get),
     ...checkDevice(get),
   ];
 }
 
-/** The network on this data set; undefined when either is not usable. */
-export function networkShape(get: Lookup): NetworkShape | undefined {
-  const dataset = datasets.find(({ name }) => name === get('dataset', 'name'));
+const datasetOf = (get: Lookup): DatasetInfo | undefined =>
+  datasets.find(({ name }) => name === get('dataset', 'name'));
+
+/** The network on this data set, and what is wrong with it; undefined when it cannot be used. */
+export function readNetwork(get: Lookup): {
+  network?: NetworkShape;
+  findings: readonly Finding[];
+} {
+  const dataset = datasetOf(get);
   const inputs = get<LayerInput[]>('network', 'layers');
-  if (!dataset || !inputs) return undefined;
+  if (!inputs) return { findings: [] };
   const { layers, activations, findings } = readLayers(inputs, dataset);
-  if (findings.length > 0) return undefined;
-  return {
-    layers,
-    widths: widthsOf(layers),
-    activations,
-    loss: get<LossName>('loss') ?? 'cross-entropy',
-  };
+  if (!dataset || findings.length > 0) return { findings };
+  const loss = get<LossName>('loss') ?? 'cross-entropy';
+  return { network: { layers, widths: widthsOf(layers), activations, loss }, findings };
 }
 
 function checkSizes(
   get: Lookup,
   { name, trainSize, testSize }: DatasetInfo,
-  { methods: count }: Extent,
+  { methods: count }: Lengths,
 ): Finding[] {
   const findings: Finding[] = [];
   const refuse = (path: Path, message: string) => findings.push({ path, message, at: 'value' });
@@ -83,15 +84,10 @@ function checkSizes(
   return findings;
 }
 
-function checkLayers(get: Lookup, dataset: DatasetInfo | undefined): readonly Finding[] {
-  const inputs = get<LayerInput[]>('network', 'layers');
-  return inputs ? readLayers(inputs, dataset).findings : [];
-}
-
 function checkPrediction(get: Lookup): Finding[] {
   const isLifted = get('evaluate', 'predict') === 'lifted';
   if (isLifted || get('evaluate', 'lambda') === undefined) return [];
-  const message = 'belongs to lifted prediction; add predict: lifted, or remove it';
+  const message = 'is used only by lifted prediction; add predict: lifted, or remove it';
   return [{ path: ['evaluate', 'lambda'], message, at: 'key' }];
 }
 
@@ -103,33 +99,33 @@ function checkDevice(get: Lookup): Finding[] {
   return [{ path: ['device'], message: wrongDevice(backend, device), at: 'value' }];
 }
 
-function checkSeeds(get: Lookup, { seeds: count }: Extent): Finding[] {
+function checkSeeds(get: Lookup, { seeds: count }: Lengths): Finding[] {
   const findings: Finding[] = [];
   const seen = new Set<number>();
   for (let i = 0; i < count; i++) {
     const seed = get<number>('seeds', i);
     if (seed === undefined || seen.size < seen.add(seed).size) continue;
-    const message = `seed ${seed} is given twice; a second run with it would repeat the first`;
+    const message = `seed ${seed} is given twice; the second run would repeat the first`;
     findings.push({ path: ['seeds', i], message, at: 'value' });
   }
   return findings;
 }
 
-/** Labels name folders, columns and lines of the figure: each stands for one method. */
-function checkLabels(get: Lookup, { methods: count }: Extent): Finding[] {
+/** Labels name folders, and columns and lines of the figure: each must be unique, also without case. */
+function checkLabels(get: Lookup, { methods: count }: Lengths): Finding[] {
   const findings: Finding[] = [];
   const labels: string[] = [];
   for (let i = 0; i < count; i++) {
-    const given = get<string>('methods', i, 'label');
-    const label = given ?? get<string>('methods', i, 'name');
+    const label = labelOf(get, i);
     if (label === undefined) continue;
-    const path = ['methods', i, given === undefined ? 'name' : 'label'];
+    const isOwn = get('methods', i, 'label') !== undefined;
+    const path = ['methods', i, isOwn ? 'label' : 'name'];
     const twin = labels.find((other) => other.toLowerCase() === label.toLowerCase());
     if (twin === label) {
-      const message = `two methods have the label "${label}"; give one of them a label of its own, as in label: ${label}-2`;
+      const message = `two methods have the label "${label}"; give one of them another label, as in label: ${label}-2`;
       findings.push({ path, message, at: 'value' });
     } else if (twin !== undefined) {
-      const message = `the labels "${twin}" and "${label}" differ in case alone, which not every file system can tell apart; change one`;
+      const message = `the labels "${twin}" and "${label}" differ only in case, which some file systems ignore; change one of them`;
       findings.push({ path, message, at: 'value' });
     }
     labels.push(label);
@@ -137,22 +133,44 @@ function checkLabels(get: Lookup, { methods: count }: Extent): Finding[] {
   return findings;
 }
 
+const labelOf = (get: Lookup, method: number): string | undefined =>
+  get<string>('methods', method, 'label') ?? get<string>('methods', method, 'name');
+
 /** Labels under `expect` that no method has. */
 export function checkExpected(
   get: Lookup,
   methods: number,
   expected: readonly string[],
 ): Finding[] {
-  const labels = Array.from(
-    { length: methods },
-    (_, i) => get<string>('methods', i, 'label') ?? get<string>('methods', i, 'name'),
-  ).filter((label) => label !== undefined);
-  // Which labels there are is not known while a method is wrong.
+  const labels = Array.from({ length: methods }, (_, i) => labelOf(get, i)).filter(
+    (label) => label !== undefined,
+  );
+  // The labels are not all known while a method is wrong.
   if (labels.length < methods || methods === 0) return [];
   const unknown = expected.filter((label) => !labels.includes(label));
   return unknown.map((label) => {
-    const near = didYouMean(label, labels);
-    const message = `no method has this label${near === '' ? `; the labels are ${labels.join(', ')}` : near}`;
+    const hint = didYouMean(label, labels) || `; the labels are ${labels.join(', ')}`;
+    const message = `no method has this label${hint}`;
     return { path: ['expect', label], message, at: 'key' };
+  });
+}
+
+/** Full-batch methods with a batch size other than `full`. */
+export function checkFullBatch(
+  get: Lookup,
+  resolutions: readonly Pick<MethodResolution, 'method'>[],
+): Finding[] {
+  return resolutions.flatMap(({ method }, i): Finding[] => {
+    if (!method?.definition.fullBatch) return [];
+    const own = get<number | 'full'>('methods', i, 'batchSize');
+    const batchSize = own ?? method.config.batchSize ?? get<number | 'full'>('batchSize');
+    if (batchSize === undefined || batchSize === 'full') return [];
+    const all = 'takes all training images in every step';
+    const message =
+      own === undefined
+        ? `${method.config.name} ${all}, not ${batchSize}; set batchSize: full for it, or at the top level`
+        : `must be full: ${method.config.name} ${all}`;
+    const field = own === undefined ? 'name' : 'batchSize';
+    return [{ path: ['methods', i, field], message, at: 'value' }];
   });
 }

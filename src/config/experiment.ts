@@ -1,8 +1,7 @@
-import type { Device } from '../backend/backend.js';
-import type { DatasetRequest } from '../core/dataset.js';
+import { createHash } from 'node:crypto';
 import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
-import type { LossName } from '../core/network/names.js';
 import type { ResolvedLayer } from './layers.js';
+import type { ExperimentOutput } from './schema.js';
 
 /** One entry of `methods`, validated and with every default filled in. */
 export interface ResolvedMethod {
@@ -15,42 +14,42 @@ export interface ResolvedMethod {
   readonly batchSize: number | 'full';
 }
 
-/** What the CI gate checks for one label. */
-export interface Expectation {
-  readonly paper?: number;
-  readonly atLeast?: number;
-  readonly atMost?: number;
-}
-
-/** A validated experiment: everything a result depends on, nothing about where it is written. */
-export interface Experiment {
-  readonly name: string;
-  readonly dataset: DatasetRequest;
+/** A validated experiment: everything that a result depends on, and nothing about where it is written. */
+export interface Experiment
+  extends Readonly<Omit<ExperimentOutput, '$schema' | 'network' | 'evaluate' | 'methods'>> {
   readonly layers: readonly ResolvedLayer[];
   readonly network: NetworkShape;
-  readonly loss: LossName;
-  /** Of the methods that have no number of their own. */
-  readonly epochs: number;
-  /** Rows per step, of the methods that have no size of their own; `full` takes the whole training split in one step. */
-  readonly batchSize: number | 'full';
-  readonly seeds: readonly number[];
-  readonly evaluate: {
-    /** Test metrics every so many batches, plus the first and the last. */
-    readonly every: number;
-    /** `last` and `never` keep the test set untouched while settings are tuned. */
-    readonly test: 'every' | 'last' | 'never';
-    /** How images are classified; absent: by the forward pass. */
+  readonly evaluate: Omit<ExperimentOutput['evaluate'], 'predict'> & {
+    /** How images are classified; by the forward pass when absent. */
     readonly predict?: 'lifted';
-    /** Penalty weight of lifted prediction, there with it alone. */
-    readonly lambda?: number;
   };
-  readonly backend: string;
-  /** What the backend has to compute on; absent: what it finds. */
-  readonly device?: Device;
   readonly methods: readonly ResolvedMethod[];
-  readonly expect: Readonly<Record<string, Expectation>>;
-  /** The resolved config as plain data, in the order of the schema: config.yaml and the hash are made of it. */
+  /** The resolved config as plain data, in the order of the schema; config.yaml and the hash are made from it. */
   readonly resolved: Readonly<Record<string, unknown>>;
-  /** First 12 hex digits of the SHA-256 of everything the numbers depend on (not name, expect or labels' order in figures). */
+  /** See {@link experimentHash}. */
   readonly hash: string;
+}
+
+/**
+ * First 12 hex digits of the SHA-256 of everything that the numbers of an experiment depend on: the
+ * resolved config without `name` and `expect`. The order of keys, methods and seeds does not matter,
+ * since every (method, seed) is a run of its own.
+ */
+export function experimentHash(resolved: Readonly<Record<string, unknown>>): string {
+  const { name: _, expect: __, methods, seeds, ...rest } = resolved;
+  const content = canonical({
+    ...rest,
+    methods: (methods as { label: string }[]).toSorted((a, b) => (a.label < b.label ? -1 : 1)),
+    seeds: (seeds as number[]).toSorted((a, b) => a - b),
+  });
+  return createHash('sha256').update(content).digest('hex').slice(0, 12);
+}
+
+/** JSON with sorted keys. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
 }

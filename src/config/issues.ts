@@ -2,22 +2,22 @@ import { UsageError } from '../errors.js';
 import { withoutControls } from '../shared/text.js';
 import { type Path, type Place, pathText } from './tree.js';
 
-/** One thing wrong with a config. */
+/** One problem of a config. */
 export interface ConfigIssue {
-  /** Empty when it concerns the file as a whole. */
+  /** Empty for a problem of the file as a whole. */
   readonly path: Path;
-  /** What is wrong and the way out, without the place. */
+  /** What is wrong and how to fix it, without the place. */
   readonly message: string;
   readonly place: Place;
 }
 
-/** The text that the places of issues refer to. */
+/** The text in which the places of issues are. */
 export interface Source {
   readonly file: string;
   readonly text: string;
 }
 
-/** Everything that is wrong with a config, in one message. */
+/** All problems of a config, in one message. */
 export class ConfigError extends UsageError {
   override name = 'ConfigError';
 
@@ -31,7 +31,7 @@ export class ConfigError extends UsageError {
 
 const maxShown = 100;
 
-/** `file:line:column path — what is wrong`, the source line and a caret, for every issue in file order. */
+/** `file:line:column path: what is wrong`, the source line and a caret, for every issue in file order. */
 export function formatIssues({ file, text }: Source, issues: readonly ConfigIssue[]): string {
   const lines = text.split(/\r?\n/);
   const sorted = [...issues].sort((a, b) => position(a) - position(b));
@@ -47,9 +47,9 @@ function formatIssue(file: string, lines: readonly string[], issue: ConfigIssue)
   if (place.from === 'command line') {
     const target = place.override.split('=', 1)[0].trim();
     const where = path === '' || path === target ? '' : ` (${path})`;
-    return printable(`command line: ${place.override}${where} — ${issue.message}`);
+    return oneLine(`command line: ${place.override}${where}: ${issue.message}`);
   }
-  const head = `${file}:${place.line}:${place.column}${path && ` ${path}`} — ${issue.message}`;
+  const head = `${file}:${place.line}:${place.column}${path && ` ${path}`}: ${issue.message}`;
   const line = lines[place.line - 1] ?? '';
   // A very long line is cut to a window around the caret.
   const start = place.column > 80 ? place.column - 41 : 0;
@@ -60,8 +60,8 @@ function formatIssue(file: string, lines: readonly string[], issue: ConfigIssue)
   const indent = ' '.repeat(before.length + place.column - 1 - start);
   const length = Math.min(place.length, window.length - (place.column - 1 - start));
   return [
-    printable(head),
-    `  ${number} | ${printable(before + window + after)}`,
+    oneLine(head),
+    `  ${number} | ${oneLine(before + window + after)}`,
     `  ${' '.repeat(number.length)} | ${indent}${'^'.repeat(Math.max(1, length))}`,
   ].join('\n');
 }
@@ -71,7 +71,7 @@ function position({ place }: ConfigIssue): number {
   return place.from === 'file' ? place.line * 1e7 + place.column : Number.MAX_SAFE_INTEGER;
 }
 
-/** On one line, whatever is quoted in it, so that carets stay below what they point at. */
-function printable(line: string): string {
+/** Without line feeds in quoted text, so that carets stay below what they point at. */
+function oneLine(line: string): string {
   return withoutControls(line).replaceAll('\n', ' ');
 }

@@ -10,22 +10,18 @@ import {
 } from '../core/network/shape.js';
 import type { Finding } from './validate.js';
 
-/** Wider layers do not fit any backend, and are more likely a slip. */
-const maxWidth = 100_000;
-/** Larger windows than any image has. */
+/** Wider layers do not fit any backend, and are more likely a mistake. */
+const width = z.int().positive().max(100_000);
+/** Larger than any image. */
 const maxSide = 1000;
-
 const side = z.int().positive().max(maxSide);
 
-/** One entry of `network.layers`: dense, conv or averagePool says which kind it is. */
+/** One entry of `network.layers`: it has one of dense, conv and averagePool. */
 export const LayerSchema = z.strictObject({
-  dense: z
-    .int()
-    .positive()
-    .max(maxWidth)
+  dense: width
     .optional()
     .describe('units of a fully connected layer; an image before it is flattened'),
-  conv: z.int().positive().max(maxWidth).optional().describe('channels of a convolution'),
+  conv: width.optional().describe('channels of a convolution'),
   kernel: side.optional().describe('side of the window of a convolution'),
   stride: side.optional().describe('step between the windows of a convolution; 1 when absent'),
   padding: z
@@ -46,18 +42,12 @@ export const LayerSchema = z.strictObject({
 
 export type LayerInput = z.output<typeof LayerSchema>;
 
-/** A layer with its defaults filled in: what the resolved config holds. */
-export interface ResolvedLayer {
-  readonly dense?: number;
-  readonly conv?: number;
-  readonly kernel?: number;
-  readonly stride?: number;
-  readonly padding?: number;
-  readonly averagePool?: number;
+/** A layer of the resolved config, with its defaults filled in. */
+export type ResolvedLayer = Readonly<Omit<LayerInput, 'activation'>> & {
   readonly activation?: ActivationName;
-}
+};
 
-/** Fills in what a convolution leaves open, and drops the identity of the last layer. */
+/** Fills in the defaults of a convolution, and removes the identity of the last layer. */
 export function resolveLayer({ activation, stride, padding, ...layer }: LayerInput): ResolvedLayer {
   return {
     ...layer,
@@ -66,21 +56,15 @@ export function resolveLayer({ activation, stride, padding, ...layer }: LayerInp
   };
 }
 
-/** The linear maps that a list of layers makes, as far as it is right, and what is wrong with it. */
-export interface LayerReading {
-  readonly layers: readonly LayerShape[];
-  readonly activations: readonly ActivationName[];
-  readonly findings: readonly Finding[];
-}
-
 /**
- * Follows the shapes from the data set's images to the outputs.
+ * Computes the shapes from the data set's images to the outputs.
  * @param dataset undefined when it is not known: sizes are not checked then
+ * @returns the linear maps, complete only without findings, and what is wrong with the layers
  */
 export function readLayers(
   inputs: readonly LayerInput[],
   dataset: Pick<DatasetInfo, 'name' | 'shape' | 'classes'> | undefined,
-): LayerReading {
+): { layers: LayerShape[]; activations: ActivationName[]; findings: Finding[] } {
   const findings: Finding[] = [];
   const refuse = (path: readonly (string | number)[], message: string) => {
     findings.push({ path: ['network', 'layers', ...path], message, at: 'value' });
@@ -113,14 +97,16 @@ export function readLayers(
     if (problem !== undefined) refuse([l, 'activation'], problem);
     else if (!isLast) activations.push(layer.activation as ActivationName);
     const seen: ImageShape | undefined = shape && pooledShape(shape, pool ?? 1);
-    const window = kind === 'conv' ? windowOf(layer) : undefined;
+    const { kernel = 1, stride = 1, padding = 0 } = layer;
+    const window = kind === 'conv' ? { kernel, stride, padding } : undefined;
     if (kind === 'conv' && layer.kernel === undefined) {
       refuse([l, 'kernel'], 'is missing (side of the window of the convolution)');
     }
-    if (kind === 'conv' && !isImage)
+    if (kind === 'conv' && !isImage) {
       refuse([l], 'convolves an image, but comes after a dense layer');
+    }
     if (kind === 'conv' && isLast) {
-      refuse([l], 'cannot be the last layer: add a dense layer with one unit a class');
+      refuse([l], 'cannot be the last layer: add a dense layer with one unit per class');
     }
     const output = seen && outputOf(layer, seen, window);
     if (output && Math.min(output[0], output[1]) < 1) {
@@ -171,12 +157,9 @@ function activationProblem({ activation }: LayerInput, isLast: boolean): string 
     return isLinear ? undefined : 'the last layer is linear: remove its activation';
   }
   if (activation === undefined) return `is missing: a hidden layer needs one of ${names}`;
-  if (activation === 'identity') return `identity makes no hidden layer; use one of ${names}`;
+  if (activation === 'identity')
+    return `must not be identity in a hidden layer; use one of ${names}`;
   return undefined;
-}
-
-function windowOf({ kernel = 1, stride = 1, padding = 0 }: LayerInput): ConvolutionWindow {
-  return { kernel, stride, padding };
 }
 
 function outputOf(

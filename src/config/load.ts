@@ -1,20 +1,23 @@
-import { checkExpected, checkTogether, type Lookup, networkShape } from './checks.js';
-import type { Experiment } from './experiment.js';
-import { experimentHash } from './hash.js';
+import {
+  checkExpected,
+  checkFullBatch,
+  checkTogether,
+  type Lookup,
+  readNetwork,
+} from './checks.js';
+import { type Experiment, experimentHash, type ResolvedMethod } from './experiment.js';
 import { ConfigError, type ConfigIssue, formatIssues, type Source } from './issues.js';
 import { resolveLayer } from './layers.js';
-import { checkFullBatch, lengthOfTraining } from './length.js';
 import { homeOfField, type MethodResolution, resolveMethod } from './methods.js';
-import { traceOrigins } from './origins.js';
 import { applyOverrides, type Override } from './overrides.js';
 import { readConfigFile } from './read-file.js';
 import { replaceOldNames } from './renamed.js';
 import { type ExperimentOutput, ExperimentSchema } from './schema.js';
 import { valueAt } from './schema-walk.js';
 import { expandSeeds } from './seeds.js';
-import { type Block, find, type Path, placeOf, plain, type Tree } from './tree.js';
+import { type Block, find, type Path, pathText, placeOf, plain, type Tree } from './tree.js';
 import { type Finding, validate } from './validate.js';
-import { parseYaml } from './yaml.js';
+import { parseBlock } from './yaml.js';
 
 /** A validated experiment and where each of its values comes from. */
 export interface LoadedExperiment {
@@ -22,19 +25,19 @@ export interface LoadedExperiment {
   readonly file: string;
   /** Dotted path of each value of `experiment.resolved` -> `file:line`, `command line`, `preset paper`, `default`, ... */
   readonly origins: Readonly<Record<string, string>>;
-  /** Each with its place: old names in use, and expectations of methods that it does not have. */
+  /** Each with its place: old names, and expectations of methods that are absent. */
   readonly warnings: readonly string[];
-  /** Those of `warnings` that tell of old names. */
+  /** The warnings about old names. */
   readonly renames: readonly ConfigIssue[];
 }
 
 export interface LoadOptions {
-  /** The file is what the program wrote into a run directory: that names in it are old is nobody's slip. */
+  /** The file was written into a run directory by the program: no warnings about old names in it. */
   readonly ofRunDirectory?: boolean;
 }
 
 /**
- * Reads an experiment from a YAML or JSON file, with `path=value` overrides written over it.
+ * Reads an experiment from a YAML or JSON file, with `path=value` overrides.
  * Loads no tensor library.
  *
  * @throws ConfigError with everything that is wrong; UsageError when the file cannot be read
@@ -47,7 +50,7 @@ export function loadExperiment(
   return parseExperiment(readConfigFile(file), file, overrides, options);
 }
 
-/** `loadExperiment` for text that was read already; `file` is what messages call it. */
+/** `loadExperiment` for text that was already read; `file` is its name in messages. */
 export function parseExperiment(
   text: string,
   file: string,
@@ -55,21 +58,12 @@ export function parseExperiment(
   { ofRunDirectory = false }: LoadOptions = {},
 ): LoadedExperiment {
   const source = { file, text: text.replace(/^\uFEFF/, '') };
-  const { tree, issues } = parseYaml(source.text);
-  if (tree?.kind !== 'block') {
-    const message = `a config is a block of keys: ${Object.keys(ExperimentSchema.shape).slice(1).join(', ')}${isGlued(tree) ? '; write a space after each colon' : ''}`;
-    const wrongRoot = tree ? [{ path: [], message, place: tree.place }] : [];
-    throw new ConfigError(source, [...issues, ...wrongRoot]);
-  }
+  const { tree, issues } = parseBlock(source, 'a config', Object.keys(ExperimentSchema.shape));
   const unwritable = applyOverrides(tree, overrides);
   const old = replaceOldNames(tree);
-  const isTold = ({ place }: ConfigIssue) => !(ofRunDirectory && place.from === 'file');
-  return resolve(
-    tree,
-    source,
-    [...issues, ...unwritable, ...old.issues, ...expandSeeds(tree)],
-    old.warnings.filter(isTold),
-  );
+  const renames = old.warnings.filter(({ place }) => !(ofRunDirectory && place.from === 'file'));
+  const earlier = [...issues, ...unwritable, ...old.issues, ...expandSeeds(tree)];
+  return resolve(tree, source, earlier, renames);
 }
 
 function resolve(
@@ -85,7 +79,7 @@ function resolve(
   const get = ((...path: Path) =>
     unread.touches(path) || wrong.touches(path) ? undefined : valueAt(data, path)) as Lookup;
 
-  const network = networkShape(get);
+  const { network, findings: inLayers } = readNetwork(get);
   const entries = get<unknown[]>('methods') ?? [];
   const methods = entries.map((entry, i) => resolveMethod(entry, ['methods', i], network));
   const inMethods = methods.flatMap((method) => method.findings);
@@ -95,17 +89,18 @@ function resolve(
     methods: entries.length,
   });
   const expected = Object.keys(valueAt(data, ['expect']) ?? {});
-  // Whoever takes a method out of a file may leave what was expected of it; on the command line it is a slip.
-  const [slips, leftOver] = partition(
-    checkExpected(get, entries.length, expected).map((finding) => toIssue(finding, tree)),
-    ({ place }) => place.from === 'command line',
+  // An expectation of a method that was removed from the file is allowed, but not one of the command line.
+  const unexpected = checkExpected(get, entries.length, expected).map((found) =>
+    toIssue(found, tree),
   );
+  const leftOver = unexpected.filter(({ place }) => place.from === 'file');
   const issues = [
     ...earlier,
-    ...slips,
+    ...unexpected.filter(({ place }) => place.from === 'command line'),
     ...[
       ...parsed.findings.map((finding) => placed(finding, entries)),
       ...inMethods,
+      ...inLayers,
       ...together,
       ...checkFullBatch(get, methods),
     ]
@@ -113,20 +108,13 @@ function resolve(
       .map((finding) => toIssue(finding, tree)),
   ];
   if (issues.length > 0 || !parsed.value || !network) throw new ConfigError(source, issues);
-  const unknown = leftOver.map(({ path }) => String(path[1]));
-  const experiment = build(withoutExpected(parsed.value, unknown), network, methods);
+  const unknown = leftOver.map(({ path }) => path[1]);
+  const expect = Object.entries(parsed.value.expect).filter(([label]) => !unknown.includes(label));
+  const config = { ...parsed.value, expect: Object.fromEntries(expect) };
+  const experiment = build(config, network, methods);
   const origins = traceOrigins(experiment.resolved, tree, source.file, methods);
   const warnings = [...renames, ...leftOver].map((issue) => formatIssues(source, [issue]));
   return { experiment, file: source.file, origins, warnings, renames };
-}
-
-function partition<T>(items: readonly T[], belongs: (item: T) => boolean): [T[], T[]] {
-  return [items.filter(belongs), items.filter((item) => !belongs(item))];
-}
-
-function withoutExpected(config: ExperimentOutput, labels: readonly string[]): ExperimentOutput {
-  const expect = Object.entries(config.expect).filter(([label]) => !labels.includes(label));
-  return { ...config, expect: Object.fromEntries(expect) };
 }
 
 /** A field of a method that was given to the experiment: where it belongs. */
@@ -135,11 +123,6 @@ function placed(finding: Finding, entries: readonly unknown[]): Finding {
   if (finding.at !== 'key' || rest.length > 0) return finding;
   const home = homeOfField(String(key), entries);
   return home === undefined ? finding : { ...finding, message: home };
-}
-
-/** `name:x` is one word of text in YAML. */
-function isGlued(tree: Tree | undefined): boolean {
-  return tree?.kind === 'scalar' && /^\w+:\S/.test(String(tree.value));
 }
 
 function lengthOf(value: unknown): number {
@@ -156,9 +139,13 @@ function build(
   network: Experiment['network'],
   resolutions: readonly MethodResolution[],
 ): Experiment {
-  const methods = resolutions.flatMap(({ method }) =>
-    method === undefined ? [] : { ...method, ...lengthOfTraining(method.config, config) },
-  );
+  const methods = resolutions.flatMap(({ method }): ResolvedMethod[] => {
+    if (method === undefined) return [];
+    const { epochs = config.epochs, batchSize = config.batchSize } = method.config as Partial<
+      Pick<ResolvedMethod, 'epochs' | 'batchSize'>
+    >;
+    return [{ ...method, epochs, batchSize }];
+  });
   const layers = config.network.layers.map(resolveLayer);
   const { $schema: _, ...written } = config;
   const settings = { ...written, evaluate: resolveEvaluate(config.evaluate) };
@@ -177,7 +164,7 @@ function build(
   };
 }
 
-/** Feed-forward prediction is what an experiment that says nothing of it means. */
+/** Feed-forward prediction is the default, and left out. */
 function resolveEvaluate({
   predict,
   lambda = 1,
@@ -186,8 +173,43 @@ function resolveEvaluate({
   return predict === 'lifted' ? { ...when, predict, lambda } : when;
 }
 
-/** Paths of values that must not be relied on. */
-export class PathSet {
+/** The origin of each value of a resolved config, by dotted path; a list of plain values is one value. */
+function traceOrigins(
+  resolved: Readonly<Record<string, unknown>>,
+  written: Tree,
+  file: string,
+  methods: readonly Pick<MethodResolution, 'fallback'>[],
+): Record<string, string> {
+  const origins: [string, string][] = leaves(resolved, []).map((path) => {
+    const found = find(written, path);
+    if (found) return [pathText(path), placesOf(found.node, file)];
+    const [root, index, field] = path;
+    const isMethod = root === 'methods' && typeof index === 'number';
+    return [pathText(path), isMethod ? methods[index].fallback(String(field)) : 'default'];
+  });
+  return Object.fromEntries(origins);
+}
+
+/** Paths of the values, in order. */
+function leaves(value: unknown, path: Path): Path[] {
+  if (Array.isArray(value)) {
+    const isPlain = value.every((item) => typeof item !== 'object');
+    return isPlain ? [path] : value.flatMap((item, i) => leaves(item, [...path, i]));
+  }
+  if (typeof value !== 'object' || value === null) return [path];
+  return Object.entries(value).flatMap(([key, inner]) => leaves(inner, [...path, key]));
+}
+
+/** `file:line`, `command line`, or both for a list that was overridden in part. */
+function placesOf(node: Tree, file: string): string {
+  const own = node.place.from === 'file' ? `${file}:${node.place.line}` : 'command line';
+  if (node.kind !== 'list') return own;
+  const overridden = node.items.some(({ place }) => place.from === 'command line');
+  return overridden && own !== 'command line' ? `${own}, command line` : own;
+}
+
+/** Paths of values that must not be used, since they are wrong or not known. */
+class PathSet {
   readonly #members = new Set<string>();
   readonly #around = new Set<string>();
 

@@ -7,7 +7,7 @@ import { parseYaml } from './yaml.js';
 /** The resolved config as YAML. Loading it again gives an experiment with the same hash. */
 export function resolvedYaml(experiment: Pick<Experiment, 'resolved'>): string {
   const document = new Document(experiment.resolved, { aliasDuplicateObjects: false });
-  // Layers, expectations and lists of numbers are one line each.
+  // Layers, expectations and lists of numbers take one line each.
   visit(document, {
     Seq(_, node) {
       node.flow = !node.items.some(isCollection);
@@ -38,7 +38,7 @@ export function printConfig({ experiment, origins }: LoadedExperiment): string {
 
 type Notes = Map<string, string[]>;
 
-/** Line number from 0 -> origin -> names of the values that have it. */
+/** Line number, from 0 -> origin -> names of the values with this origin. */
 function originsByLine(
   tree: Tree | undefined,
   origins: Readonly<Record<string, string>>,
@@ -60,7 +60,7 @@ function originsByLine(
   return byLine;
 }
 
-/** One origin alone needs no names. */
+/** The names of the values are given only where a line has several origins. */
 function describe(notes: Notes): string {
   if (notes.size === 1) return [...notes.keys()][0];
   return [...notes].map(([origin, names]) => `${names.join(', ')}: ${origin}`).join('; ');

@@ -1,11 +1,12 @@
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { closeSync, type Dirent, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { basename, dirname, join, normalize, relative, resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { UsageError } from '../errors.js';
+import { causeOf, isSystemError } from '../files/disk.js';
 import { isFolder } from '../files/folder.js';
 import { suggest } from '../shared/suggest.js';
 
-/** Bytes of a config. */
+/** Largest size of a config file. */
 export const maxConfigBytes = 1024 * 1024;
 
 /**
@@ -16,22 +17,22 @@ export function readConfigFile(file: string): string {
   const bytes = readBounded(file);
   if (bytes.length > maxConfigBytes) {
     throw new UsageError(
-      `${file}: is larger than 1 MiB, which no config needs; is it the right file?`,
+      `${file}: is larger than 1 MiB, the maximum size of a config; is it the right file?`,
     );
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new UsageError(`${file}: is not UTF-8 text; is it a config? If so, save it as UTF-8.`);
+    throw new UsageError(`${file}: is not UTF-8 text; if it is a config, save it as UTF-8.`);
   }
 }
 
-/** At most one byte more than is allowed, so that an endless device cannot fill the memory. */
+/** At most one byte more than the maximum, so that an endless device cannot fill the memory. */
 function readBounded(file: string): Buffer {
   let descriptor: number | undefined;
   try {
-    // A pipe of a shell, <(...), has a writer; one with a name in a folder may wait for it forever.
-    if (!isPassedOn(file) && statSync(file).isFIFO()) {
+    // Reading a named pipe may wait forever for a writer; a pipe of the shell, <(...), has one.
+    if (!isOpenFile(file) && statSync(file).isFIFO()) {
       throw new Error('it is a named pipe; give the file itself, or pipe it to /dev/stdin');
     }
     descriptor = openSync(file, 'r');
@@ -50,31 +51,17 @@ function readBounded(file: string): Buffer {
   }
 }
 
-/** Whether a path stands for a file that is open already. */
-const isPassedOn = (file: string): boolean => /^\/(dev|proc)\//.test(resolve(file));
+/** Whether a path names a file that is already open. */
+const isOpenFile = (file: string): boolean => /^\/(dev|proc)\//.test(resolve(file));
 
 function readFailure(file: string, error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return `${file}: there is no such file${notFoundHint(file)}`;
-    case 'EISDIR': {
-      const configs = configsIn(file);
-      const hint = configs.length > 0 ? `; it holds ${configs.slice(0, 10).join(', ')}` : '';
-      return `${file}: is a folder, not a config file${hint}`;
-    }
-    case 'EACCES':
-    case 'EPERM':
-      return `${file}: cannot be read: permission denied`;
-    case 'ENAMETOOLONG':
-      return `${file}: cannot be read: its name is too long`;
-    default:
-      return `${file}: cannot be read: ${message}`;
-  }
+  if (code === 'ENOENT' || code === 'ENOTDIR') return `${file}: no such file${notFoundHint(file)}`;
+  if (code === 'EISDIR') return `${file}: is a folder, not a config file${listed('it', file)}`;
+  return `${file}: cannot be read: ${isSystemError(error) ? causeOf(error) : message}`;
 }
 
-/** The file that was probably meant: in the same folder, else anywhere below, else what there is. */
+/** The file that was probably meant, in the same folder or below; else the configs of the folder. */
 function notFoundHint(file: string): string {
   const folder = dirname(file);
   const configs = configsIn(folder);
@@ -85,57 +72,61 @@ function notFoundHint(file: string): string {
     return `; did you mean "${path.slice(0, path.length - basename(path).length)}${match}"?`;
   }
   const other = nearestBelow(file);
-  if (other !== undefined) return `; did you mean "${other}"?`;
-  return configs.length > 0 ? `; ${folder} holds ${configs.slice(0, 10).join(', ')}` : '';
+  return other === undefined ? listed(folder, folder) : `; did you mean "${other}"?`;
+}
+
+/** `; configs/ contains a.yaml, b.yaml`, or an empty text. */
+function listed(subject: string, folder: string): string {
+  const configs = configsIn(folder).slice(0, 10).join(', ');
+  return configs === '' ? '' : `; ${subject} contains ${configs}`;
 }
 
 const stem = (file: string) => basename(file).replace(/\.\w+$/, '');
 
-/** How deep a config may lie, and how many folders are looked into for it. */
-const deepest = 3;
-const mostFolders = 200;
+/** Limits of the search for a config in folders below. */
+const maxDepth = 3;
+const maxFolders = 200;
 
 /**
- * The config whose name is the wanted one, or near to it, and whose path is nearest, below the
- * deepest folder of the path that there is.
+ * The config with the same or a similar name and the most similar path, below the deepest folder of the
+ * path that exists.
  */
 function nearestBelow(file: string): string | undefined {
   let root = dirname(file);
   while (!isFolder(root) && dirname(root) !== root) root = dirname(root);
   const found: string[] = [];
   let folders = [root];
-  for (let depth = 0, seen = 0; depth <= deepest && seen < mostFolders; depth++) {
+  for (let depth = 0, seen = 0; depth <= maxDepth && seen < maxFolders; depth++) {
     seen += folders.length;
     for (const folder of folders) {
       found.push(...configsIn(folder).map((name) => join(folder, name)));
     }
-    folders = folders.slice(0, mostFolders).flatMap(foldersIn);
+    folders = folders.slice(0, maxFolders).flatMap(foldersIn);
   }
   const names = [...new Set(found.map(stem))];
   const wanted = names.includes(stem(file)) ? stem(file) : suggest(stem(file), names);
   const path = (name: string) => normalize(name).slice(0, 200);
-  // A path that lacks its first folders is nearest of all.
+  // A path that only lacks its first folders is the most similar one.
   const end = `/${relative(root, file)}`;
   const far = (name: string) => (name.endsWith(end) ? -1 : distance(path(name), path(file)));
   return found.filter((name) => stem(name) === wanted).sort((a, b) => far(a) - far(b))[0];
 }
 
-/** Folders that hold configs of the user's: not those of packages, results or tools. */
-function foldersIn(folder: string): string[] {
-  try {
-    return readdirSync(folder, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !/^(\.|node_modules$|results$)/.test(entry.name))
-      .map((entry) => join(folder, entry.name));
-  } catch {
-    return [];
-  }
-}
+/** Folders that may contain configs of the user's: not packages, results or hidden folders. */
+const foldersIn = (folder: string): string[] =>
+  entriesOf(folder)
+    .filter((entry) => entry.isDirectory() && !/^(\.|node_modules$|results$)/.test(entry.name))
+    .map(({ name }) => join(folder, name));
 
-function configsIn(folder: string): string[] {
+const configsIn = (folder: string): string[] =>
+  entriesOf(folder)
+    .map(({ name }) => name)
+    .filter((name) => /\.(ya?ml|json)$/.test(name))
+    .sort();
+
+function entriesOf(folder: string): Dirent[] {
   try {
-    return readdirSync(folder)
-      .filter((name) => /\.(ya?ml|json)$/.test(name))
-      .sort();
+    return readdirSync(folder, { withFileTypes: true });
   } catch {
     return [];
   }

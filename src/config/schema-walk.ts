@@ -19,7 +19,7 @@ export function optionsOf(schema: z.ZodType | undefined): z.ZodType[] {
   return inner instanceof z.ZodUnion ? (inner.options as z.ZodType[]) : [];
 }
 
-/** The schema that answers for `path`; where a field has several forms, the one that `data` has. */
+/** The schema of the value at `path`; where a field has several forms, that of the form which `data` has. */
 export function schemaAt(root: z.ZodType, data: unknown, path: Path): z.ZodType | undefined {
   let schema: z.ZodType | undefined = root;
   for (const [depth, step] of path.entries()) {

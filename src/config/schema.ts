@@ -7,7 +7,7 @@ import { lossNames } from '../core/network/names.js';
 import { datasets } from '../data/registry.js';
 import { LayerSchema } from './layers.js';
 
-/** A name that is a folder's, too. */
+/** Also the name of a folder. */
 export const experimentName = z
   .string()
   .regex(
@@ -16,8 +16,8 @@ export const experimentName = z
   );
 
 /**
- * The experiment file: the single source of its keys, types, defaults and descriptions. Everything
- * that involves several keys at once is in checks.ts.
+ * The experiment file: the single source of its keys, types, defaults and descriptions. Checks of
+ * several keys together are in checks.ts.
  *
  * @param method schema of one entry of `methods`
  */
@@ -35,7 +35,7 @@ function experimentSchema<Method extends z.ZodType>(method: Method) {
           .array(LayerSchema)
           .min(1)
           .describe(
-            'from the input to the output; the last one is linear and has one unit a class',
+            'from the input to the output; the last one is linear and has one unit per class',
           ),
       })
       .describe('the network that every method trains'),
@@ -54,7 +54,7 @@ function experimentSchema<Method extends z.ZodType>(method: Method) {
       .enum(devices)
       .optional()
       .describe(
-        'what it has to compute on: cuda is an NVIDIA GPU or an error; when absent, what the backend finds',
+        'device to compute on; cuda: an NVIDIA GPU, else an error; when absent, the backend chooses',
       ),
     methods: z.array(method).min(1).describe('training methods, each run once for every seed'),
     expect: z
@@ -93,7 +93,7 @@ const SeedsSchema = z
       .min(1, {
         error: ({ input }) =>
           input === 0
-            ? `must not be 0: the tensor library takes seed 0 as "unseeded", and the run could not be repeated; use 1 to ${maxSeed}`
+            ? `must not be 0: the tensor library takes seed 0 as "unseeded", so the run would not be reproducible; use 1 to ${maxSeed}`
             : undefined,
       })
       .max(maxSeed),
@@ -128,43 +128,47 @@ const ExpectationSchema = z
   })
   .superRefine(({ paper, atLeast, atMost }, context) => {
     if (paper === undefined && atLeast === undefined && atMost === undefined) {
-      context.addIssue({ code: 'custom', message: 'is empty: give paper, atLeast or atMost' });
+      context.addIssue({ code: 'custom', message: 'is empty: set paper, atLeast or atMost' });
     }
     if (atLeast !== undefined && atMost !== undefined && atLeast > atMost) {
-      const message = `is more than atMost, ${atMost}: nothing can meet both`;
+      const message = `is more than atMost, ${atMost}: no accuracy can meet both`;
       context.addIssue({ code: 'custom', path: ['atLeast'], message });
     }
   });
 
-/** With methods left as they are: each is validated by the schema of its own name and solver. */
+/** Methods are not validated here, but each by the schema of its name and solver. */
 export const ExperimentSchema = experimentSchema(z.unknown());
 
 export type ExperimentOutput = z.output<typeof ExperimentSchema>;
+export type Expectation = z.output<typeof ExpectationSchema>;
 
-/** JSON Schema of the experiment file (draft 7), for completion and checks in editors. */
-export function experimentJsonSchema(): Record<string, unknown> {
+/** The JSON Schema of the experiment file, as schemas/experiment.json contains it. */
+export function experimentSchemaText(): string {
   const variants = methods.map(({ schema, summary }) => schema.describe(summary));
-  const complete = experimentSchema(z.union(variants));
-  const { $schema, ...rest } = z.toJSONSchema(complete, {
-    io: 'input',
-    target: 'draft-7',
-    override: ({ jsonSchema }) => {
-      // Said of every whole number by zod, and of no use to a reader.
-      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-      // Advice for failing runs, of no use to an editor.
-      for (const key of Object.keys(jsonSchema)) if (key.startsWith('when')) delete jsonSchema[key];
-    },
-  });
-  allowRanges(rest.properties?.seeds as Record<string, unknown>);
-  return {
-    $schema,
-    title: 'fln experiment',
-    description: 'An experiment of fln: methods trained on one data set with one network.',
-    ...rest,
-  };
+  return jsonSchemaText(
+    experimentSchema(z.union(variants)),
+    'fln experiment',
+    'An experiment of fln: methods trained on one data set with one network.',
+  );
 }
 
-/** Ranges of seeds, which are written out before the file is validated: `1-5`, `[1, 3-5]`. */
+/** The JSON Schema (draft 7) of a kind of file, for completion and checks in editors. */
+export function jsonSchemaText(schema: z.ZodType, title: string, description: string): string {
+  const { $schema, ...rest } = z.toJSONSchema(schema, {
+    io: 'input',
+    target: 'draft-7',
+    override: ({ zodSchema, jsonSchema }) => {
+      // zod adds it to every integer; it is of no use to a reader.
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      // Advice for failed runs, of no use to an editor.
+      for (const key of Object.keys(jsonSchema)) if (key.startsWith('when')) delete jsonSchema[key];
+      if (zodSchema === SeedsSchema) allowRanges(jsonSchema);
+    },
+  });
+  return `${JSON.stringify({ $schema, title, description, ...rest }, null, 2)}\n`;
+}
+
+/** Ranges of seeds, which are expanded before the file is validated: `1-5`, `[1, 3-5]`. */
 function allowRanges(seeds: Record<string, unknown>): void {
   const { description, ...list } = seeds;
   const range = { type: 'string', pattern: '^\\s*\\d+\\s*([,-]\\s*\\d+\\s*)*$' };
@@ -173,9 +177,4 @@ function allowRanges(seeds: Record<string, unknown>): void {
     anyOf: [{ ...list, items: { anyOf: [list.items, range] } }, range],
     description: `${description}; a list, or ranges as in 1-5 and 1,3-5`,
   });
-}
-
-/** The JSON Schema as `fln schema` prints it and schemas/experiment.json keeps it. */
-export function experimentSchemaText(): string {
-  return `${JSON.stringify(experimentJsonSchema(), null, 2)}\n`;
 }

@@ -1,12 +1,12 @@
 import type { ConfigIssue } from './issues.js';
 import type { Block, Tree } from './tree.js';
 
-/** More seeds than anybody trains: a mistyped range is an error. */
-const mostSeeds = 10_000;
+/** Longer lists are taken for a mistyped range. */
+const maxSeeds = 10_000;
 
 /**
- * The seeds that `3`, `1-5` or `1,3-5` names, in the order in which they are written.
- * @returns what is wrong with the text, the rest of a sentence about it, where it names none
+ * The seeds in `3`, `1-5` or `1,3-5`, in the order in which they are written.
+ * @returns an error message when the text is not of this form
  */
 export function readSeeds(text: string): readonly number[] | string {
   const seeds: number[] = [];
@@ -17,23 +17,23 @@ export function readSeeds(text: string): readonly number[] | string {
     }
     const [first, last] = [Number(match[1]), Number(match[2] ?? match[1])];
     if (last < first) return `the range ${part.trim()} ends before it begins`;
-    if (seeds.length + last - first >= mostSeeds) {
-      return `"${text.slice(0, 40)}" names more than ${mostSeeds} seeds`;
+    if (seeds.length + last - first >= maxSeeds) {
+      return `"${text.slice(0, 40)}" has more than ${maxSeeds} seeds`;
     }
     for (let seed = first; seed <= last; seed++) seeds.push(seed);
   }
   return seeds;
 }
 
-/** A text that means to be seeds: with other words the schema finds what is wrong. */
+/** Text that looks like ranges of seeds; other text is left to the schema. */
 const isRange = (node: Tree): node is Tree & { kind: 'scalar'; value: string } =>
   node.kind === 'scalar' &&
   typeof node.value === 'string' &&
   /^[\d\s,-]*[,-][\d\s,-]*$/.test(node.value);
 
 /**
- * Writes out the ranges in `seeds: 1-5`, `seeds: 1,3-5` and `seeds: [1, 3-5]`.
- * @returns those that name no seeds
+ * Expands the ranges in `seeds: 1-5`, `seeds: 1,3-5` and `seeds: [1, 3-5]`.
+ * @returns the invalid ones
  */
 export function expandSeeds(root: Block): ConfigIssue[] {
   const entry = root.entries.get('seeds');
@@ -51,10 +51,8 @@ export function expandSeeds(root: Block): ConfigIssue[] {
     return [item];
   });
   if (issues.length === 0) {
-    root.entries.set('seeds', {
-      ...entry,
-      value: { kind: 'list', place: node.place, items: expanded },
-    });
+    const value: Tree = { kind: 'list', place: node.place, items: expanded };
+    root.entries.set('seeds', { ...entry, value });
   }
   return issues;
 }

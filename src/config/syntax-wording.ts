@@ -1,8 +1,9 @@
 import type { ErrorCode } from 'yaml';
-import { tooDeep } from './nesting.js';
+
+export const tooDeep = 'lists and blocks are nested too deeply';
 
 /**
- * What a YAML syntax error means for somebody who does not know the grammar.
+ * Describes a YAML syntax error to a reader who does not know the grammar.
  *
  * @param detail the parser's own message
  * @param character the character at the error's position
@@ -12,11 +13,11 @@ export function syntaxMessage(code: ErrorCode, detail: string, character: string
     case 'TAB_AS_INDENT':
       return 'a tab is used for indentation; use spaces';
     case 'MULTIPLE_DOCS':
-      return 'a second document starts here; a file holds one experiment';
+      return 'a second document starts here; a file contains one experiment';
     case 'BAD_SCALAR_START':
       return `a value cannot start with "${character}"; put it in quotes`;
     case 'TAG_RESOLVE_FAILED':
-      return `tags have no meaning here (${detail.replace(/^Unresolved tag: /, '')}); remove it`;
+      return `tags are not supported (${detail.replace(/^Unresolved tag: /, '')}); remove it`;
     case 'BLOCK_AS_IMPLICIT_KEY':
     case 'MULTILINE_IMPLICIT_KEY':
       return 'the structure is unclear here: check the indentation of this line and the next, commas inside { }, and quotes around text that contains ": "';
@@ -24,7 +25,7 @@ export function syntaxMessage(code: ErrorCode, detail: string, character: string
     case 'MISSING_CHAR':
       return missing(detail);
     case 'UNEXPECTED_TOKEN':
-      return 'this does not belong here: check the indentation, and quotes inside quoted text';
+      return 'unexpected text: check the indentation, and quotes inside quoted text';
     case 'BLOCK_IN_FLOW':
       return 'the structure is unclear here: a comma may be missing after this, or a block without { } stands inside { } or [ ]';
     case 'BAD_ALIAS':
@@ -44,5 +45,5 @@ function missing(detail: string): string {
   if (detail.includes('followed by map values')) {
     return 'a key needs a colon and a value, as in "epochs: 10"';
   }
-  return 'this line is not indented like the lines it belongs to; use the same number of spaces';
+  return 'the indentation differs from the lines above; use the same number of spaces';
 }

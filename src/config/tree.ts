@@ -1,20 +1,23 @@
 /** Keys and list positions from the root of a config, e.g. ['methods', 0, 'learningRate']. */
 export type Path = readonly (string | number)[];
 
-/** Where a key or a value was written. Lines and columns count from 1. */
+/** Where a key or a value was written. */
 export type Place =
-  | {
-      readonly from: 'file';
-      readonly line: number;
-      readonly column: number;
-      readonly length: number;
-    }
+  | FilePlace
   | {
       readonly from: 'command line';
       readonly override: string;
-      /** Where it was not written as text: by a sweep. */
+      /** For an override of a sweep, which is not text. */
       readonly setting?: Setting;
     };
+
+/** Lines and columns count from 1. */
+export interface FilePlace {
+  readonly from: 'file';
+  readonly line: number;
+  readonly column: number;
+  readonly length: number;
+}
 
 /** A value to write at a path of a config, as in an override: `methods.adam.learningRate`. */
 export interface Setting {
@@ -23,8 +26,8 @@ export interface Setting {
 }
 
 /**
- * A config as it was written: plain values, each with its place. The file is read into this form,
- * overrides are written over it, and errors and origins are looked up in it.
+ * A config as it was written: plain values, each with its place. The file is parsed into this form,
+ * overrides are applied to it, and the places of errors and origins come from it.
  */
 export type Tree = Scalar | List | Block;
 
@@ -51,7 +54,7 @@ export interface Entry {
   readonly value: Tree;
 }
 
-/** The values alone. Blocks become objects whose keys are all own properties, `__proto__` too. */
+/** The values without places. All keys of blocks become own properties of objects, `__proto__` too. */
 export function plain(tree: Tree): unknown {
   switch (tree.kind) {
     case 'scalar':
@@ -63,7 +66,7 @@ export function plain(tree: Tree): unknown {
   }
 }
 
-/** Plain data as a tree that was written in one place. */
+/** Plain data as a tree in which everything has the same place. */
 export function treeOf(value: unknown, place: Place): Tree {
   if (Array.isArray(value)) {
     return { kind: 'list', place, items: value.map((item) => treeOf(item, place)) };
@@ -77,7 +80,7 @@ export function treeOf(value: unknown, place: Place): Tree {
   return { kind: 'block', place, entries: new Map(entries) };
 }
 
-/** The node at `path`, and the place of its key where it has one; undefined when nothing was written there. */
+/** The node at `path`, and the place of its key where it has one; undefined when there is none. */
 export function find(root: Tree, path: Path): { node: Tree; key?: Place } | undefined {
   let node = root;
   let key: Place | undefined;
@@ -98,8 +101,8 @@ export function find(root: Tree, path: Path): { node: Tree; key?: Place } | unde
 }
 
 /**
- * The place an error about `path` points at: the value when it was written, its key when the value
- * is empty, otherwise the closest block around it.
+ * The place that an error about `path` points at: that of the value, of its key when the value is empty,
+ * or of the closest block around it when it is absent.
  */
 export function placeOf(root: Tree, path: Path): Place {
   const found = find(root, path);

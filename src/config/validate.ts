@@ -4,7 +4,7 @@ import { fieldsOf, optionsOf, schemaAt, valueAt } from './schema-walk.js';
 import type { Path } from './tree.js';
 import { missing, noneOf, notOneOf, tooBig, tooSmall, unknownKey, wrongType } from './wording.js';
 
-/** What is wrong at a path, in words. */
+/** What is wrong at a path. */
 export interface Finding {
   readonly path: Path;
   readonly message: string;
@@ -13,8 +13,7 @@ export interface Finding {
 }
 
 /**
- * Validates `data` and words every issue of zod for people. Custom messages of the schema stay as
- * they are.
+ * Validates `data` and turns every issue of zod into a message. Custom messages of the schema are kept.
  *
  * @returns the parsed value (only when there are no findings) and all findings
  */
@@ -22,7 +21,7 @@ export function validate<Schema extends z.ZodType>(
   schema: Schema,
   data: unknown,
 ): { value?: z.output<Schema>; findings: Finding[] } {
-  // An empty message marks the issues for which the schema has no words of its own.
+  // An empty message marks the issues for which the schema has no message of its own.
   const result = schema.safeParse(data, { error: () => '' });
   if (result.success) return { value: result.data, findings: [] };
   const misspelt = new Set<string>();
@@ -76,7 +75,7 @@ function word(
   }
 }
 
-/** The alternatives that fail only further in: the user chose that form, and made a slip in it. */
+/** The alternative of a union whose type fits the value, and which fails only deeper inside. */
 function fittingBranch(
   branches: readonly (readonly z.core.$ZodIssue[])[],
 ): readonly z.core.$ZodIssue[] | undefined {

@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import { suggest } from '../shared/suggest.js';
+import { didYouMean } from '../shared/suggest.js';
 import { elementSchema, fieldsOf, unwrap } from './schema-walk.js';
 
 /*
- * The words for everything that a schema can find wrong with a value. Each sentence is read after
- * the path of the value: `epochs — must be a whole number, not the text "ten"`.
+ * Messages for everything that a schema can find wrong with a value. Each follows the path of the value:
+ * `epochs: must be an integer, not "ten"`.
  */
 
-/** A key that has to be there. */
+/** A required key that is absent. */
 export function missing(description: string | undefined): string {
   return description === undefined ? 'is missing' : `is missing (${description})`;
 }
@@ -23,8 +23,8 @@ export function unknownKey(near: string | undefined, known: readonly string[]): 
 export function notOneOf(allowed: readonly string[], value: unknown): string {
   if (value === null) return `has no value; it is one of ${allowed.join(', ')}`;
   const list = allowed.length === 1 ? `"${allowed[0]}"` : `one of ${allowed.join(', ')}`;
-  const near = typeof value === 'string' ? suggest(value, allowed) : undefined;
-  return `must be ${list}, not ${given(value)}${near === undefined ? '' : `; did you mean "${near}"?`}`;
+  const hint = typeof value === 'string' ? didYouMean(value, allowed) : '';
+  return `must be ${list}, not ${given(value)}${hint}`;
 }
 
 /** A value whose type is not the one of the schema. */
@@ -38,36 +38,31 @@ export function wrongType(schema: z.ZodType | undefined, value: unknown): string
 export function noneOf(options: readonly z.ZodType[], value: unknown): string {
   const wanted = options.map(formOf).join(' or ');
   if (value === null) return `has no value; it must be ${wanted}`;
-  const words = options.flatMap(literals);
-  const near = typeof value === 'string' ? suggest(value, words) : undefined;
-  const hint = near === undefined ? repair(options[0], value) : `; did you mean "${near}"?`;
-  return `must be ${wanted}, not ${given(value)}${hint}`;
+  const near = typeof value === 'string' ? didYouMean(value, options.flatMap(literals)) : '';
+  return `must be ${wanted}, not ${given(value)}${near || repair(options[0], value)}`;
 }
 
-/** How to say that there is nothing in a block whose keys are the user's. */
+/** How to write an empty block whose keys are the user's. */
 function emptyForm(schema: z.ZodType | undefined): string {
   return unwrap(schema) instanceof z.ZodRecord ? '; write {} for an empty one' : '';
 }
 
-/** What a schema accepts, in two words. */
+/** The type that a schema accepts. */
 function formOf(schema: z.ZodType | undefined): string {
   const inner = unwrap(schema);
-  if (inner instanceof z.ZodNumber) return inner.isInt ? 'a whole number' : 'a number';
+  if (inner instanceof z.ZodNumber) return inner.isInt ? 'an integer' : 'a number';
   if (inner instanceof z.ZodBoolean) return 'true or false';
   if (inner instanceof z.ZodArray) return 'a list';
   if (inner instanceof z.ZodObject || inner instanceof z.ZodRecord) return 'a block';
-  if (inner instanceof z.ZodLiteral)
-    return literals(inner)
-      .map((word) => `"${word}"`)
-      .join(' or ');
-  return 'text';
+  if (inner instanceof z.ZodLiteral) return `"${literals(inner).join('" or "')}"`;
+  return 'a string';
 }
 
 function literals(schema: z.ZodType): string[] {
   return schema instanceof z.ZodLiteral ? [...schema.values].map(String) : [];
 }
 
-/** How to turn the value that was given into the one that was meant, where that is plain. */
+/** How to write the value that was probably meant, where that is clear. */
 function repair(schema: z.ZodType | undefined, value: unknown): string {
   const inner = unwrap(schema);
   if (typeof value !== 'string' && typeof value !== 'number') return '';
@@ -116,18 +111,15 @@ export function tooBig(issue: z.core.$ZodIssueTooBig, value: unknown): string {
   const relation = issue.inclusive ? 'at most' : 'less than';
   const percent =
     issue.maximum === 1 && typeof value === 'number' && value > 1 && value <= 100
-      ? `; it is a share of 1, so ${value} % is ${Number((value / 100).toPrecision(6))}`
+      ? `; it is a fraction, so ${value} % is ${Number((value / 100).toPrecision(6))}`
       : '';
   return `must be ${relation} ${issue.maximum}, not ${given(value)}${percent}`;
 }
 
 function given(value: unknown): string {
   if (typeof value === 'string') {
-    return `the text "${value.length > 40 ? `${value.slice(0, 40)}...` : value}"`;
+    return `"${value.length > 40 ? `${value.slice(0, 40)}...` : value}"`;
   }
-  if (Number.isNaN(value)) return 'NaN';
-  if (value === Infinity) return 'infinity';
-  if (value === -Infinity) return 'minus infinity';
   if (Array.isArray(value)) return 'a list';
   return typeof value === 'object' && value !== null ? 'a block' : String(value);
 }

@@ -5,6 +5,7 @@ import {
   isNode,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   type Node,
   type Pair,
@@ -12,27 +13,49 @@ import {
   type YAMLMap,
 } from 'yaml';
 import { didYouMean } from '../shared/suggest.js';
-import type { ConfigIssue } from './issues.js';
-import { maxDepth, nestedTooDeeply, tooDeep } from './nesting.js';
-import { syntaxMessage } from './syntax-wording.js';
-import type { Block, Entry, Path, Place, Tree } from './tree.js';
+import { ConfigError, type ConfigIssue, type Source } from './issues.js';
+import { syntaxMessage, tooDeep } from './syntax-wording.js';
+import type { Block, Entry, FilePlace, Path, Tree } from './tree.js';
 
-/** More values than any config has; aliases that expand to more are an attack or an accident. */
+/** Limit of the values of a config, also after aliases are expanded. */
 const maxNodes = 50_000;
+/** The YAML composer is recursive: thousands of levels overflow the stack and end the process. */
+const maxDepth = 100;
 
 /**
- * Reads YAML, or JSON, which is YAML too. Ordinary anchors, aliases and merge keys are expanded;
- * the expanded values keep the place where they were written.
+ * Parses a file that must be a block of keys.
+ * @param subject of the message when it is not: `a config`
+ * @throws ConfigError when it is not
+ */
+export function parseBlock(
+  source: Source,
+  subject: string,
+  keys: readonly string[],
+): { tree: Block; issues: ConfigIssue[] } {
+  const { tree, issues } = parseYaml(source.text);
+  if (tree?.kind === 'block') return { tree, issues };
+  if (tree === undefined) throw new ConfigError(source, issues);
+  // `name:x`, without a space after the colon, is a string in YAML.
+  const isString = tree.kind === 'scalar' && /^\w+:\S/.test(String(tree.value));
+  const hint = isString ? '; write a space after each colon' : '';
+  const known = keys.filter((key) => !key.startsWith('$')).join(', ');
+  const message = `${subject} is a block of keys: ${known}${hint}`;
+  throw new ConfigError(source, [...issues, { path: [], message, place: tree.place }]);
+}
+
+/**
+ * Parses YAML, or JSON, which is YAML too. Anchors, aliases and merge keys are expanded; the expanded
+ * values keep the place where they were written.
  *
- * @param mayBeEmpty whether a text without a value, which is null in YAML, is one; else it is an issue
- * @returns the tree, absent when the text has no readable structure, and everything wrong with it
+ * @param mayBeEmpty whether an empty text is null, as in YAML, rather than an issue
+ * @returns the tree, absent when the text cannot be parsed, and all issues
  */
 export function parseYaml(
   text: string,
   { mayBeEmpty = false } = {},
 ): { tree?: Tree; issues: ConfigIssue[] } {
   const counter = new LineCounter();
-  const placeAt = (start: number, end: number): Place => {
+  const placeAt = (start: number, end: number): FilePlace => {
     const { line, col } = counter.linePos(start);
     const newline = text.indexOf('\n', start);
     const lineEnd = newline < 0 ? text.length : newline;
@@ -43,9 +66,7 @@ export function parseYaml(
       length: Math.max(1, Math.min(end, lineEnd) - start),
     };
   };
-  const failure = (message: string, place: Place = startOfFile) => ({
-    issues: [{ path: [], message, place }],
-  });
+  const failure = (message: string) => ({ issues: [{ path: [], message, place: startOfFile }] });
 
   if (nestedTooDeeply(text)) return failure(tooDeep);
   const document = parseDocument(text, {
@@ -57,38 +78,47 @@ export function parseYaml(
   });
   const problems = [...document.errors, ...document.warnings];
   if (problems.length > 0) {
-    const seen = new Set<number>();
-    const issues: ConfigIssue[] = [];
-    for (const problem of problems) {
-      const place = placeAt(problem.pos[0], problem.pos[1]);
-      const line = place.from === 'file' ? place.line : 0;
-      // One slip makes the parser complain about all that follows: one issue a line, three in all.
-      if (seen.has(line) || issues.length === 3) continue;
-      seen.add(line);
-      const character = text[problem.pos[0]] ?? '';
-      issues.push({
-        path: [],
-        place,
-        message: syntaxMessage(problem.code, problem.message, character),
-      });
+    const issues = new Map<number, ConfigIssue>();
+    for (const { pos, code, message } of problems) {
+      const place = placeAt(pos[0], pos[1]);
+      // One mistake causes errors in the lines after it: one issue per line, three in all.
+      if (issues.has(place.line) || issues.size === 3) continue;
+      const meaning = syntaxMessage(code, message, text[pos[0]] ?? '');
+      issues.set(place.line, { path: [], place, message: meaning });
     }
-    return { issues };
+    return { issues: [...issues.values()] };
   }
-  if (document.contents === null || isEmpty(document.contents)) {
-    if (!mayBeEmpty) return failure('the file is empty');
-    return { tree: { kind: 'scalar', value: null, place: startOfFile }, issues: [] };
+  const root = document.contents;
+  if (root === null || (isScalar(root) && root.value === null)) {
+    return mayBeEmpty ? { tree: nothing, issues: [] } : failure('the file is empty');
   }
-  return new Reader(placeAt).read(document.contents);
+  return new Reader(placeAt).read(root);
 }
 
-const startOfFile: Place = { from: 'file', line: 1, column: 1, length: 1 };
+const startOfFile: FilePlace = { from: 'file', line: 1, column: 1, length: 1 };
+const nothing: Tree = { kind: 'scalar', value: null, place: startOfFile };
 
-/** A document that was started and left without content. */
-function isEmpty(root: Node): boolean {
-  return isScalar(root) && root.value === null;
+/** Whether lists or blocks nest beyond `maxDepth`; without recursion. */
+function nestedTooDeeply(text: string): boolean {
+  let flow = 0;
+  let inLine = 0;
+  let isText = false;
+  for (const token of new Lexer().lex(text)) {
+    if (!isText) {
+      if (token === '[' || token === '{') flow++;
+      else if ((token === ']' || token === '}') && flow > 0) flow--;
+      else if (token === '-' || token === '?') inLine++;
+      else if (token === '\n' || token === '\r\n') inLine = 0;
+      // Every level of a block is indented by at least one space.
+      else if (/^ +$/.test(token) && inLine === 0 && token.length > 4 * maxDepth) return true;
+      if (flow > maxDepth || inLine > maxDepth) return true;
+    }
+    isText = token === '\u001f';
+  }
+  return false;
 }
 
-/** Turns the nodes of a document into a tree. */
+/** Converts the nodes of a document into a tree. */
 class Reader {
   readonly #issues: ConfigIssue[] = [];
   readonly #comments: ConfigIssue[] = [];
@@ -97,11 +127,11 @@ class Reader {
   readonly #targets = new Map<Alias, Node>();
   #nodes = 0;
 
-  constructor(private readonly placeAt: (start: number, end: number) => Place) {}
+  constructor(private readonly placeAt: (start: number, end: number) => FilePlace) {}
 
   read(root: Node): { tree?: Tree; issues: ConfigIssue[] } {
     const tree = this.#tree(root, []);
-    // Such a comment swallows what follows it: everything else would be reported wrongly.
+    // Such a comment makes what follows it part of a value: other issues would be misleading.
     if (this.#comments.length > 0) return { issues: this.#comments };
     if (this.#nodes > maxNodes) {
       const message = `its aliases expand to more than ${maxNodes} values`;
@@ -110,16 +140,14 @@ class Reader {
     return { tree, issues: this.#issues };
   }
 
-  #place(node: { range?: readonly number[] | null }): Place {
+  #place(node: Node): FilePlace {
     const [start, end] = node.range ?? [0, 1];
     return this.placeAt(start, end);
   }
 
   #tree(node: unknown, path: Path): Tree {
     this.#nodes++;
-    if (this.#nodes > maxNodes || !isNode(node)) {
-      return { kind: 'scalar', value: null, place: startOfFile };
-    }
+    if (this.#nodes > maxNodes || !isNode(node)) return nothing;
     if (path.length > maxDepth) return this.#refuse(path.slice(0, 1), node, tooDeep);
     if (isAlias(node)) return this.#alias(node, path);
     if (node.anchor) this.#anchors.set(node.anchor, node);
@@ -127,7 +155,7 @@ class Reader {
     if (isSeq(node)) {
       return this.#inside(node, path, () => ({
         kind: 'list',
-        place: firstCharacter(this.#place(node)),
+        place: { ...this.#place(node), length: 1 },
         items: node.items.map((item, i) => this.#tree(item, [...path, i])),
       }));
     }
@@ -149,19 +177,16 @@ class Reader {
   #alias(alias: Alias, path: Path): Tree {
     const target = this.#targets.get(alias) ?? this.#anchors.get(alias.source);
     if (target) {
-      // Expanded a second time, an alias still means the anchor that stood above it.
+      // When an alias is expanded again, the anchor may have been redefined.
       this.#targets.set(alias, target);
       return this.#tree(target, path);
     }
     const hint = didYouMean(alias.source, [...this.#anchors.keys()]);
-    return this.#refuse(
-      path,
-      alias,
-      `there is no anchor "&${alias.source}" above this line${hint}`,
-    );
+    const message = `there is no anchor "&${alias.source}" above this line${hint}`;
+    return this.#refuse(path, alias, message);
   }
 
-  /** Notes an issue and stands in for the value. */
+  /** Adds an issue; null takes the place of the value. */
   #refuse(path: Path, node: Node, message: string): Tree {
     const place = this.#place(node);
     this.#issues.push({ path, place, message });
@@ -175,7 +200,7 @@ class Reader {
       const { key } = pair;
       if (isScalar(key) && key.anchor) this.#anchors.set(key.anchor, key);
       if (isScalar(key) && typeof key.value === 'symbol') {
-        for (const source of this.#mergeSources(pair, path)) merged.push(source);
+        merged.push(...this.#mergeSources(pair, path));
         continue;
       }
       const name =
@@ -188,7 +213,7 @@ class Reader {
       const place = this.#place(key as Node);
       if (/^\/[/*]/.test(name)) {
         const message = `a comment starts with #, not with ${name.slice(0, 2)}`;
-        this.#comments.push({ path: [], place: { ...place, length: 2 } as Place, message });
+        this.#comments.push({ path: [], place: { ...place, length: 2 }, message });
         continue;
       }
       const earlier = entries.get(name)?.key;
@@ -203,17 +228,18 @@ class Reader {
           : this.#tree(pair.value, [...path, name]);
       entries.set(name, { key: place, value });
     }
-    // Keys written out win over merged ones, and earlier sources over later ones.
+    // Explicit keys take precedence over merged ones, and earlier sources over later ones.
     for (const source of merged) {
       for (const [name, entry] of source.entries) {
         if (!entries.has(name)) entries.set(name, entry);
       }
     }
     const first = map.flow ? undefined : [...entries.values()][0]?.key;
-    return { kind: 'block', place: first ?? firstCharacter(this.#place(map)), entries };
+    // Of several lines, only the first character is marked.
+    return { kind: 'block', place: first ?? { ...this.#place(map), length: 1 }, entries };
   }
 
-  /** The blocks named by `<<: *a` or `<<: [*a, *b]`. */
+  /** The blocks of `<<: *a` or `<<: [*a, *b]`. */
   #mergeSources(pair: Pair, path: Path): Block[] {
     const tree = this.#tree(pair.value, path);
     const sources = tree.kind === 'list' ? tree.items : [tree];
@@ -224,9 +250,4 @@ class Reader {
     }
     return blocks;
   }
-}
-
-/** A block or list over several lines is pointed at by its first character alone. */
-function firstCharacter(place: Place): Place {
-  return place.from === 'file' ? { ...place, length: 1 } : place;
 }

@@ -25,7 +25,7 @@ export function refuseBeyondMemory(
   const there = `and ${name} has ${sizeText(memory)} here`;
   if (weights > memory) {
     throw new EnvironmentError(
-      `network.layers — the weights take at least ${sizeText(weights)} in training, ${there}. Use a smaller network`,
+      `network.layers: the weights take at least ${sizeText(weights)} in training, ${there}. Use a smaller network`,
     );
   }
   const units = experiment.network.widths.reduce((sum, width) => sum + width, 0);
@@ -37,7 +37,7 @@ export function refuseBeyondMemory(
     const most = Math.floor((memory - weights) / perImage);
     const way = most < 1 ? 'Use a smaller network' : `Use a batchSize of at most ${most}`;
     throw new EnvironmentError(
-      `batchSize of ${label} — the ${units} units of the network on ${rows} images take at least ` +
+      `batchSize of ${label}: the ${units} units of the network on ${rows} images take at least ` +
         `${sizeText(rows * perImage)} in a step, ${there}. ${way}`,
     );
   }

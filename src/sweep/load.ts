@@ -5,7 +5,7 @@ import { parseExperiment, toIssue } from '../config/load.js';
 import { readConfigFile } from '../config/read-file.js';
 import { type Block, type Path, placeOf, plain, type Setting } from '../config/tree.js';
 import { type Finding, validate } from '../config/validate.js';
-import { parseYaml } from '../config/yaml.js';
+import { parseBlock } from '../config/yaml.js';
 import { type SweepConfig, SweepSchema } from './schema.js';
 import { gridSize, type Overrides, searchSpace } from './search.js';
 
@@ -87,12 +87,7 @@ const settingsOf = (overrides: Overrides): Setting[] =>
   Object.entries(overrides).map(([path, value]) => ({ path, value }));
 
 function parseSweep(source: Source): { tree: Block; config: SweepConfig } {
-  const { tree, issues } = parseYaml(source.text);
-  if (tree?.kind !== 'block') {
-    const message = `a sweep is a block of keys: ${Object.keys(SweepSchema.shape).slice(1).join(', ')}`;
-    const wrongRoot = tree ? [{ path: [], message, place: tree.place }] : [];
-    throw new ConfigError(source, [...issues, ...wrongRoot]);
-  }
+  const { tree, issues } = parseBlock(source, 'a sweep', Object.keys(SweepSchema.shape));
   const { value, findings } = validate(SweepSchema, plain(tree));
   const wrong = [...findings, ...(value ? checkSweep(value) : [])];
   const all = [...issues, ...wrong.map((finding) => toIssue(finding, tree))];

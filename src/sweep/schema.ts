@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { experimentName } from '../config/schema.js';
+import { experimentName, jsonSchemaText } from '../config/schema.js';
 
 /** A value that an override writes: whatever YAML can say. */
 const value = z.json();
@@ -113,18 +113,6 @@ export const SweepSchema = z.strictObject({
 export type SweepConfig = z.output<typeof SweepSchema>;
 export type Parameter = z.output<typeof parameter>;
 
-/** The JSON Schema of sweep files (draft 7), as schemas/sweep.json keeps it. */
-export function sweepSchemaText(): string {
-  const { $schema, ...rest } = z.toJSONSchema(SweepSchema, {
-    io: 'input',
-    target: 'draft-7',
-    override: ({ jsonSchema }) => {
-      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-    },
-  });
-  const title = {
-    title: 'fln sweep',
-    description: 'Overrides of an experiment that fln tries out.',
-  };
-  return `${JSON.stringify({ $schema, ...title, ...rest }, null, 2)}\n`;
-}
+/** The JSON Schema of sweep files, as schemas/sweep.json contains it. */
+export const sweepSchemaText = (): string =>
+  jsonSchemaText(SweepSchema, 'fln sweep', 'Overrides of an experiment that fln tries out.');

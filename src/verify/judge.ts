@@ -1,4 +1,4 @@
-import type { Expectation } from '../config/experiment.js';
+import type { Expectation } from '../config/schema.js';
 import {
   average,
   type Estimate,

@@ -51,7 +51,7 @@ const table: [args: string[], message: string][] = [
     ['plot', '-'],
     '"-" is not an option or a file; standard input is /dev/stdin. See fln plot --help',
   ],
-  [['verify', 'x'.repeat(300)], `${'x'.repeat(300)}: cannot be read: its name is too long`],
+  [['verify', 'x'.repeat(300)], `${'x'.repeat(300)}: cannot be read: the path is too long`],
   [['ls', '--help=yes'], '--help takes no value, got "yes". See fln ls --help'],
   [['ls', '--best', 'a', '--best', 'b'], '--best is given twice. See fln ls --help'],
   [

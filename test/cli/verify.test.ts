@@ -169,7 +169,7 @@ describe('fln verify', () => {
     injectRuns(join(cwd, 'run'), gateConfig, healthy);
     const { code, stderr } = await fln(['verify', 'tiny.yaml', '--run', 'run'], { cwd });
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^warning: tiny\.yaml:\d+:3 expect\.lpom — no method has this label; /);
+    expect(stderr).toMatch(/^warning: tiny\.yaml:\d+:3 expect\.lpom: no method has this label; /);
   });
 
   it('verifies the reference run of Figure 2', async () => {

@@ -37,26 +37,23 @@ describe('config files', () => {
   };
 
   it.each([
-    [
-      'quikstart.yml',
-      'DIR/quikstart.yml: there is no such file; did you mean "DIR/quickstart.yaml"?',
-    ],
-    [
-      'quickstart.json',
-      'DIR/quickstart.json: there is no such file; did you mean "DIR/quickstart.yaml"?',
-    ],
+    ['quikstart.yml', 'DIR/quikstart.yml: no such file; did you mean "DIR/quickstart.yaml"?'],
+    ['quickstart.json', 'DIR/quickstart.json: no such file; did you mean "DIR/quickstart.yaml"?'],
     [
       'zebra.yaml',
-      'DIR/zebra.yaml: there is no such file; DIR holds large.yaml, quickstart.yaml, utf16.yaml',
+      'DIR/zebra.yaml: no such file; DIR contains large.yaml, quickstart.yaml, utf16.yaml',
     ],
-    ['no/zebra.yaml', 'DIR/no/zebra.yaml: there is no such file'],
-    ['quickstart.yaml/x', 'DIR/quickstart.yaml/x: there is no such file'],
+    ['no/zebra.yaml', 'DIR/no/zebra.yaml: no such file'],
+    ['quickstart.yaml/x', 'DIR/quickstart.yaml/x: no such file'],
     ['sub', 'DIR/sub: is a folder, not a config file'],
-    ['.', 'DIR: is a folder, not a config file; it holds large.yaml, quickstart.yaml, utf16.yaml'],
-    ['utf16.yaml', 'DIR/utf16.yaml: is not UTF-8 text; is it a config? If so, save it as UTF-8.'],
+    [
+      '.',
+      'DIR: is a folder, not a config file; it contains large.yaml, quickstart.yaml, utf16.yaml',
+    ],
+    ['utf16.yaml', 'DIR/utf16.yaml: is not UTF-8 text; if it is a config, save it as UTF-8.'],
     [
       'large.yaml',
-      'DIR/large.yaml: is larger than 1 MiB, which no config needs; is it the right file?',
+      'DIR/large.yaml: is larger than 1 MiB, the maximum size of a config; is it the right file?',
     ],
   ])('%s', (name, expected) => {
     expect(refusal(name)).toBe(expected);

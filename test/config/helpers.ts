@@ -33,10 +33,10 @@ export function messageOf(text: string, overrides: string[] = []): string {
   throw new Error(`accepted, but it should not be:\n${text}`);
 }
 
-/** `path — what is wrong` of each issue, without the places and the quoted lines. */
+/** `path: what is wrong` of each issue, without the places and the quoted lines. */
 export function issuesOf(text: string, overrides: string[] = []): string[] {
   return messageOf(text, overrides)
     .split('\n')
-    .filter((line) => line.includes(' — '))
-    .map((line) => line.replace(/^trial\.yaml:\d+:\d+ ?/, '').replace(/^— /, ''));
+    .filter((line) => /^(trial\.yaml:|command line: )/.test(line))
+    .map((line) => line.replace(/^trial\.yaml:\d+:\d+:? /, ''));
 }

@@ -38,28 +38,28 @@ describe('a field of a method, given to the experiment', () => {
       'methods.fenchel.solver (solver preconditioned), methods.slow.solver (solver exact)',
     ],
   ])('is sent to its place: %s', (override, places) => {
-    const message = `command line: ${override} — is a field of a method: ${places}`;
+    const message = `command line: ${override}: is a field of a method: ${places}`;
     expect(refusal({ methods: two }, override)).toBe(message);
   });
 
   it('is sent there from the file too, and when it is misspelt', () => {
     expect(refusal({ methods: two, learningRate: '0.1' })).toContain(
-      'learningRate — is a field of a method: methods.adam.learningRate\n',
+      'learningRate: is a field of a method: methods.adam.learningRate\n',
     );
     expect(refusal({ methods: two }, 'learnignRate=0.1')).toBe(
-      'command line: learnignRate=0.1 — unknown key; did you mean "learningRate"? It is a field of a method: methods.adam.learningRate',
+      'command line: learnignRate=0.1: unknown key; did you mean "learningRate"? It is a field of a method: methods.adam.learningRate',
     );
   });
 
   it('is sent to the methods that have it, where the config has none of them', () => {
     expect(refusal({ methods: '[{ name: sgd }]' }, 'beta1=0.9')).toMatch(
-      /— is a field of adam, which is not among the methods of this config$/,
+      /: is a field of adam, which is not among the methods of this config$/,
     );
   });
 
   it('is known by the label that it begins with', () => {
     expect(refusal({ methods: two }, 'slow.stepSize=3')).toBe(
-      'command line: slow.stepSize=3 (slow) — is a method: its fields are set as methods.slow.FIELD',
+      'command line: slow.stepSize=3 (slow): is a method: its fields are set as methods.slow.FIELD',
     );
   });
 
@@ -67,7 +67,7 @@ describe('a field of a method, given to the experiment', () => {
   const fields = methods.flatMap(({ schema }) => Object.keys(schema.shape));
   it.each([...new Set(fields)].filter((field) => !own.includes(field)))('%s', (field) => {
     expect(refusal({ methods: '[{ name: fenchel }, { name: adam }]' }, `${field}=1`)).toMatch(
-      new RegExp(`— is a field of (a method: methods\\.(fenchel|adam)\\.${field}|[a-z-]+)`),
+      new RegExp(`: is a field of (a method: methods\\.(fenchel|adam)\\.${field}|[a-z-]+)`),
     );
   });
 });
@@ -95,14 +95,14 @@ describe('ranges of seeds', () => {
   });
 
   it.each([
-    ['5-1', 'seeds=5-1 — the range 5-1 ends before it begins'],
-    ['1-', 'seeds=1- — expected positive integers and ranges, as in 1-5 or 1,3-5, got "1-"'],
-    ['0-3', 'seeds=0-3 — expected positive integers and ranges, as in 1-5 or 1,3-5, got "0-3"'],
-    ['1-999999999', 'seeds=1-999999999 — "1-999999999" names more than 10000 seeds'],
-    ['[1, 5-2]', 'seeds=[1, 5-2] (seeds.1) — the range 5-2 ends before it begins'],
+    ['5-1', 'seeds=5-1: the range 5-1 ends before it begins'],
+    ['1-', 'seeds=1-: expected positive integers and ranges, as in 1-5 or 1,3-5, got "1-"'],
+    ['0-3', 'seeds=0-3: expected positive integers and ranges, as in 1-5 or 1,3-5, got "0-3"'],
+    ['1-999999999', 'seeds=1-999999999: "1-999999999" has more than 10000 seeds'],
+    ['[1, 5-2]', 'seeds=[1, 5-2] (seeds.1): the range 5-2 ends before it begins'],
     [
       '[1-3, 2]',
-      'seeds=[1-3, 2] (seeds.3) — seed 2 is given twice; a second run with it would repeat the first',
+      'seeds=[1-3, 2] (seeds.3): seed 2 is given twice; the second run would repeat the first',
     ],
   ])('that are none are refused: %s', (text, message) => {
     expect(refusal({}, `seeds=${text}`)).toBe(`command line: ${message}`);
@@ -118,22 +118,22 @@ describe('expectations of a method that the file does not have', () => {
     expect(experiment.resolved.expect).toEqual({ adam: { paper: 0.9 } });
     expect(warnings).toHaveLength(2);
     expect(warnings[0]).toMatch(
-      /^x\.yaml:\d+:\d+ expect\.lpom — no method has this label; the labels are adam\n/,
+      /^x\.yaml:\d+:\d+ expect\.lpom: no method has this label; the labels are adam\n/,
     );
-    expect(warnings[1]).toContain('expect.amad — no method has this label; did you mean "adam"?');
+    expect(warnings[1]).toContain('expect.amad: no method has this label; did you mean "adam"?');
   });
 
   it('are left out whatever they are called', () => {
     const { experiment, warnings } = load({ expect: '{ __proto__: { paper: 0.9 } }' });
     expect(experiment.expect).toEqual({});
     expect(warnings[0]).toContain(
-      'expect.__proto__ — no method has this label; the labels are adam',
+      'expect.__proto__: no method has this label; the labels are adam',
     );
   });
 
   it('are an error on the command line, where they are a slip', () => {
     expect(refusal({ methods: '[{ name: adam }]' }, 'expect.amad.atLeast=0.9')).toBe(
-      'command line: expect.amad.atLeast=0.9 (expect.amad) — no method has this label; did you mean "adam"?',
+      'command line: expect.amad.atLeast=0.9 (expect.amad): no method has this label; did you mean "adam"?',
     );
   });
 });
@@ -168,7 +168,7 @@ describe('a config that is not there', () => {
   ])('%s is answered with %s', (wrong, right) => {
     const path = folder();
     expect(() => loadExperiment(join(path, wrong))).toThrow(
-      `${join(path, wrong)}: there is no such file; did you mean "${join(path, right)}"?`,
+      `${join(path, wrong)}: no such file; did you mean "${join(path, right)}"?`,
     );
   });
 

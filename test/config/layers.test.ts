@@ -42,59 +42,59 @@ describe('layers of a convolution network', () => {
     [
       'no kind',
       layers('{ activation: relu }', last),
-      ['network.layers.0 — has no layer type: set one of dense, conv, averagePool'],
+      ['network.layers.0: has no layer type: set one of dense, conv, averagePool'],
     ],
     [
       'two kinds',
       layers('{ dense: 5, conv: 6, kernel: 3, activation: relu }', last),
-      ['network.layers.0 — has dense and conv: write one layer for each'],
+      ['network.layers.0: has dense and conv: write one layer for each'],
     ],
     [
       'a window on a dense layer',
       layers('{ dense: 5, kernel: 3, activation: relu }', last),
-      ['network.layers.0.kernel — belongs to a convolution (conv: CHANNELS)'],
+      ['network.layers.0.kernel: belongs to a convolution (conv: CHANNELS)'],
     ],
     [
       'no kernel',
       layers('{ conv: 6, activation: relu }', last),
-      ['network.layers.0.kernel — is missing (side of the window of the convolution)'],
+      ['network.layers.0.kernel: is missing (side of the window of the convolution)'],
     ],
     [
       'too large a window',
       layers('{ conv: 6, kernel: 29, activation: relu }', last),
       [
-        'network.layers.0.kernel — is 29, but the image there is 28 x 28; use a smaller window, or padding',
+        'network.layers.0.kernel: is 29, but the image there is 28 x 28; use a smaller window, or padding',
       ],
     ],
     [
       'too large an average',
       layers('{ averagePool: 30 }', last),
-      ['network.layers.0.averagePool — is 30, but the image there is 28 x 28'],
+      ['network.layers.0.averagePool: is 30, but the image there is 28 x 28'],
     ],
     [
       'an average with an activation',
       layers(conv, '{ averagePool: 2, activation: relu }', last),
-      ['network.layers.1.activation — averaging has no activation: the layer before it has one'],
+      ['network.layers.1.activation: averaging has no activation: the layer before it has one'],
     ],
     [
       'averages in a row',
       layers(conv, pool, pool, last),
-      ['network.layers.2 — follows another averagePool; use one larger window'],
+      ['network.layers.2: follows another averagePool; use one larger window'],
     ],
     [
       'an average at the end',
       layers(conv, pool),
-      ['network.layers.1 — must be followed by a layer with weights: the last layer is dense'],
+      ['network.layers.1: must be followed by a layer with weights: the last layer is dense'],
     ],
     [
       'a convolution after a dense layer',
       layers('{ dense: 5, activation: relu }', conv, last),
-      ['network.layers.1 — convolves an image, but comes after a dense layer'],
+      ['network.layers.1: convolves an image, but comes after a dense layer'],
     ],
     [
       'a convolution at the end',
       layers('{ conv: 10, kernel: 28 }'),
-      ['network.layers.0 — cannot be the last layer: add a dense layer with one unit a class'],
+      ['network.layers.0: cannot be the last layer: add a dense layer with one unit per class'],
     ],
   ];
   it.each(refused)('refuses %s', (_, network, expected) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkFullBatch } from '../../src/config/length.js';
+import { checkFullBatch } from '../../src/config/checks.js';
 import type { MethodResolution } from '../../src/config/methods.js';
 import { methods } from '../../src/core/methods/registry.js';
 import { experimentText, issuesOf, parse } from './helpers.js';
@@ -26,9 +26,9 @@ describe('epochs and batch size of one method', () => {
     const sgd = '{ name: sgd, batchSize: 0, epochs: 1.5 }';
     const adam = '{ name: adam, batchSize: 70000 }';
     expect(issuesOf(experimentText({ methods: `[${sgd}, ${adam}]` }))).toEqual([
-      'methods.0.batchSize — must be greater than 0, not 0',
-      'methods.0.epochs — must be a whole number, not 1.5',
-      'methods.1.batchSize — is more than the 60000 training images; use at most 60000, or full',
+      'methods.0.batchSize: must be greater than 0, not 0',
+      'methods.0.epochs: must be an integer, not 1.5',
+      'methods.1.batchSize: is more than the 60000 training images; use at most 60000, or full',
     ]);
   });
 });

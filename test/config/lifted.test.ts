@@ -22,12 +22,12 @@ describe('a lifted baseline', () => {
     const issues = issuesOf(text({ batchSize: '500' }));
     expect(issues).toHaveLength(lifted.length);
     expect(issues[1]).toBe(
-      'methods.1.name — lau-bcd takes all training images in every step, not 500; give it batchSize: full, or write that at the top level',
+      'methods.1.name: lau-bcd takes all training images in every step, not 500; set batchSize: full for it, or at the top level',
     );
     const own = '[{ name: lau-bcd, batchSize: full }, { name: sgd }]';
     expect(parse(text({ batchSize: '500', methods: own })).experiment.methods).toHaveLength(2);
     expect(issuesOf(text({ methods: '[{ name: lau-bcd, batchSize: 100 }]' }))).toEqual([
-      'methods.0.batchSize — must be full: lau-bcd takes all training images in every step',
+      'methods.0.batchSize: must be full: lau-bcd takes all training images in every step',
     ]);
   });
 
@@ -59,14 +59,14 @@ describe('a lifted baseline', () => {
     expect(issuesOf(text({ network: network(relu, relu) }))).toEqual(
       ['askari-bcd', 'mac'].map(
         (name) =>
-          `methods.${lifted.indexOf(name)}.name — is defined for one hidden layer, and the network has 2; remove 1, or use taylor-admm, lau-bcd or lpom`,
+          `methods.${lifted.indexOf(name)}.name: is defined for one hidden layer, and the network has 2; remove 1, or use taylor-admm, lau-bcd or lpom`,
       ),
     );
   });
 
   it('checks the length of a list with one value a layer', () => {
     expect(issuesOf(text({ methods: '[{ name: lpom, mu: [1, 1, 1] }]' }))).toEqual([
-      'methods.0.mu — has 3 values, but the network has 2 layers',
+      'methods.0.mu: has 3 values, but the network has 2 layers',
     ]);
   });
 

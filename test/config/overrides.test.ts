@@ -75,38 +75,35 @@ describe('overrides', () => {
 
 describe('mistakes on the command line', () => {
   const cases: [string, string][] = [
-    ['epochs=abc', ' — must be a whole number, not the text "abc"'],
-    ['epochs="3"', ' — must be a whole number, not the text "3"; write 3, without quotes'],
-    ['epochs=', ' — has no value; it must be a whole number'],
-    ['epochs=null', ' — has no value; it must be a whole number'],
-    ['seeds= ~ # none', ' — has no value; it must be a list'],
-    ['epochs', ' — an override is path=value, as in epochs=2'],
-    ['epochz=3', ' — unknown key; did you mean "epochs"?'],
-    ['.limit=3', ' — the path before "=" is incomplete; it looks like dataset.limit'],
-    ['dataset.limt=3', ' — unknown key; did you mean "limit"?'],
-    ['epochs.max=3', ' — epochs is 2: it has no "max" in it'],
-    ['seeds.5=3', ' — there is no seeds.5: the list has the positions 0 to 1'],
-    ['seeds.first=3', ' — seeds is a list: "first" is not a position in it'],
-    ['seeds=[1', ' — in the value, the list opened with "[" is not closed with "]"'],
-    [
-      'seeds=[1, 1]',
-      ' (seeds.1) — seed 1 is given twice; a second run with it would repeat the first',
-    ],
-    ['methods.adm.bias=1', ' — no method is labelled "adm"; did you mean "adam"?'],
+    ['epochs=abc', ': must be an integer, not "abc"'],
+    ['epochs="3"', ': must be an integer, not "3"; write 3, without quotes'],
+    ['epochs=', ': has no value; it must be an integer'],
+    ['epochs=null', ': has no value; it must be an integer'],
+    ['seeds= ~ # none', ': has no value; it must be a list'],
+    ['epochs', ': expected path=value, as in epochs=2'],
+    ['epochz=3', ': unknown key; did you mean "epochs"?'],
+    ['.limit=3', ': expected a path before "=", as in dataset.limit=1000'],
+    ['dataset.limt=3', ': unknown key; did you mean "limit"?'],
+    ['epochs.max=3', ': epochs is 2, and has no key "max"'],
+    ['seeds.5=3', ': there is no seeds.5: the list has the positions 0 to 1'],
+    ['seeds.first=3', ': seeds is a list: "first" is not a position in it'],
+    ['seeds=[1', ': in the value, the list opened with "[" is not closed with "]"'],
+    ['seeds=[1, 1]', ' (seeds.1): seed 1 is given twice; the second run would repeat the first'],
+    ['methods.adm.bias=1', ': no method has the label "adm"; did you mean "adam"?'],
     [
       'methods.zebra.bias=1',
-      ' — no method is labelled "zebra"; there are adam, v1.5, fenchel, plain',
+      ': no method has the label "zebra"; the labels are adam, v1.5, fenchel, plain',
     ],
     [
       'methods.plain.learningrate=1',
-      ' (methods.3.learningrate) — unknown key; did you mean "learningRate"?',
+      ' (methods.3.learningrate): unknown key; did you mean "learningRate"?',
     ],
-    ['__proto__.polluted=1', ' — unknown key "__proto__"'],
+    ['__proto__.polluted=1', ': unknown key "__proto__"'],
     [
       'dataset.constructor.prototype=1',
-      ' (dataset.constructor) — unknown key; known here: name, limit, testLimit, validation, preprocessing',
+      ' (dataset.constructor): unknown key; known here: name, limit, testLimit, validation, preprocessing',
     ],
-    ['batchSize=60001', ' — is more than the 60000 training images; use at most 60000, or full'],
+    ['batchSize=60001', ': is more than the 60000 training images; use at most 60000, or full'],
   ];
   it.each(cases)('%s', (override, expected) => {
     expect(messageOf(text, [override])).toBe(`command line: ${override}${expected}`);
@@ -116,15 +113,15 @@ describe('mistakes on the command line', () => {
   it('a name that several methods have', () => {
     const twins = '[{ name: sgd, label: a }, { name: sgd, label: b }]';
     expect(issuesOf(experimentText({ methods: twins }), ['methods.sgd.bias=1'])).toEqual([
-      'command line: methods.sgd.bias=1 — "sgd" fits several methods; use a position, as in methods.0, or one of the labels a, b',
+      'command line: methods.sgd.bias=1: several methods have the name "sgd"; use a position, as in methods.0, or one of the labels a, b',
     ]);
   });
 
   it('come after those of the file, all at once', () => {
     expect(issuesOf(experimentText({ loss: 'mes' }), ['epochs=x', 'sedes=[1]'])).toEqual([
-      'loss — must be one of cross-entropy, mse, not the text "mes"; did you mean "mse"?',
-      'command line: epochs=x — must be a whole number, not the text "x"',
-      'command line: sedes=[1] — unknown key; did you mean "seeds"?',
+      'loss: must be one of cross-entropy, mse, not "mes"; did you mean "mse"?',
+      'command line: epochs=x: must be an integer, not "x"',
+      'command line: sedes=[1]: unknown key; did you mean "seeds"?',
     ]);
   });
 });

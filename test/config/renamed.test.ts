@@ -72,10 +72,10 @@ describe('an old name of a field or a value', () => {
   it('is named once, with its place and the new name', () => {
     expect(warningsOf(now)).toEqual([]);
     expect(warningsOf(old)).toEqual([
-      'trial.yaml:7:33 methods.0.solver — quick is now called preconditioned; the old name still works',
-      'trial.yaml:7:40 methods.0.radius — is now called maxChange; the old name still works',
-      'trial.yaml:7:53 methods.0.metric — is now called preconditioner; the old name still works',
-      'trial.yaml:7:61 methods.0.preconditioner — exact is now called full; the old name still works',
+      'trial.yaml:7:33 methods.0.solver: quick is now called preconditioned; the old name still works',
+      'trial.yaml:7:40 methods.0.radius: is now called maxChange; the old name still works',
+      'trial.yaml:7:53 methods.0.metric: is now called preconditioner; the old name still works',
+      'trial.yaml:7:61 methods.0.preconditioner: exact is now called full; the old name still works',
     ]);
     const anchored =
       '[{ <<: &a { name: fake, radius: 1 }, label: a }, { <<: *a, label: b }, { name: fake }]';
@@ -93,20 +93,20 @@ describe('an old name of a field or a value', () => {
       configOf('[{ name: fake, maxChange: 3 }]'),
     );
     expect(warningsOf('[{ name: fake }]', ['methods.fake.radius=3'])).toEqual([
-      'command line: methods.fake.radius=3 (methods.0.radius) — is now called maxChange; the old name still works',
+      'command line: methods.fake.radius=3 (methods.0.radius): is now called maxChange; the old name still works',
     ]);
   });
 
   it('beside the new one is a mistake', () => {
     expect(issuesOf(withMethods('[{ name: fake, maxChange: 1, radius: 1 }]'))).toEqual([
-      'methods.0.radius — is the old name of maxChange, which is given too; remove one of them',
+      'methods.0.radius: is the old name of maxChange, which is given too; remove one of them',
     ]);
   });
 
   it('does not hold for another solver, which may have a field of that name', () => {
     expect(configOf('[{ name: fake, solver: exact, rank: 5 }]').rank).toBe(5);
     expect(issuesOf(withMethods('[{ name: fake, solver: exact, radius: 5 }]'))).toEqual([
-      'methods.0.radius — belongs to solver preconditioned, and this is solver exact',
+      'methods.0.radius: belongs to solver preconditioned, and this is solver exact',
     ]);
     expect(issuesOf(withMethods('[{ name: adam, radius: 5 }]'))[0]).toContain('unknown key');
   });
@@ -115,17 +115,17 @@ describe('an old name of a field or a value', () => {
     expect(experimentSchemaText()).not.toMatch(/"(radius|metric|quick)"/);
     expect(issuesOf(withMethods('[{ name: fake, radiu: 5 }]'))[0]).not.toContain('"radius');
     expect(issuesOf(withMethods('[{ name: fake, radius: x }]'))).toEqual([
-      'methods.0.maxChange — must be a number, not the text "x"',
+      'methods.0.maxChange: must be a number, not "x"',
     ]);
     expect(issuesOf(`${withMethods('[{ name: fake }]')}radius: 2\n`)).toEqual([
-      'radius — is a field of a method: methods.fake.radius (solver preconditioned)',
+      'radius: is a field of a method: methods.fake.radius (solver preconditioned)',
     ]);
   });
 });
 
 it('a field that was removed fails with what to do instead', () => {
   expect(issuesOf(withMethods('[{ name: fake, rank: 5 }]'))).toEqual([
-    'methods.0.rank — was removed; use preconditioner: full, or leave it out',
+    'methods.0.rank: was removed; use preconditioner: full, or leave it out',
   ]);
 });
 
@@ -149,7 +149,7 @@ it('a sweep may use old names: one warning for each, whatever the number of tria
   const renamed = loadSweep(sweep, ['methods.fake.metric=low-rank']);
   expect(renamed.trials.map(({ id }) => id)).toEqual(trials.map(({ id }) => id));
   write('rank', '[1]');
-  expect(() => loadSweep(sweep)).toThrow(/sweep\.yaml:3:\d+ .* — 1 .*was removed; use precond/);
+  expect(() => loadSweep(sweep)).toThrow(/sweep\.yaml:3:\d+ .*: 1 .*was removed; use precond/);
 });
 
 it('the config.yaml of a run directory may use old names: without a warning, and under the hash of the new', () => {

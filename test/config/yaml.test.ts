@@ -7,40 +7,40 @@ describe('text that is not a config', () => {
   const unclear =
     'the structure is unclear here: check the indentation of this line and the next, commas inside { }, and quotes around text that contains ": "';
   const cases: [string, string, string][] = [
-    ['nothing', '', '1:1 — the file is empty'],
-    ['only comments', '# later\n', '1:1 — the file is empty'],
-    ['only a marker', '---\n', '1:1 — the file is empty'],
-    ['a list', '- a\n', `1:1 — a config is a block of keys: ${keys}`],
-    ['prose', 'hello', `1:1 — a config is a block of keys: ${keys}`],
+    ['nothing', '', '1:1: the file is empty'],
+    ['only comments', '# later\n', '1:1: the file is empty'],
+    ['only a marker', '---\n', '1:1: the file is empty'],
+    ['a list', '- a\n', `1:1: a config is a block of keys: ${keys}`],
+    ['prose', 'hello', `1:1: a config is a block of keys: ${keys}`],
     [
       'no space after colons',
       'name:x\nepochs:3',
-      `1:1 — a config is a block of keys: ${keys}; write a space after each colon`,
+      `1:1: a config is a block of keys: ${keys}; write a space after each colon`,
     ],
-    ['a tab', 'a:\n\tb: 1\n', '2:1 — a tab is used for indentation; use spaces'],
-    ['two colons', 'name: a: b', `1:7 — ${unclear}`],
-    ['an open list', 'seeds: [1, 2', '1:13 — the list opened with "[" is not closed with "]"'],
-    ['an open block', 'a: { b: 1', '1:10 — the block opened with "{" is not closed with "}"'],
-    ['an open quote', 'a: "x', '1:6 — a closing double quote is missing'],
-    ['a key alone', 'a: 1\nepochs\n', '2:1 — a key needs a colon and a value, as in "epochs: 10"'],
+    ['a tab', 'a:\n\tb: 1\n', '2:1: a tab is used for indentation; use spaces'],
+    ['two colons', 'name: a: b', `1:7: ${unclear}`],
+    ['an open list', 'seeds: [1, 2', '1:13: the list opened with "[" is not closed with "]"'],
+    ['an open block', 'a: { b: 1', '1:10: the block opened with "{" is not closed with "}"'],
+    ['an open quote', 'a: "x', '1:6: a closing double quote is missing'],
+    ['a key alone', 'a: 1\nepochs\n', '2:1: a key needs a colon and a value, as in "epochs: 10"'],
     [
       'two documents',
       'a: 1\n---\nb: 2',
-      '2:1 — a second document starts here; a file holds one experiment',
+      '2:1: a second document starts here; a file contains one experiment',
     ],
-    ['a tag', 'a: !gpu 3', '1:4 — tags have no meaning here (!gpu); remove it'],
-    ['a reserved character', 'a: @x', '1:4 — a value cannot start with "@"; put it in quotes'],
+    ['a tag', 'a: !gpu 3', '1:4: tags are not supported (!gpu); remove it'],
+    ['a reserved character', 'a: @x', '1:4: a value cannot start with "@"; put it in quotes'],
     [
       'crooked indentation',
       'a:\n  - b: 1\n   c: 2',
-      '3:1 — this line is not indented like the lines it belongs to; use the same number of spaces',
+      '3:1: the indentation differs from the lines above; use the same number of spaces',
     ],
-    ['JSON without a comma', '{\n  "a": 1\n  "b": 2\n}', `2:8 — ${unclear}`],
-    ['endless nesting', '['.repeat(50_000), '1:1 — lists and blocks are nested too deeply'],
+    ['JSON without a comma', '{\n  "a": 1\n  "b": 2\n}', `2:8: ${unclear}`],
+    ['endless nesting', '['.repeat(50_000), '1:1: lists and blocks are nested too deeply'],
     [
       'endless nesting in a line',
       '- '.repeat(50_000),
-      '1:1 — lists and blocks are nested too deeply',
+      '1:1: lists and blocks are nested too deeply',
     ],
   ];
   it.each(cases)('%s', (_, text, expected) => {
@@ -55,7 +55,7 @@ describe('text that is not a config', () => {
   it('duplicate keys, with the line of the first', () => {
     const text = `${experimentText()}epochs: 3\n`;
     expect(messageOf(text)).toBe(`\
-trial.yaml:8:1 epochs — duplicate key: already given in line 4; remove one of them
+trial.yaml:8:1 epochs: duplicate key: already given in line 4; remove one of them
   8 | epochs: 3
     | ^^^^^^`);
   });
@@ -63,7 +63,7 @@ trial.yaml:8:1 epochs — duplicate key: already given in line 4; remove one of 
   it('keys that are not text', () => {
     const problems = issuesOf(`${experimentText()}? [1, 2]\n: 3\n7: 1\n`);
     expect(problems[0]).toBe('a key must be plain text');
-    expect(problems[1]).toContain('7 — unknown key');
+    expect(problems[1]).toContain('7: unknown key');
   });
 });
 
@@ -101,13 +101,13 @@ describe('anchors', () => {
 
   it('an unknown anchor', () => {
     expect(issuesOf(experimentText({ epochs: '&many 3', batchSize: '*mnay' }))).toEqual([
-      'batchSize — there is no anchor "&mnay" above this line; did you mean "many"?',
+      'batchSize: there is no anchor "&mnay" above this line; did you mean "many"?',
     ]);
   });
 
   it('an alias of itself', () => {
     expect(issuesOf(experimentText({ seeds: '&s [1, *s]' }))).toEqual([
-      'seeds.1 — contains itself through an alias',
+      'seeds.1: contains itself through an alias',
     ]);
   });
 

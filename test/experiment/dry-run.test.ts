@@ -98,7 +98,7 @@ const refusals: Record<
   ],
   'a network that memory does not hold': [
     4,
-    /^network\.layers — the weights take at least/,
+    /^network\.layers: the weights take at least/,
     [
       'network.layers=[{dense: 30000, activation: relu}, {dense: 30000, activation: relu}, {dense: 10}]',
     ],

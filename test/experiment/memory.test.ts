@@ -27,7 +27,7 @@ function refusal(values: Record<string, string>, memory: number | undefined): st
 it('a batch that the backend cannot hold is refused, with one that fits', () => {
   const message = refusal({ network, batchSize: 'full' }, 2e9);
   expect(message).toMatch(
-    /^batchSize of \w+ — the 5498 units of the network on 60000 images take at least 2\.6 GB in a step, and wasm has 2\.0 GB here\. Use a batchSize of at most 45\d{3}$/,
+    /^batchSize of \w+: the 5498 units of the network on 60000 images take at least 2\.6 GB in a step, and wasm has 2\.0 GB here\. Use a batchSize of at most 45\d{3}$/,
   );
   const most = Number(/at most (\d+)$/.exec(message ?? '')?.[1]);
   expect(refusal({ network, batchSize: String(most) }, 2e9)).toBeUndefined();
@@ -38,7 +38,7 @@ it('weights that the backend cannot hold are refused', () => {
   const wide =
     '{ layers: [{ dense: 40000, activation: relu }, { dense: 40000, activation: relu }, { dense: 10 }] }';
   expect(refusal({ network: wide }, 4e9)).toMatch(
-    /^network\.layers — the weights take at least 13\.1 GB in training, and wasm has 4\.0 GB here\. Use a smaller network$/,
+    /^network\.layers: the weights take at least 13\.1 GB in training, and wasm has 4\.0 GB here\. Use a smaller network$/,
   );
 });
 

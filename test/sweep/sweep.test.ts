@@ -115,10 +115,10 @@ ${more}`;
     const attempt = () => load(bad);
     expect(attempt).toThrow(ConfigError);
     expect(attempt).toThrow(
-      /sweep\.yaml:5:\d+ parameters\.methods\.adam\.learningRate — -1.*: must be greater than 0/,
+      /sweep\.yaml:5:\d+ parameters\.methods\.adam\.learningRate: -1.*: must be greater than 0/,
     );
     expect(attempt).toThrow(/sweep\.yaml:5:.*"fast"/);
-    expect(attempt).toThrow(/sweep\.yaml:6:\d+ parameters\.batchSize — 0/);
+    expect(attempt).toThrow(/sweep\.yaml:6:\d+ parameters\.batchSize: 0/);
   });
 
   it.each([
@@ -138,7 +138,7 @@ ${more}`;
         .replace('[0.01, 0.02]', '{ range: [0.1, 1], count: 10000 }'),
       'make a grid of',
     ],
-    [grid.replace('tiny.yaml', 'missing.yaml'), 'there is no such file'],
+    [grid.replace('tiny.yaml', 'missing.yaml'), 'no such file'],
     [grid.replace('methods.adam', 'methods.__proto__'), 'unknown key "__proto__"'],
     ['- 1', 'a sweep is a block of keys'],
   ])('%j is refused', (sweep, message) => {
