@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import type { Device } from '../backend/backend.js';
-import type { SweepEvent } from './events.js';
 import type { SweepPlan } from './plan.js';
+import type { TrialState } from './state.js';
 
 /** Options of `fln sweep-trial` that a launcher hands on to every trial. */
 export interface TrialFlags {
@@ -32,6 +32,17 @@ export interface LaunchResult {
   /** Why trials were left that are due; undefined when none were. */
   readonly stopped?: 'interrupted' | 'failures' | 'submitted';
 }
+
+/** What a sweep tells whoever listens; it never prints. */
+export type SweepEvent =
+  | { type: 'directory'; path: string }
+  | { type: 'begun'; due: number; kept: number }
+  | { type: 'trial-started'; id: string; gpu?: string }
+  /** Share of the trial's batches that are done, in [0, 1]. */
+  | { type: 'trial-progress'; id: string; share: number }
+  | { type: 'trial-ended'; state: TrialState }
+  | { type: 'submitted'; job: string; trials: number }
+  | { type: 'warning'; message: string };
 
 /** Starts the trials of a sweep that are due. */
 export type Launcher = (

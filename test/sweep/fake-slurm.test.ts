@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { SweepEvent } from '../../src/sweep/events.js';
+import type { SweepEvent } from '../../src/sweep/launcher.js';
 import { loadSweep } from '../../src/sweep/load.js';
 import type { SweepPlanOptions } from '../../src/sweep/plan.js';
 import { runSweep } from '../../src/sweep/run-sweep.js';
@@ -9,7 +9,7 @@ import { SweepSchema } from '../../src/sweep/schema.js';
 import { cancelJobs, crossCheck } from '../../src/sweep/slurm/cross-check.js';
 import { readJobs } from '../../src/sweep/slurm/jobs.js';
 import { slurmLauncher } from '../../src/sweep/slurm/launcher.js';
-import type { SbatchOptions } from '../../src/sweep/slurm/options.js';
+import type { SbatchOptions } from '../../src/sweep/slurm/script.js';
 import { readState, writeState } from '../../src/sweep/state.js';
 import { fln, workplace } from '../cli/fln.js';
 

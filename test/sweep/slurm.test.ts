@@ -15,9 +15,14 @@ import { EnvironmentError, UsageError } from '../../src/errors.js';
 import { trialCommand } from '../../src/sweep/launcher.js';
 import { SweepSchema } from '../../src/sweep/schema.js';
 import { slurmEnvironment, submittedJob } from '../../src/sweep/slurm/commands.js';
-import { checkSbatch, parseSbatch } from '../../src/sweep/slurm/options.js';
-import { parseQueue } from '../../src/sweep/slurm/queue.js';
-import { literalPath, sbatchArguments, trialScript } from '../../src/sweep/slurm/script.js';
+import { parseQueue } from '../../src/sweep/slurm/jobs.js';
+import {
+  checkSbatch,
+  literalPath,
+  parseSbatch,
+  sbatchArguments,
+  trialScript,
+} from '../../src/sweep/slurm/script.js';
 import { readState, type TrialState } from '../../src/sweep/state.js';
 import { fln, workplace } from '../cli/fln.js';
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { findProgram } from '../../backend/install/spawn.js';
 import { EnvironmentError, UsageError } from '../../errors.js';
-import type { SbatchOptions } from './options.js';
+import type { SbatchOptions } from './script.js';
 
 /** Slurm's commands retry by themselves; one that is silent for longer will not answer. */
 const patience = 30_000;

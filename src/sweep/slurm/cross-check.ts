@@ -3,8 +3,7 @@ import { readManifest } from '../manifest.js';
 import { refuseLinksIn, sweepPaths } from '../paths.js';
 import { readState, type TrialState, writeState } from '../state.js';
 import { ask } from './commands.js';
-import { jobName, readJobs, type SlurmJob, tasksOf } from './jobs.js';
-import { askForJobs, isQueued } from './queue.js';
+import { askForJobs, isQueued, jobName, readJobs, type SlurmJob, tasksOf } from './jobs.js';
 
 /** Whether a trial's own file says that it has ended, in a job or for good. */
 export const hasEndedIn = ({ status, job }: TrialState, { id }: SlurmJob): boolean =>

@@ -17,10 +17,25 @@ import {
   submit,
 } from './commands.js';
 import { hasEndedIn, openJobs } from './cross-check.js';
-import { jobName, readJobs, type SlurmJob, tasksOf, writeJobs } from './jobs.js';
-import { checkSbatch, type SbatchOptions, type SlurmSettings } from './options.js';
-import { askForJobs, isQueued, type Queue } from './queue.js';
-import { type ArrayJob, literalPath, sbatchArguments, trialScript } from './script.js';
+import {
+  askForJobs,
+  isQueued,
+  jobName,
+  type Queue,
+  readJobs,
+  type SlurmJob,
+  tasksOf,
+  writeJobs,
+} from './jobs.js';
+import {
+  type ArrayJob,
+  checkSbatch,
+  literalPath,
+  type SbatchOptions,
+  type SlurmSettings,
+  sbatchArguments,
+  trialScript,
+} from './script.js';
 
 export interface SlurmOptions {
   readonly settings: SlurmSettings;
