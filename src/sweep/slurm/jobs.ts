@@ -10,22 +10,22 @@ const clusterName = z.string().min(1);
 
 const Job = z.object({
   id: z.string().regex(/^\d+$/),
-  /** As sbatch named it; on sites with several clusters alone. */
+  /** As printed by sbatch; only on sites with several clusters. */
   cluster: clusterName.optional(),
   /** The cluster of the machine that submitted it. */
   home: clusterName.optional(),
-  /** Tasks at a time. */
+  /** Maximum number of tasks that run at the same time. */
   throttle: z.int().positive().optional(),
   submittedAt: z.string(),
   trials: z.array(z.string()),
 });
 
-/** An array job of a sweep, as slurm/jobs.json keeps it: its task k runs `trials[k]`. */
+/** An array job in slurm/jobs.json; task k runs `trials[k]`. */
 export type SlurmJob = Readonly<z.infer<typeof Job>>;
 
 const jobsPath = (directory: string) => join(sweepPaths(directory).slurm, 'jobs.json');
 
-/** @throws UsageError when the record is damaged: nobody would know which trials are queued */
+/** @throws UsageError when slurm/jobs.json is damaged */
 export function readJobs(directory: string): SlurmJob[] {
   const path = jobsPath(directory);
   const text = readOptional(path);
@@ -34,7 +34,7 @@ export function readJobs(directory: string): SlurmJob[] {
     return z.array(Job).parse(JSON.parse(text));
   } catch {
     throw new UsageError(
-      `${path} is damaged. Make sure that squeue lists no job of this sweep, then delete it`,
+      `${path} is damaged, so the jobs of this sweep are unknown. Delete it when squeue lists none of them`,
     );
   }
 }
@@ -54,34 +54,32 @@ export interface JobTask {
   readonly task: number;
 }
 
-/** The last task that each trial was submitted as. */
+/** The last task of each trial. */
 export function tasksOf(jobs: readonly SlurmJob[]): Map<string, JobTask> {
   return new Map(
     jobs.flatMap((job) => job.trials.map((trial, task) => [trial, { job, task }] as const)),
   );
 }
 
-/** A task that Slurm has: its state (`PENDING`, `RUNNING`, ...) and why it waits. */
+/** A task in the queue: its state (`PENDING`, `RUNNING`, ...) and why it is pending. */
 export interface QueuedTask {
   readonly state: string;
   readonly reason: string;
 }
 
-/**
- * What Slurm says of a job. Its tasks that have not ended, by their number; or that it has ended as a
- * whole; or nothing to go by: Slurm is down, or it is another cluster's.
- */
-export type JobAnswer =
+/** The state of a job in Slurm; `tasks` are those that have not ended, by number. */
+export type JobState =
   | { readonly is: 'queued'; readonly tasks: ReadonlyMap<number, QueuedTask> }
   | { readonly is: 'ended' }
+  /** Slurm does not answer, or the cluster of the job is not known. */
   | { readonly is: 'unknown'; readonly why: string };
 
-/** Answers about jobs, each with where it was asked for. */
-export type Queue = ReadonlyMap<SlurmJob, JobAnswer & { readonly asking: Asking }>;
+/** The states of jobs, each with the cluster that was asked. */
+export type Queue = ReadonlyMap<SlurmJob, JobState & { readonly asking: Asking }>;
 
 const format = '%F|%K|%T|%r';
 
-/** Lines of `squeue -h -r -o '%F|%K|%T|%r'`: the tasks of each job. */
+/** Parses the output of `squeue -h -r -o '%F|%K|%T|%r'`: the tasks of each job. */
 export function parseQueue(text: string): Map<string, Map<number, QueuedTask>> {
   const jobs = new Map<string, Map<number, QueuedTask>>();
   for (const line of text.split('\n')) {
@@ -94,15 +92,15 @@ export function parseQueue(text: string): Map<string, Map<number, QueuedTask>> {
 }
 
 /**
- * Asks Slurm for jobs by their ids, each at its cluster. A job that squeue does not list has ended only
- * where the controller or the accounting says so.
+ * Looks up jobs by their ids, each on its cluster. A job that squeue does not list counts as ended only if
+ * scontrol or sacct report that.
  */
-export async function askForJobs(jobs: readonly SlurmJob[]): Promise<Queue> {
+export async function lookUpJobs(jobs: readonly SlurmJob[]): Promise<Queue> {
   const isHome = ({ cluster, home }: SlurmJob) => cluster === undefined && home !== undefined;
-  const here = jobs.some(isHome) ? await nameOfHere() : undefined;
+  const here = jobs.some(isHome) ? await nameOfThisCluster() : undefined;
   const places = new Map<string, { asking: Asking; jobs: SlurmJob[] }>();
   for (const job of jobs) {
-    // Job 7 of another cluster is not job 7 of this one.
+    // Job ids are unique only within a cluster.
     const elsewhere = here?.name === job.home ? undefined : here?.name && job.home;
     const cluster = job.cluster ?? elsewhere;
     const asking = { cluster, isHere: cluster === undefined && isHome(job) };
@@ -111,46 +109,50 @@ export async function askForJobs(jobs: readonly SlurmJob[]): Promise<Queue> {
     places.set(key, place);
     place.jobs.push(job);
   }
-  const queue = new Map<SlurmJob, JobAnswer & { asking: Asking }>();
+  const queue = new Map<SlurmJob, JobState & { asking: Asking }>();
   for (const { asking, jobs } of places.values()) {
-    for (const [job, answer] of await askCluster(asking, jobs)) {
+    for (const [job, answer] of await lookUpOn(asking, jobs)) {
       const isUnsure = answer.is === 'ended' && asking.isHere && here?.name === undefined;
-      const sure: JobAnswer = isUnsure ? { is: 'unknown', why: here?.why ?? '' } : answer;
+      const sure: JobState = isUnsure ? { is: 'unknown', why: here?.why ?? '' } : answer;
       queue.set(job, { ...sure, asking });
     }
   }
   return queue;
 }
 
-async function nameOfHere(): Promise<{ name?: string; why: string }> {
+async function nameOfThisCluster(): Promise<{ name?: string; why: string }> {
   try {
     const { name } = await clusterConfig({ isHere: true });
-    return { name, why: 'scontrol names no cluster' };
+    return { name, why: 'scontrol does not print the name of the cluster' };
   } catch (error) {
     return { why: (error as Error).message };
   }
 }
 
-async function askCluster(
+async function lookUpOn(
   asking: Asking,
   jobs: readonly SlurmJob[],
-): Promise<Map<SlurmJob, JobAnswer>> {
+): Promise<Map<SlurmJob, JobState>> {
   const ids = jobs.map(({ id }) => id).join(',');
   const listed = await ask('squeue', ['-h', '-a', '-r', '-j', ids, '-o', format], asking);
   const tasks = parseQueue('text' in listed ? listed.text : '');
-  const queue = new Map<SlurmJob, JobAnswer>();
+  const queue = new Map<SlurmJob, JobState>();
   for (const job of jobs) {
     const own = tasks.get(job.id);
-    // Of several ids, squeue passes over those that the controller does not know.
+    // Given several ids, squeue ignores those that the controller does not know.
     if (own) queue.set(job, { is: 'queued', tasks: own });
     else if (jobs.length === 1 && isUnknownToSlurm(listed)) queue.set(job, { is: 'ended' });
-    else queue.set(job, await isEnded(job, asking, listed));
+    else queue.set(job, await stateOfUnlisted(job, asking, listed));
   }
   return queue;
 }
 
-/** About a job that squeue does not list. */
-async function isEnded({ id }: SlurmJob, asking: Asking, listed: Answer): Promise<JobAnswer> {
+/** The state of a job that squeue does not list. */
+async function stateOfUnlisted(
+  { id }: SlurmJob,
+  asking: Asking,
+  listed: Answer,
+): Promise<JobState> {
   const failures = 'failure' in listed ? [listed.failure] : [];
   const states = async (command: string, args: readonly string[], pattern: RegExp) => {
     const answer = await ask(command, args, asking);
@@ -169,17 +171,20 @@ async function isEnded({ id }: SlurmJob, asking: Asking, listed: Answer): Promis
     if (found === undefined || found.length === 0) continue;
     const left = found.find((state) => !endStates.includes(state));
     if (left === undefined) return { is: 'ended' };
-    return { is: 'unknown', why: `squeue does not list it, and ${command} says ${left}` };
+    return {
+      is: 'unknown',
+      why: `squeue does not list it, but its state in ${command} is ${left}`,
+    };
   }
   const [why = 'neither squeue nor scontrol lists it'] = failures;
   return { is: 'unknown', why };
 }
 
-/** The controller answers, and has no such job: it forgets jobs some minutes after their end. */
+/** The controller has no such job: it forgets jobs some minutes after they end. */
 const isUnknownToSlurm = (answer: Answer): boolean =>
   'failure' in answer && /invalid job id/i.test(answer.failure);
 
-/** States that a job does not leave; a REVOKED one runs on another cluster. */
+/** Final states. Not REVOKED: such a job runs on another cluster. */
 const endStates = [
   'BOOT_FAIL',
   'CANCELLED',
@@ -192,9 +197,9 @@ const endStates = [
   'TIMEOUT',
 ];
 
-/** Whether Slurm has a task that has not ended; undefined when that cannot be known. */
+/** Whether a task is in the queue, pending or running; undefined when unknown. */
 export function isQueued(queue: Queue, { job, task }: JobTask): boolean | undefined {
-  const answer = queue.get(job);
-  if (answer?.is === 'queued') return answer.tasks.has(task);
-  return answer?.is === 'unknown' ? undefined : false;
+  const state = queue.get(job);
+  if (state?.is === 'queued') return state.tasks.has(task);
+  return state?.is === 'unknown' ? undefined : false;
 }
