@@ -64,7 +64,7 @@ it('npm run build and npm pack leave fln able to start at every moment', async (
   const lost = fln('--version');
   expect(lost.status).toBe(4);
   expect(lost.stderr).toBe(
-    'fln was rebuilt while this process ran, and the files that it started with are gone. ' +
-      'Start it again; runs are resumed with --resume\n',
+    'fln was rebuilt while this process ran, and the files of its own build were deleted. ' +
+      'Start it again, with --resume to resume a run\n',
   );
 });

@@ -2,9 +2,9 @@ import { ExitCode, UsageError } from '../errors.js';
 import { commands } from './commands.js';
 
 /**
- * Finds the command of a command line, and runs it. Its exit code is in `process.exitCode`.
+ * Runs the command of a command line. Its exit code is in `process.exitCode`.
  * @param args the command line after `fln`
- * @throws UsageError, and what the command throws
+ * @throws UsageError, and the errors of the command
  */
 export async function dispatch([first, ...rest]: readonly string[]): Promise<void> {
   if (first === undefined) {

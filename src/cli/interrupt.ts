@@ -10,15 +10,15 @@ export class Interruption extends Error {
     super(by === 'npm' ? 'npm, which started fln, has ended' : by);
   }
 
-  /** Ctrl-C ends the run; a scheduler that needs the machine should queue it again. */
+  /** Ctrl-C ends the run; after a scheduler's signal it should be requeued. */
   get exitCode(): ExitCode {
     return this.by === 'SIGINT' ? ExitCode.interrupted : ExitCode.requeue;
   }
 }
 
 /**
- * Ctrl-C; what schedulers send before they kill; a closed terminal; and the signals that Slurm jobs request
- * (--signal). Without a listener Node opens a debugger at SIGUSR1.
+ * Ctrl-C, signals of schedulers before they kill, a closed terminal, and the signals that Slurm jobs request
+ * (--signal). Without a listener Node opens a debugger on SIGUSR1.
  */
 const signals: readonly NodeJS.Signals[] =
   process.platform === 'win32'
@@ -44,9 +44,9 @@ export function endOnSignals(trains: boolean): void {
 }
 
 /**
- * Turns signals, and the end of the npm that started this process, into an abort signal while some work
- * runs. A second Ctrl-C ends the process at once, if it came after `onFirst` had announced that: during a
- * long batch both may arrive together. Repeated other signals change nothing.
+ * Runs `work` with an abort signal for signals of the system and for the end of the npm that started this process.
+ * A second Ctrl-C ends the process at once, if it came after `onFirst` had announced that: during a
+ * long batch both may arrive together. Other repeated signals have no effect.
  * @param onFirst called at the first signal
  */
 export async function interruptible<T>(
@@ -66,7 +66,7 @@ export async function interruptible<T>(
     const acknowledge = () => {
       isAcknowledged = true;
     };
-    // Signals that have come by now are handled in this turn of the event loop.
+    // Signals that arrived together are handled in this turn of the event loop.
     if (npmIsParent) setTimeout(acknowledge, 1000).unref();
     else setImmediate(acknowledge);
   };

@@ -7,7 +7,7 @@ import { onDiskWarning } from '../files/system-calls.js';
 import { dispatch } from './dispatch.js';
 import { endOnSignals } from './interrupt.js';
 
-/** The outermost edge: runs the command and turns errors into one message and an exit code. */
+/** Runs the command, and turns an error into a message and an exit code. */
 async function main(args: readonly string[]): Promise<void> {
   endOnSignals(['run', 'sweep', 'sweep-trial'].includes(args[0]));
   surviveLostOutput();
@@ -24,27 +24,27 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** @throws EnvironmentError when the folder that the program was started in is gone */
+/** @throws EnvironmentError when the current folder was removed */
 function requireFolder(): void {
   try {
     process.cwd();
   } catch (error) {
     throw new EnvironmentError(
-      'the current folder was removed, or cannot be entered: change to another one',
+      'the current folder was removed or is not accessible: change to another one',
       { cause: error },
     );
   }
 }
 
-/** Commands load their modules when they need them: one that is missing by then is not a bug. */
+/** Modules are loaded when needed; one that is missing then is not a bug of fln. */
 function missingModule(error: unknown): FlnError | undefined {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code !== 'ERR_MODULE_NOT_FOUND') return undefined;
   const [, name] = /^Cannot find package '([^']+)'/.exec(message) ?? [];
   return new EnvironmentError(
     name === undefined
-      ? 'fln was rebuilt while this process ran, and the files that it started with are gone. ' +
-          'Start it again; runs are resumed with --resume'
+      ? 'fln was rebuilt while this process ran, and the files of its own build were deleted. ' +
+          'Start it again, with --resume to resume a run'
       : `the package ${name} is not installed: run "npm ci" in the folder of fln`,
     { cause: error },
   );
@@ -56,26 +56,26 @@ function fail(message: string, code: number): void {
 }
 
 /**
- * `fln ... | head` closes stdout, as does a terminal that goes away: output is then dropped, and the work
- * continues. A full disk behind `> file` fails the command, since its output is lost.
+ * When stdout is closed (`fln ... | head`, a closed terminal), output is dropped and the work continues.
+ * A full disk behind `> file` fails the command, since its output is lost.
  */
 function surviveLostOutput(): void {
   const isClosed = ({ code }: NodeJS.ErrnoException) =>
     code === 'EPIPE' ||
     code === 'ERR_STREAM_DESTROYED' ||
-    // A terminal that is gone.
+    // The terminal was closed.
     (code === 'EIO' && process.stdout.isTTY);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (isClosed(error)) return;
     const reason = error.code === 'ENOSPC' ? 'the disk is full' : error.message;
     fail(`cannot write the output: ${reason}`, ExitCode.runFailed);
   });
-  // There is nowhere left to say that messages are lost.
+  // Lost messages cannot be reported anywhere.
   process.stderr.on('error', () => {});
   const terminals = [0, 1, 2].filter((file) => isatty(file));
   if (terminals.length === 0) return;
   process.on('exit', () => {
-    // Node 20 aborts when it cannot reset a terminal that is gone.
+    // Node 20 aborts when it cannot reset a closed terminal.
     for (const file of terminals.filter((file) => !isatty(file))) {
       closeSync(file);
       openSync(devNull, 'r+');

@@ -4,22 +4,22 @@ import { basename } from 'node:path';
 import { env, platform } from 'node:process';
 import { processFields } from '../files/holder.js';
 
-/** The npm that started this process, as npx and npm scripts do; most often there is a shell between them. */
+/** The npm that started this process (npx, npm scripts), usually through a shell. */
 interface Npm {
   readonly parent: number;
-  /** The same as `parent` where there is no shell. */
+  /** Equal to `parent` if there is no shell. */
   readonly pid: number;
 }
 
 const npm = findNpm();
 
 /**
- * Whether npm is the direct parent. It hands Ctrl-C on, so that each arrives twice: from the terminal and
+ * Whether npm is the direct parent. It forwards Ctrl-C, so that each arrives twice: from the terminal and
  * from npm.
  */
 export const npmIsParent: boolean = npm !== undefined && npm.parent === npm.pid;
 
-/** Whether SIGHUP was to be ignored when this process was started. Node drops that at its start. */
+/** Whether this process was started with SIGHUP ignored (nohup). Node resets that at its start. */
 export const isUnderNohup: boolean =
   platform !== 'win32' &&
   (namesNohup(env._) ||
@@ -31,8 +31,8 @@ let hangups = 0;
 if (isUnderNohup) process.on('SIGHUP', () => hangups++);
 
 /**
- * Calls `onEnd` once when npm has ended without this process: npm hands SIGTERM to its shell alone, and
- * SIGHUP to nobody. Other parents may end as they like.
+ * Calls `onEnd` once when npm has ended before this process: npm forwards SIGTERM only to its shell, and
+ * SIGHUP not at all. The end of other parents has no effect.
  * @returns stops watching
  */
 export function watchNpm(onEnd: () => void): () => void {
@@ -40,12 +40,12 @@ export function watchNpm(onEnd: () => void): () => void {
   const { parent, pid } = npm;
   const isGone = () => {
     if (process.ppid !== parent) return hangups === 0;
-    // A hang-up ends npm and leaves its shell.
+    // SIGHUP ends npm, but not its shell.
     return !isUnderNohup && platform === 'linux' && parent !== pid && parentOf(parent) !== pid;
   };
   const timer = setInterval(() => {
     if (!isGone()) return;
-    // A hang-up of the whole group may have reached us, too, and not been handled yet.
+    // A SIGHUP to the whole process group may not have been handled yet.
     setImmediate(() => {
       if (isGone()) onEnd();
     });
@@ -56,7 +56,7 @@ export function watchNpm(onEnd: () => void): () => void {
 function findNpm(): Npm | undefined {
   const { npm_lifecycle_event: event, npm_lifecycle_script: script = '' } = env;
   if (event === undefined || platform === 'win32') return undefined;
-  // The script leaves its process behind on purpose.
+  // The script starts a background process on purpose.
   if (/(^|[^&>])&(?![&>])|\b(nohup|setsid|disown)\b/.test(script)) return undefined;
   const parent = process.ppid;
   if (isNpm(parent)) return { parent, pid: parent };
@@ -87,7 +87,7 @@ function namesNohup(command: string | undefined): boolean {
   return basename(command ?? '') === 'nohup';
 }
 
-/** nohup opens an unreadable /dev/null instead of a terminal. */
+/** nohup replaces a terminal by a write-only /dev/null. */
 function hasStdinOfNohup(): boolean {
   const flags = /^flags:\s*(\d+)/m.exec(read('/proc/self/fdinfo/0') ?? '')?.[1];
   if (flags === undefined || (Number.parseInt(flags, 8) & 3) !== 1) return false;
@@ -103,7 +103,7 @@ function ignoresHangup(pid: number): boolean {
   return mask !== undefined && (BigInt(`0x${mask}`) & 1n) === 1n;
 }
 
-/** What a process was started with. */
+/** An environment variable of another process. */
 function variable(pid: number, name: string): string | undefined {
   const entries = read(`/proc/${pid}/environ`)?.split('\0') ?? [];
   return entries.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);

@@ -4,7 +4,11 @@ import { resolvedYaml } from '../config/print.js';
 import { RunError, UsageError } from '../errors.js';
 import { makeFolder, refuseSymlinks, refuseUnwritable } from '../files/folder.js';
 import { folderOf, metricsPath } from '../runs/run-directory.js';
-import { lockDirectory, RunDirectoryWriter } from '../runs/run-directory-writer.js';
+import {
+  lockDirectory,
+  RunDirectoryWriter,
+  removeLeftOvers,
+} from '../runs/run-directory-writer.js';
 import { type RunEntry, type RunId, type RunRecord, sameRun } from '../runs/run-json.js';
 import type { Checkpoint } from './checkpoint/checkpoint.js';
 import { Checkpoints, resumePoint } from './checkpoint/checkpoints.js';
@@ -46,7 +50,7 @@ export function openSession(
     for (const run of plan.runs.filter(({ done }) => !done)) {
       const folder = folderOf(path, run);
       directory.prepare(run, points.has(folder));
-      if (points.has(folder)) new Checkpoints(folder).clean();
+      if (points.has(folder)) removeLeftOvers(join(folder, 'checkpoints'));
     }
     return { directory, plan, resumePoint: (run) => points.get(folderOf(path, run)) };
   } catch (error) {

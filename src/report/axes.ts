@@ -39,8 +39,8 @@ function axis(
 
 /**
  * The vertical axis: the error 1 - accuracy on a logarithmic scale, downwards, labelled as accuracy.
- * It keeps 97.6 % and 98.5 % apart and still shows the way there from 80 %. The domain takes in every
- * final value, and of the steep beginning only what leaves the end readable: curves enter it from below.
+ * It separates 97.6 % and 98.5 % and still shows the curves from 80 % on. The domain includes every final
+ * value, and of the steep beginning only as much as leaves the end readable: curves enter from below.
  * @param height of the panel in pixels, for the number of ticks
  */
 export function errorAxis(curves: readonly Curve[], height: number): ErrorAxis {
@@ -53,7 +53,7 @@ export function errorAxis(curves: readonly Curve[], height: number): ErrorAxis {
   const worst = largest(drawn.map((points) => 1 - visibleFrom(points)));
   let top = best * 0.9;
   let bottom = Math.min(1, Math.max(worst, best) * 1.12);
-  // A single point, or curves of one height, still need a neighbourhood.
+  // A range of positive length for a single point, or for curves of one height.
   if (bottom / top < 1.5) [top, bottom] = [top / 1.15, Math.min(1, bottom * 1.15)];
   const ticks = errorTicks(top, bottom, height).filter((error) => error > 1.3 * floor);
   if (floor > 0) ticks.unshift(floor);
@@ -63,7 +63,7 @@ export function errorAxis(curves: readonly Curve[], height: number): ErrorAxis {
   return { ...axis('log', [bottom, top], ticks, label), error };
 }
 
-/** Accuracy from which a curve is worth showing: its lowest after the first few percent of the run. */
+/** Lowest accuracy of a curve to show: its minimum after the first few percent of the run. */
 function visibleFrom(points: readonly CurvePoint[]): number {
   const last = points.at(-1)!;
   const settled = points.filter(({ batch }) => batch >= last.batch * 0.025);
@@ -72,7 +72,7 @@ function visibleFrom(points: readonly CurvePoint[]): number {
   return Math.min(last.low, Math.max(lowest, 0.6));
 }
 
-/** Tiers of accuracies to label, roundest first; a tier enters a gap only where all of it fits. */
+/** Tiers of ticks, roundest first; a tier is added in a gap only where all of it fits. */
 function errorTicks(top: number, bottom: number, height: number): number[] {
   const pixel = (error: number) => (height * Math.log(error / top)) / Math.log(bottom / top);
   const inside = (error: number) => error >= top && error <= bottom;

@@ -1,6 +1,12 @@
 import type { TopLevelSpec } from 'vega-lite';
 import { largest, smallest } from '../shared/statistics.js';
-import { type FigureSpec, type FigureText, figureConfig, headingLayers } from './figure-spec.js';
+import {
+  type FigureSpec,
+  type FigureText,
+  figureConfig,
+  headingLayers,
+  headingWidth,
+} from './figure-spec.js';
 import {
   labelFontSize,
   labelSpacing,
@@ -9,6 +15,7 @@ import {
   spreadLabels,
   style,
 } from './figure-style.js';
+import { textLayer } from './panel-spec.js';
 
 /** One line of the figure: a value for each lambda. */
 export interface BoundCurve {
@@ -16,14 +23,14 @@ export interface BoundCurve {
   readonly points: readonly { readonly lambda: number; readonly value: number }[];
 }
 
-/** Room around the panel, the labels on its right apart. */
+/** Margins of the panel, except the right one with the labels. */
 const [left, top, bottom] = [84, 104, 56];
 const panel = { width: 620, height: 380 };
 
 /**
  * Objectives against lambda (log scale), with a label at every line end instead of a legend.
  * @param curves each with at least one point
- * @param ceiling largest value to show: what is above is cut off at the edge
+ * @param ceiling largest value to show: curves are clipped there
  */
 export function boundFigureSpec(
   curves: readonly BoundCurve[],
@@ -33,7 +40,7 @@ export function boundFigureSpec(
 ): FigureSpec {
   const lambdas = curves.flatMap(({ points }) => points.map(({ lambda }) => lambda));
   const [least, most] = [smallest(lambdas), largest(lambdas)];
-  // A single lambda still needs a neighbourhood.
+  // A range of positive length for a single lambda.
   const x = least < most ? [least, most] : [least / 2, most * 2];
   const floor = Math.min(
     0,
@@ -45,11 +52,7 @@ export function boundFigureSpec(
   const ends = curves.map(({ points }) => height(points.at(-1)!.value));
   const labels = spreadLabels(ends, labelSpacing, 0, panel.height);
   const widest = largest(curves.map(({ label }) => measureText(label, labelFontSize)));
-  const heading = Math.max(
-    measureText(text.title, 19) * 1.15, // measured in the regular face, drawn in bold
-    measureText(text.subtitle, labelFontSize),
-  );
-  const right = Math.ceil(Math.max(widest + 32, heading - panel.width));
+  const right = Math.ceil(Math.max(widest + 32, headingWidth(text, measureText) - panel.width));
   const spec = {
     background: '#ffffff',
     ...panel,
@@ -69,7 +72,10 @@ export function boundFigureSpec(
     },
     layer: [
       ...curves.map(({ points }, i) => line(points, style(i))).reverse(),
-      ...curves.map(({ label }, i) => endLabel(label, labels[i], style(i))),
+      ...curves.map(({ label }, i) => {
+        const place = { x: panel.width + 14, y: labels[i], baseline: 'middle' } as const;
+        return textLayer(label, { ...place, color: style(i).textColor, fontSize: labelFontSize });
+      }),
       ...headingLayers(text),
     ],
     config: figureConfig,
@@ -92,24 +98,6 @@ function line(values: BoundCurve['points'], { color, dash, marker }: Style) {
       strokeWidth: 2,
       strokeDash: dash,
       point: { shape: marker, filled: true, size: 45, opacity: 1, color },
-    },
-  };
-}
-
-function endLabel(label: string, y: number, { textColor }: Style) {
-  return {
-    data: { values: [{ label }] },
-    mark: {
-      type: 'text',
-      align: 'left',
-      baseline: 'middle',
-      color: textColor,
-      fontSize: labelFontSize,
-    },
-    encoding: {
-      x: { value: panel.width + 14 },
-      y: { value: y },
-      text: { field: 'label', type: 'nominal' },
     },
   };
 }

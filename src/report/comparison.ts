@@ -10,17 +10,17 @@ export interface ComparisonRow {
   readonly directory: string;
   readonly experiment: string;
   readonly method: string;
-  /** Which algorithm trained, where the method's name does not say it: `preconditioned`, `Algorithm 2`. */
+  /** The algorithm, where the method's name does not determine it: `preconditioned`, `Algorithm 2`. */
   readonly variant?: string;
   /** Seeds that have a final result; the estimates are over these. */
   readonly completed: number;
   readonly seeds: number;
-  /** Where the accuracy was measured: the test set, or validation where the test set was left alone. */
+  /** Split of the accuracy: test, or validation where the test set was not evaluated. */
   readonly measuredOn?: 'test' | 'validation';
   readonly accuracy?: Estimate;
   /** The paper's test accuracy. */
   readonly paper?: number;
-  /** Mean minus the paper's; absent for validation accuracies, which are no match for it. */
+  /** Mean minus the paper's; absent for validation accuracies, which are not comparable. */
   readonly difference?: number;
   /** Training time of a whole run. */
   readonly trainSeconds?: Estimate;
@@ -32,7 +32,7 @@ export interface Comparison {
   readonly problems: readonly Problem[];
 }
 
-/** Final accuracies of run directories beside the paper's; nothing is thrown. */
+/** Final accuracies of run directories and the paper's; nothing is thrown. */
 export function compareRuns(directories: readonly RunDirectory[]): Comparison {
   const problems: Problem[] = [];
   const rows = directories.flatMap((directory) => {
@@ -79,20 +79,20 @@ function compareMethod(
   };
 }
 
-/** Only `fenchel` has variants; most of the time would go into YAML. */
+/** Only `fenchel` has variants; other configs are not parsed, which would take most of the time. */
 function variantsOf({ config }: RunDirectory): ReadonlyMap<string, string> {
   return config?.includes('fenchel') ? methodVariants(config) : new Map();
 }
 
 /**
- * `paper` of each label under `expect` in config.yaml. The rest of the config is not looked at, so
- * that results of an older version of the program can still be compared.
+ * `paper` of each label under `expect` in config.yaml. The rest of the config is not checked, so that
+ * results of older versions of the program can be compared.
  */
 function paperAccuracies(
   { path, config }: RunDirectory,
   problems: Problem[],
 ): ReadonlyMap<string, number> {
-  // Most of the time goes into YAML, and trials of sweeps expect nothing.
+  // Parsing takes most of the time, and configs of sweep trials have no `expect`.
   if (!config?.includes('paper')) return new Map();
   try {
     const papers = [...readSettings(config)].flatMap(([setting, value]): [string, number][] => {
@@ -102,7 +102,7 @@ function paperAccuracies(
     });
     return new Map(papers);
   } catch (error) {
-    const message = `${path}/config.yaml: ${(error as Error).message}; the paper's values are left out`;
+    const message = `${path}/config.yaml: ${(error as Error).message}; the paper's values are omitted`;
     problems.push(problem(path, message));
     return new Map();
   }

@@ -20,13 +20,13 @@ export interface Curve {
   readonly points: readonly CurvePoint[];
   /** Seeds behind the points. */
   readonly seeds: number;
-  /** No seed was trained to its end: the last point is no final result. */
+  /** No seed completed: the last point is not a final result. */
   readonly unfinished: boolean;
-  /** Runs that stopped earlier than those: no part of the mean, drawn on their own. */
+  /** Runs that stopped earlier: excluded from the mean and drawn separately. */
   readonly partial: readonly (readonly CurvePoint[])[];
 }
 
-/** What the vertical axis shows. */
+/** The accuracy on the vertical axis. */
 export interface Measure {
   readonly column: string;
   readonly title: string;
@@ -40,7 +40,7 @@ const measures: readonly Measure[] = [
 
 /**
  * The accuracy to draw: on the test set, else on the validation split, else on the training batches.
- * A validation curve is preferred where the test set was looked at only once, at the end.
+ * A validation curve is preferred where the test set was evaluated only once, at the end.
  */
 export function chooseMeasure(runs: readonly Run[]): Measure | undefined {
   const most = (column: string) => largest(runs.map((run) => measuredRows(run, column).length));
@@ -49,7 +49,7 @@ export function chooseMeasure(runs: readonly Run[]): Measure | undefined {
   return measures.find(({ column }) => most(column) > 0);
 }
 
-/** Runs with numbers that a figure of these runs cannot show, because it shows another accuracy. */
+/** Completed runs that have no value of the accuracy that a figure of these runs shows. */
 export function leftOut(runs: readonly Run[]): Problem[] {
   const measure = chooseMeasure(runs);
   if (measure === undefined) return [];
@@ -58,12 +58,12 @@ export function leftOut(runs: readonly Run[]): Problem[] {
     .filter((run) => measuredRows(run, measure.column).length === 0)
     .map(({ directory, label, seed }) => {
       const path = metricsPath(directory, { label, seed });
-      const message = `${path}: has no ${measure.title}, which the figure shows; left out of it`;
+      const message = `${path}: has no ${measure.title}, which the figure shows; omitted`;
       return { path, message };
     });
 }
 
-/** Rows of a run that hold a value of a column. */
+/** Rows of a run that have a value in a column. */
 export function measuredRows({ metrics }: Run, column: string): number[] {
   const rows: number[] = [];
   metrics.columns[column]?.forEach((value, row) => {
@@ -73,7 +73,7 @@ export function measuredRows({ metrics }: Run, column: string): number[] {
 }
 
 /**
- * Mean and spread over seeds at every batch that all seeds measured, placed at their mean time.
+ * Mean and range over seeds at every batch that all seeds measured, at their mean time.
  * @param runs the seeds of one method
  */
 export function buildCurve(name: string, runs: readonly Run[], { column }: Measure): Curve {
@@ -112,7 +112,7 @@ function readSeries(run: Run, column: string): CurvePoint[] {
   });
 }
 
-/** At most about 400 points, more than a panel has use for: keeps the SVG small on long runs. */
+/** At most about 400 points, as many as a panel can show: keeps the SVG small for long runs. */
 function thin(points: readonly CurvePoint[]): readonly CurvePoint[] {
   const stride = Math.ceil(points.length / 400);
   if (stride === 1) return points;
@@ -127,8 +127,8 @@ export interface Series {
 }
 
 /**
- * Groups runs by directory and label, in their order. A label that occurs in several directories is
- * prefixed by the experiment's name, or where those agree too, by what tells the directories apart.
+ * Groups runs by directory and label, in their order. A label that occurs in several directories gets a
+ * prefix: the experiment's name, or where those agree too, the part in which the paths differ.
  */
 export function groupRuns(runs: readonly Run[]): Series[] {
   const groups = new Map<string, Run[]>();

@@ -18,7 +18,7 @@ export interface RunsDiff {
   readonly provenance: readonly ValueDifference[];
   /** Every method and seed of either, in the order of the first. */
   readonly runs: readonly RunDiff[];
-  /** Nothing differs but clocks and provenance. */
+  /** Nothing differs except measured times and provenance. */
   readonly identical: boolean;
   readonly problems: readonly Problem[];
 }
@@ -27,7 +27,7 @@ export interface RunDiff {
   readonly method: string;
   readonly seed: number;
   readonly status: Sides<RunStatus>;
-  /** Final accuracies, shares in [0, 1]: on the test set, or on validation where both have only that. */
+  /** Final accuracies, shares in [0, 1]: on the test set, or on the validation split where neither has the former. */
   readonly accuracy: Sides<number>;
   /** Training seconds. */
   readonly trainSeconds: Sides<number>;
@@ -90,7 +90,7 @@ export type MetricsDifference =
   | { readonly same: true; readonly batches: number }
   | {
       readonly same: false;
-      /** The first batch at which a value differs, and which values do there. */
+      /** The first batch with a difference, and the values that differ there. */
       readonly batch: number;
       readonly columns: readonly {
         readonly name: string;
@@ -98,7 +98,7 @@ export type MetricsDifference =
         readonly b: number;
       }[];
     }
-  /** The same as far as the shorter goes. */
+  /** The same in all rows of the shorter one. */
   | { readonly same: 'prefix'; readonly batches: { readonly a: number; readonly b: number } };
 
 /** Compares two metrics.csv batch by batch, apart from the time columns. */
@@ -118,14 +118,14 @@ export function diffMetrics(a: Metrics, b: Metrics): MetricsDifference {
   return { same: 'prefix', batches: { a: a.rows, b: b.rows } };
 }
 
-/** One value that is not the same on both sides; undefined where a side has none. */
+/** A value that differs; undefined on a side that does not have it. */
 export interface ValueDifference {
   readonly name: string;
   readonly a?: Setting;
   readonly b?: Setting;
 }
 
-/** What differs between two maps, in the order of the first, then of the second. */
+/** The differences between two maps, in the order of the first, then of the second. */
 export function diffValues(
   a: ReadonlyMap<string, Setting>,
   b: ReadonlyMap<string, Setting>,
@@ -135,10 +135,10 @@ export function diffValues(
     .filter(({ a, b }) => a !== b);
 }
 
-/** Parts of run.json that are no provenance: results, and when they were made. */
+/** Parts of run.json that are not provenance: results and their times. */
 const others = ['runs', 'startedAt', 'endedAt', 'experiment'];
 
-/** The values of run.json that say what made the results, by path: `git.commit`, `backend.name`. */
+/** The provenance in run.json, by path: `git.commit`, `backend.name`. */
 export function provenanceOf(json: unknown): ReadonlyMap<string, Setting> {
   const parts = Object.entries(json ?? {}).filter(([name]) => !others.includes(name));
   return leavesOf(Object.fromEntries(parts));

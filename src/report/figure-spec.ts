@@ -26,7 +26,7 @@ interface Margins {
   readonly bottom: number;
 }
 
-/** More curves than these cannot be told apart: five dashes and seven colours make 35 styles. */
+/** More curves cannot be distinguished: five dashes and seven colours make 35 styles. */
 export const mostLabelled = 50;
 
 /** The curves that a figure labels: all, or those with the highest final accuracy, in the order given. */
@@ -34,7 +34,7 @@ export function labelledCurves(curves: readonly Curve[]): {
   readonly labelled: readonly Curve[];
   /** Drawn in grey, without a label. */
   readonly others: readonly Curve[];
-  /** What a figure says of this; undefined where all are labelled. */
+  /** Remark for the subtitle; undefined where all are labelled. */
   readonly remark?: string;
 } {
   if (curves.length <= mostLabelled) return { labelled: curves, others: [] };
@@ -50,13 +50,13 @@ export function labelledCurves(curves: readonly Curve[]): {
 const figureWidth = 1200;
 const minimumPanelWidth = 280;
 const minimumPanelHeight = 400;
-/** Room left of a panel for the vertical axis. */
+/** Margin left of a panel for the vertical axis. */
 const left = 84;
 
 /**
  * The figure: two panels, accuracy against batches and against training time, with a label at every
- * line end instead of a legend; of very many curves, the best are labelled. It is 1200 pixels wide, more
- * where labels are very long.
+ * line end instead of a legend; only the best of very many curves are labelled. It is 1200 pixels wide, or
+ * more for very long labels.
  * @param curves at least one, each with at least one point
  */
 export function figureSpec(
@@ -74,10 +74,7 @@ export function figureSpec(
   const right = 28 + largest(labels.map((label) => measureText(label, labelFontSize)));
   const free = (figureWidth - 2 * (left + right)) / 2;
   const heading = headingLayers({ title: text.title, subtitle });
-  const textWidth = Math.max(
-    measureText(text.title, titleFontSize) * 1.15, // measured in the regular face, drawn in bold
-    measureText(subtitle, labelFontSize),
-  );
+  const textWidth = headingWidth({ title: text.title, subtitle }, measureText);
   const panelWidth = Math.ceil(
     Math.max(minimumPanelWidth, free, (textWidth - left - 2 * right) / 2),
   );
@@ -129,8 +126,8 @@ function timePanel(curves: readonly Curve[], y: Axis): PanelSettings {
 }
 
 /**
- * Title and subtitle, as texts placed from the first panel's corner: Vega's own titles move with what
- * it believes to be the extent of labels.
+ * Title and subtitle, as texts relative to the first panel's corner: the place of Vega's own titles depends
+ * on its estimate of the extent of labels.
  */
 export function headingLayers({ title, subtitle }: FigureText) {
   const x = 12 - left;
@@ -140,6 +137,13 @@ export function headingLayers({ title, subtitle }: FigureText) {
   ];
 }
 
+/** Width of {@link headingLayers} in pixels. */
+export const headingWidth = ({ title, subtitle }: FigureText, measureText: MeasureText): number =>
+  Math.max(
+    measureText(title, titleFontSize) * 1.15, // measured in the regular face, drawn in bold
+    measureText(subtitle, labelFontSize),
+  );
+
 const titleFontSize = 19;
 const ink = '#222222';
 const quiet = '#595959';
@@ -147,7 +151,7 @@ export const figureConfig: TopLevelSpec['config'] = {
   font: fontFamily,
   aria: false,
   view: { stroke: null },
-  // A fixed extent: the axis title stands clear of labels of any width.
+  // A fixed extent, so that the axis title does not overlap wide labels.
   axisY: { minExtent: 46, maxExtent: 46 },
   axis: {
     labelFontSize: 12,

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
 import { escapeHtml } from '../shared/text.js';
 
-/** The font of the figures, bundled: resvg silently draws no text at all without a matching one. */
+/** The bundled font of the figures: without a matching one resvg silently draws no text. */
 export const fontFamily = 'DejaVu Sans';
 
 /** Size of the labels at line ends, in pixels. */
@@ -33,9 +33,9 @@ export const measureText: MeasureText = (text, fontSize) => {
 };
 
 /**
- * How curves are told apart: colours of Okabe and Ito that differ for every common colour vision
- * deficiency, and with them a dash pattern and an end marker, for grey prints. Yellow is left out: it
- * does not show on white. Five dashes, seven colours: 35 different styles.
+ * Styles of curves: colours of Okabe and Ito, which differ for every common colour vision deficiency, with
+ * a dash pattern and an end marker for grey prints. Without yellow, which is hard to see on white. Five
+ * dashes and seven colours make 35 styles.
  */
 export interface Style {
   readonly color: string;
@@ -66,7 +66,7 @@ export function style(i: number): Style {
 }
 
 /**
- * Moves labels apart: positions as near as possible to the wanted ones, in their order, at least
+ * Moves labels apart: positions as close as possible to the wanted ones, in their order, at least
  * `gap` apart and inside [low, high] where they fit at all. Labels that would touch form a block
  * centred on the mean of their wanted positions (isotonic regression, pool adjacent violators).
  * @returns positions in the order of the input

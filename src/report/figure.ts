@@ -21,7 +21,7 @@ export interface Figure {
   readonly png: Buffer;
 }
 
-/** What a figure of runs shows. */
+/** The content of a figure of runs. */
 export interface Curves {
   readonly curves: readonly Curve[];
   readonly measure: Measure;
@@ -55,7 +55,7 @@ export async function drawFigure({ curves, measure }: Curves, text: FigureText):
 /** Draws a specification of known size. */
 export async function renderFigure(figure: FigureSpec, description: string): Promise<Figure> {
   const compiled = compile(figure.spec, { logger: silent }).spec;
-  // The size is ours: without a canvas Vega only guesses how wide a text is.
+  // Vega's own size is wrong: without a canvas it only estimates the width of text.
   const { left, right, top, bottom } = figure.padding;
   const view = new View(
     parse({
@@ -67,7 +67,7 @@ export async function renderFigure(figure: FigureSpec, description: string): Pro
     }),
     { renderer: 'none', logger: silent },
   );
-  resetSVGDefIds(); // or the same figure drawn again in this process differs in its ids
+  resetSVGDefIds(); // else a second drawing of the same figure in this process has other ids
   const svg = describe(await view.toSVG(), description);
   view.finalize();
   return { svg, png: await toPng(svg) };
@@ -75,12 +75,12 @@ export async function renderFigure(figure: FigureSpec, description: string): Pro
 
 /** Draws an SVG with the bundled font. */
 async function toPng(svg: string): Promise<Buffer> {
-  // Its pixels are freed between turns of the event loop alone, and this lets one pass.
+  // Asynchronous: its pixels are only freed between turns of the event loop.
   const image = await renderAsync(svg, { font: fontOptions, fitTo: { mode: 'zoom', value: 2 } });
   return image.asPng();
 }
 
-/** Names the picture for screen readers, and fonts of like width for machines without ours. */
+/** Adds a title for screen readers, and fallback fonts of similar width. */
 function describe(svg: string, description: string): string {
   const named = svg.replace(
     /^<svg([^>]*)>/,
@@ -92,7 +92,7 @@ function describe(svg: string, description: string): string {
   );
 }
 
-/** Vega's remarks are for its developers; a specification that does not compile still throws. */
+/** Vega's log is of no use to users; a specification that does not compile still throws. */
 const silent = {
   level: () => silent,
   error: () => silent,

@@ -1,31 +1,37 @@
 import { dirname, join, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
 import { readText } from '../files/read.js';
-import { loadRuns, type Problem, type Run, type RunDirectory } from '../runs/run-directory.js';
+import {
+  lastValue,
+  loadRuns,
+  type Problem,
+  type Run,
+  type RunDirectory,
+} from '../runs/run-directory.js';
 import { type Setting, settingsOf } from '../runs/settings.js';
 import { finalResult } from '../runs/summary.js';
 import { didYouMean } from '../shared/suggest.js';
 
 export interface ListOptions {
-  /** All must hold; every run is listed when absent. */
+  /** Conditions that all must hold; every run is listed when absent. */
   readonly where?: readonly string[];
-  /** Field or setting; with `-` before it the largest come first. */
+  /** Field or setting; with the prefix `-` in descending order. */
   readonly sort?: string;
   /**
-   * Field or setting to rank completed runs by, best first: accuracies from the largest, others from
-   * the smallest. `true`: by validation accuracy, or by test accuracy where none validated.
+   * Field or setting to rank completed runs by, best first: accuracies in descending order, others in
+   * ascending order. `true`: by validation accuracy, or by test accuracy where no run has a validation split.
    */
   readonly best?: string | true;
   readonly limit?: number;
-  /** Where the paths are one sweep: its trials in their ranking, which `best: true` then follows. */
+  /** Where the paths are one sweep: the ranking of its trials, which `best: true` then uses. */
   readonly sweep?: SweepRanking;
-  /** Fields and settings that will be shown, to be checked. */
+  /** Fields and settings that will be shown; their names are checked. */
   readonly columns?: readonly string[];
 }
 
 /** How a sweep ranks its trials. */
 export interface SweepRanking {
-  /** Column of the metric, and the method that it is taken of. */
+  /** Column of the metric, and the method whose metric it is. */
   readonly column: string;
   readonly method?: string;
   /** Run directories of the trials with a value, the best first. */
@@ -35,13 +41,13 @@ export interface SweepRanking {
 }
 
 export interface Listing {
-  /** Those that match, sorted and limited. */
+  /** The matching runs, sorted and limited. */
   readonly runs: readonly ListedRun[];
   /** Every run found. */
   readonly all: readonly ListedRun[];
-  /** Fields and settings that conditions and order name. */
+  /** Fields and settings in conditions and in the order. */
   readonly names: readonly string[];
-  /** What they were ranked by, with `best`. */
+  /** Field or setting of the ranking, with `best`. */
   readonly rankedBy?: string;
   /** Runs that matched before the limit. */
   readonly matching: number;
@@ -50,7 +56,7 @@ export interface Listing {
 
 /**
  * Finds runs below paths. What cannot be read becomes a problem.
- * @throws UsageError when a condition is none, or names what no run has
+ * @throws UsageError for an invalid condition, and for a name that no run has
  */
 export function listRuns(paths: readonly string[], options: ListOptions = {}): Listing {
   const { directories, problems } = loadRuns(paths, 'last row');
@@ -91,7 +97,7 @@ function rank(runs: readonly ListedRun[], name: string, sweep?: SweepRanking): L
   );
   const sorted = byValue(measured, name, name.endsWith('accuracy') ? -1 : 1);
   if (sweep === undefined) return sorted;
-  // Runs of the best trial first: its seeds, of the method that it is judged by.
+  // Runs of the best trial first: its seeds, with the method of the metric.
   const places = new Map(sweep.ranked.map((path, place) => [path, place]));
   const place = ({ directory }: ListedRun) => places.get(resolve(directory.path)) ?? -1;
   return sorted
@@ -99,7 +105,7 @@ function rank(runs: readonly ListedRun[], name: string, sweep?: SweepRanking): L
     .sort((a, b) => place(a) - place(b));
 }
 
-/** Runs without a value come last; equal ones stay in the order in which they were found. */
+/** Runs without a value come last; equal ones keep their order. */
 function byValue(runs: readonly ListedRun[], name: string, sign: number): ListedRun[] {
   const keyed = runs.map((run) => ({ run, value: look(run, name) ?? undefined }));
   const has = keyed.filter(({ value }) => value !== undefined);
@@ -142,12 +148,12 @@ const operators = {
 } as const;
 type Operator = keyof typeof operators;
 
-/** @throws UsageError when it is no condition */
+/** @throws UsageError for an invalid condition */
 export function parseCondition(condition: string): Condition {
   const match = /^\s*([^\s=!<>~]+)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*$/s.exec(condition);
   if (match === null) {
     throw new UsageError(
-      `--where: "${condition}" is no condition; one looks like method=fenchel, "test_accuracy>=97%", ` +
+      `--where: "${condition}" is not a condition; examples: method=fenchel, "test_accuracy>=97%", ` +
         '"learningRate<0.1", status!=COMPLETED or "directory~mnist" (contains)',
     );
   }
@@ -165,7 +171,7 @@ function isEqual(value: Value, wanted: string): boolean {
     : text(value) === wanted;
 }
 
-/** NaN, for which no order holds, where there is no value or one of another kind. */
+/** Negative, 0 or positive; NaN, for which every comparison is false, without a value or with one of another type. */
 function order(value: Value, wanted: string): number {
   if (value === undefined || value === null) return Number.NaN;
   if (typeof value === 'number') return value - (numberOf(wanted) ?? Number.NaN);
@@ -173,13 +179,13 @@ function order(value: Value, wanted: string): number {
 }
 
 /** `0.97`, `1e-3` or `97%`. */
-function numberOf(word: string): number | undefined {
-  const match = /^([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(%?)$/i.exec(word);
+function numberOf(text: string): number | undefined {
+  const match = /^([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(%?)$/i.exec(text);
   if (match === null) return undefined;
   return match[2] === '' ? Number(match[1]) : Number(`${match[1]}e-2`);
 }
 
-/** What is known of a run beside its settings, in the order in which it is listed. */
+/** Fields of a run apart from its settings, in the order of the columns. */
 export const runFields = [
   'directory',
   'experiment',
@@ -207,19 +213,19 @@ export type RunField = (typeof runFields)[number];
 
 export type Value = Setting | undefined;
 
-/** One run with everything that it can be chosen and sorted by. */
+/** One run with all values by which it can be selected and sorted. */
 export interface ListedRun {
   readonly run: Run;
   readonly directory: RunDirectory;
   /** Accuracies are shares in [0, 1], `train_s` seconds, `step_ms` milliseconds, times ISO 8601. */
   readonly fields: Readonly<Record<RunField, Value>>;
-  /** Of the whole experiment, by path; read when first asked for. */
+  /** Of the whole experiment, by path; read on first use. */
   readonly settings: () => ReadonlyMap<string, Setting>;
 }
 
 /**
- * The runs of a directory. A config.yaml that cannot be read becomes a problem when it is needed.
- * @param retired whether they are of a trial that its sweep file no longer has
+ * The runs of a directory. A config.yaml that cannot be read becomes a problem on first use.
+ * @param retired whether they belong to a trial that is no longer in its sweep file
  */
 export function listedRuns(
   directory: RunDirectory,
@@ -250,10 +256,7 @@ export const isField = (name: string): name is RunField =>
 
 function fieldsOf(run: Run, { info, path }: RunDirectory): Omit<ListedRun['fields'], 'retired'> {
   const { metrics, recorded } = run;
-  const last = (column: string) => {
-    const value = metrics.columns[column]?.at(-1);
-    return Number.isFinite(value) ? value : undefined;
-  };
+  const last = (column: string) => lastValue(metrics, column);
   const result = finalResult(run, 'any');
   const final = 'missing' in result ? {} : result;
   return {
@@ -280,7 +283,7 @@ function fieldsOf(run: Run, { info, path }: RunDirectory): Omit<ListedRun['field
   };
 }
 
-/** Settings that vary between runs which are all trials of one sweep; none for other runs. */
+/** The parameters of a sweep, where all runs are its trials; else none. */
 export function sweepParameters(runs: readonly ListedRun[]): string[] {
   const sweeps = new Set(runs.map(({ directory }) => dirname(dirname(directory.path))));
   if (sweeps.size !== 1) return [];
@@ -289,10 +292,10 @@ export function sweepParameters(runs: readonly ListedRun[]): string[] {
     const { parameters } = JSON.parse(readText(join(sweep, 'sweep.json')));
     return parameters.filter((path: unknown) => typeof path === 'string').map(shortName);
   } catch {
-    // No sweep, or one whose manifest is damaged: its runs are listed all the same.
+    // Not a sweep, or its manifest is damaged: the runs are listed nevertheless.
     return [];
   }
 }
 
-/** `learningRate` for `methods.adam.learningRate`: each run has its own. */
+/** `learningRate` for `methods.adam.learningRate`: the setting of each run's own method. */
 const shortName = (path: string) => path.replace(/^methods\.[^.]+\.(?=[^.]+$)/, '');

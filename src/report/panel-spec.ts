@@ -22,7 +22,7 @@ interface Size {
 type Layer = any;
 
 /**
- * One panel: curves without a label in grey; spread over seeds as bands, cut-off runs, mean curves, and
+ * One panel: curves without a label in grey; ranges over seeds as bands, partial runs, mean curves, and
  * labels at the line ends.
  */
 export function panelSpec(
@@ -38,7 +38,7 @@ export function panelSpec(
     low: y.error(point.low),
     high: y.error(point.high),
   });
-  // A curve without times has no place on the time axis.
+  // Points without a time cannot be placed on the time axis.
   const usable = (points: readonly CurvePoint[]) =>
     points
       .map(place)
@@ -140,7 +140,7 @@ function band({ points, style }: { points: readonly Placed[]; style: { color: st
   };
 }
 
-/** Curves that are there for comparison alone: one layer for all, as Vega's time grows with their square. */
+/** Curves for comparison only: one layer for all, since Vega's time grows with the square of their number. */
 function background(curves: readonly (readonly Placed[])[]): Layer[] {
   if (curves.length === 0) return [];
   const values = curves.flatMap((points, curve) => {
@@ -176,7 +176,14 @@ export function textLayer(
     x,
     y,
     ...style
-  }: { x: number; y: number; fontSize: number; color: string; fontWeight?: 'bold' },
+  }: {
+    x: number;
+    y: number;
+    fontSize: number;
+    color: string;
+    fontWeight?: 'bold';
+    baseline?: 'middle';
+  },
 ): Layer {
   return {
     data: { values: [{ text }] },

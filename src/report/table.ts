@@ -2,7 +2,7 @@ import { accuracyThresholds, type MethodSummary } from '../runs/summary.js';
 import { type Estimate, largest } from '../shared/statistics.js';
 import { duration, inPercent, percent, significant, threshold } from '../shared/text.js';
 
-/** A cell: what it shows, and the number behind it, where it shows one. */
+/** A cell: its text, and the number that it shows, if any. */
 export interface Cell {
   readonly text: string;
   readonly value?: number;
@@ -15,7 +15,7 @@ export interface Table {
   readonly rows: readonly (readonly string[])[];
 }
 
-/** Thresholds worth a column: round ones that a method reaches with every seed, the highest three. */
+/** Thresholds that get a column: the highest three round ones that a method reaches with every seed. */
 function tableThresholds(methods: readonly MethodSummary[]): number[] {
   const round = accuracyThresholds.filter((t) => ![0.96, 0.975, 0.985].includes(t));
   return round.filter((t) => methods.some((m) => m.secondsToAccuracy[t] !== undefined)).slice(-3);
@@ -23,8 +23,8 @@ function tableThresholds(methods: readonly MethodSummary[]): number[] {
 
 /**
  * Columns: method, seeds, final accuracy as mean ± 95 % interval over seeds, best, training time to
- * the accuracies that at least one method reaches, time per step, training time. A dash marks what
- * was not measured or not reached.
+ * the accuracies that at least one method reaches, time per step, training time. A dash: not measured
+ * or not reached.
  */
 export function resultTable(methods: readonly MethodSummary[]): {
   readonly head: readonly string[];
@@ -62,7 +62,7 @@ export function resultTable(methods: readonly MethodSummary[]): {
   };
 }
 
-/** The final table for a terminal: aligned plain text with a header and a note, no colours. */
+/** The final table for a terminal: aligned plain text with a header and a note, without colours. */
 export function formatTable(methods: readonly MethodSummary[]): string {
   const note = methods.some(({ completed }) => completed > 1) ? [tableNote] : [];
   const { head, rows } = resultTable(methods);
@@ -71,8 +71,8 @@ export function formatTable(methods: readonly MethodSummary[]): string {
 }
 
 /**
- * Lines of a table with a rule below its head; numbers to the right.
- * @param left how many columns, from the first, hold words and are aligned to the left
+ * Lines of a table with a rule below its head; numbers are aligned to the right.
+ * @param left number of columns, from the first, that are aligned to the left
  */
 export function alignTable({ head, rows }: Table, left = 1): string[] {
   const lines = [head, ...rows];

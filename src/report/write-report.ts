@@ -11,9 +11,9 @@ import { chartsHtml } from './html/charts.js';
 import { reportHtml } from './html/run-report.js';
 
 /**
- * Redraws everything that a run directory's CSVs and run.json determine: figure.svg, figure.png,
- * report.html, summary.csv and summary.json, each replaced as a whole. Without any accuracy there is
- * no figure. Files that cannot be read are named in the report; they stop nothing.
+ * Writes the files that follow from a run directory's CSVs and run.json: figure.svg, figure.png,
+ * report.html, summary.csv and summary.json, each atomically. Without any accuracy there is no figure.
+ * Files that cannot be read are named in the report.
  * @param source path of the run directory, or what `loadRunDirectory` read
  * @returns the paths written, the figure first
  * @throws DiskError when the directory cannot be written to
@@ -52,7 +52,7 @@ export async function writeOverlay(
   return [...paths, `${base}.html`];
 }
 
-/** Summaries of runs under the names that the figure gives them. */
+/** Summaries of runs, with their names in the figure. */
 function summariseRuns(runs: readonly Run[]): RunSummary[] {
   return groupRuns(runs).flatMap(({ name, runs }) =>
     runs.map(({ metrics, status, error, variant }) => ({
@@ -101,7 +101,7 @@ function experimentName({ info, path, runs }: RunDirectory): string {
   return info?.name ?? runs[0]?.experiment ?? basename(path);
 }
 
-/** e.g. `mnist · 784-300-10, relu · wasm · mean and range of 3 seeds`; what differs is left out. */
+/** e.g. `mnist · 784-300-10, relu · wasm · mean and range of 3 seeds`; values that differ are omitted. */
 function describeRuns(directories: readonly RunDirectory[]): string {
   const shared = (read: (directory: RunDirectory) => string | undefined) => {
     const values = new Set(directories.map(read));

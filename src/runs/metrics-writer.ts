@@ -21,13 +21,13 @@ import { removeQuietly, renameWithRetry, syncFile } from '../files/system-calls.
 import { commonColumns, type Metrics, MetricsTable } from './metrics.js';
 import type { RunId } from './run-json.js';
 
-/** How a column is written; the default is {@link formatNumber}. */
+/** Text is written as it is, numbers as {@link formatNumber} has them. */
 type Value = number | string | undefined;
 
 /**
- * Appends rows to a metrics.csv. Rows are buffered and reach the file as whole lines; what is
- * written is never touched again, so a reader sees a valid table at any moment. The numbers stay in
- * memory: whoever wrote the file has no need to read it.
+ * Appends rows to a metrics.csv. Rows are buffered and written as complete lines, and never changed
+ * afterwards, so that a reader sees a valid table at any time. The numbers stay in memory: the process that
+ * wrote the file need not read it.
  */
 export class MetricsWriter {
   readonly #hash: Hash;
@@ -50,13 +50,13 @@ export class MetricsWriter {
   }
 
   /**
-   * Starts the file anew, with its header.
+   * Starts a new file, with its header.
    * @throws DiskError
    */
   static create(path: string, columns: readonly string[]): MetricsWriter {
     refuseIfLost(path);
     const file = guardDisk(path, () => {
-      // A new file rather than a truncated one: whoever still reads the old one keeps it whole.
+      // A new file, not a truncated one: a process that reads the old one is not disturbed.
       rmSync(path, { force: true });
       return openSync(path, 'ax');
     });
@@ -68,9 +68,9 @@ export class MetricsWriter {
   }
 
   /**
-   * Goes on after the first rows of a file, and drops those behind them. It does so in a copy, put in the
-   * place of the file: a process that had the file open before, and wakes up, does not write into ours.
-   * @throws RunError when these are no longer what they were, or have other columns; DiskError, LostLockError
+   * Continues after the first rows of a file, and drops the later ones. It writes to a copy that replaces the
+   * file: a suspended process that still has the old file open cannot write into the new one.
+   * @throws RunError when these rows were changed or have other columns; DiskError, LostLockError
    */
   static resume(path: string, columns: readonly string[], extent: MetricsExtent): MetricsWriter {
     const pieces: Buffer[] = [];
@@ -96,7 +96,7 @@ export class MetricsWriter {
     return new MetricsWriter(path, columns, file, { hash, size: extent.bytes, table });
   }
 
-  /** @param row column name -> value; undefined or absent means "not measured" */
+  /** @param row column name -> value; undefined or absent is "not measured" */
   append(row: Readonly<Record<string, Value>>): void {
     const record = this.columns.map((name) => formatValue(row[name]));
     this.#table.add(record);
@@ -104,7 +104,7 @@ export class MetricsWriter {
     if (this.#pending.length >= 50) this.flush();
   }
 
-  /** Writes what is buffered. A disk that fills up half-way leaves no part of a line. */
+  /** Writes the buffered rows. A full disk leaves no partial line. */
   flush(): void {
     if (this.#pending.length === 0) return;
     refuseIfLost(this.path);
@@ -126,12 +126,12 @@ export class MetricsWriter {
     this.#rows = this.#table.rows;
   }
 
-  /** The rows that the file has, as a reader would find them. */
+  /** The rows that are in the file. */
   metrics(): Metrics {
     return this.#table.metrics(this.#rows);
   }
 
-  /** Flushes, and waits until the disk has it. @returns what the file holds now */
+  /** Flushes, and syncs the file to the disk. @returns its content */
   sync(): MetricsExtent {
     this.flush();
     guardDisk(this.path, () => syncFile(this.file));
@@ -143,7 +143,7 @@ export class MetricsWriter {
     try {
       this.flush();
     } finally {
-      // Network mounts tell of a full disk only now.
+      // Network mounts may report a full disk only on close.
       guardDisk(this.path, () => closeSync(this.file));
     }
   }
@@ -160,7 +160,7 @@ function formatValue(value: Value): string {
   return typeof value === 'number' ? formatNumber(value) : (value ?? '');
 }
 
-/** The first bytes of a metrics.csv, whole lines, and their SHA-256. */
+/** The first bytes of a metrics.csv, complete lines, and their SHA-256. */
 export interface MetricsExtent {
   readonly bytes: number;
   readonly sha256: string;
@@ -170,11 +170,11 @@ export interface MetricsExtent {
 const piece = 1 << 20;
 
 /**
- * The hash of the rows of a metrics.csv that a checkpoint speaks of, once they are found to be what
- * they were: a run never goes on behind rows that were changed or lost.
- * @param header what the file has to begin with, where it matters
- * @param use gets these rows, piece by piece
- * @throws RunError naming the file, what is wrong with it and the ways out
+ * Verifies the rows of a metrics.csv that a checkpoint refers to, and returns their hash: a run never
+ * resumes after rows that were changed or lost.
+ * @param header expected first line, where it matters
+ * @param use called with these rows, piece by piece
+ * @throws RunError that names the file, the problem and what to do
  */
 export function hashOfStart(
   path: string,
@@ -188,18 +188,18 @@ export function hashOfStart(
       if (size < extent.bytes) {
         throw torn(
           path,
-          `it ends after ${size} of the ${extent.bytes} bytes that its checkpoint saw`,
+          `it ends after ${size} of the ${extent.bytes} bytes that its checkpoint records`,
         );
       }
       for (let done = 0; done < extent.bytes; ) {
         const buffer = Buffer.alloc(Math.min(piece, extent.bytes - done));
         const read = readSync(file, buffer, 0, buffer.length, done);
-        if (read === 0) throw torn(path, `it became shorter while it was read`);
+        if (read === 0) throw torn(path, `it was shortened while it was read`);
         const bytes = buffer.subarray(0, read);
         const start = Buffer.from(header).subarray(0, read);
         if (done === 0 && !bytes.subarray(0, start.length).equals(start)) {
           throw new RunError(
-            `${path} has other columns than this version of the program writes: its run cannot go on. ${wayOut}`,
+            `${path} has other columns than this version of the program writes: its run cannot be resumed. ${wayOut}`,
           );
         }
         hash.update(bytes);
@@ -209,20 +209,20 @@ export function hashOfStart(
     });
   } catch (error) {
     if (error instanceof RunError) throw error;
-    // A file that cannot be read now may well be whole.
+    // A file that cannot be read now may be intact.
     if (isSystemError(error)) {
       throw new DiskError(`cannot read ${path}: ${causeOf(error)}`, { cause: error });
     }
     throw torn(path, (error as Error).message);
   }
   if (hash.copy().digest('hex') !== extent.sha256) {
-    throw torn(path, `its first ${extent.bytes} bytes are no longer what they were`);
+    throw torn(path, `its first ${extent.bytes} bytes were changed`);
   }
   return hash;
 }
 
 const wayOut =
-  'Put back a copy of the file, or train the run anew: with --overwrite, and --only and --seeds to name it';
+  'Put back a copy of the file, or retrain the run: --overwrite, with --only and --seeds to select it';
 
 const torn = (path: string, how: string): RunError =>
   new RunError(`${path} was changed or damaged since the run was interrupted: ${how}. ${wayOut}`);
@@ -233,7 +233,7 @@ export function metricsColumns(validated: boolean, own: readonly string[]): stri
   return [...commonColumns, ...validation, ...own];
 }
 
-/** What one batch measured; times are milliseconds. */
+/** Measurements of one batch; times are milliseconds. */
 export interface BatchMeasurement {
   readonly run: RunId;
   /** From 1. */

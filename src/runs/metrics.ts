@@ -4,7 +4,7 @@ import { RunError } from '../errors.js';
 import { readBytes, withRegularFile } from '../files/read.js';
 import { printable } from '../shared/text.js';
 
-/** The columns every metrics.csv begins with; a method's own columns follow. */
+/** The first columns of every metrics.csv; a method's own columns follow. */
 export const commonColumns = [
   'method',
   'seed',
@@ -20,16 +20,16 @@ export const commonColumns = [
   'step_ms',
 ] as const;
 
-/** Columns of clocks: they differ between runs that are otherwise the same. */
+/** Columns of measured times, which differ between runs that are otherwise the same. */
 export const clockColumns: readonly string[] = ['wall_s', 'step_ms'];
 
-/** Rows times columns that a metrics.csv may have, so that reading one fits into memory. */
+/** Most rows times columns of a metrics.csv, so that it can be read into memory. */
 export const mostCells = 1 << 24;
-/** Columns that a metrics.csv may have. */
+/** Most columns of a metrics.csv. */
 const mostColumns = 1000;
-/** Bytes; one line without end would fill the memory with empty fields. */
+/** Bytes; an endless line would fill the memory with empty fields. */
 const longestLine = 100 * mostColumns;
-/** No number that is written takes more bytes than 16, its comma included. */
+/** Bytes; a number takes at most 16, with its comma. */
 const mostBytes = 16 * mostCells;
 
 /** Numbers of one metrics.csv, column by column. */
@@ -44,7 +44,7 @@ export interface Metrics {
 
 export interface MetricsFile {
   readonly metrics: Metrics;
-  /** Damage that was tolerated, in plain words. */
+  /** Damage that was tolerated, as sentences. */
   readonly warnings: readonly string[];
 }
 
@@ -69,7 +69,7 @@ export function readMetricsBytes(path: string): Buffer {
 export const unreadable = (path: string, error: unknown): RunError =>
   new RunError(`${path}: cannot be read (${(error as Error).message})`, { cause: error });
 
-/** {@link readMetrics} of what is in memory already; `path` is for messages. */
+/** {@link readMetrics} of content that is in memory; `path` is for messages. */
 export function parseMetrics(content: Buffer | string, path: string): MetricsFile {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   const warnings: string[] = [];
@@ -78,7 +78,7 @@ export function parseMetrics(content: Buffer | string, path: string): MetricsFil
   const lines = linesOf(bytes, path);
   if (end < bytes.length) {
     const line = lines + 1;
-    warnings.push(`${path}:${line}: the last line is incomplete (the run was cut off); left out`);
+    warnings.push(`${path}:${line}: the last line is incomplete (the run was killed); ignored`);
   }
   let table: MetricsTable | undefined;
   eachRecord(bytes.subarray(0, end), path, (record, line) => {
@@ -90,7 +90,7 @@ export function parseMetrics(content: Buffer | string, path: string): MetricsFil
   return { metrics: table.metrics(), warnings };
 }
 
-/** Rows as they are read or written; of each just its numbers are kept, for files may have millions. */
+/** Rows as they are read or written; only their numbers are kept, since a file may have millions of rows. */
 export class MetricsTable {
   readonly #columns: readonly GrowingColumn[];
   #method = '';
@@ -104,7 +104,7 @@ export class MetricsTable {
     this.#columns = names.map(() => new GrowingColumn());
   }
 
-  /** @param line what messages of a damaged file name */
+  /** @param line number of the line, for messages */
   add(record: readonly string[], line = this.#rows + 2): void {
     const { names, path } = this;
     if (record.length !== names.length) {
@@ -128,7 +128,7 @@ export class MetricsTable {
     }
   }
 
-  /** Adds the rows of a file that begins with the header of this table, and consists of whole lines. */
+  /** Adds the rows of a file that starts with the header of this table and consists of complete lines. */
   addFile(bytes: Buffer): void {
     let isHeader = true;
     eachRecord(bytes, this.path, (record, line) => {
@@ -141,7 +141,7 @@ export class MetricsTable {
     return this.#rows;
   }
 
-  /** @param rows how many of the first rows */
+  /** @param rows number of rows, from the first */
   metrics(rows = this.#rows): Metrics {
     const columns: Record<string, Float64Array> = Object.create(null);
     for (const [index, name] of this.names.entries()) {
@@ -151,7 +151,7 @@ export class MetricsTable {
   }
 }
 
-/** Complete lines. @throws RunError for one that is longer than any table of numbers has */
+/** Number of complete lines. @throws RunError for a line that is too long for a table of numbers */
 function linesOf(bytes: Buffer, path: string): number {
   const lineEnd = 10;
   let lines = 0;
@@ -166,7 +166,7 @@ function linesOf(bytes: Buffer, path: string): number {
   return lines;
 }
 
-/** @param use gets the fields of each record in turn, and the line it ends in */
+/** @param use called with the fields of each record, and the line that it ends in */
 function eachRecord(
   bytes: Buffer,
   path: string,
@@ -201,7 +201,7 @@ function checkHeader(names: readonly string[], path: string): void {
   const missing = commonColumns.filter((name) => !names.includes(name));
   if (missing.length > 0) {
     const plural = missing.length === 1 ? 'column' : 'columns';
-    throw damage(path, 1, `this is no metrics file: ${plural} ${missing.join(', ')} missing`);
+    throw damage(path, 1, `not a metrics file: ${plural} ${missing.join(', ')} missing`);
   }
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw damage(path, 1, `column "${printable(twice)}" appears twice`);
@@ -219,7 +219,7 @@ function readNumber(text: string, name: string, path: string, line: number): num
   const value = Number(text);
   // Number() also reads blanks, hexadecimal and "1e999"; a metrics file holds none of these.
   if (!/^[-+.\d]/.test(text) || /[xXbBoO]/.test(text) || !Number.isFinite(value)) {
-    throw damage(path, line, `${printable(name)} is "${printable(text)}", which is no number`);
+    throw damage(path, line, `${printable(name)} is "${printable(text)}", which is not a number`);
   }
   if (name.endsWith('accuracy') && (value < 0 || value > 1)) {
     throw damage(path, line, `${printable(name)} is ${value}; accuracies are shares from 0 to 1`);
@@ -231,12 +231,12 @@ function damage(path: string, line: number, what: string): RunError {
   return new RunError(`${path}:${line}: ${what}`);
 }
 
-/** No line of a metrics.csv comes near this many bytes; longer ones are read all the same, slowly. */
+/** Bytes; lines are normally much shorter. Longer ones are read too, but slowly. */
 const window = 1 << 13;
 
 /**
- * Reads the last row of a metrics.csv alone, in time that does not depend on its length: what the
- * final results of many runs need. Damage further up is not seen.
+ * Reads only the last row of a metrics.csv, in time that does not depend on its length, for the final
+ * results of many runs. Damage in other rows is not detected.
  * @throws RunError naming file and line when header or last row are damaged
  */
 export function readMetricsEnd(path: string): MetricsFile {
@@ -244,7 +244,7 @@ export function readMetricsEnd(path: string): MetricsFile {
   const header = head.slice(0, head.indexOf('\n') + 1);
   const end = tail.lastIndexOf('\n');
   const last = tail.slice(tail.lastIndexOf('\n', end - 1) + 1);
-  // Short files are read as a whole, and so are damaged and cut off ones, to say where.
+  // Short files are read as a whole, and so are damaged and truncated ones, for the line number.
   const isPlain = tail.length === window && header !== '' && end === window - 1;
   if (!isPlain) return readMetrics(path);
   try {
@@ -255,7 +255,7 @@ export function readMetricsEnd(path: string): MetricsFile {
   }
 }
 
-/** Up to a window from either end of a file. */
+/** The first and the last bytes of a file, at most a window of each. */
 function readEnds(path: string): { head: string; tail: string } {
   try {
     return withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) => {
@@ -270,7 +270,7 @@ function readEnds(path: string): { head: string; tail: string } {
   }
 }
 
-/** A column of numbers whose length shows only when all are read. */
+/** A column of numbers of unknown length. */
 class GrowingColumn {
   #values = new Float64Array(16);
   #length = 0;

@@ -10,13 +10,13 @@ import { type MetricsExtent, MetricsWriter } from './metrics-writer.js';
 import { folderOf, keyOf, metricsPath } from './run-directory.js';
 import { type RunEntry, type RunId, type RunRecord, sameRun, writeRecord } from './run-json.js';
 
-/** Name of the lock file in a run directory; what is beside it begins with it. */
+/** Name of the lock file in a run directory, and prefix of the files that belong to it. */
 export const lockName = 'lock';
 
 /**
- * Takes the lock of a run directory, so that two processes never write into one. A lock that a dead
- * process left is taken over.
- * @throws RunError when another process holds it, DiskError when the disk refuses
+ * Takes the lock of a run directory, so that only one process writes into it. The lock of a dead process is
+ * taken over.
+ * @throws RunError when another process holds it, DiskError
  */
 export function lockDirectory(directory: string): FileLock {
   const path = join(directory, lockName);
@@ -38,17 +38,17 @@ const refusal = (directory: string, lock: HeldLock): RunError =>
     ),
   );
 
-/** Whether a run directory without a run.json may hold a file: a process killed early leaves these. */
+/** Whether a file in a run directory without a run.json is left from a process that was killed early. */
 export const isLeftBySetUp = (name: string): boolean =>
   name === lockName || name.startsWith(`${lockName}.`) || isLeftOver(name);
 
 /**
- * Writes a run directory whose lock this process holds. All of it throws DiskError, and LostLockError once
- * another process took the lock over.
+ * Writes a run directory whose lock this process holds. Every method throws DiskError, and LostLockError
+ * once another process has taken over the lock.
  */
 export class RunDirectoryWriter {
   #record: RunRecord;
-  /** What was written by this process, by {@link keyOf}. */
+  /** Of the runs that this process trained, by {@link keyOf}. */
   readonly #metrics = new Map<string, MetricsWriter>();
 
   private constructor(
@@ -79,7 +79,7 @@ export class RunDirectoryWriter {
     return this.#record;
   }
 
-  /** Removes what earlier sessions left of a run that starts anew, or the debris beside one that resumes. */
+  /** Removes the earlier results of a run that starts from scratch, or the temporary files of one that resumes. */
   prepare(run: RunId, resumes: boolean): void {
     const folder = folderOf(this.path, run);
     if (resumes) removeLeftOvers(folder);
@@ -87,7 +87,7 @@ export class RunDirectoryWriter {
   }
 
   /**
-   * Marks a run as running: from its start, or on from a checkpoint.
+   * Marks a run as running, from its start or from a checkpoint.
    * @param resumedAt batch of the checkpoint
    * @returns its entry
    */
@@ -107,7 +107,7 @@ export class RunDirectoryWriter {
     return entry;
   }
 
-  /** Starts the metrics.csv of a run, or goes on after its first rows. */
+  /** Starts the metrics.csv of a run, or continues it after its first rows. */
   openMetrics(run: RunId, columns: readonly string[], after?: MetricsExtent): MetricsWriter {
     const path = metricsPath(this.path, run);
     const writer = after
@@ -117,12 +117,12 @@ export class RunDirectoryWriter {
     return writer;
   }
 
-  /** What this process wrote into the metrics.csv of its runs, by {@link keyOf}. */
+  /** The metrics of the runs that this process trained, by {@link keyOf}. */
   writtenMetrics(): ReadonlyMap<string, Metrics> {
     return new Map([...this.#metrics].map(([key, writer]) => [key, writer.metrics()]));
   }
 
-  /** The numbers of a run: undefined where this process did not come to write any. */
+  /** The metrics of a run; undefined where this process has written none. */
   metrics(run: RunId): Metrics | undefined {
     return this.#metrics.get(keyOf(run))?.metrics();
   }
@@ -134,7 +134,7 @@ export class RunDirectoryWriter {
     writeRecord(this.path, this.#record);
   }
 
-  /** Notes the end of the session. */
+  /** Records the end of the session. */
   finish(): void {
     this.#record = { ...this.#record, endedAt: new Date().toISOString() };
     writeRecord(this.path, this.#record);
@@ -145,8 +145,8 @@ export class RunDirectoryWriter {
   }
 }
 
-/** What processes left that were killed while they wrote. */
-function removeLeftOvers(path: string): void {
+/** Removes temporary files of processes that were killed while they wrote. */
+export function removeLeftOvers(path: string): void {
   for (const name of readdirSync(path).filter(isLeftOver)) {
     const file = join(path, name);
     guardDisk(file, () => rmSync(file, { recursive: true, force: true }));

@@ -17,14 +17,14 @@ import {
   readRunInfo,
 } from './run-json.js';
 
-/** One training run as its files tell it. */
+/** One training run, read from its files. */
 export interface Run {
   /** The run directory it belongs to. */
   readonly directory: string;
-  /** Name of the experiment: from run.json, else the directory's. */
+  /** Name of the experiment: from run.json, else that of the directory. */
   readonly experiment: string;
   readonly label: string;
-  /** Which algorithm trained, where the method's name does not say it; known when all rows are read. */
+  /** The algorithm, where the method's name does not determine it; only set when all rows are read. */
   readonly variant?: string;
   readonly seed: number;
   readonly status: RunStatus;
@@ -32,21 +32,21 @@ export interface Run {
   /** ISO 8601, UTC. */
   readonly startedAt?: string;
   readonly endedAt?: string;
-  /** No rows where the run left no readable metrics.csv. */
+  /** No rows where there is no readable metrics.csv. */
   readonly metrics: Metrics;
-  /** Why metrics.csv gave no rows, where it did not. */
+  /** Why metrics.csv could not be read. */
   readonly unread?: 'absent' | 'damaged';
-  /** What run.json says the run ended with. */
+  /** The run's summary in run.json. */
   readonly recorded?: Partial<RunSummary>;
 }
 
-/** Something that could not be used, in one complete sentence that names the file. */
+/** Something that could not be used, as a sentence that names the file. */
 export interface Problem {
   readonly path: string;
   readonly message: string;
 }
 
-/** A problem whose message is fit for a terminal, whatever it quotes. */
+/** A problem, without the control characters of quoted text. */
 export const problem = (path: string, message: string): Problem => ({
   path,
   message: withoutControls(message),
@@ -62,12 +62,12 @@ export interface RunDirectory {
   readonly problems: readonly Problem[];
 }
 
-/** How much of each metrics.csv is read: all rows, or the last one alone, whatever its length. */
+/** How much of each metrics.csv is read. */
 export type Extent = 'all rows' | 'last row';
 
 /**
- * Reads the runs of several run directories; `fln plot results/NAME` works too, where NAME holds run
- * directories. Nothing is thrown: what cannot be read becomes a problem, and the rest is returned.
+ * Reads the runs of run directories, or of folders that contain them. Nothing is thrown: what cannot be
+ * read becomes a problem, and the rest is returned.
  */
 export function loadRuns(
   paths: readonly string[],
@@ -94,7 +94,7 @@ export function loadRuns(
 
 /**
  * Reads one run directory: every metrics.csv in it, run.json and config.yaml where present.
- * @param written by {@link keyOf}, the numbers that this process wrote: their files are not read
+ * @param written metrics that this process wrote, by {@link keyOf}: their files are not read
  */
 export function loadRunDirectory(
   path: string,
@@ -147,12 +147,12 @@ export function loadRunDirectory(
   return { path, info, config, runs: guessStatus(runs, entries), problems };
 }
 
-/** Runs that are said to run while no living process holds their directory were interrupted. */
+/** run.json; runs that are recorded as running without a living process that holds the lock were interrupted. */
 function liveRunInfo(path: string): RunInfo | undefined {
   const info = readRunInfo(path);
   const isRunning = ({ status }: RecordedRun) => status === 'RUNNING';
   if (!info?.runs.some(isRunning) || livingLock(join(path, 'lock'))) return info;
-  // They may have ended, or others begun, between the two looks.
+  // Runs may have ended or started in between.
   const now = readRunInfo(path);
   if (JSON.stringify(now?.runs) !== JSON.stringify(info.runs)) return now;
   const runs = info.runs.map((entry) =>
@@ -162,10 +162,10 @@ function liveRunInfo(path: string): RunInfo | undefined {
 }
 
 const noMetrics: Metrics = { method: '', seed: 0, rows: 0, columns: {} };
-/** Names a run in its directory: its folder, too. */
+/** Name of a run in its directory, and of its folder. */
 export const keyOf = ({ label, seed }: RunId): string => `${label}-s${seed}`;
 
-/** Of a run: its numbers and checkpoints. */
+/** The folder of a run, with its metrics.csv and checkpoints. */
 export const folderOf = (directory: string, run: RunId): string => join(directory, keyOf(run));
 
 /** The metrics.csv of a run. */
@@ -173,8 +173,8 @@ export const metricsPath = (directory: string, run: RunId): string =>
   join(folderOf(directory, run), 'metrics.csv');
 
 /**
- * Where run.json does not tell, a run that stopped before another seed of its method did was
- * interrupted: its last accuracy is no final one.
+ * Without an entry in run.json, a run with fewer batches than another seed of its method counts as
+ * interrupted: its last accuracy is not a final one.
  */
 function guessStatus(runs: readonly Run[], known: ReadonlyMap<string, RecordedRun>): Run[] {
   return runs.map((run) => {
@@ -191,9 +191,14 @@ export function lastBatch({ columns, rows }: Metrics): number {
   return rows > 0 ? columns.batch[rows - 1] : 0;
 }
 
+/** Value of a column in the last row; undefined where it is absent or not finite. */
+export function lastValue({ columns }: Metrics, name: string): number | undefined {
+  const value = columns[name]?.at(-1);
+  return Number.isFinite(value) ? value : undefined;
+}
+
 /**
- * The run directories that a path stands for: itself, the trials of a sweep, or those up to two
- * levels below it.
+ * The run directories of a path: itself, the trials of a sweep, or those up to two levels below it.
  */
 function findRunDirectories(path: string, depth = 2): string[] {
   if (!isFolder(path)) return [];
@@ -207,15 +212,15 @@ function findRunDirectories(path: string, depth = 2): string[] {
 }
 
 /**
- * The one run directory that a path stands for.
- * @throws UsageError where it stands for none, or for several
+ * The only run directory of a path.
+ * @throws UsageError where there is none, or more than one
  */
 export function oneRunDirectory(path: string): string {
   const found = findRunDirectories(path);
   if (found.length === 1) return found[0];
   if (found.length === 0) {
     throw new UsageError(
-      `${path} is no run directory, and none is below it. "fln ls" lists those there are`,
+      `${path} is not a run directory, and has none below it. "fln ls" lists run directories`,
     );
   }
   const names = found.slice(0, 10).map((directory) => `\n  ${directory}`);

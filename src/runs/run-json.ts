@@ -16,7 +16,7 @@ export interface RunId {
   readonly seed: number;
 }
 
-/** Of a run, and of a trial of a sweep. */
+/** Status of a run, and of a trial of a sweep. */
 export const runStatuses = ['QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'INTERRUPTED'] as const;
 export type RunStatus = (typeof runStatuses)[number];
 
@@ -37,10 +37,10 @@ const summarySchema = z.object({
   /** Training time alone: evaluation and warm-up excluded, the method's set-up included. */
   wallSeconds: nonNegative,
   medianStepMs: nonNegative.optional(),
-  /** Training seconds until test accuracy first reached each threshold, e.g. `0.95`; absent when never. */
+  /** Training seconds until the test accuracy first reached each threshold, e.g. `0.95`; absent if it did not. */
   secondsToAccuracy: z.record(z.string(), nonNegative),
   error: z.string().optional(),
-  /** Which algorithm trained, where the method's name does not say it: `preconditioned`, `Algorithm 2`. */
+  /** The algorithm, where the method's name does not determine it: `preconditioned`, `Algorithm 2`. */
   variant: z.string().optional(),
 });
 
@@ -52,7 +52,7 @@ const entrySchema = z.object({
   seed: z.number(),
   status: z.enum(runStatuses),
   startedAt: z.string().optional(),
-  /** Each time the run went on from a checkpoint: when, and after which batch. */
+  /** Each time the run resumed from a checkpoint: when, and after which batch. */
   resumed: z
     .array(z.object({ at: z.string(), batch: z.number() }))
     .readonly()
@@ -65,7 +65,7 @@ const entrySchema = z.object({
 /** State of one training run in run.json. Times are ISO 8601, UTC. */
 export type RunEntry = Readonly<z.infer<typeof entrySchema>>;
 
-/** What `run.json` holds beside the provenance: where the numbers come from, and how far they are. */
+/** The content of `run.json` apart from the provenance: experiment, backend, data and the state of the runs. */
 const recordSchema = z.object({
   experiment: z.object({
     name: z.string(),
@@ -96,7 +96,7 @@ const recordSchema = z.object({
 /** Content of run.json. */
 export type RunRecord = Provenance & Readonly<z.infer<typeof recordSchema>>;
 
-/** What a report takes from run.json. Every field may be absent: the file may be old or foreign. */
+/** The part of run.json that reports use. Fields may be absent: other programs or versions may have written it. */
 export interface RunInfo {
   readonly name?: string;
   readonly dataset?: string;
@@ -109,7 +109,7 @@ export interface RunInfo {
   readonly json: unknown;
 }
 
-/** A run of run.json. What it was recorded to end with stays where its metrics.csv is left out. */
+/** A run of run.json. Its summary remains available without metrics.csv. */
 export interface RecordedRun extends Omit<RunEntry, 'resumed' | 'summary'> {
   readonly recorded?: Partial<RunSummary>;
 }
@@ -148,7 +148,7 @@ export function writeRecord(directory: string, record: RunRecord): void {
 }
 
 /**
- * The record of a directory that results are to be added to.
+ * The record of a directory to which results will be added.
  * @returns undefined when the directory has no run.json
  * @throws UsageError when there is one that this program did not write
  */
@@ -163,14 +163,13 @@ export function readRecord(directory: string): RunRecord | undefined {
     // falls through to the message below
   }
   throw new UsageError(
-    `${path} is damaged, or no run record of this program. Move it away, or choose another --out DIR`,
+    `${path} is damaged, or not a run record of this program. Move it away, or choose another --out DIR`,
   );
 }
 
 /**
- * Takes what can be used of the `run.json` of a directory and passes over the rest; undefined when there
- * is none.
- * @throws Error (plain words, without the path) when the file is unreadable or no JSON object
+ * Reads the valid parts of the `run.json` of a directory; undefined when there is none.
+ * @throws Error (message without the path) when the file is unreadable or not a JSON object
  */
 export function readRunInfo(directory: string): RunInfo | undefined {
   const text = readOptional(recordPath(directory));
@@ -208,7 +207,7 @@ export function readRunInfo(directory: string): RunInfo | undefined {
 
 const shown = (text: string | undefined) => (text === undefined ? undefined : printable(text));
 
-/** The objects that run.json is made of, each with the fields that it has. */
+/** run.json with the fields that are valid. */
 interface FittingRecord {
   readonly experiment?: Partial<Omit<RunRecord['experiment'], 'network'>> & {
     readonly network?: Partial<RunRecord['experiment']['network']>;
@@ -221,8 +220,8 @@ interface FittingRecord {
 }
 
 /**
- * What of a value fits a schema. Fields that do not fit are left out, and so are items of a list that lack
- * what the schema asks for; fields that it does not know stay as they are, in their places.
+ * The part of a value that fits a schema: without fields that do not fit, and without list items that lack
+ * required fields. Fields that are not in the schema are kept, in their order.
  */
 function fitting(schema: z.core.$ZodType, value: unknown): unknown {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodReadonly) {

@@ -6,10 +6,10 @@ import { type Problem, problem, type RunDirectory } from './run-directory.js';
 export type Setting = string | number | boolean | null;
 
 /**
- * Reads the settings of a resolved config.yaml as overrides name them: `epochs`, `dataset.name`,
- * `methods.LABEL.learningRate`. Lists of plain values are one setting, `[1, 2]`. Configs of earlier
- * versions are read too, under today's names: nothing is checked.
- * @throws Error in plain words, without the path, when the text is no config
+ * Reads the settings of a resolved config.yaml, by the names of overrides: `epochs`, `dataset.name`,
+ * `methods.LABEL.learningRate`. Lists of plain values are one setting, `[1, 2]`. Old names of earlier
+ * versions are replaced; nothing is checked.
+ * @throws Error (message without the path) when the text is not a config
  */
 export function readSettings(text: string): ReadonlyMap<string, Setting> {
   const { tree, issues } = parseYaml(text);
@@ -20,14 +20,14 @@ export function readSettings(text: string): ReadonlyMap<string, Setting> {
   return leavesOf(plain(tree));
 }
 
-/** The plain values in a tree of objects and lists, by path; a list of plain values is one of them. */
+/** The plain values in a tree of objects and lists, by path; a list of plain values is one value. */
 export function leavesOf(tree: unknown): ReadonlyMap<string, Setting> {
   const leaves = new Map<string, Setting>();
   collect(tree, [], leaves);
   return leaves;
 }
 
-/** The settings of a run directory; none, and a problem more, where its config.yaml cannot be read. */
+/** The settings of a run directory; none, and an additional problem, where its config.yaml cannot be read. */
 export function settingsOf(
   { path, config }: RunDirectory,
   problems: Problem[],
@@ -54,7 +54,7 @@ function collect(value: unknown, path: readonly string[], into: Map<string, Sett
   }
 }
 
-/** Methods go by their labels, as in overrides. */
+/** Methods are named by their labels, as in overrides. */
 function labelOf(item: unknown, path: readonly string[]): string | undefined {
   if (path.length !== 1 || path[0] !== 'methods' || !isCollection(item)) return undefined;
   const { label, name } = item as { label?: unknown; name?: unknown };

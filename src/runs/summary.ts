@@ -1,15 +1,15 @@
 import { stringify } from 'csv-stringify/sync';
 import { type Estimate, estimate, largest, median } from '../shared/statistics.js';
 import type { Metrics } from './metrics.js';
-import { lastBatch, type Run } from './run-directory.js';
+import { lastBatch, lastValue, type Run } from './run-directory.js';
 import type { RunStatus, RunSummary } from './run-json.js';
 
-/** Test accuracies whose first crossing is timed. */
+/** Test accuracies for which the time until they are first reached is reported. */
 export const accuracyThresholds = [0.8, 0.9, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99] as const;
 
 /**
  * The summary of one run, from its metrics.
- * @param error why it failed, where it did
+ * @param error of a run that failed
  */
 export function summarise(metrics: Metrics, status: RunStatus, error?: string): RunSummary {
   const { columns, rows } = metrics;
@@ -43,7 +43,7 @@ function best(accuracies: Float64Array): number | undefined {
   return measured.length > 0 ? measured.reduce((a, b) => Math.max(a, b)) : undefined;
 }
 
-/** One method over its seeds: the completed ones, which alone have a final accuracy. */
+/** One method over its completed seeds; only these have a final accuracy. */
 export interface MethodSummary {
   readonly method: string;
   readonly variant?: string;
@@ -99,7 +99,7 @@ function groupByMethod(summaries: readonly RunSummary[]): Map<string, RunSummary
   return groups;
 }
 
-/** What a run ended with, or why it has no final result. */
+/** The final result of a run, or why it has none. */
 export type FinalResult =
   | {
       readonly testAccuracy?: number;
@@ -110,10 +110,10 @@ export type FinalResult =
   | { readonly missing: string };
 
 /**
- * The result after a run's last batch. Only a completed run has one: the last accuracy that an
- * interrupted run measured is no final one, and neither is that of a metrics.csv cut off later.
+ * The result after a run's last batch. Only a completed run has one: the last accuracy of an interrupted
+ * run or of a truncated metrics.csv is not a final one.
  *
- * @param from `metrics` reads metrics.csv alone; `any` takes run.json's word where that file was left out
+ * @param from `metrics`: from metrics.csv only; `any`: from run.json where that file is absent
  */
 export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
   const { status, error, metrics, unread, recorded } = run;
@@ -132,14 +132,10 @@ export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
   if (end < (recorded?.batches ?? end)) {
     return { missing: `its metrics.csv ends at batch ${end} of ${recorded?.batches}; ${again}` };
   }
-  const last = (name: string) => {
-    const value = metrics.columns[name]?.at(-1);
-    return Number.isFinite(value) ? value : undefined;
-  };
   return measured({
-    testAccuracy: last('test_accuracy'),
-    validationAccuracy: last('validation_accuracy'),
-    trainSeconds: last('wall_s'),
+    testAccuracy: lastValue(metrics, 'test_accuracy'),
+    validationAccuracy: lastValue(metrics, 'validation_accuracy'),
+    trainSeconds: lastValue(metrics, 'wall_s'),
   });
 }
 

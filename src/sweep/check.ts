@@ -21,23 +21,21 @@ import type { SweepPlan, SweepPlanOptions } from './plan.js';
 export type CheckOptions = Pick<SweepPlanOptions, 'rerun'> &
   Pick<LaunchOptions, 'flags' | 'gpus' | 'signal'> & { readonly dryRun?: boolean };
 
-/** What the trials of a sweep meet on this machine. */
+/** The result of checking, before a sweep starts, whether its trials can run on this machine. */
 export interface SweepCheck {
-  /** What they would compute on, each once. */
+  /** Backends and devices of the trials, without duplicates. */
   readonly backends: readonly (Omit<BackendReport, 'memory'> & { readonly gpu?: string })[];
-  /** Data sets, and how many bytes of each have to be downloaded. */
+  /** Data sets, and how many bytes of each must be downloaded. */
   readonly datasets: readonly { readonly name: string; readonly downloadBytes: number }[];
-  /** Why some of the trials would fail; that all would is an error. */
+  /** The trials that would fail, by reason; some trials can run. */
   readonly failing: readonly { readonly reason: string; readonly trials: readonly string[] }[];
   readonly warnings: readonly string[];
 }
 
 /**
- * Does for the trials that are due what each of them does before it writes anything, once for all that
- * have it in common: reads and verifies the data, starts the backend (on each GPU), compares the memory.
- * A native library is loaded in a process of its own: this one would hold a GPU while the trials run.
- * Writes nothing.
- * @throws FlnError where no trial could run, with the exit code that its reason has
+ * Does the checks that each due trial does before it writes anything, once for all trials that share
+ * them: verifies the data, starts the backend (on each GPU), and compares the memory. Writes nothing.
+ * @throws FlnError where no trial can run, with the exit code of the first reason
  */
 export async function checkTrials(plan: SweepPlan, options: CheckOptions): Promise<SweepCheck> {
   const { due, directory } = plan;
@@ -50,7 +48,7 @@ export async function checkTrials(plan: SweepPlan, options: CheckOptions): Promi
   const failures = new Map<string, { error: FlnError; trials: string[] }>();
   for (const { id, experiment } of due) {
     try {
-      // Results that --rerun all removes first play no part.
+      // Not for results that --rerun all deletes.
       const run = sweepPaths(directory).trial(id);
       const isKept = options.rerun !== 'all' && existsSync(run);
       const own = isKept
@@ -97,14 +95,14 @@ export async function checkTrials(plan: SweepPlan, options: CheckOptions): Promi
   };
 }
 
-/** What a check says of trials that would fail, for people. */
+/** One line for each reason for which trials would fail. */
 export const failingText = (check: SweepCheck, due: number): string[] =>
   check.failing.map(
     ({ reason, trials }) =>
       `${trials.length} of ${plural(due, 'trial')} would fail (${trials.slice(0, 3).join(', ')}${trials.length > 3 ? ', ...' : ''}): ${reason}`,
   );
 
-/** Does `work` once for each key, and remembers what came of it. */
+/** Memoizes `work` by key. */
 function once<Input, Output>(work: (input: Input) => Promise<Output>) {
   const results = new Map<string, Promise<Output>>();
   const get = (key: string, input: Input): Promise<Output> => {
@@ -112,7 +110,7 @@ function once<Input, Output>(work: (input: Input) => Promise<Output>) {
     results.set(key, result);
     return result;
   };
-  /** Of the work that did not fail. */
+  /** The results, without failures. */
   const all = async () =>
     (await Promise.allSettled(results.values())).flatMap((result) =>
       result.status === 'fulfilled' ? [result.value] : [],
@@ -136,24 +134,20 @@ async function readData(
   }
 }
 
-interface StartedOn {
-  readonly gpu?: string;
-  readonly trial: BackendTrial;
-}
-
+/** Starts a backend, on each of the GPUs where any are given. */
 async function startOn(
   name: string,
   device: BackendRequest['device'],
   gpus: readonly string[] | undefined,
   signal: AbortSignal,
-): Promise<StartedOn[]> {
+): Promise<{ readonly gpu?: string; readonly trial: BackendTrial }[]> {
   if (gpus === undefined) return [{ trial: await start(name, device, signal) }];
   return Promise.all(
     gpus.map(async (gpu) => {
       const trial = await start(name, device, signal, { CUDA_VISIBLE_DEVICES: gpu });
       if (trial.works) return { gpu, trial };
-      const problem = `no trial can compute on GPU ${gpu}: ${trial.problem ?? trial.reason}`;
-      const reason = `${problem}. Leave --gpus out to compute on what there is`;
+      const problem = `no trial can run on GPU ${gpu}: ${trial.problem ?? trial.reason}`;
+      const reason = `${problem}. Without --gpus, trials run on any available device`;
       return { gpu, trial: { works: false, reason, problem } };
     }),
   );
@@ -166,10 +160,10 @@ async function start(
   env?: Readonly<Record<string, string>>,
 ): Promise<BackendTrial> {
   const isEmbedded = name === 'wasm' || name === 'cpu';
+  // A native library is loaded in a separate process: this one would hold the GPU while the trials run.
   if (name === 'webgpu' ? device === undefined : !isEmbedded && hasBinding()) {
     return probeBackend(name, signal, { device, env });
   }
-  // There is nothing native to load.
   try {
     return { works: true, report: await startBackend(name, device) };
   } catch (error) {
@@ -179,12 +173,12 @@ async function start(
   }
 }
 
-/** @throws UsageError for what names no GPU; EnvironmentError for one that is not among those of this machine */
+/** @throws UsageError for an invalid GPU; EnvironmentError for one that this machine does not have */
 function refuseUnknownGpus(gpus: readonly string[]): void {
   const bad = gpus.find((gpu) => !/^(\d+|(GPU|MIG)-[\w/-]+)$/.test(gpu));
   if (bad !== undefined) {
     throw new UsageError(
-      `--gpus: "${bad}" names no GPU; give their numbers or UUIDs, as nvidia-smi -L lists them`,
+      `--gpus: expected numbers or UUIDs of GPUs as listed by nvidia-smi -L, got "${bad}"`,
     );
   }
   const listed = listGpus();
@@ -194,8 +188,8 @@ function refuseUnknownGpus(gpus: readonly string[]): void {
     listed.some(({ index, uuid }) => (/^\d+$/.test(gpu) ? index === gpu : uuid.startsWith(gpu)));
   const missing = gpus.filter((gpu) => !isListed(gpu));
   if (missing.length === 0) return;
-  const there = listed.map(({ index }) => index).join(', ') || 'none';
+  const present = listed.map(({ index }) => index).join(', ') || 'none';
   throw new EnvironmentError(
-    `--gpus: there is no GPU ${missing.join(', ')} on this machine; nvidia-smi lists ${there}`,
+    `--gpus: this machine has no GPU ${missing.join(', ')}; nvidia-smi lists ${present}`,
   );
 }

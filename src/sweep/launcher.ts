@@ -1,52 +1,59 @@
 import { realpathSync } from 'node:fs';
-import type { Device } from '../backend/backend.js';
-import type { SweepEvent } from './events.js';
+import type { ExperimentOptions } from '../experiment/run.js';
 import type { SweepPlan } from './plan.js';
+import type { TrialState } from './state.js';
 
-/** Options of `fln sweep-trial` that a launcher hands on to every trial. */
-export interface TrialFlags {
-  /** What to compute on, where the experiment leaves that open. */
-  readonly device?: Device;
-  readonly dataDir?: string;
-  readonly offline?: boolean;
-  readonly checkpointEvery?: number;
-  readonly keepCheckpoints?: boolean;
-}
+/** Options of `fln sweep-trial` that launchers pass to every trial. */
+export type TrialFlags = Pick<
+  ExperimentOptions,
+  'device' | 'dataDir' | 'offline' | 'checkpointEvery' | 'keepCheckpoints'
+>;
 
 export interface LaunchOptions {
-  /** Trials at a time. */
+  /** Maximum number of trials that run at the same time. */
   readonly jobs?: number;
-  /** Let no new trial start once one has failed, and interrupt the others. */
+  /** After the first failure, start no new trial and interrupt the others. */
   readonly failFast?: boolean;
   /** Stop when this many trials failed for the same reason. */
   readonly stopAfter?: number;
-  /** GPUs of this machine, one for each trial at a time, as CUDA_VISIBLE_DEVICES names them. */
+  /** GPUs of this machine as in CUDA_VISIBLE_DEVICES; each runs one trial at a time. */
   readonly gpus?: readonly string[];
-  /** Trials run on other machines, which may have what this one has not. */
+  /** Trials run on other machines, so this one is not checked. */
   readonly elsewhere?: boolean;
   readonly flags: TrialFlags;
   readonly signal?: AbortSignal;
 }
 
 export interface LaunchResult {
-  /** Why trials were left that are due; undefined when none were. */
+  /** Why due trials were not run; undefined when all were. */
   readonly stopped?: 'interrupted' | 'failures' | 'submitted';
 }
 
-/** Starts the trials of a sweep that are due. */
+/** Progress of a sweep. */
+export type SweepEvent =
+  | { type: 'directory'; path: string }
+  | { type: 'begun'; due: number; kept: number }
+  | { type: 'trial-started'; id: string; gpu?: string }
+  /** Completed share of the trial's batches, in [0, 1]. */
+  | { type: 'trial-progress'; id: string; share: number }
+  | { type: 'trial-ended'; state: TrialState }
+  | { type: 'submitted'; job: string; trials: number }
+  | { type: 'warning'; message: string };
+
+/** Runs the due trials of a sweep. */
 export type Launcher = (
   plan: SweepPlan,
   options: LaunchOptions,
   emit: (event: SweepEvent) => void,
 ) => Promise<LaunchResult>;
 
-/** The command that runs a trial in a process of its own, once the trial's id is added. */
+/** The command that runs a trial; its id is the last argument and has to be added. */
 export function trialCommand(directory: string, flags: TrialFlags): string[] {
   const { device, dataDir, offline, checkpointEvery, keepCheckpoints } = flags;
   return [
     process.execPath,
     ...process.execArgv,
-    // The program itself: npx starts it by a link in a cache, which npm may empty before a job begins.
+    // Resolved: npx runs a link in its cache, which npm may delete before a job starts.
     realpathSync(process.argv[1]),
     'sweep-trial',
     ...(device === undefined ? [] : ['--device', device]),

@@ -11,9 +11,9 @@ import { gridSize, type Overrides, searchSpace } from './search.js';
 
 /** One experiment of a sweep. */
 export interface Trial {
-  /** Hash of its resolved config: equal for equal work, whatever the sweep around it. */
+  /** Hash of its resolved config. */
   readonly id: string;
-  /** What it differs in from the others. */
+  /** The settings that vary between trials. */
   readonly overrides: Overrides;
   readonly experiment: Experiment;
 }
@@ -22,30 +22,30 @@ export interface Sweep {
   readonly file: string;
   readonly text: string;
   readonly config: SweepConfig;
-  /** Each once, in the order of the search. */
+  /** Without duplicates, in the order of the search. */
   readonly trials: readonly Trial[];
-  /** How many more the search gave that equal one of these. */
+  /** Number of duplicates that were left out. */
   readonly duplicates: number;
-  /** Old names in the experiment, the overrides and the sweep, each with its place. */
+  /** About renamed settings in the experiment, the overrides and the sweep file. */
   readonly warnings: readonly string[];
 }
 
-/** More than any cluster runs, and a grid that nobody meant. */
+/** A larger grid is taken for a mistake. */
 const maxTrials = 100_000;
 
 /**
- * Reads a sweep and the experiment that it varies, and checks every trial. Loads no tensor library.
- * @param overrides `path=value`, written over the experiment before the sweep's own
- * @throws ConfigError with everything that is wrong; UsageError when a file cannot be read
+ * Reads a sweep file and its experiment, and validates the config of every trial.
+ * @param overrides `path=value`, applied to the experiment before those of the sweep file
+ * @throws ConfigError with all errors; UsageError when a file cannot be read
  */
 export function loadSweep(file: string, overrides: readonly string[] = []): Sweep {
   const source = { file, text: readConfigFile(file).replace(/^\uFEFF/, '') };
   const { tree, config } = parseSweep(source);
   const base = isAbsolute(config.config) ? config.config : resolve(dirname(file), config.config);
   const text = readConfigFile(base);
-  // What the experiment is expected to reach does not hold for its variants.
+  // The expectations of the experiment do not apply to its variants.
   const fixed = [{ path: 'expect', value: {} }, ...overrides, ...settingsOf(config.set)];
-  // What is wrong with the experiment itself is said once, in its own words.
+  // Errors of the experiment itself are reported once.
   const { warnings } = parseExperiment(text, base, overrides);
 
   const renames = new Map<string, ConfigIssue>();
@@ -56,9 +56,10 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
     try {
       const all = [...fixed, ...settingsOf(varied)];
       const { experiment, renames: old } = parseExperiment(text, base, all);
-      for (const { message, ...issue } of old) {
-        const own = inSweep({ message, ...issue }, tree, config);
-        if (own?.place.from === 'file') renames.set(own.path.join('.'), { ...own, message });
+      for (const issue of old) {
+        const own = inSweep(issue, tree, config);
+        if (own?.place.from !== 'file') continue;
+        renames.set(own.path.join('.'), { ...own, message: issue.message });
       }
       const { hash: id } = experiment;
       if (!trials.has(id)) trials.set(id, { id, overrides: varied, experiment });
@@ -66,7 +67,7 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
       if (!(error instanceof ConfigError)) throw error;
       for (const issue of error.issues) {
         const own = inSweep(issue, tree, config);
-        // Neither an override of the sweep nor of the command line: the experiment's own mistake.
+        // Not caused by an override: an error in the experiment file.
         if (own === undefined) throw error;
         issues.set(`${own.path.join('.')} ${own.message}`, own);
       }
@@ -95,57 +96,58 @@ function parseSweep(source: Source): { tree: Block; config: SweepConfig } {
   return { tree, config: value };
 }
 
-/** What no single field shows. */
+/** Constraints between fields. */
 function checkSweep(config: SweepConfig): Finding[] {
   const { parameters, zip, search, trials } = config;
   const findings: Finding[] = [];
-  const say = (path: Path, message: string) => findings.push({ path, message, at: 'value' });
+  const report = (path: Path, message: string) => findings.push({ path, message, at: 'value' });
   if (Object.keys(parameters).length + zip.length === 0) {
-    say(['parameters'], 'nothing varies: give parameters, or zip');
+    report(['parameters'], 'nothing varies: add parameters or zip');
   }
   if (search === 'random' && trials === undefined) {
-    say(['trials'], 'is missing: a random search needs the number of its draws');
+    report(['trials'], 'is required for a random search: the number of draws');
   }
   if (search === 'grid' && trials !== undefined) {
-    say(
+    report(
       ['trials'],
-      'has no meaning in a grid, which tries every combination; leave it out, or write search: random',
+      'is for a random search, and a grid has every combination; remove it, or set search: random',
     );
   }
   for (const [path, parameter] of Object.entries(parameters)) {
     if (Array.isArray(parameter)) continue;
     const { range, scale } = parameter;
     if (!(range[0] < range[1]))
-      say(['parameters', path, 'range'], 'the least value comes first, then a larger one');
+      report(['parameters', path, 'range'], 'expected the smaller value first');
     if (scale === 'log' && range[0] <= 0)
-      say(['parameters', path, 'range'], 'a log scale needs values above 0');
+      report(['parameters', path, 'range'], 'expected values above 0 for scale: log');
   }
   const seen = new Set(Object.keys(parameters));
   for (const [i, group] of zip.entries()) {
     const lengths = new Set(Object.values(group).map((values) => values.length));
     if (lengths.size > 1) {
       const each = Object.entries(group).map(([path, values]) => `${path} has ${values.length}`);
-      say(['zip', i], `lists that go together have the same length: ${each.join(', ')}`);
+      report(['zip', i], `expected lists of the same length: ${each.join(', ')}`);
     }
     for (const path of Object.keys(group)) {
-      if (seen.has(path)) say(['zip', i, path], 'varies twice: it is given above');
+      if (seen.has(path))
+        report(['zip', i, path], 'varies twice: it is in parameters or zip above');
       seen.add(path);
     }
   }
   for (const path of Object.keys(config.set)) {
     if (seen.has(path))
-      say(['set', path], 'is set for all trials and varied, too: remove one of them');
+      report(['set', path], 'is set for all trials and also varied: remove one of them');
   }
   if (findings.length === 0 && search === 'grid' && gridSize(config) > maxTrials) {
-    say(
+    report(
       ['parameters'],
-      `make a grid of ${gridSize(config)} trials; at most ${maxTrials} are possible. A random search tries some of them`,
+      `the grid has ${gridSize(config)} trials, the maximum is ${maxTrials}. Use search: random to sample some of them`,
     );
   }
   return findings;
 }
 
-/** The place in the sweep file of an override that a trial's config refuses. */
+/** The position in the sweep file of the override that causes an issue; undefined where none does. */
 function inSweep(issue: ConfigIssue, tree: Block, config: SweepConfig): ConfigIssue | undefined {
   if (issue.place.from !== 'command line') return undefined;
   const { setting } = issue.place;
@@ -153,7 +155,7 @@ function inSweep(issue: ConfigIssue, tree: Block, config: SweepConfig): ConfigIs
   const { path, value } = setting;
   const place = placeIn(path, config);
   if (place === undefined) return issue;
-  // Of a block that is written as a whole, the part at fault.
+  // Where the value is a mapping, the key at fault.
   const at = issue.path.join('.');
   const inner = at === '' || at.startsWith(path) ? '' : ` (${at})`;
   const message = `${JSON.stringify(value)}${inner}: ${issue.message}`;

@@ -7,22 +7,22 @@ import type { Sweep } from './load.js';
 import { sweepPaths } from './paths.js';
 import { metricColumns } from './schema.js';
 
-/** The ids of trials; paths are made of them. */
+/** Format of trial ids, which are parts of paths. */
 export const trialId = /^[0-9a-f]{12}$/;
 
 const ManifestTrial = z.object({
-  /** Content hash: the hash of the trial's resolved config. */
+  /** Hash of the trial's resolved config. */
   id: z.string().regex(trialId),
   overrides: z.record(z.string(), z.json()),
   addedAt: z.string(),
-  /** No longer in the sweep file: its results stay, and it is not run again. */
+  /** No longer in the sweep file: its results are kept, and it is not run again. */
   retired: z.boolean().default(false),
 });
 
 const Manifest = z.object({
   version: z.literal(1),
   name: z.string(),
-  /** The experiment that is varied, as the sweep file names it. */
+  /** Path of the experiment, as in the sweep file. */
   config: z.string(),
   search: z.enum(['grid', 'random']),
   seed: z.number(),
@@ -31,19 +31,19 @@ const Manifest = z.object({
     column: z.enum(metricColumns),
     goal: z.enum(['maximize', 'minimize']),
   }),
-  /** Paths that vary, in the order of the sweep file. */
+  /** Paths of the settings that vary, in the order of the sweep file. */
   parameters: z.array(z.string()),
   trials: z.array(ManifestTrial),
 });
 
-/** sweep.json: which trials a sweep has. What became of them is in their own state files. */
+/** sweep.json: the trials of a sweep. Their states are in files of their own. */
 export type Manifest = Readonly<z.infer<typeof Manifest>>;
 export type ManifestTrial = Manifest['trials'][number];
 export type Metric = Manifest['metric'];
 
 /**
- * The manifest of a sweep file. Trials of an earlier one stay: those that the file still has, with
- * their date, and the others as retired.
+ * The manifest of a sweep file. Trials of the earlier manifest keep their date where the file still has
+ * them, and are retired otherwise.
  */
 export function manifestOf(sweep: Sweep, earlier?: Manifest): Manifest {
   const { name, config, search, seed, metric, parameters, zip } = sweep.config;
@@ -56,8 +56,9 @@ export function manifestOf(sweep: Sweep, earlier?: Manifest): Manifest {
     retired: false,
   }));
   const ids = new Set(current.map(({ id }) => id));
-  const rest = (earlier?.trials ?? []).filter(({ id }) => !ids.has(id));
-  const retired = rest.map((trial) => ({ ...trial, retired: true }));
+  const retired = (earlier?.trials ?? [])
+    .filter(({ id }) => !ids.has(id))
+    .map((trial) => ({ ...trial, retired: true }));
   const validated = sweep.trials.some(({ experiment }) => experiment.dataset.validation);
   const column = metric.column ?? (validated ? 'validation_accuracy' : 'test_accuracy');
   return {
@@ -76,39 +77,33 @@ export function manifestOf(sweep: Sweep, earlier?: Manifest): Manifest {
   };
 }
 
-/** @throws UsageError when it would be too long to be read again; DiskError */
+/** @throws UsageError when it is too large to be read again; DiskError */
 export function writeManifest(directory: string, manifest: Manifest): void {
   const text = `${JSON.stringify(manifest, null, 1)}\n`;
   const bytes = Buffer.byteLength(text);
   if (bytes > mostTextBytes) {
     throw new UsageError(
-      `${plural(manifest.trials.length, 'trial')} are too many for one sweep: their settings take ` +
-        `${sizeText(bytes)} of sweep.json, which may have ${sizeText(mostTextBytes)}`,
+      `${plural(manifest.trials.length, 'trial')} are too many for one sweep: sweep.json would have ` +
+        `${sizeText(bytes)}, the maximum is ${sizeText(mostTextBytes)}`,
     );
   }
   writeFileAtomic(sweepPaths(directory).manifest, text);
 }
 
 /**
- * @returns undefined when the directory holds no sweep
+ * @returns undefined when the directory does not contain a sweep
  * @throws UsageError when its manifest is damaged or cannot be read
  */
 export function readManifest(directory: string): Manifest | undefined {
   const path = sweepPaths(directory).manifest;
   const text = readOptional(path);
   if (text === undefined) return undefined;
-  const parsed = Manifest.safeParse(jsonOf(text));
-  if (parsed.success) return parsed.data;
-  throw new UsageError(
-    `${path} is damaged, or no manifest of this program. Put back a copy, or move the sweep directory ` +
-      'away: trials that are copied into the trials folder of the new one are found and kept',
-  );
-}
-
-function jsonOf(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return Manifest.parse(JSON.parse(text));
   } catch {
-    return undefined;
+    throw new UsageError(
+      `${path} is damaged or not a sweep manifest. Restore it from a copy, or move the sweep directory ` +
+        'away: run directories copied into trials/ of the new one are kept',
+    );
   }
 }

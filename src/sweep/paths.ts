@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuseSymlinks } from '../files/folder.js';
 
-/** Where the files of a sweep are. */
+/** The files of a sweep directory. */
 export const sweepPaths = (directory: string) => ({
   manifest: join(directory, 'sweep.json'),
   file: join(directory, 'sweep.yaml'),
@@ -14,7 +14,7 @@ export const sweepPaths = (directory: string) => ({
   trial: (id: string) => join(directory, 'trials', id),
   state: (id: string) => join(directory, 'states', `${id}.json`),
   trialLock: (id: string) => join(directory, 'states', `${id}.lock`),
-  /** What its processes printed. */
+  /** Output of its processes. */
   log: (id: string) => join(directory, 'logs', `${id}.log`),
   slurm: join(directory, 'slurm'),
 });
@@ -22,14 +22,14 @@ export const sweepPaths = (directory: string) => ({
 export const isSweepDirectory = (directory: string): boolean =>
   existsSync(sweepPaths(directory).manifest);
 
-/** The folders of a sweep, whichever launcher runs it. */
+/** The folders of a sweep directory, except that of the Slurm launcher. */
 export const sweepFolders = (directory: string): string[] =>
   ['configs', 'trials', 'states', 'logs'].map((name) => join(directory, name));
 
 /**
- * Everything that a sweep writes goes below its directory.
+ * Refuses symbolic links, through which a sweep would write outside of its directory.
  * @param ids trials whose logs will be written
- * @throws UsageError when something in the directory leads elsewhere
+ * @throws UsageError
  */
 export function refuseLinksIn(directory: string, ids: readonly string[]): void {
   const { history, slurm, log } = sweepPaths(directory);

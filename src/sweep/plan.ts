@@ -5,14 +5,14 @@ import { checkOutputDirectory } from '../files/folder.js';
 import type { RunStatus } from '../runs/run-json.js';
 import type { Sweep, Trial } from './load.js';
 import { type Manifest, manifestOf, readManifest } from './manifest.js';
-import { countsOf, type SweepStatus, statusOf } from './status.js';
+import { type SweepStatus, statusOf } from './status.js';
 
 export interface SweepPlanOptions {
   /** Sweep directory; default `results/sweeps/NAME` in the current directory. */
   readonly outDir?: string;
-  /** Go on with what did not end: queued and interrupted trials. */
+  /** Run the queued and interrupted trials. */
   readonly resume?: boolean;
-  /** Run the failed trials again, or all; without `resume`, no others. */
+  /** Run the failed trials, or all, again; without `resume`, no others. */
   readonly rerun?: 'failed' | 'all';
 }
 
@@ -20,16 +20,16 @@ export interface SweepPlan {
   /** Absolute path. */
   readonly directory: string;
   readonly manifest: Manifest;
-  /** As the directory tells it now. */
+  /** The current state. */
   readonly status: SweepStatus;
   /** Trials to run, in the order of the search. */
   readonly due: readonly Trial[];
 }
 
 /**
- * Decides which trials would run; writes nothing.
- * @throws UsageError when the directory holds something else, or trials that began when neither
- *   resume nor rerun is asked for
+ * Decides which trials to run; writes nothing.
+ * @throws UsageError when the directory contains something else, or started trials and neither `resume` nor
+ *   `rerun` is given
  */
 export function planSweep(sweep: Sweep, options: SweepPlanOptions = {}): SweepPlan {
   const { resume, rerun } = options;
@@ -43,17 +43,17 @@ export function planSweep(sweep: Sweep, options: SweepPlanOptions = {}): SweepPl
   const earlier = readManifest(directory);
   if (earlier && earlier.name !== sweep.config.name) {
     throw new UsageError(
-      `${directory} holds the sweep "${earlier.name}", and this one is "${sweep.config.name}"; choose another with --out DIR`,
+      `${directory} contains the sweep "${earlier.name}", not "${sweep.config.name}"; choose another with --out DIR`,
     );
   }
   const manifest = manifestOf(sweep, earlier);
   const status = statusOf(directory, manifest);
   const states = new Map(status.trials.map(({ trial, state }) => [trial.id, state]));
-  const begun = [...states.values()].some((state) => state.status !== 'QUEUED');
-  if (begun && !resume && !rerun) {
+  const isStarted = [...states.values()].some((state) => state.status !== 'QUEUED');
+  if (isStarted && !resume && !rerun) {
     throw new UsageError(
-      `${directory} already holds trials of this sweep (${describeCounts(countsOf(status.trials))}). ` +
-        'Add --resume to run the trials that have not ended, --rerun failed to run the failed ones again, ' +
+      `${directory} already contains trials of this sweep (${describeCounts(status.counts)}). ` +
+        'Add --resume to run the unfinished trials, --rerun failed to run the failed ones again, ' +
         '--rerun all to start over, or --out DIR to write elsewhere',
     );
   }

@@ -6,8 +6,7 @@ import { guardDisk } from '../files/disk.js';
 import { makeFolder } from '../files/folder.js';
 import { explainHeld, type HeldLock, lockOfOther, takeLock } from '../files/lock.js';
 import { checkTrials, failingText, type SweepCheck } from './check.js';
-import type { SweepEvent } from './events.js';
-import type { Launcher, LaunchOptions, LaunchResult } from './launcher.js';
+import type { Launcher, LaunchOptions, LaunchResult, SweepEvent } from './launcher.js';
 import type { Sweep } from './load.js';
 import { writeManifest } from './manifest.js';
 import { refuseLinksIn, sweepFolders, sweepPaths } from './paths.js';
@@ -21,7 +20,7 @@ export interface SweepResult extends LaunchResult {
 }
 
 /**
- * Writes the sweep directory and has a launcher run the trials that are due.
+ * Writes the sweep directory and runs the due trials with a launcher.
  * @throws UsageError as `planSweep`; RunError when another process runs this sweep; DiskError
  */
 export async function runSweep(
@@ -43,17 +42,17 @@ export async function runSweep(
   const path = sweepPaths(directory).lock;
   const lock = guardDisk(path, () => takeLock(path, (held) => refusal(directory, held)));
   try {
-    // Once more, now that nobody else changes it.
+    // Again, since the directory may have changed before it was locked.
     const plan = planSweep(sweep, options);
     emit({ type: 'directory', path: directory });
     prepare(sweep, plan, options);
     const kept = plan.status.trials.filter(({ trial }) => !trial.retired).length - plan.due.length;
     emit({ type: 'begun', due: plan.due.length, kept });
     let result = plan.due.length > 0 ? await launch(plan, options, emit) : {};
-    const more = result.stopped === undefined ? leftByOthers(sweep, plan, options) : undefined;
-    if (more !== undefined) {
-      prepare(sweep, more, options);
-      result = await launch(more, options, emit);
+    const rest = result.stopped === undefined ? leftByOthers(sweep, plan, options) : undefined;
+    if (rest !== undefined) {
+      prepare(sweep, rest, options);
+      result = await launch(rest, options, emit);
     }
     return { ...result, directory, status: statusOf(directory, plan.manifest) };
   } finally {
@@ -61,7 +60,7 @@ export async function runSweep(
   }
 }
 
-/** Trials that another process still ran when a resumed sweep began, and did not complete. */
+/** Trials that another process was running when a resumed sweep started, and did not complete. */
 function leftByOthers(
   sweep: Sweep,
   { status }: SweepPlan,
@@ -75,8 +74,8 @@ function leftByOthers(
 }
 
 /**
- * Everything that a sweep does and refuses before it writes anything, which is what a dry run does.
- * @returns `check` absent where nothing is due, or trials run on other machines
+ * All checks of a sweep before it writes anything; a dry run does only these.
+ * @returns `check` is absent where no trial is due, or trials run on other machines
  * @throws UsageError as `planSweep`; RunError when another process runs the sweep; as `checkTrials`
  */
 export async function checkSweep(
@@ -100,11 +99,11 @@ const refusal = (directory: string, held: HeldLock): RunError =>
     explainHeld(
       held,
       `is running the sweep in ${directory}`,
-      'Wait for it, or look at it with --status',
+      'Wait for it, or print its state with --status',
     ),
   );
 
-/** Everything that trials need, before the first of them starts. */
+/** Writes the files that trials need. */
 function prepare(sweep: Sweep, plan: SweepPlan, { rerun }: SweepPlanOptions): void {
   const { directory, due, manifest } = plan;
   const paths = sweepPaths(directory);
@@ -112,7 +111,7 @@ function prepare(sweep: Sweep, plan: SweepPlan, { rerun }: SweepPlanOptions): vo
     directory,
     due.map(({ id }) => id),
   );
-  // First: whatever stops this process, the directory is a sweep's, and --resume writes the rest.
+  // Written first, so that --resume can recover from an interruption at any later point.
   writeManifest(directory, manifest);
   for (const folder of sweepFolders(directory)) makeFolder(folder);
   for (const { id, experiment } of due) {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { experimentName, jsonSchemaText } from '../config/schema.js';
 
-/** A value that an override writes: whatever YAML can say. */
+/** The value of an override: any YAML value. */
 const value = z.json();
 
 const parameter = z
@@ -10,15 +10,20 @@ const parameter = z
     z.strictObject({
       range: z
         .tuple([z.number(), z.number()])
-        .describe('least and largest value; a random search draws between them'),
-      scale: z.enum(['linear', 'log']).default('linear').describe('how values are spaced'),
-      count: z.int().min(2).max(10_000).default(5).describe('values of a grid, both ends included'),
+        .describe('smallest and largest value; a random search draws between them'),
+      scale: z.enum(['linear', 'log']).default('linear').describe('spacing of the values'),
+      count: z
+        .int()
+        .min(2)
+        .max(10_000)
+        .default(5)
+        .describe('number of values in a grid, both ends included'),
       integer: z.boolean().default(false).describe('round to whole numbers'),
     }),
   ])
-  .describe('a list of values, or { range: [LEAST, LARGEST], scale, count, integer }');
+  .describe('a list of values, or { range: [SMALLEST, LARGEST], scale, count, integer }');
 
-/** Results that trials are ranked by. */
+/** Results by which trials can be ranked. */
 export const metricColumns = [
   'validation_accuracy',
   'validation_loss',
@@ -31,23 +36,23 @@ const metric = z.strictObject({
   method: z
     .string()
     .optional()
-    .describe('label of the method it is taken of; the best when absent'),
+    .describe('label of the method whose value counts; default: the best of any method'),
   column: z
     .enum(metricColumns)
     .optional()
     .describe(
-      'final value, mean over seeds; validation_accuracy where there is a validation split, else test_accuracy',
+      'final value, mean over the seeds; default validation_accuracy with a validation split, else test_accuracy',
     ),
   goal: z
     .enum(['maximize', 'minimize'])
     .optional()
-    .describe('maximize for accuracies and minimize for losses when absent'),
+    .describe('default: maximize for accuracies, minimize for losses'),
 });
 
 const slurm = z.strictObject({
   options: z
     .record(
-      z.string().regex(/^[a-z][a-z0-9-]*$/, 'an sbatch option without its dashes'),
+      z.string().regex(/^[a-z][a-z0-9-]*$/, 'expected an sbatch option without its dashes'),
       z.union([z.string(), z.number(), z.literal(true)]),
     )
     .default({})
@@ -59,55 +64,50 @@ const slurm = z.strictObject({
     .min(5)
     .max(3600)
     .default(120)
-    .describe(
-      'seconds before the time limit at which a trial is told to write a checkpoint and be queued again',
-    ),
+    .describe('seconds before the time limit at which a trial writes a checkpoint and is requeued'),
   maxRequeues: z
     .int()
     .nonnegative()
     .max(1000)
     .default(20)
-    .describe('times that a trial is queued again'),
+    .describe('maximum number of requeues of a trial'),
   setup: z
     .array(z.string())
     .default([])
-    .describe('shell lines that run before each trial: module load cuda, source env.sh, ...'),
+    .describe('shell lines to run before each trial: module load cuda, source env.sh, ...'),
 });
 
 export const SweepSchema = z.strictObject({
   $schema: z.string().optional().describe('schema of this file, for editors'),
   name: experimentName.describe('names the sweep directory, results/sweeps/NAME'),
-  config: z.string().min(1).describe('the experiment that is varied; relative to this file'),
+  config: z.string().min(1).describe('config of the experiment; relative to this file'),
   search: z
     .enum(['grid', 'random'])
     .default('grid')
     .describe('grid: every combination; random: independent draws'),
-  trials: z.int().positive().max(100_000).optional().describe('draws of a random search'),
+  trials: z.int().positive().max(100_000).optional().describe('number of draws of a random search'),
   seed: z
     .int()
     .min(1)
     .max(2 ** 31 - 1)
     .default(1)
-    .describe('of the draws of a random search'),
-  set: z
-    .record(z.string(), value)
-    .default({})
-    .describe('overrides of every trial, as in { epochs: 2 }'),
+    .describe('random seed of the draws'),
+  set: z.record(z.string(), value).default({}).describe('overrides for every trial: { epochs: 2 }'),
   parameters: z
     .record(z.string(), parameter)
     .default({})
-    .describe('what varies: path of a config value -> its values'),
+    .describe('path of a config value -> its values'),
   zip: z
     .array(z.record(z.string(), z.array(value).min(1)))
     .default([])
-    .describe('lists that go together: the first value of each, the second of each, ...'),
-  metric: metric.default({}).describe('what the best trial is best in'),
+    .describe('lists that vary together: the first value of each, then the second of each, ...'),
+  metric: metric.default({}).describe('the result by which trials are ranked'),
   stopAfter: z
     .int()
     .positive()
     .optional()
     .describe('stop the sweep when this many trials failed for the same reason'),
-  slurm: slurm.prefault({}).describe('how trials run with --launcher slurm'),
+  slurm: slurm.prefault({}).describe('options of --launcher slurm'),
 });
 
 export type SweepConfig = z.output<typeof SweepSchema>;
@@ -115,4 +115,4 @@ export type Parameter = z.output<typeof parameter>;
 
 /** The JSON Schema of sweep files, as schemas/sweep.json contains it. */
 export const sweepSchemaText = (): string =>
-  jsonSchemaText(SweepSchema, 'fln sweep', 'Overrides of an experiment that fln tries out.');
+  jsonSchemaText(SweepSchema, 'fln sweep', 'A hyperparameter sweep over an experiment.');

@@ -25,7 +25,7 @@ export type MethodResult = z.infer<typeof MethodResult>;
 const State = z.object({
   id: z.string(),
   status: z.enum(runStatuses),
-  /** Processes that ran it so far. */
+  /** Number of times it was started. */
   attempts: z.int().nonnegative(),
   pid: z.int().optional(),
   host: z.string().optional(),
@@ -33,26 +33,26 @@ const State = z.object({
   endedAt: z.string().optional(),
   exitCode: z.int().optional(),
   error: z.string().optional(),
-  /** The job that runs it, where a scheduler does. */
+  /** Its Slurm job. */
   job: z.object({ id: z.string(), task: z.string() }).optional(),
   results: z.array(MethodResult).optional(),
 });
 
-/** states/ID.json: what became of a trial, written by the process that runs it. */
+/** states/ID.json: the state of a trial, written by the process that runs it. */
 export type TrialState = Readonly<z.infer<typeof State>>;
 
-/** A trial without a readable state has not begun. */
+/** QUEUED where there is no readable state file. */
 export function readState(directory: string, id: string): TrialState {
   try {
     const parsed = State.safeParse(JSON.parse(readText(sweepPaths(directory).state(id))));
     if (parsed.success) return parsed.data;
   } catch {
-    // Absent, or damaged by what no process of ours does: running it again is safe.
+    // Absent or damaged: running the trial again is safe.
   }
   return { id, status: 'QUEUED', attempts: 0 };
 }
 
-/** Replaces the state of a trial, and adds the change to history.ndjson. @throws DiskError, LostLockError */
+/** Replaces the state of a trial and appends the change to history.ndjson. @throws DiskError, LostLockError */
 export function writeState(directory: string, state: TrialState): void {
   const path = sweepPaths(directory).state(state.id);
   makeFolder(dirname(path));
@@ -60,7 +60,7 @@ export function writeState(directory: string, state: TrialState): void {
   const { id, status, attempts, error } = state;
   const line = JSON.stringify({ at: new Date().toISOString(), id, status, attempts, error });
   const { history } = sweepPaths(directory);
-  // One short write at the end of a file is not mixed with those of other processes.
+  // A single short append does not interleave with those of other processes.
   refuseIfLost(path);
   refuseIfLost(history);
   guardDisk(history, () => appendFileSync(history, `${line}\n`));

@@ -5,11 +5,11 @@ import { type Manifest, type ManifestTrial, type Metric, readManifest } from './
 import { sweepPaths } from './paths.js';
 import { readState, type TrialState } from './state.js';
 
-/** A trial and what became of it. */
+/** A trial and its state. */
 export interface TrialReport {
   readonly trial: ManifestTrial;
   readonly state: TrialState;
-  /** What it is ranked by, once it has completed. */
+  /** Value of the metric, once it has completed. */
   readonly value?: number;
 }
 
@@ -22,7 +22,8 @@ export interface SweepStatus {
 }
 
 /**
- * Reads where a sweep stands, from its own files alone.
+ * The state of a sweep, from the files in its directory.
+ * @returns undefined when the directory does not contain a sweep
  * @throws UsageError when the manifest is damaged
  */
 export function sweepStatus(directory: string): SweepStatus | undefined {
@@ -35,27 +36,23 @@ export function statusOf(directory: string, manifest: Manifest): SweepStatus {
     const state = liveState(directory, trial.id);
     return { trial, state, value: metricValue(manifest.metric, state) };
   });
-  return { manifest, trials, counts: countsOf(trials) };
-}
-
-export function countsOf(trials: readonly TrialReport[]): Record<RunStatus, number> {
   const counts = Object.fromEntries(runStatuses.map((status) => [status, 0]));
   for (const { trial, state } of trials) if (!trial.retired) counts[state.status]++;
-  return counts as Record<RunStatus, number>;
+  return { manifest, trials, counts: counts as Record<RunStatus, number> };
 }
 
-/** The state of a trial; one that is said to run, and whose process is dead, was interrupted. */
+/** The state of a trial. INTERRUPTED where its file says RUNNING but the process is dead. */
 function liveState(directory: string, id: string): TrialState {
   const state = readState(directory, id);
   if (state.status !== 'RUNNING' || state.job) return state;
   if (livingLock(sweepPaths(directory).trialLock(id))) return state;
-  // It may have ended, or another begun, between the two looks.
+  // It may have ended, or been started again, in between.
   const now = readState(directory, id);
   const isSame = now.status === 'RUNNING' && now.startedAt === state.startedAt;
   return isSame ? { ...state, status: 'INTERRUPTED' } : now;
 }
 
-/** The value of a metric: that of its method, or the best of any. */
+/** The metric of one method, or the best of any where none is named. */
 function metricValue({ method, column, goal }: Metric, { status, results }: TrialState) {
   if (status !== 'COMPLETED') return undefined;
   const values = (results ?? [])
@@ -68,8 +65,8 @@ function metricValue({ method, column, goal }: Metric, { status, results }: Tria
 export type RankedTrial = TrialReport & { readonly value: number };
 
 /**
- * The trials that have a value, the best first, and after them those that are retired, the best of them
- * first: the one ranking of tables, figures and `fln ls --best`.
+ * The trials that have a value, best first, retired ones after all others: the ranking in tables,
+ * figures and `fln ls --best`.
  */
 export function ranked({ manifest, trials }: SweepStatus): RankedTrial[] {
   const sign = manifest.metric.goal === 'maximize' ? -1 : 1;
@@ -80,7 +77,6 @@ export function ranked({ manifest, trials }: SweepStatus): RankedTrial[] {
     );
 }
 
-/** The first of {@link ranked} that the sweep still has. */
-export function bestTrial(status: SweepStatus): RankedTrial | undefined {
-  return ranked(status).find(({ trial }) => !trial.retired);
-}
+/** The best trial that is not retired. */
+export const bestTrial = (status: SweepStatus): RankedTrial | undefined =>
+  ranked(status).find(({ trial }) => !trial.retired);

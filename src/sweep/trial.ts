@@ -4,32 +4,29 @@ import { dirname, join } from 'node:path';
 import { loadExperiment } from '../config/load.js';
 import { FlnError, RunError, UsageError } from '../errors.js';
 import type { ExperimentEvent } from '../experiment/events.js';
-import { type ExperimentOptions, type ExperimentResult, runExperiment } from '../experiment/run.js';
+import { type ExperimentResult, runExperiment } from '../experiment/run.js';
 import { makeFolder } from '../files/folder.js';
 import { explainHeld, LostLockError, takeLock } from '../files/lock.js';
 import type { RunSummary } from '../runs/run-json.js';
 import { average } from '../shared/statistics.js';
+import type { TrialFlags } from './launcher.js';
 import { trialId } from './manifest.js';
 import { refuseLinksIn, sweepPaths } from './paths.js';
 import { type MethodResult, readState, type TrialState, writeState } from './state.js';
 
-export interface TrialOptions
-  extends Pick<
-    ExperimentOptions,
-    'device' | 'dataDir' | 'offline' | 'checkpointEvery' | 'keepCheckpoints' | 'signal'
-  > {
-  /** The job that this process belongs to. */
+export interface TrialOptions extends TrialFlags {
+  readonly signal?: AbortSignal;
+  /** The Slurm job that this process belongs to. */
   readonly job?: TrialState['job'];
-  /** Told of an interruption: what the process will exit with. */
+  /** Exit code of this process after an interruption. */
   readonly interruptedCode: () => number;
 }
 
 /**
- * Runs one trial of a sweep, or goes on with it, and keeps its state file. Every launcher runs trials
- * through this, each in a process of its own.
- * @returns how it ended
+ * Runs or resumes one trial of a sweep and updates its state file. Launchers start each trial in its own
+ * process, which calls this.
  * @throws UsageError when the sweep has no such trial, RunError when another process runs it; what
- *   `runExperiment` throws is thrown again once the state tells it
+ *   `runExperiment` throws, after it is recorded in the state
  */
 export async function runTrial(
   directory: string,
@@ -40,7 +37,7 @@ export async function runTrial(
   const paths = sweepPaths(directory);
   if (!trialId.test(id) || !existsSync(paths.config(id))) {
     throw new UsageError(
-      `${directory} has no trial "${id}": its trials are named as the files in ${join(directory, 'configs')} are`,
+      `${directory} has no trial "${id}"; the ids are the names of the files in ${join(directory, 'configs')}`,
     );
   }
   refuseLinksIn(directory, [id]);
@@ -55,7 +52,7 @@ export async function runTrial(
     const { experiment } = loadExperiment(paths.config(id));
     if (experiment.hash !== id) {
       throw new UsageError(
-        `${paths.config(id)} was changed: its hash is ${experiment.hash}. Start the sweep again, which writes it anew`,
+        `${paths.config(id)} was changed: its hash is ${experiment.hash}. Start the sweep again to restore it`,
       );
     }
     const { job } = options;
@@ -80,7 +77,7 @@ export async function runTrial(
       end(endOf(result, options.interruptedCode));
       return result.status;
     } catch (error) {
-      // Whoever took it over writes the state.
+      // The process that took over the lock writes the state.
       if (error instanceof LostLockError) throw error;
       const [exitCode, text] =
         error instanceof FlnError ? [error.exitCode, error.message] : [1, String(error)];
@@ -109,7 +106,7 @@ function endOf(
   }
 }
 
-/** Means over the seeds of each method that completed. */
+/** Means over the completed seeds of each method. */
 function resultsOf(runs: ExperimentResult['runs']): MethodResult[] {
   const completed = runs.flatMap(({ status, summary }) =>
     status === 'COMPLETED' && summary ? [summary] : [],

@@ -38,7 +38,7 @@ describe('fln compare', () => {
     expect(stdout).toMatch(/^results\/b +fenchel \(preconditioned\) +3 +98\.10/m);
     expect(stderr).toContain('warning: absent: there is no such directory\n');
     expect(stderr).toContain('warning: broken/run.json: not valid JSON');
-    expect(stderr).toContain('warning: broken/adam-s1/metrics.csv:1: this is no metrics file');
+    expect(stderr).toContain('warning: broken/adam-s1/metrics.csv:1: not a metrics file');
 
     const json = await fln([...args, '--json'], { cwd });
     expect(json.stderr).toBe(stderr);

@@ -46,7 +46,7 @@ describe('fln ls', () => {
     );
     expect(problems).toHaveLength(1);
     expect(stderr).toBe(
-      'warning: results/broken/adam-s1/metrics.csv:1: this is no metrics file: columns method, seed, batch, epoch, ' +
+      'warning: results/broken/adam-s1/metrics.csv:1: not a metrics file: columns method, seed, batch, epoch, ' +
         'wall_s, train_loss, train_accuracy, test_loss, test_accuracy, objective, residual, step_ms missing\n',
     );
   });
@@ -117,7 +117,7 @@ describe('fln ls', () => {
     expect(await refused('--where', 'sead=1')).toMatch(
       /"sead"; did you mean "seed"\?[\s\S]*Fields: /,
     );
-    expect(await refused('--where', 'seed')).toContain('"seed" is no condition; one looks like');
+    expect(await refused('--where', 'seed')).toContain('"seed" is not a condition; examples:');
     expect(await refused('--sort', 'x', '--best', 'seed')).toContain('choose one');
     expect(await refused('absent')).toContain('absent: there is no such directory');
     const none = await fln(['ls', '--where', 'seed=99'], { cwd });

@@ -123,7 +123,7 @@ describe('fln verify', () => {
     ],
     ['several run directories', ['.'], /holds 2 run directories; name one of them:\n {2}a\n {2}b$/],
     ['--run with a directory', ['a', '--run', 'b'], /and a is a run directory$/],
-    ['a directory without runs', ['empty'], /^empty is no run directory, and none is below it/],
+    ['a directory without runs', ['empty'], /^empty is not a run directory, and has none below it/],
     ['a config that limits nothing', ['b'], /has no limits to verify/],
   ])('exits 2 for %s', async (_, args, message) => {
     const cwd = workplace(gateConfig);

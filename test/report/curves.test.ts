@@ -65,7 +65,7 @@ it('names the finished runs that the figure cannot show', () => {
   const untested = run({ train_accuracy: [0.5] }, { seed: 2 });
   expect(leftOut([tested, { ...untested, status: 'FAILED' }])).toEqual([]);
   expect(leftOut([tested, untested]).map(({ message }) => message)).toEqual([
-    `${join('d', 'adam-s2', 'metrics.csv')}: has no test accuracy, which the figure shows; left out of it`,
+    `${join('d', 'adam-s2', 'metrics.csv')}: has no test accuracy, which the figure shows; omitted`,
   ]);
 });
 

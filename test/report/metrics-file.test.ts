@@ -68,7 +68,7 @@ describe('metrics.csv', () => {
     ['an empty file', '', /m\.csv:1: .*no complete line/],
     ['only a torn header', 'method,se', /m\.csv:1: .*no complete line/],
     ['blank lines', '\n\n', /m\.csv:1: the file is empty/],
-    ['another table', 'a,b\n1,2\n', /m\.csv:1: this is no metrics file: columns method, seed/],
+    ['another table', 'a,b\n1,2\n', /m\.csv:1: not a metrics file: columns method, seed/],
     ['a column twice', `${header},x,x\n`, /m\.csv:1: column "x" appears twice/],
     ['a short line', `${header}\n${row(1)}\nadam,7,2\n`, /m\.csv:3: 3 fields, but .* 12/],
     ['a word', `${header}\n${row(1)}\n${row(2, 'high')}\n`, /m\.csv:3: test_accuracy is "high"/],

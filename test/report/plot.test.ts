@@ -107,7 +107,7 @@ describe('fln plot', () => {
     for (const [path, reason] of [
       ['absent', /there is no such directory/],
       ['empty', /no <method>-s<seed>\/metrics.csv/],
-      ['broken', /broken\/adam-s1\/metrics.csv:1: this is no metrics file/],
+      ['broken', /broken\/adam-s1\/metrics.csv:1: not a metrics file/],
     ] as const) {
       await expect(plot(path)).rejects.toThrow(UsageError);
       await expect(plot(path)).rejects.toThrow(reason);

@@ -388,6 +388,6 @@ it('a current folder that is gone is told without a stack', () => {
   );
   expect(status).toBe(ExitCode.environment);
   expect(stderr).toBe(
-    'the current folder was removed, or cannot be entered: change to another one\n',
+    'the current folder was removed or is not accessible: change to another one\n',
   );
 });

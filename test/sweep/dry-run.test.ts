@@ -25,7 +25,6 @@ function sweepIn(folder: string, overrides: string[] = [], text = grid): Sweep {
   return loadSweep(join(folder, 'sweep.yaml'), overrides);
 }
 
-/** A sweep over one run directory for each learning rate, where nothing is written before the launch. */
 const optionsIn = (folder: string, more: Partial<LaunchOptions> = {}) => ({
   outDir: join(folder, 'out'),
   flags: {},
@@ -35,7 +34,7 @@ const optionsIn = (folder: string, more: Partial<LaunchOptions> = {}) => ({
 const run = (sweep: Sweep, options: ReturnType<typeof optionsIn>) =>
   runSweep(sweep, options, localLauncher, () => {});
 
-/** Puts an nvidia-smi before the one that this machine may have. */
+/** Shadows the nvidia-smi of this machine. */
 function nvidiaSmi(script: string): void {
   const folder = temporaryFolder();
   put(join(folder, 'nvidia-smi'), `#!/bin/sh\n${script}\n`);
@@ -60,7 +59,7 @@ describe('a dry run of a sweep', () => {
         return optionsIn(folder, { flags: { dataDir: join(folder, 'data') } });
       },
     ],
-    'data that is not here, with --offline': [
+    'missing data with --offline': [
       5,
       /^The data set mnist is not complete/,
       ['dataset.name=mnist'],
@@ -83,39 +82,39 @@ describe('a dry run of a sweep', () => {
         return optionsIn(folder);
       },
     ],
-    'a place below a file': [
+    'a sweep directory below a file': [
       2,
       /cannot be created: .* is a file; choose another sweep directory/,
       [],
       (folder) => ({ ...optionsIn(folder), outDir: join(folder, 'tiny.yaml', 'a', 'b') }),
     ],
-    'GPUs where no backend uses them': [
+    'GPUs that no backend uses': [
       4,
-      /^no trial can compute on GPU 0: the backend "tensorflow" does not start: neither .*fln backend install tensorflow --cuda`[^\n]*\. Leave --gpus out/,
+      /^no trial can run on GPU 0: the backend "tensorflow" does not start: neither .*fln backend install tensorflow --cuda`[^\n]*\. Without --gpus/,
       [],
       (folder) => optionsIn(folder, { gpus: ['0', '1'] }),
     ],
-    'GPUs for a backend that has none': [
+    'GPUs for a backend without GPU support': [
       4,
-      /^no trial can compute on GPU 0: the backend "wasm" does not compute on the device "cuda"; backends that do: tensorflow, tensorflow-gpu\. Leave --gpus out/,
+      /^no trial can run on GPU 0: the backend "wasm" does not compute on the device "cuda"; backends that do: tensorflow, tensorflow-gpu\. Without --gpus/,
       ['backend=wasm'],
       (folder) => optionsIn(folder, { gpus: ['0'] }),
     ],
-    'GPUs for WebGPU, which takes none of a number': [
+    'GPUs for WebGPU, which cannot select one by number': [
       4,
       /the backend "webgpu" does not compute on the device "cuda"/,
       ['backend=webgpu'],
       (folder) => optionsIn(folder, { gpus: ['0'] }),
     ],
-    'GPUs beside device: cpu': [
+    'GPUs with device: cpu': [
       2,
       /^the config has device: cpu/,
       ['device=cpu'],
       (folder) => optionsIn(folder, { gpus: ['0'] }),
     ],
-    'what names no GPU': [
+    'an invalid GPU': [
       2,
-      /^--gpus: "-1" names no GPU/,
+      /^--gpus: expected numbers or UUIDs of GPUs .* got "-1"/,
       [],
       (folder) => optionsIn(folder, { gpus: ['-1'] }),
     ],
@@ -137,7 +136,7 @@ describe('a dry run of a sweep', () => {
     },
   );
 
-  it('says what the trials would compute on and from, and exits 1 where some would fail', async () => {
+  it('prints backend and data of the trials, and exits 1 where some would fail', async () => {
     const cwd = workplace(tinyConfig);
     writeFileSync(
       join(cwd, 'sweep.yaml'),
@@ -157,42 +156,45 @@ describe('a dry run of a sweep', () => {
 });
 
 describe('a sweep over GPUs', () => {
-  /** A TensorFlow that computes on the GPUs of these numbers. */
+  /** Installs a stand-in for TensorFlow with the GPUs of these numbers. */
   function withGpus(folder: string, numbers: string): void {
     installFakeBinding(folder, '@tensorflow/tfjs-node-gpu');
     vi.stubEnv('FLN_TENSORFLOW_DIR', folder);
     vi.stubEnv('FAKE_GPUS', numbers);
   }
 
-  it('tries every one of them before anything is written', async () => {
+  it('tests each GPU before anything is written', async () => {
     const folder = temporaryFolder();
     withGpus(folder, '0,1');
     const options = optionsIn(folder, { gpus: ['1', '5'] });
     const refused = await outcomeOf(run(sweepIn(folder), options));
     expect(refused).toMatchObject({
       exitCode: 4,
-      message: expect.stringMatching(/^no trial can compute on GPU 5: no GPU can be used: /),
+      message: expect.stringMatching(/^no trial can run on GPU 5: no GPU can be used: /),
     });
     expect(existsSync(join(folder, 'out'))).toBe(false);
   });
 
-  it.skipIf(process.platform === 'win32')('names those that nvidia-smi does not list', async () => {
-    const folder = temporaryFolder();
-    nvidiaSmi('printf "0, GPU-aaaa1111\\n1, GPU-bbbb2222\\n"');
-    withGpus(folder, '0,1,GPU-bbbb');
-    const sweep = sweepIn(folder);
-    const refused = await outcomeOf(checkSweep(sweep, optionsIn(folder, { gpus: ['0', '7'] })));
-    expect(refused).toEqual({
-      exitCode: 4,
-      message: '--gpus: there is no GPU 7 on this machine; nvidia-smi lists 0, 1',
-    });
-    const byUuid = await checkSweep(sweep, optionsIn(folder, { gpus: ['GPU-bbbb'] }));
-    expect(byUuid.check?.backends).toMatchObject([
-      { gpu: 'GPU-bbbb', name: 'tensorflow', device: 'cuda' },
-    ]);
-  });
+  it.skipIf(process.platform === 'win32')(
+    'reports GPUs that nvidia-smi does not list',
+    async () => {
+      const folder = temporaryFolder();
+      nvidiaSmi('printf "0, GPU-aaaa1111\\n1, GPU-bbbb2222\\n"');
+      withGpus(folder, '0,1,GPU-bbbb');
+      const sweep = sweepIn(folder);
+      const refused = await outcomeOf(checkSweep(sweep, optionsIn(folder, { gpus: ['0', '7'] })));
+      expect(refused).toEqual({
+        exitCode: 4,
+        message: '--gpus: this machine has no GPU 7; nvidia-smi lists 0, 1',
+      });
+      const byUuid = await checkSweep(sweep, optionsIn(folder, { gpus: ['GPU-bbbb'] }));
+      expect(byUuid.check?.backends).toMatchObject([
+        { gpu: 'GPU-bbbb', name: 'tensorflow', device: 'cuda' },
+      ]);
+    },
+  );
 
-  it('gives each trial one of its own, and tells it to compute there', async () => {
+  it('assigns one to each trial', async () => {
     const folder = temporaryFolder();
     withGpus(folder, '4,7');
     const spy = join(folder, 'spy.cjs');
@@ -218,7 +220,7 @@ describe('a sweep over GPUs', () => {
     expect(process.env.CUDA_VISIBLE_DEVICES).toBe(before);
   });
 
-  it('has a trial fail that gets no GPU, rather than compute on the CPU', async () => {
+  it('fails a trial without a GPU instead of running it on the CPU', async () => {
     const folder = temporaryFolder();
     const sweep = sweepIn(folder);
     const options = optionsIn(folder);

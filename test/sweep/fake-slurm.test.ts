@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { SweepEvent } from '../../src/sweep/events.js';
+import type { SweepEvent } from '../../src/sweep/launcher.js';
 import { loadSweep } from '../../src/sweep/load.js';
 import type { SweepPlanOptions } from '../../src/sweep/plan.js';
 import { runSweep } from '../../src/sweep/run-sweep.js';
@@ -9,11 +9,11 @@ import { SweepSchema } from '../../src/sweep/schema.js';
 import { cancelJobs, crossCheck } from '../../src/sweep/slurm/cross-check.js';
 import { readJobs } from '../../src/sweep/slurm/jobs.js';
 import { slurmLauncher } from '../../src/sweep/slurm/launcher.js';
-import type { SbatchOptions } from '../../src/sweep/slurm/options.js';
+import type { SbatchOptions } from '../../src/sweep/slurm/script.js';
 import { readState, writeState } from '../../src/sweep/state.js';
 import { fln, workplace } from '../cli/fln.js';
 
-/** A sweep of five trials, and commands of Slurm that answer as each test has them do. */
+/** A sweep of five trials, and fake Slurm commands that each test defines. */
 class Workplace {
   readonly cwd = workplace(`name: tiny
 dataset: { name: synthetic-digits, limit: 200, testLimit: 100 }
@@ -45,10 +45,10 @@ methods: [ { name: adam } ]
     return `${this.#bin}${delimiter}${process.env.PATH}`;
   }
 
-  /** What a command does, in the shell. */
-  command(name: string, does: string): void {
+  /** Defines a command as a shell script. */
+  command(name: string, script: string): void {
     const head = `#!/bin/sh\necho "${name} $*" >> ${this.#log}\n`;
-    writeFileSync(join(this.#bin, name), `${head}${does}\n`, { mode: 0o755 });
+    writeFileSync(join(this.#bin, name), `${head}${script}\n`, { mode: 0o755 });
   }
 
   scontrol({ name = 'home', maxArraySize = 1001, job = 'exit 1' }): void {
@@ -98,7 +98,7 @@ beforeEach(() => {
   onTestFinished(() => void vi.unstubAllEnvs());
 });
 
-/** As squeue does where a controller does not have a job. */
+/** The error of squeue for a job that the controller does not know. */
 const unknownId = 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1';
 const all = [0, 1, 2, 3, 4].map((task) => `echo "101|${task}|PENDING|Resources"`).join('\n');
 
@@ -109,14 +109,14 @@ describe('a job on another cluster', () => {
     await place.sweep();
   });
 
-  it('is kept with its cluster, and is not submitted again', async () => {
+  it('is recorded with its cluster, and not submitted again', async () => {
     expect(readJobs(place.out)).toMatchObject([{ id: '101', cluster: 'gpu' }]);
     expect(place.calls('sbatch')).toHaveLength(1);
     expect(await place.sweep({ resume: true })).toEqual([
-      '5 trials in Slurm already: not submitted again',
+      '5 trials already in Slurm: not submitted again',
     ]);
     expect(place.calls('sbatch')).toEqual([]);
-    expect(await place.check()).toEqual(['5 waiting in Slurm (Resources)']);
+    expect(await place.check()).toEqual(['5 pending in Slurm (Resources)']);
   });
 
   it('is cancelled there', async () => {
@@ -124,7 +124,7 @@ describe('a job on another cluster', () => {
     expect(place.calls('scancel')).toEqual(['scancel -M gpu 101']);
   });
 
-  it('is told when it is not cancelled, and fails the command', async () => {
+  it('is reported when it is not cancelled, and fails the command', async () => {
     place.command('scancel', 'echo "Access/permission denied" >&2; exit 1');
     const { stderr, code } = await fln(['sweep', 'out', '--cancel'], { cwd: place.cwd });
     expect(stderr).toContain(
@@ -133,14 +133,14 @@ describe('a job on another cluster', () => {
     expect(code).toBe(4);
   });
 
-  it('cannot hold a limit together with jobs of this one', async () => {
+  it('cannot share a limit with jobs of this one', async () => {
     const completed = place.trials[0];
     place.command('squeue', `case "$*" in *"-M gpu"*) echo "101|1|RUNNING|None";; esac`);
     writeState(place.out, { id: completed, status: 'COMPLETED', attempts: 1 });
     await expect(place.sweep({ resume: true }, { jobs: 2 })).rejects.toThrow(
       '--jobs cannot limit trials on several clusters, and Slurm job 101 on cluster gpu',
     );
-    // Where it goes to that cluster, it waits there.
+    // On the same cluster the new job depends on it.
     place.calls('sbatch');
     await place.sweep({ resume: true }, { jobs: 2, given: { clusters: 'cpu,gpu' } });
     const [call] = place.calls('sbatch');
@@ -149,18 +149,18 @@ describe('a job on another cluster', () => {
   });
 });
 
-it('asks for a job of this cluster there, too, when it is another one that is asked from', async () => {
+it('looks up a job on its own cluster, also from another one', async () => {
   await place.sweep();
   expect(readJobs(place.out)).toMatchObject([{ id: '101', home: 'home' }]);
   place.scontrol({ name: 'other' });
-  // Its job 101 is somebody else's.
+  // Job 101 of that cluster is another user's.
   place.command('squeue', `case "$*" in *"-M home"*) ${all};; *) ${unknownId};; esac`);
-  expect(await place.check()).toEqual(['5 waiting in Slurm (Resources)']);
-  // Another SLURM_CLUSTERS is not the cluster of the job, either.
+  expect(await place.check()).toEqual(['5 pending in Slurm (Resources)']);
+  // SLURM_CLUSTERS may name another cluster than that of the job.
   place.scontrol({ name: 'home' });
   place.command('squeue', `test -z "$SLURM_CLUSTERS" && { ${all}\n}`);
   vi.stubEnv('SLURM_CLUSTERS', 'other');
-  expect(await place.check()).toEqual(['5 waiting in Slurm (Resources)']);
+  expect(await place.check()).toEqual(['5 pending in Slurm (Resources)']);
 });
 
 describe('a job that squeue does not list', () => {
@@ -174,20 +174,20 @@ describe('a job that squeue does not list', () => {
   it.each([
     ['fails', 'echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1'],
     ['lists nothing', ''],
-  ])('is there for all that is known when squeue %s', async (_, squeue) => {
+  ])('may still be queued when squeue %s', async (_, squeue) => {
     place.command('squeue', squeue);
     const { warnings, count } = await resubmitted();
     expect(count).toBe(0);
     expect(warnings).toEqual([
       '5 trials may still be in Slurm: not submitted again. ' +
-        'If you are sure that the jobs have ended, add --resubmit',
+        'If the jobs have ended, add --resubmit',
     ]);
     const [id] = place.trials;
     const running = { id, status: 'RUNNING', attempts: 1, job: { id: '101', task: '0' } } as const;
     writeState(place.out, running);
     const [line] = await place.check();
     expect(line).toContain(
-      `5 trials may still be in Slurm job 101, which cannot be looked up: ${squeue ? 'squeue failed' : 'scontrol failed'}`,
+      `5 trials may still be in Slurm job 101, whose state is unknown: ${squeue ? 'squeue failed' : 'scontrol failed'}`,
     );
     expect(readState(place.out, id)).toEqual(running);
 
@@ -198,9 +198,9 @@ describe('a job that squeue does not list', () => {
   });
 
   it.each([
-    ['squeue, which is not there,', 'exit 1', 'rm'],
-    ['scontrol, with a state that is none of an end,', 'echo JobState=RUNNING', ''],
-  ])('is there for all that %s tells', async (_, job, squeue) => {
+    ['squeue is not installed', 'exit 1', 'rm'],
+    ['scontrol has a state that is not final', 'echo JobState=RUNNING', ''],
+  ])('may still be queued when %s', async (_, job, squeue) => {
     place.scontrol({ job });
     if (squeue === 'rm') rmSync(join(place.cwd, 'bin', 'squeue'));
     vi.stubEnv('PATH', `${join(place.cwd, 'bin')}${delimiter}${coreutils()}`);
@@ -212,16 +212,16 @@ describe('a job that squeue does not list', () => {
   it.each([
     ['squeue', () => place.command('squeue', unknownId)],
     ['scontrol', () => place.scontrol({ job: 'echo JobState=COMPLETED; echo JobState=TIMEOUT' })],
-    ['scontrol, which knows of none,', () => place.scontrol({ job: unknownId })],
+    ['scontrol, which does not know it,', () => place.scontrol({ job: unknownId })],
     ['sacct', () => place.command('sacct', 'echo "CANCELLED by 0"; echo COMPLETED')],
-  ])('has ended when %s says so', async (_, answer) => {
+  ])('has ended according to %s', async (_, answer) => {
     answer();
     const { warnings, count } = await resubmitted();
     expect(warnings).toEqual([]);
     expect(count).toBe(1);
   });
 
-  it('has not ended when one of its tasks has not', async () => {
+  it('has not ended while one of its tasks has not', async () => {
     place.scontrol({ job: 'echo JobState=COMPLETED; echo JobState=PENDING' });
     expect((await resubmitted()).count).toBe(0);
     place.scontrol({});
@@ -229,7 +229,7 @@ describe('a job that squeue does not list', () => {
     expect((await resubmitted()).count).toBe(0);
   });
 
-  it('is not asked for once its trials have told their ends themselves', async () => {
+  it('is not looked up once all its trials have final states', async () => {
     place.command('squeue', 'exit 1');
     const job = { id: '101', task: '0' };
     for (const id of place.trials)
@@ -240,17 +240,17 @@ describe('a job that squeue does not list', () => {
   });
 });
 
-it('reads jobs as earlier versions wrote them', async () => {
+it('reads the jobs.json of earlier versions', async () => {
   await place.sweep();
   const jobs = [{ id: '101', submittedAt: '2026-01-01T00:00:00.000Z', trials: place.trials }];
   writeFileSync(join(place.out, 'slurm', 'jobs.json'), JSON.stringify(jobs));
   place.command('squeue', all);
   expect(await place.sweep({ resume: true })).toEqual([
-    '5 trials in Slurm already: not submitted again',
+    '5 trials already in Slurm: not submitted again',
   ]);
 });
 
-it('tells of trials that are left and in no job', async () => {
+it('reports unfinished trials that are in no job', async () => {
   await place.sweep();
   place.command('squeue', 'echo "101|0|PENDING|Resources"');
   const [, interrupted, completed] = place.trials;
@@ -258,14 +258,14 @@ it('tells of trials that are left and in no job', async () => {
   writeState(place.out, { id: completed, status: 'COMPLETED', attempts: 1 });
   const cwd = place.cwd;
   const { stderr } = await fln(['sweep', 'sweep.yaml', '--out', 'out', '--status'], { cwd });
-  expect(stderr).toContain('1 waiting in Slurm (Resources)');
+  expect(stderr).toContain('1 pending in Slurm (Resources)');
   expect(stderr).toContain(
-    '3 trials left and in no Slurm job: --resume submits what is left: ' +
+    '3 trials unfinished and in no Slurm job. Submit with: ' +
       'fln sweep sweep.yaml --out out --launcher slurm --resume\n',
   );
   const args = ['sweep', 'sweep.yaml', '--out', 'out', '--launcher', 'slurm', '--resume'];
   const resumed = await fln(args, { cwd });
-  expect(resumed.stderr).toContain('1 trial in Slurm already: not submitted again');
+  expect(resumed.stderr).toContain('1 trial already in Slurm: not submitted again');
   expect(resumed.stderr).toContain('Submitted 3 trials');
 });
 
@@ -276,7 +276,7 @@ describe('--jobs', () => {
       /--dependency=(\S+)/.exec(call)?.[1] ?? '',
     ]);
 
-  it('holds for the sweep: an array waits for the end of the one before', async () => {
+  it('applies to the whole sweep: each array depends on the one before', async () => {
     place.scontrol({ maxArraySize: 2 });
     await place.sweep({}, { jobs: 3 });
     expect(limits(place.calls('sbatch'))).toEqual([
@@ -286,7 +286,7 @@ describe('--jobs', () => {
     ]);
   });
 
-  it('holds for what an earlier command has submitted, too', async () => {
+  it('applies to jobs of earlier commands too', async () => {
     place.scontrol({ maxArraySize: 3 });
     await place.sweep();
     expect(limits(place.calls('sbatch'))).toEqual([
@@ -295,13 +295,13 @@ describe('--jobs', () => {
     ]);
     place.command('squeue', 'echo "101|2|RUNNING|None"; echo "102|1|RUNNING|None"');
     expect(await place.sweep({ resume: true }, { jobs: 2 })).toEqual([
-      '2 trials in Slurm already: not submitted again',
+      '2 trials already in Slurm: not submitted again',
       'Slurm job 101 runs 2 trials at a time from now on',
       'Slurm job 102 runs 2 trials at a time from now on',
     ]);
     expect(readJobs(place.out).map(({ throttle }) => throttle)).toEqual([2, 2, 2]);
     expect(limits(place.calls('sbatch'))).toEqual([['0-2%2', 'afterany:101:102']]);
-    // Once that holds, there is nothing to change.
+    // The limit is already set.
     place.command('squeue', 'echo "103|1|RUNNING|None"');
     place.scontrol({ job: unknownId });
     await place.sweep({ resume: true }, { jobs: 2 });
@@ -309,21 +309,21 @@ describe('--jobs', () => {
   });
 });
 
-it('takes a job out of Slurm again that it cannot record', async () => {
+it('cancels a job that it cannot record', async () => {
   const jobs = join(place.out, 'slurm', 'jobs.json');
   place.command('sbatch', `mkdir ${jobs}; echo 101`);
   await expect(place.sweep()).rejects.toThrow(jobs);
   expect(place.calls('scancel')).toEqual(['scancel 101']);
 });
 
-it('submits what is left once the cluster takes more jobs', async () => {
+it('submits the remaining trials once the cluster accepts more jobs', async () => {
   place.scontrol({ maxArraySize: 3 });
   const limit = 'sbatch: error: AssocMaxSubmitJobLimit';
   place.command(
     'sbatch',
     `test -e ${place.out}/slurm/jobs.json || { echo 101; exit; }; echo "${limit}" >&2; exit 1`,
   );
-  await expect(place.sweep()).rejects.toThrow('--resume submits what is left');
+  await expect(place.sweep()).rejects.toThrow('--resume submits the remaining trials');
   place.command('sbatch', 'echo 102');
   place.command('squeue', 'for task in 0 1 2; do echo "101|$task|PENDING|None"; done');
   await place.sweep({ resume: true });
@@ -333,9 +333,11 @@ it('submits what is left once the cluster takes more jobs', async () => {
   ]);
 });
 
-it('says that a Slurm without arrays has none', async () => {
+it('reports a Slurm without array jobs', async () => {
   place.scontrol({ maxArraySize: 0 });
-  await expect(place.sweep()).rejects.toThrow('this Slurm takes no array jobs (MaxArraySize is 0)');
+  await expect(place.sweep()).rejects.toThrow(
+    'this Slurm does not allow array jobs (MaxArraySize is 0)',
+  );
 });
 
 describe('a dry run', () => {
@@ -363,7 +365,7 @@ describe('a dry run', () => {
     expect(readdirSync(cwd).sort()).toEqual([...before, 'checked'].sort());
   });
 
-  it('ends as the run does for options that sbatch refuses', async () => {
+  it('fails as a launch does for options that sbatch rejects', async () => {
     const { cwd } = place;
     place.command('sbatch', 'echo "sbatch: error: invalid partition specified: gqu" >&2; exit 1');
     const dry = await fln([...args, '--sbatch', 'partition=gqu'], { cwd });
@@ -376,18 +378,21 @@ describe('a dry run', () => {
   });
 });
 
-it.each([['--dry-run'], ['--json']])('needs Slurm before it writes anything (%s)', async (flag) => {
-  const { cwd } = place;
-  const args = ['sweep', 'sweep.yaml', '--launcher', 'slurm', flag];
-  const { code, stderr } = await fln(args, { cwd, env: { PATH: '/nowhere' } });
-  expect(code).toBe(4);
-  expect(stderr).toBe(
-    'there is no sbatch here: run this on a login node of a Slurm cluster, or use --launcher local\n',
-  );
-  expect(existsSync(join(cwd, 'results'))).toBe(false);
-});
+it.each([['--dry-run'], ['--json']])(
+  'requires Slurm before it writes anything (%s)',
+  async (flag) => {
+    const { cwd } = place;
+    const args = ['sweep', 'sweep.yaml', '--launcher', 'slurm', flag];
+    const { code, stderr } = await fln(args, { cwd, env: { PATH: '/nowhere' } });
+    expect(code).toBe(4);
+    expect(stderr).toBe(
+      'sbatch is not installed: run this on a login node of a Slurm cluster, or use --launcher local\n',
+    );
+    expect(existsSync(join(cwd, 'results'))).toBe(false);
+  },
+);
 
-it('names commands to go on with that can be pasted', async () => {
+it('prints follow-up commands quoted for the shell', async () => {
   const { cwd } = place;
   const args = ['sweep', 'sweep.yaml', 'epochs=3', '--out', "o'neil's", '--launcher', 'slurm'];
   const { stderr } = await fln([...args, '--sbatch', 'time=10,gres=gpu:1'], { cwd });
@@ -398,7 +403,7 @@ it('names commands to go on with that can be pasted', async () => {
   expect(nothing.stderr).toContain("start it with: fln sweep sweep.yaml --out 'a b'\n");
 });
 
-/** A folder with the commands that the fakes need, and none of Slurm. */
+/** A folder with the commands that the fake ones use, without Slurm. */
 function coreutils(): string {
   const folder = join(place.cwd, 'coreutils');
   mkdirSync(folder);

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { formatSweep, sweepJson } from '../../src/cli/render/sweep.js';
 import { commonColumns } from '../../src/runs/metrics.js';
 import { type Manifest, writeManifest } from '../../src/sweep/manifest.js';
-import { parameterAxis } from '../../src/sweep/report/parameter-axis.js';
+import { parameterAxis } from '../../src/sweep/report/sweep-view.js';
 import { writeSweepReport } from '../../src/sweep/report/write-sweep-report.js';
 import { writeState } from '../../src/sweep/state.js';
 import { ranked, sweepStatus } from '../../src/sweep/status.js';

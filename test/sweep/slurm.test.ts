@@ -15,16 +15,21 @@ import { EnvironmentError, UsageError } from '../../src/errors.js';
 import { trialCommand } from '../../src/sweep/launcher.js';
 import { SweepSchema } from '../../src/sweep/schema.js';
 import { slurmEnvironment, submittedJob } from '../../src/sweep/slurm/commands.js';
-import { checkSbatch, parseSbatch } from '../../src/sweep/slurm/options.js';
-import { parseQueue } from '../../src/sweep/slurm/queue.js';
-import { literalPath, sbatchArguments, trialScript } from '../../src/sweep/slurm/script.js';
+import { parseQueue } from '../../src/sweep/slurm/jobs.js';
+import {
+  checkSbatch,
+  literalPath,
+  parseSbatch,
+  sbatchArguments,
+  trialScript,
+} from '../../src/sweep/slurm/script.js';
 import { readState, type TrialState } from '../../src/sweep/state.js';
 import { fln, workplace } from '../cli/fln.js';
 
 const settings = SweepSchema.shape.slurm.parse(undefined);
 
 describe('options of sbatch', () => {
-  it('are read as name=value, with or without dashes', () => {
+  it('are parsed as name=value, with or without dashes', () => {
     expect(parseSbatch(['time=2:00:00', '--gres=gpu:1', 'exclusive'])).toEqual({
       time: '2:00:00',
       gres: 'gpu:1',
@@ -33,9 +38,9 @@ describe('options of sbatch', () => {
     expect(() => parseSbatch(['=x'])).toThrow(UsageError);
   });
 
-  it('are refused where the sweep sets them, and with line breaks', () => {
+  it('are refused if the sweep sets them, and with line breaks', () => {
     for (const name of ['array', 'signal', 'requeue', 'no-requeue', 'output', 'wait']) {
-      expect(() => checkSbatch({ [name]: 'x' })).toThrow(`the option ${name} of sbatch is set by`);
+      expect(() => checkSbatch({ [name]: 'x' })).toThrow(`the sbatch option ${name} is set by`);
     }
     expect(() => checkSbatch({ comment: 'a\n#SBATCH --uid=0' })).toThrow('line break');
     expect(() => checkSbatch({ dependency: 'afterok:1?afterok:2' })).toThrow('by commas');
@@ -51,7 +56,7 @@ describe('the arguments of sbatch', () => {
     options: { time: '1:00:00', comment: 'two words', exclusive: true as const },
   };
 
-  it('are all of its options: those of a script lose to SBATCH_* of the environment', () => {
+  it('include all options, since SBATCH_* in the environment would override those in a script', () => {
     expect(sbatchArguments({ ...job, throttle: 3, after: ['7', '8'] })).toEqual([
       '--job-name=fln-lambda',
       '--array=0-11%3',
@@ -67,7 +72,7 @@ describe('the arguments of sbatch', () => {
     ]);
   });
 
-  it('keep a dependency of the user beside the own one', () => {
+  it('combine a dependency of the user with those of the sweep', () => {
     const options = { dependency: 'afterok:3' };
     expect(sbatchArguments({ ...job, options, after: ['7'] })).toContain(
       '--dependency=afterok:3,afterany:7',
@@ -85,7 +90,7 @@ describe('the script of an array job', () => {
       settings: { ...settings, setup: ['module load cuda'] },
     });
 
-  it('is shell, with paths that hold what they hold', () => {
+  it('is valid shell, with quoted paths', () => {
     execFileSync('bash', ['-n'], { input: script() });
     expect(script()).toContain(`'/home/o'\\''neil/list'`);
     expect(script()).toContain(
@@ -94,7 +99,7 @@ describe('the script of an array job', () => {
     expect(script()).not.toContain('#SBATCH');
   });
 
-  it('carries the variables of the program, which --export=NONE keeps from a job', () => {
+  it('exports the variables of the program, which --export=NONE removes', () => {
     vi.stubEnv('FLN_DATA_DIR', "my data's");
     vi.stubEnv('FLN_CACHE_DIR', '');
     vi.stubEnv('FLN_SWEEP_JOB', '1_2');
@@ -105,7 +110,7 @@ describe('the script of an array job', () => {
     expect(text.match(/export FLN_SWEEP_JOB/g)).toHaveLength(1);
   });
 
-  it('calls the program itself, and not a link to it', () => {
+  it('runs the program itself and not a link to it', () => {
     const folder = sweepFolder();
     writeFileSync(join(folder, 'fln.js'), '');
     symlinkSync(join(folder, 'fln.js'), join(folder, 'link'));
@@ -117,7 +122,7 @@ describe('the script of an array job', () => {
   });
 });
 
-it('asks Slurm without what narrows its answers, and in a job without what is about that job', () => {
+it('removes variables from the environment that filter the output of Slurm, or belong to the current job', () => {
   const site = { PATH: '/bin', SLURM_CONF: '/conf', SLURM_CLUSTERS: 'a', SBATCH_ACCOUNT: 'b' };
   const narrowing = { SQUEUE_STATES: 'RUNNING', SCANCEL_INTERACTIVE: '1', SBATCH_WAIT: '1' };
   expect(slurmEnvironment({ ...site, ...narrowing })).toEqual(site);
@@ -125,7 +130,7 @@ it('asks Slurm without what narrows its answers, and in a job without what is ab
   expect(slurmEnvironment({ ...site, ...job })).toEqual(site);
 });
 
-it('reads what squeue prints', () => {
+it('parses the output of squeue', () => {
   const queue = parseQueue(
     'CLUSTER: east\n12|3|RUNNING|None\n12|4|PENDING|JobArrayTaskLimit\nslurm_load: error\n',
   );
@@ -136,12 +141,12 @@ it('reads what squeue prints', () => {
   ]);
 });
 
-it('reads which job sbatch has submitted', () => {
+it('parses the job that sbatch has submitted', () => {
   expect(submittedJob('12\n')).toEqual({ id: '12' });
   const east = { id: '12', cluster: 'east' };
   expect(submittedJob('Welcome to the cluster, 7 nodes\n12;east\n')).toEqual(east);
   expect(() => submittedJob('Queued, 12 before you\n')).toThrow(
-    'sbatch printed no job id but "Queued, 12 before you\\n"',
+    'sbatch printed "Queued, 12 before you\\n" instead of a job id',
   );
   expect(() => submittedJob('')).toThrow(EnvironmentError);
 });
@@ -158,7 +163,7 @@ const hasSlurm = (() => {
 
 describe('on a real Slurm', () => {
   it.skipIf(!hasSlurm)(
-    'ends in the right states: successes, a failure, a kill, one that is queued again',
+    'ends in the right states: successes, a failure, a kill, a requeue',
     { timeout: 300_000 },
     async () => {
       const cwd = sweepFolder();
@@ -186,8 +191,8 @@ describe('on a real Slurm', () => {
         execFileSync('squeue', ['-h', '-r', '-t', 'PENDING', '-o', '%K'], { encoding: 'utf8' });
       await until(() => pending().trim() === task);
       expect(state(requeued)).toMatchObject({ status: 'INTERRUPTED', exitCode: 75 });
-      // Slurm lets a job that is queued again wait for two minutes; not at all would be too short,
-      // for it takes a credential of the second in which the job was queued again for a revoked one.
+      // Slurm delays a requeued job by two minutes. Without any delay, it would reject a credential of the
+      // second in which the job was requeued as revoked.
       await sleep(2_000);
       execFileSync('scontrol', ['update', `JobId=${job}_${task}`, 'StartTime=now']);
       await until(() => hasEnded(job));
@@ -206,7 +211,7 @@ describe('on a real Slurm', () => {
       // Header, and every batch once.
       expect(readFileSync(csv(requeued), 'utf8').trimEnd().split('\n')).toHaveLength(1 + 12_000);
 
-      // Nothing is due but what failed; that goes on from its checkpoint.
+      // Only the failed trials are due; they resume from their checkpoints.
       const again = await sweep('--launcher', 'slurm', '--resume');
       expect(again.stderr).not.toContain('Submitted');
       const rerun = await sweep('--launcher', 'slurm', '--rerun', 'failed');
@@ -215,13 +220,13 @@ describe('on a real Slurm', () => {
       const { id: secondJob } = state(killed).job ?? { id: '' };
       expect((await sweep('--cancel')).stderr).toMatch(/Cancelled: \d+/);
       await until(() => state(killed).status === 'INTERRUPTED');
-      // Until then its script may write where the test's folder is about to be removed.
+      // Until then its script may write into the test's folder, which is deleted next.
       await until(() => hasEnded(secondJob));
     },
   );
 
   it.skipIf(!hasSlurm)(
-    'keeps to the options and the limit of the sweep, whatever the environment says',
+    'uses the options and the limit of the sweep, regardless of the environment',
     { timeout: 300_000 },
     async () => {
       const cwd = sweepFolder();
@@ -290,9 +295,9 @@ describe('on a real Slurm', () => {
 const hasEnded = (job: string): boolean =>
   execFileSync('squeue', ['-h', '-j', job], { encoding: 'utf8' }) === '';
 
-async function until(isSo: () => boolean): Promise<void> {
-  for (let waited = 0; !isSo(); waited += 100) {
-    if (waited > 120_000) throw new Error('waited for two minutes in vain');
+async function until(condition: () => boolean): Promise<void> {
+  for (let waited = 0; !condition(); waited += 100) {
+    if (waited > 120_000) throw new Error('timed out after two minutes');
     await sleep(100);
   }
 }

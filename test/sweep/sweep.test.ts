@@ -124,19 +124,16 @@ ${more}`;
   it.each([
     ['name: x\nconfig: tiny.yaml\n', 'nothing varies'],
     [grid.replace('parameters', 'paramters'), 'did you mean "parameters"'],
-    [`${grid}search: random\n`, 'needs the number of its draws'],
-    [`${grid}trials: 5\n`, 'no meaning in a grid'],
-    [grid.replace('[25, 100]', '[100, 25]'), 'the least value comes first'],
-    [`${grid}set: { batchSize: 5 }\n`, 'is set for all trials and varied, too'],
-    [
-      `${grid}zip: [ { epochs: [1, 2], seeds: [[1]] } ]\n`,
-      'lists that go together have the same length',
-    ],
+    [`${grid}search: random\n`, 'is required for a random search'],
+    [`${grid}trials: 5\n`, 'is for a random search'],
+    [grid.replace('[25, 100]', '[100, 25]'), 'expected the smaller value first'],
+    [`${grid}set: { batchSize: 5 }\n`, 'is set for all trials and also varied'],
+    [`${grid}zip: [ { epochs: [1, 2], seeds: [[1]] } ]\n`, 'expected lists of the same length'],
     [
       grid
         .replace('count: 2', 'count: 10000')
         .replace('[0.01, 0.02]', '{ range: [0.1, 1], count: 10000 }'),
-      'make a grid of',
+      'the grid has',
     ],
     [grid.replace('tiny.yaml', 'missing.yaml'), 'no such file'],
     [grid.replace('methods.adam', 'methods.__proto__'), 'unknown key "__proto__"'],
@@ -189,7 +186,7 @@ describe('the plan of a sweep', () => {
     const [trial] = manifest.trials;
     const trials = Array(3000).fill({ ...trial, overrides: { note: 'x'.repeat(12_000) } });
     expect(() => writeManifest(directory, { ...manifest, trials })).toThrow(
-      /^3,000 trials are too many for one sweep: their settings take 36\.\d MB of sweep\.json, which may have 33\.6 MB$/,
+      /^3,000 trials are too many for one sweep: sweep\.json would have 36\.\d MB, the maximum is 33\.6 MB$/,
     );
     expect(readdirSync(directory)).toEqual([]);
   });
@@ -197,7 +194,7 @@ describe('the plan of a sweep', () => {
   it('takes what is asked for', () => {
     const outDir = directoryWith('COMPLETED', 'FAILED', 'INTERRUPTED', 'QUEUED');
     expect(() => due(outDir, {})).toThrow(
-      /already holds trials of this sweep \(1 queued, 1 completed, 1 failed, 1 interrupted\).*--resume.*--rerun failed/,
+      /already contains trials of this sweep \(1 queued, 1 completed, 1 failed, 1 interrupted\).*--resume.*--rerun failed/,
     );
     expect(due(outDir, { resume: true })).toEqual([2, 3]);
     expect(due(outDir, { rerun: 'failed' })).toEqual([1]);
@@ -274,7 +271,7 @@ describe('the plan of a sweep', () => {
   it('refuses a directory of something else', () => {
     const outDir = directoryWith();
     const renamed = load(grid.replace('name: grid', 'name: other'));
-    expect(() => planSweep(renamed, { outDir })).toThrow('holds the sweep "grid"');
+    expect(() => planSweep(renamed, { outDir })).toThrow('contains the sweep "grid", not "other"');
     writeFileSync(join(outDir, 'sweep.json'), '{"version":1');
     expect(() => planSweep(sweep, { outDir })).toThrow('is damaged');
     const experiment = temporaryFolder();

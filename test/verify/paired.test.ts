@@ -379,7 +379,7 @@ describe('fln verify --paired --exact', () => {
     [['--exact'], '--exact requires a run directory: --exact DIR, or --paired DIR --exact\n'],
     [
       ['--paired', 'nowhere'],
-      'nowhere is no run directory, and none is below it. "fln ls" lists those there are\n',
+      'nowhere is not a run directory, and has none below it. "fln ls" lists run directories\n',
     ],
   ])('exits 2 for %j', async (options, message) => {
     const cwd = workplace(unlimited);

@@ -99,7 +99,7 @@ async function check(args: DataArguments): Promise<void> {
   }
   if (args.json) printJson(checks);
   const bad = Object.values(checks)
-    // Without NAME, a set that is entirely absent is not an error.
+    // Without NAME, a set without any file is not an error.
     .filter((files) => args.name || files.some(({ state }) => state !== 'absent'))
     .flat()
     .filter(({ state }) => state !== 'ok');

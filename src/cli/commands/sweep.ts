@@ -293,7 +293,7 @@ async function launcherOptions(
         '--gpus is for the local launcher; on Slurm, request GPUs with --sbatch gres=gpu:1',
       );
     }
-    const { parseSbatch } = await import('../../sweep/slurm/options.js');
+    const { parseSbatch } = await import('../../sweep/slurm/script.js');
     return { settings, given: parseSbatch(args.sbatch ?? []), resubmit: args.resubmit };
   }
   for (const name of ['sbatch', 'resubmit'] as const) {

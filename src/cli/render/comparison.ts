@@ -20,7 +20,7 @@ function comparisonText({ rows }: Comparison): string {
   const table = comparisonTable(rows);
   const note =
     'accuracy: mean ± 95 % interval over seeds; difference: from the paper, in percentage points; ' +
-    'train time: training alone, mean';
+    'train time: mean, without evaluation';
   return `${[...alignTable(table, wordColumns(table)), note].join('\n')}\n`;
 }
 
@@ -51,7 +51,7 @@ function comparisonJson({ rows }: Comparison, problems: readonly Problem[]): str
   return `${JSON.stringify({ methods: rows, problems }, null, 2)}\n`;
 }
 
-/** Cells of the text and the Markdown table; the directory is a column when there are several. */
+/** Cells of the text and the Markdown table, with a column for the directory if there are several. */
 function comparisonTable(rows: readonly ComparisonRow[]): Table {
   const several = new Set(rows.map(({ directory }) => directory)).size > 1;
   const splits = [...new Set(rows.flatMap(({ measuredOn }) => measuredOn ?? []))];
@@ -82,6 +82,6 @@ function comparisonTable(rows: readonly ComparisonRow[]): Table {
 
 const wordColumns = ({ head }: Table) => head.indexOf('method') + 1;
 
-/** Nine digits are more than any measurement holds, and fewer than binary fractions show. */
+/** Nine digits: enough for all measurements, without the noise of binary fractions. */
 const number = (value: number | undefined) =>
   value === undefined ? undefined : Number(value.toPrecision(9));

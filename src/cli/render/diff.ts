@@ -3,7 +3,7 @@ import { alignTable, missing } from '../../report/table.js';
 import { duration, inPercent, plural, printable, runName } from '../../shared/text.js';
 import { points, shortPath } from './print.js';
 
-/** What `fln diff` prints: what differs, section by section, and what does not in one line each. */
+/** `fln diff`: differences by section; a section without differences is one line. */
 export function formatDiff(diff: RunsDiff): string {
   const { a, b, settings, provenance, runs, identical } = diff;
   const lines = [`a: ${printable(shortPath(a))}`, `b: ${printable(shortPath(b))}`];
@@ -32,7 +32,7 @@ function values(title: string, differences: readonly ValueDifference[]): string[
   return [`${title}:`, ...alignTable({ head: ['', 'a', 'b'], rows }, 3).map(indented)];
 }
 
-/** A method that only one side has is one line, not one for each of its settings. */
+/** A method that only one side has gets one line instead of one for each setting. */
 function withoutLoneMethods(differences: readonly ValueDifference[]): ValueDifference[] {
   const lone = differences.flatMap(({ name, a, b }) => {
     const label = /^methods\.(.+)\.name$/.exec(name)?.[1];

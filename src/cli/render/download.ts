@@ -2,16 +2,16 @@ import cliProgress from 'cli-progress';
 import type { DownloadProgress, LoadOptions } from '../../core/dataset.js';
 import { sizeText } from '../../shared/text.js';
 
-/** Shows downloads outside of a run. */
+/** Shows downloads of `fln data fetch`. */
 export interface DownloadDisplay {
   readonly listeners: Required<Pick<LoadOptions, 'onProgress' | 'onWarning'>>;
-  /** Takes the bar off the line it draws on. */
+  /** Removes the bar. */
   readonly close: () => void;
 }
 
 /**
  * @param mode a bar for each file, a line for each file, or warnings only
- * @param stream where bars and lines go: not stdout, which carries results
+ * @param stream for bars and lines; not stdout, which is for results
  */
 export function downloadDisplay(
   mode: 'bar' | 'text' | 'none',

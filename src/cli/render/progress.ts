@@ -82,7 +82,7 @@ export function createProgress(
   return { listen, pause: () => display.stop() };
 }
 
-/** A line every tenth of a run, at the next evaluation where one comes before the next tenth. */
+/** One line per tenth of a run, at the next evaluation if there is one before the next tenth. */
 function createLines(note: (text: string) => void): RunDisplay {
   let heading = '';
   let batches = 0;
@@ -110,7 +110,7 @@ function createLines(note: (text: string) => void): RunDisplay {
       if (passed && due) line('');
       tenths = reached;
       latest = { batch, loss };
-      // The end has its own line.
+      // The end of the run has its own line.
       due = batch < batches && (due || passed);
     },
     accuracy(value) {
@@ -155,10 +155,10 @@ export function createBar(labels: readonly string[]): RunDisplay {
         barCompleteChar: '█',
         barIncompleteChar: '░',
         fps: 8,
-        // A finished bar makes room for the run's result line.
+        // The bar is replaced by the result line of the run.
         clearOnComplete: true,
         stopOnComplete: false,
-        // Nothing to restore when the process is stopped at once.
+        // A hidden cursor would stay hidden when the process is killed.
         hideCursor: false,
         gracefulExit: false,
       });
@@ -177,10 +177,10 @@ export function createBar(labels: readonly string[]): RunDisplay {
   };
 }
 
-/** Up to 20 cells, fewer where the numbers need the space: terminals cut off longer lines. */
+/** At most 20 cells, fewer on narrow terminals, which cut off longer lines. */
 export function barSize(columns: number | undefined, heading: number, batches: number): number {
   const numbers = '  /  loss 0.0123   accuracy 97.65 %  10m10s left'.length;
   const counts = 2 * String(batches).length;
-  const room = (columns ?? 80) - heading - numbers - counts;
-  return Math.max(4, Math.min(20, room));
+  const free = (columns ?? 80) - heading - numbers - counts;
+  return Math.max(4, Math.min(20, free));
 }

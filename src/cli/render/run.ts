@@ -6,10 +6,10 @@ import { aggregate } from '../../runs/summary.js';
 import { grouped, plural, runName, sizeText } from '../../shared/text.js';
 import { shortPath } from './print.js';
 
-/** The result on stdout: the table, and where the files are. */
+/** The result on stdout: the table and the files. */
 export function formatResult(result: ExperimentResult): string {
   const summaries = result.runs.flatMap(({ summary }) => summary ?? []);
-  // Stopped before anything ended, a table would hold dashes alone.
+  // Without a finished run the table would have only dashes.
   const hasResults = summaries.some(({ status }) => status === 'COMPLETED' || status === 'FAILED');
   const lines = hasResults ? [formatTable(aggregate(summaries)), ''] : [];
   if (result.files.length > 0) {

@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { State } from '../../core/tree.js';
 import { RunError } from '../../errors.js';
-import { isLeftOver, removeFolderAtomic } from '../../files/atomic.js';
-import { causeOf, DiskError, errorName, guardDisk, isSystemError } from '../../files/disk.js';
+import { removeFolderAtomic } from '../../files/atomic.js';
+import { causeOf, DiskError, errorName, isSystemError } from '../../files/disk.js';
 import { makeFolder } from '../../files/folder.js';
 import { hashOfStart } from '../../runs/metrics-writer.js';
 import { withoutControls } from '../../shared/text.js';
@@ -26,7 +26,13 @@ export class Checkpoints {
 
   /** Folders of all checkpoints, intact or damaged, the last first. */
   list(): readonly { readonly folder: string; readonly batch: number }[] {
-    return this.#entries()
+    let names: string[] = [];
+    try {
+      names = readdirSync(this.folder);
+    } catch {
+      // There are none.
+    }
+    return names
       .flatMap((name) => {
         const batch = /^batch-(\d{8,15})$/.exec(name)?.[1];
         return batch ? [{ folder: join(this.folder, name), batch: Number(batch) }] : [];
@@ -47,25 +53,8 @@ export class Checkpoints {
     return size;
   }
 
-  /** Removes temporary files of processes that were killed while they wrote. */
-  clean(): void {
-    for (const path of this.#entries()
-      .filter(isLeftOver)
-      .map((name) => join(this.folder, name))) {
-      guardDisk(path, () => rmSync(path, { recursive: true, force: true }));
-    }
-  }
-
   remove(): void {
     removeFolderAtomic(this.folder);
-  }
-
-  #entries(): string[] {
-    try {
-      return readdirSync(this.folder);
-    } catch {
-      return [];
-    }
   }
 }
 

@@ -5,12 +5,12 @@ import { labelledCurves, panelsOf } from '../figure-spec.js';
 import { style } from '../figure-style.js';
 import type { PanelSettings } from '../panel-spec.js';
 
-/** What assets/report/charts.js draws. */
+/** Input of assets/report/charts.js. */
 interface ChartData {
   readonly curves: readonly object[];
   /** Errors 1 - accuracy at the bottom and at the top. */
   readonly errors: readonly [number, number];
-  /** Where a perfect score is drawn; 0 where there is none. */
+  /** Error at which a perfect score is drawn; 0 where there is none. */
   readonly floor: number;
   readonly panels: readonly {
     readonly axisTitle: string;
@@ -39,7 +39,7 @@ export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
     })),
     errors: y.domain,
     floor: y.error(1),
-    // In the singular: it names the value under the cursor, too.
+    // In the singular, since it also names the value under the cursor.
     panels: [panelData(batches, 'batch', 'batch'), panelData(time, 'seconds', time.axisTitle)],
   };
   const idle = 'Point at a curve to read it; drag to zoom; click a name to hide its curve.';
@@ -63,10 +63,10 @@ const panelData = ({ axis }: PanelSettings, x: 'batch' | 'seconds', axisTitle: s
   domain: axis.domain,
 });
 
-/** JSON that cannot end the element it stands in. */
+/** JSON that cannot end its script element. */
 const json = (value: unknown) => JSON.stringify(value, shortNumber).replaceAll('<', '\\u003c');
 
-/** Six digits are more than a screen shows. */
+/** Six digits are enough for a screen. */
 const shortNumber = (_: string, value: unknown) =>
   typeof value === 'number' ? Number(value.toPrecision(6)) : value;
 

@@ -9,15 +9,15 @@ import type { Cell } from '../table.js';
 export interface PageContent {
   readonly title: string;
   readonly subtitle: string;
-  /** HTML, escaped by those who made it. */
+  /** HTML; text in it is escaped. */
   readonly main: readonly string[];
   readonly styles?: readonly string[];
   readonly scripts?: readonly string[];
 }
 
 /**
- * One HTML page that requests nothing from anywhere. The browser runs its scripts and no others: they
- * are named by their hashes, so that not even a mistake in escaping could run what is in a label.
+ * One HTML page without external requests. The browser runs only its own scripts, which the policy lists by
+ * their hashes, so that even an error in escaping could not run a script in a label.
  */
 export function htmlPage({
   title,
@@ -56,7 +56,7 @@ ${all.map((code) => `<script>${code}</script>`).join('\n')}
 `;
 }
 
-/** A cell, which sorts by its value where it has one, and where it leads. */
+/** A cell with a link. It is sorted by its value, if it has one. */
 export interface LinkedCell extends Cell {
   /** A relative path. */
   readonly href?: string;
@@ -65,13 +65,13 @@ export interface LinkedCell extends Cell {
 export interface HtmlTable {
   readonly head: readonly string[];
   readonly rows: readonly (readonly LinkedCell[])[];
-  /** How many columns, from the first, hold words and are aligned to the left. */
+  /** Number of columns, from the first, that hold text and are aligned to the left. */
   readonly words?: number;
-  /** Row to point out. */
+  /** Row to highlight. */
   readonly best?: number;
 }
 
-/** A table that sorts by a column when its head is clicked; a plain one without scripts. */
+/** A table that is sorted by a column on a click on its head, where scripts run. */
 export function sortableTable({ head, rows, words = 1, best }: HtmlTable): string {
   const align = (column: number) => (column < words ? ' class="words"' : '');
   const heads = head.map((text, i) => `<th scope="col"${align(i)}>${escapeHtml(text)}</th>`);
@@ -101,7 +101,7 @@ const own = (name: string) =>
   readFileSync(join(packageRoot, 'assets', 'report', name), 'utf8').trim();
 const uPlot = (name: string) => readFileSync(require.resolve(`uplot/dist/${name}`), 'utf8').trim();
 
-/** Files that become part of every page; pages request nothing. */
+/** Files that are embedded in pages. */
 export const pageAssets = {
   style: () => own('style.css'),
   tables: () => own('tables.js'),

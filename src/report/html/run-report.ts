@@ -8,9 +8,9 @@ export interface ReportContent {
   readonly title: string;
   readonly subtitle: string;
   readonly summaries: readonly RunSummary[];
-  /** The figure for screens with scripts, and without; absent when there was nothing to draw. */
+  /** The figure with scripts, and without; absent when there is nothing to draw. */
   readonly figure?: { readonly charts: string; readonly svg: string };
-  /** What could not be read, in complete sentences. */
+  /** What could not be read, as sentences. */
   readonly problems: readonly string[];
   /** One per run directory. */
   readonly sources: readonly ReportSource[];
@@ -25,8 +25,8 @@ export interface ReportSource {
 }
 
 /**
- * The report as one HTML page that requests nothing from anywhere: table, figure, failures,
- * provenance and config. All text is escaped.
+ * The report as one HTML page without external requests: table, figure, failures, provenance and config.
+ * All text is escaped.
  */
 export function reportHtml(content: ReportContent): string {
   const { title, subtitle, figure, sources } = content;
@@ -58,7 +58,7 @@ function failuresHtml({ summaries, problems }: ReportContent): string {
     .map(({ method, seed, status, error, batches }) => {
       const reached = batches > 0 ? ` after batch ${batches}` : '';
       const run = `${runName({ label: method, seed })}: `;
-      // Reasons often begin with the run themselves.
+      // Reasons often start with the name of the run.
       const reason = error?.startsWith(run) ? error.slice(run.length) : error;
       return `${run}${status.toLowerCase()}${reached}${reason ? ` – ${reason}` : ''}`;
     });
@@ -83,7 +83,7 @@ function sourceHtml({ name, provenance, config }: ReportSource, several: boolean
   return parts.join('\n');
 }
 
-/** run.json as lines `path: value`; its list of runs is what the table shows. */
+/** run.json as pairs of path and value, without its list of runs, which the table shows. */
 function flatten(value: unknown, path = '', depth = 0): [string, string][] {
   if (typeof value !== 'object' || value === null) return [[path, String(value ?? 'none')]];
   const entries = Object.entries(value).filter(([key]) => depth > 0 || key !== 'runs');

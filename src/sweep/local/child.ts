@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ExitCode } from '../../errors.js';
@@ -9,94 +9,81 @@ import { type TrialFlags, trialCommand } from '../launcher.js';
 import { sweepPaths } from '../paths.js';
 import { readState, type TrialState, writeState } from '../state.js';
 
-/** What a trial's process tells the launcher. */
-export interface ProgressMessage {
-  readonly share: number;
+/** A trial in a process of its own. */
+export interface TrialProcess {
+  readonly pid: number | undefined;
+  /** The final state, once the process has ended. */
+  readonly ended: Promise<TrialState>;
+  /** Asks the trial to write a checkpoint and exit. */
+  stop(): void;
 }
 
-/** A trial in a process of its own. */
-export class TrialProcess {
-  /** The state that the trial ended with, once the process is gone. */
-  readonly ended: Promise<TrialState>;
-  #isAsked = false;
-
-  private constructor(
-    directory: string,
-    readonly id: string,
-    private readonly child: ChildProcess,
-  ) {
-    this.ended = new Promise((resolve, reject) => {
+/** @param onProgress gets the completed share of the batches, in [0, 1] */
+export function startTrial(
+  directory: string,
+  id: string,
+  { flags, gpu }: { readonly flags: TrialFlags; readonly gpu?: string },
+  onProgress: (share: number) => void,
+): TrialProcess {
+  const path = sweepPaths(directory).log(id);
+  makeFolder(dirname(path));
+  refuseIfLost(path);
+  const log = guardDisk(path, () => openSync(path, 'a'));
+  try {
+    guardDisk(path, () => writeSync(log, `--- ${new Date().toISOString()}\n`));
+    // With `cuda`, a trial that gets no GPU fails instead of running on the CPU.
+    const own: TrialFlags = gpu === undefined ? flags : { ...flags, device: 'cuda' };
+    const [command, ...args] = trialCommand(directory, own);
+    const child = spawn(command, [...args, id], {
+      stdio: ['ignore', log, log, 'ipc'],
+      // Ctrl-C signals this process only, which then stops the trials.
+      detached: true,
+      env: gpu === undefined ? process.env : { ...process.env, CUDA_VISIBLE_DEVICES: gpu },
+    });
+    child.on('message', ({ share }: { readonly share: number }) => onProgress(share));
+    let isAsked = false;
+    const ended = new Promise<TrialState>((resolve, reject) => {
       child.on('error', reject);
       child.on('exit', (code, signal) => {
         try {
-          resolve(endState(directory, id, child.pid, { code, signal, isAsked: this.#isAsked }));
+          resolve(finalState(directory, id, { pid: child.pid, code, signal, isAsked }));
         } catch (error) {
           reject(error);
         }
       });
     });
-  }
-
-  static start(
-    directory: string,
-    id: string,
-    { flags, gpu }: { readonly flags: TrialFlags; readonly gpu?: string },
-    onProgress: (share: number) => void,
-  ): TrialProcess {
-    const path = sweepPaths(directory).log(id);
-    // A trial that has no GPU fails, rather than compute on the CPU.
-    const own: TrialFlags = gpu === undefined ? flags : { ...flags, device: 'cuda' };
-    makeFolder(dirname(path));
-    refuseIfLost(path);
-    const log = guardDisk(path, () => openSync(path, 'a'));
-    try {
-      guardDisk(path, () => writeSync(log, `--- ${new Date().toISOString()}\n`));
-      const [command, ...args] = trialCommand(directory, own);
-      const child = spawn(command, [...args, id], {
-        stdio: ['ignore', log, log, 'ipc'],
-        // Ctrl-C is for the launcher, which hands it on.
-        detached: true,
-        env: gpu === undefined ? process.env : { ...process.env, CUDA_VISIBLE_DEVICES: gpu },
-      });
-      child.on('message', (message: ProgressMessage) => onProgress(message.share));
-      return new TrialProcess(directory, id, child);
-    } finally {
-      closeSync(log);
-    }
-  }
-
-  get pid(): number | undefined {
-    return this.child.pid;
-  }
-
-  /** Asks it to write a checkpoint and end. */
-  stop(): void {
-    this.#isAsked = true;
-    this.child.kill('SIGTERM');
+    const stop = () => {
+      isAsked = true;
+      child.kill('SIGTERM');
+    };
+    return { pid: child.pid, ended, stop };
+  } finally {
+    closeSync(log);
   }
 }
 
-interface ProcessEnd {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  /** Whether the launcher asked for it. */
-  readonly isAsked: boolean;
-}
-
-/** What the trial wrote of its end; a process that was cut off wrote nothing. */
-function endState(
+/**
+ * The state that the trial's process wrote; one for a process that ended before it could write.
+ * @param end.isAsked whether the launcher stopped it
+ */
+function finalState(
   directory: string,
   id: string,
-  pid: number | undefined,
-  { code, signal, isAsked }: ProcessEnd,
+  end: {
+    readonly pid: number | undefined;
+    readonly code: number | null;
+    readonly signal: NodeJS.Signals | null;
+    readonly isAsked: boolean;
+  },
 ): TrialState {
+  const { pid, code, signal, isAsked } = end;
   const state = readState(directory, id);
-  // Another process runs it, which was why this one ended, or took it over.
+  // Another process runs the trial: it refused this one, or took over its lock.
   if (livingLock(sweepPaths(directory).trialLock(id))) return state;
-  const wroteItself = state.status !== 'RUNNING' && state.status !== 'QUEUED';
-  if (wroteItself && (code === 0 || state.pid === pid)) return state;
+  const isWritten = state.status !== 'RUNNING' && state.status !== 'QUEUED';
+  if (isWritten && (code === 0 || state.pid === pid)) return state;
   if (isAsked && (signal === 'SIGTERM' || code === ExitCode.requeue)) {
-    // Before it had begun to listen.
+    // Stopped before it handled signals.
     if (state.status === 'QUEUED') return state;
     const interrupted: TrialState = { ...state, status: 'INTERRUPTED' };
     writeState(directory, interrupted);

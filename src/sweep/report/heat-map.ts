@@ -6,8 +6,8 @@ import {
   headingLayers,
 } from '../../report/figure-spec.js';
 import { average, largest, smallest } from '../../shared/statistics.js';
-import { metricText, textOf } from './parameter-axis.js';
 import type { SweepView } from './sweep-view.js';
+import { metricText, textOf } from './sweep-view.js';
 
 const padding = { left: 120, right: 60, top: 104, bottom: 60 };
 const cell = { width: 92, height: 44 };

@@ -1,9 +1,8 @@
 import { htmlPage, type LinkedCell, sortableTable } from '../../report/html/page.js';
 import { missing } from '../../report/table.js';
 import { duration, escapeHtml, printable } from '../../shared/text.js';
-import { nameParameters } from '../names.js';
 import type { SweepStatus, TrialReport } from '../status.js';
-import { metricText, textOf } from './parameter-axis.js';
+import { metricText, nameParameters, textOf } from './sweep-view.js';
 
 export interface SweepPage {
   readonly title: string;

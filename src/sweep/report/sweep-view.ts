@@ -1,6 +1,16 @@
-import { nameParameters } from '../names.js';
+import { largest, smallest } from '../../shared/statistics.js';
+import { inPercent, significant } from '../../shared/text.js';
 import { type RankedTrial, ranked, type SweepStatus } from '../status.js';
-import { type ParameterAxis, parameterAxis } from './parameter-axis.js';
+
+/** One parameter along an axis: places from 0 to 1 for its values. */
+export interface ParameterAxis {
+  /** The path of the setting, or the column of the metric. */
+  readonly path: string;
+  readonly title: string;
+  readonly ticks: readonly { readonly at: number; readonly label: string }[];
+  /** Place of a value; undefined where it has none. */
+  position(value: unknown): number | undefined;
+}
 
 /** What the figures of a sweep show. */
 export interface SweepView {
@@ -34,3 +44,76 @@ export function viewOf(status: SweepStatus): SweepView {
   );
   return { trials, parameters, metric, goal };
 }
+
+/** Short names of parameters: the last part of their paths, where that tells them apart. */
+export function nameParameters(paths: readonly string[]): ReadonlyMap<string, string> {
+  const last = (path: string) => path.slice(path.lastIndexOf('.') + 1);
+  const isUnique = new Set(paths.map(last)).size === paths.length;
+  return new Map(paths.map((path) => [path, isUnique ? last(path) : path]));
+}
+
+/** More values than this get ticks at round places instead of one each. */
+const mostTicks = 8;
+
+/**
+ * The axis of values: logarithmic where positive numbers span more than a factor of 30, linear for other
+ * numbers, evenly spaced in order of appearance for anything else.
+ */
+export function parameterAxis(
+  path: string,
+  title: string,
+  values: readonly unknown[],
+): ParameterAxis {
+  const distinct = [...new Map(values.map((value) => [textOf(value), value])).values()];
+  const numbers = distinct.filter((value): value is number => typeof value === 'number');
+  if (numbers.length === distinct.length) return numberAxis(path, title, numbers);
+  const place = (i: number) => (i + 0.5) / distinct.length;
+  const places = new Map(distinct.map((value, i) => [textOf(value), place(i)]));
+  const ticks = distinct.map((value, i) => ({ at: place(i), label: textOf(value) }));
+  return { path, title, ticks, position: (value) => places.get(textOf(value)) };
+}
+
+/** A value of an override as one would write it. */
+export const textOf = (value: unknown): string =>
+  typeof value === 'string' ? value : JSON.stringify(value);
+
+function numberAxis(path: string, title: string, values: readonly number[]): ParameterAxis {
+  const [least, most] = [smallest(values), largest(values)];
+  const isLog = least > 0 && most / least > 30;
+  const forward = isLog ? Math.log : (x: number) => x;
+  const inverse = isLog ? Math.exp : (x: number) => x;
+  const span = forward(most) - forward(least);
+  const position = (value: unknown) => {
+    if (typeof value !== 'number') return undefined;
+    return span > 0 ? (forward(value) - forward(least)) / span : 0.5;
+  };
+  const at = (place: number) => inverse(forward(least) + place * span);
+  const shown =
+    values.length <= mostTicks ? values : [0, 0.25, 0.5, 0.75, 1].map((place) => at(place));
+  const label = path.endsWith('accuracy') ? (x: number) => inPercent(x) : short;
+  const ticks = shown.map((value) => ({ at: position(value) ?? 0, label: label(value) }));
+  return { path, title, ticks: spread(ticks), position };
+}
+
+/** Ticks that do not overlap, the ends first. */
+function spread(ticks: readonly { at: number; label: string }[]): { at: number; label: string }[] {
+  const sorted = [...ticks].sort((a, b) => a.at - b.at);
+  const kept: { at: number; label: string }[] = [];
+  for (const tick of [...sorted.slice(0, 1), ...sorted.slice(-1), ...sorted.slice(1, -1)]) {
+    if (kept.every(({ at }) => Math.abs(at - tick.at) >= 0.05)) kept.push(tick);
+  }
+  return kept;
+}
+
+/** Three digits are enough for a tick. */
+function short(value: number): string {
+  if (value === 0) return '0';
+  const rounded = Number(value.toPrecision(3));
+  return Math.abs(rounded) < 1e-3 || Math.abs(rounded) >= 1e5
+    ? rounded.toExponential()
+    : String(rounded);
+}
+
+/** The value of a metric as it is shown. */
+export const metricText = (column: string, value: number): string =>
+  column.endsWith('accuracy') ? inPercent(value) : significant(value);

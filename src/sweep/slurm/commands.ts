@@ -2,21 +2,22 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { findProgram } from '../../backend/install/spawn.js';
 import { EnvironmentError, UsageError } from '../../errors.js';
-import type { SbatchOptions } from './options.js';
+import type { SbatchOptions } from './script.js';
 
-/** Slurm's commands retry by themselves; one that is silent for longer will not answer. */
-const patience = 30_000;
-/** For sbatch: ended early, it may have submitted a job that nobody would know of. */
-const submissionPatience = 600_000;
+/** In ms. Slurm's commands retry by themselves in this time. */
+const timeout = 30_000;
+/** Longer, since an sbatch that is stopped may have submitted a job. */
+const sbatchTimeout = 600_000;
 
+/** Which cluster to ask. */
 export interface Asking {
-  /** Instead of the cluster that the environment means. */
+  /** Default: that of the environment. */
   readonly cluster?: string;
-  /** Of this machine's own cluster, whichever one SLURM_CLUSTERS names. */
+  /** The cluster of this machine, regardless of SLURM_CLUSTERS. */
   readonly isHere?: boolean;
 }
 
-/** What a command of Slurm printed, or why it did not. */
+/** The output of a Slurm command, or why there is none. */
 export type Answer =
   | { readonly text: string }
   | {
@@ -26,10 +27,10 @@ export type Answer =
 
 const execute = promisify(execFile);
 
-/** Commands that gave no answer: nobody waits for them twice. */
+/** Commands that did not answer, by command and cluster: they are not tried again. */
 const silent = new Map<string, Answer>();
 
-/** Runs a command of Slurm. @param input what it reads from stdin */
+/** Runs a Slurm command. @param input its stdin */
 export async function ask(
   command: string,
   args: readonly string[],
@@ -39,11 +40,15 @@ export async function ask(
   const key = `${command} ${cluster}`;
   const before = silent.get(key);
   if (before) return before;
-  const timeout = command === 'sbatch' ? submissionPatience : patience;
+  const limit = command === 'sbatch' ? sbatchTimeout : timeout;
   const env = slurmEnvironment(process.env);
   if (isHere) delete env.SLURM_CLUSTERS;
   const where = cluster === undefined ? [] : ['-M', cluster];
-  const running = execute(command, [...where, ...args], { env, timeout, maxBuffer: 1 << 28 });
+  const running = execute(command, [...where, ...args], {
+    env,
+    timeout: limit,
+    maxBuffer: 1 << 28,
+  });
   running.child.stdin?.on('error', () => {}).end(input);
   try {
     const { stdout } = await running;
@@ -53,9 +58,9 @@ export async function ask(
       killed?: boolean;
       stderr?: string;
     };
-    if (code === 'ENOENT') return { failure: `there is no ${command} here`, why: 'absent' };
+    if (code === 'ENOENT') return { failure: `${command} is not installed`, why: 'absent' };
     if (killed) {
-      const failure = `${command} gave no answer for ${timeout / 1000} s`;
+      const failure = `${command} did not answer within ${limit / 1000} s`;
       silent.set(key, { failure, why: 'silent' });
       return { failure, why: 'silent' };
     }
@@ -63,44 +68,36 @@ export async function ask(
   }
 }
 
-/** As `ask`. @throws EnvironmentError that names the command and the way out */
-export async function slurm(
-  command: string,
-  args: readonly string[],
-  asking?: Asking,
-): Promise<string> {
-  const answer = await ask(command, args, asking);
-  if ('text' in answer) return answer.text;
-  if (answer.why === 'absent') throw notHere(command);
-  throw new EnvironmentError(`${answer.failure}. Is Slurm running? Try: sinfo`);
-}
-
-/** @throws EnvironmentError when this machine submits no jobs */
+/** @throws EnvironmentError when sbatch is not installed */
 export function requireSlurm(): void {
-  if (findProgram('sbatch') === undefined) throw notHere('sbatch');
+  if (findProgram('sbatch') === undefined) throw notInstalled('sbatch');
 }
 
-const notHere = (command: string) =>
+const checkSlurm = 'Check with sinfo whether Slurm is running';
+
+const notInstalled = (command: string) =>
   new EnvironmentError(
-    `there is no ${command} here: run this on a login node of a Slurm cluster, or use --launcher local`,
+    `${command} is not installed: run this on a login node of a Slurm cluster, or use --launcher local`,
   );
 
 /**
- * The environment in which Slurm's commands answer what they are asked. Left out is what would narrow
- * their answers (SQUEUE_STATES, ...), make sbatch wait for the end of the job or hide its failure, and,
- * inside of a job, what Slurm says about that job: the trials would take it for their own.
+ * The environment of Slurm commands. Removed are variables that would filter their output
+ * (SQUEUE_STATES, ...), make sbatch wait for the job or change its exit code, and those that Slurm sets
+ * inside a job, which the trials would inherit.
  */
 export function slurmEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const isMisleading = (name: string) =>
+  const isRemoved = (name: string) =>
     /^(SQUEUE|SCANCEL|SCONTROL|SACCT)_/.test(name) ||
     name === 'SBATCH_WAIT' ||
     name === 'SLURM_EXIT_ERROR' ||
-    (env.SLURM_JOB_ID !== undefined && name.startsWith('SLURM_') && !ofClient.includes(name));
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !isMisleading(name)));
+    (env.SLURM_JOB_ID !== undefined &&
+      name.startsWith('SLURM_') &&
+      !clientVariables.includes(name));
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isRemoved(name)));
 }
 
-/** Set by users and sites, not by the job that one is in. */
-const ofClient = [
+/** Set by users and sites, not by a job. */
+const clientVariables = [
   'SLURM_CONF',
   'SLURM_CONF_SERVER',
   'SLURM_CLUSTERS',
@@ -109,81 +106,67 @@ const ofClient = [
   'SLURM_DEBUG_FLAGS',
 ];
 
-/** A job that sbatch has submitted. */
-export interface SubmittedJob {
-  readonly id: string;
-  /** Where sbatch names one: on sites with several clusters. */
-  readonly cluster?: string;
-}
-
 /**
- * Submits a job.
- * @param args of sbatch, the script included
- * @throws UsageError when sbatch refuses the job, EnvironmentError for everything else
+ * Submits a job, or has Slurm check it (--test-only).
+ * @param script the job script, where it is not among the arguments
+ * @returns what sbatch prints
+ * @throws UsageError when sbatch rejects the job, EnvironmentError for everything else
  */
-export async function submit(args: readonly string[]): Promise<SubmittedJob> {
-  return submittedJob(await sbatch(['--parsable', ...args]));
-}
-
-/**
- * Has sbatch check a job that it does not submit.
- * @throws as `submit`
- */
-export async function checkSubmission(args: readonly string[], script: string): Promise<void> {
-  await sbatch(['--test-only', ...args], script);
-}
-
-async function sbatch(args: readonly string[], input?: string): Promise<string> {
-  const answer = await ask('sbatch', args, {}, input);
+export async function sbatch(args: readonly string[], script?: string): Promise<string> {
+  const answer = await ask('sbatch', args, {}, script);
   if ('text' in answer) return answer.text;
   const { failure, why } = answer;
-  if (why === 'absent') throw notHere('sbatch');
+  if (why === 'absent') throw notInstalled('sbatch');
   if (why === 'silent') {
-    throw new EnvironmentError(
-      `${failure}. If squeue lists a new job, cancel it with scancel before you try again`,
-    );
+    throw new EnvironmentError(`${failure}. ${checkForJob}`);
   }
   if (/contact|connect|socket|timed out|authentication|munge|configuration source/i.test(failure)) {
-    throw new EnvironmentError(`${failure}. Is Slurm running? Try: sinfo`);
+    throw new EnvironmentError(`${failure}. ${checkSlurm}`);
   }
   if (/submit ?limit|MaxSubmit|MaxArraySize|too many jobs/i.test(failure)) {
     throw new EnvironmentError(
-      `${failure}\nThe cluster takes no more jobs of yours for now. Once some have ended, --resume submits what is left`,
+      `${failure}\nThe limit of the cluster for your jobs is reached. When some have ended, --resume submits the remaining trials`,
     );
   }
   throw new UsageError(
-    `${failure}\nCorrect the options of sbatch: --sbatch, slurm.options of the sweep file, SBATCH_* of the environment`,
+    `${failure}\nCorrect the sbatch options: --sbatch, slurm.options in the sweep file, or SBATCH_* in the environment`,
   );
 }
 
+const checkForJob = 'If squeue lists a new job, cancel it with scancel before trying again';
+
 /**
- * The job that `sbatch --parsable` printed, `JOB` or `JOB;CLUSTER`; what a site prints above it is passed over.
- * @throws EnvironmentError when there is none: the trials may be in Slurm, and nobody would know
+ * The job in the output of `sbatch --parsable`, `JOB` or `JOB;CLUSTER`, after any lines that the site prints.
+ * @throws EnvironmentError when there is none: the job may be submitted, but is unknown
  */
-export function submittedJob(printed: string): SubmittedJob {
+export function submittedJob(printed: string): { id: string; cluster?: string } {
   const [, id, cluster] = /^(\d+)(?:;(\S*))?\s*$/m.exec(printed) ?? [];
   if (id !== undefined) return { id, cluster: cluster || undefined };
   throw new EnvironmentError(
-    `sbatch printed no job id but ${JSON.stringify(printed.slice(0, 200))}. ` +
-      'If squeue lists a new job, cancel it with scancel before you try again',
+    `sbatch printed ${JSON.stringify(printed.slice(0, 200))} instead of a job id. ${checkForJob}`,
   );
 }
 
-/** What a cluster says about itself. */
+/** Configuration of a cluster. */
 export interface ClusterConfig {
   readonly name?: string;
-  /** Tasks that one array may have. */
+  /** Maximum number of tasks of an array. */
   readonly maxArraySize: number;
 }
 
 /** @throws EnvironmentError when its controller does not answer */
-export async function clusterConfig(asking?: Asking): Promise<ClusterConfig> {
-  const config = await slurm('scontrol', ['show', 'config'], asking);
-  const [, size = '1001'] = /^MaxArraySize\s*=\s*(\d+)/m.exec(config) ?? [];
-  return { name: /^ClusterName\s*=\s*(\S+)/m.exec(config)?.[1], maxArraySize: Number(size) };
+export async function clusterConfig(asking: Asking): Promise<ClusterConfig> {
+  const answer = await ask('scontrol', ['show', 'config'], asking);
+  if ('failure' in answer) {
+    if (answer.why === 'absent') throw notInstalled('scontrol');
+    throw new EnvironmentError(`${answer.failure}. ${checkSlurm}`);
+  }
+  const { text } = answer;
+  const [, size = '1001'] = /^MaxArraySize\s*=\s*(\d+)/m.exec(text) ?? [];
+  return { name: /^ClusterName\s*=\s*(\S+)/m.exec(text)?.[1], maxArraySize: Number(size) };
 }
 
-/** The clusters that sbatch submits to, one of which takes the job; undefined for this machine's own. */
+/** The clusters among which sbatch chooses; undefined for that of this machine. */
 export function clustersOf(options: SbatchOptions): string[] | undefined {
   const { SBATCH_CLUSTERS, SLURM_CLUSTERS } = process.env;
   const names = options.clusters ?? (SBATCH_CLUSTERS || SLURM_CLUSTERS || undefined);

@@ -3,14 +3,13 @@ import { readManifest } from '../manifest.js';
 import { refuseLinksIn, sweepPaths } from '../paths.js';
 import { readState, type TrialState, writeState } from '../state.js';
 import { ask } from './commands.js';
-import { jobName, readJobs, type SlurmJob, tasksOf } from './jobs.js';
-import { askForJobs, isQueued } from './queue.js';
+import { isQueued, jobName, lookUpJobs, readJobs, type SlurmJob, tasksOf } from './jobs.js';
 
-/** Whether a trial's own file says that it has ended, in a job or for good. */
+/** Whether, by its state file, a trial has completed, or failed in this job. */
 export const hasEndedIn = ({ status, job }: TrialState, { id }: SlurmJob): boolean =>
   status === 'COMPLETED' || (status === 'FAILED' && job?.id === id);
 
-/** Jobs that a trial may still be in, by the trials' own files. */
+/** Jobs in which a trial may still be queued or running, by the trials' state files. */
 export function openJobs(directory: string, jobs: readonly SlurmJob[]): SlurmJob[] {
   const tasks = tasksOf(jobs);
   return jobs.filter((job) =>
@@ -20,41 +19,39 @@ export function openJobs(directory: string, jobs: readonly SlurmJob[]): SlurmJob
   );
 }
 
-export interface CrossCheckOptions {
-  /** Take jobs about which nothing can be known for ended. */
-  readonly resubmit?: boolean;
-  /** Leave the states of trials as they are. */
-  readonly readOnly?: boolean;
-  /** The command that goes on with the sweep. */
-  readonly resume: string;
-}
-
 /**
- * Compares the states of trials with what Slurm says: a trial that runs in no job has died with it.
- * @returns what the user should know, a line each
+ * Compares the states of trials with Slurm's queue. A trial that is RUNNING but in no job becomes FAILED.
+ * @param options.resubmit treat jobs whose state is unknown as ended
+ * @param options.readOnly do not change states
+ * @param options.resume the command that resumes the sweep, for messages
+ * @returns messages for the user, one line each
  */
 export async function crossCheck(
   directory: string,
-  { resubmit, readOnly, resume }: CrossCheckOptions,
+  {
+    resubmit,
+    readOnly,
+    resume,
+  }: { readonly resubmit?: boolean; readonly readOnly?: boolean; readonly resume: string },
 ): Promise<string[]> {
   const jobs = readJobs(directory);
   const manifest = readManifest(directory);
   if (jobs.length === 0 || !manifest) return [];
   refuseLinksIn(directory, []);
-  // Before the states are read: a trial writes its end before its job ends.
-  const queue = await askForJobs(openJobs(directory, jobs));
+  // Before the states are read: a trial writes its final state before its job ends.
+  const queue = await lookUpJobs(openJobs(directory, jobs));
   const tasks = tasksOf(jobs);
-  const waiting = new Map<string, number>();
+  const pending = new Map<string, number>();
   const unknown = new Map<SlurmJob, number>();
   let lost = 0;
   for (const { id, retired } of manifest.trials) {
     const state = readState(directory, id);
     const task = tasks.get(id);
     if (task === undefined) continue;
-    const answer = queue.get(task.job);
-    const queued = answer?.is === 'queued' ? answer.tasks.get(task.task) : undefined;
+    const job = queue.get(task.job);
+    const queued = job?.is === 'queued' ? job.tasks.get(task.task) : undefined;
     if (queued?.state === 'PENDING') {
-      waiting.set(queued.reason, (waiting.get(queued.reason) ?? 0) + 1);
+      pending.set(queued.reason, (pending.get(queued.reason) ?? 0) + 1);
     }
     if (queued || retired || hasEndedIn(state, task.job)) continue;
     if (isQueued(queue, task) === undefined && !resubmit) {
@@ -63,46 +60,43 @@ export async function crossCheck(
     }
     if (state.status === 'QUEUED' || state.status === 'INTERRUPTED') lost++;
     if (state.status !== 'RUNNING' || !state.job || readOnly) continue;
-    const job = `${state.job.id}_${state.job.task}`;
     writeState(directory, {
       ...state,
       status: 'FAILED',
       endedAt: new Date().toISOString(),
       error:
-        `its Slurm job ${job} ended before the trial recorded a result: killed, out of memory or out of time; ` +
+        `its Slurm job ${state.job.id}_${state.job.task} ended before the trial recorded a result: killed, out of memory or out of time; ` +
         `see ${sweepPaths(directory).log(id)} and ${sweepPaths(directory).slurm}`,
     });
   }
-  const lines = [...waiting].map(([reason, count]) => `${count} waiting in Slurm (${reason})`);
+  const lines = [...pending].map(([reason, count]) => `${count} pending in Slurm (${reason})`);
   for (const [job, count] of unknown) {
-    const answer = queue.get(job);
-    const why = answer?.is === 'unknown' ? answer.why : '';
+    const state = queue.get(job);
+    const why = state?.is === 'unknown' ? state.why : '';
     lines.push(
-      `${plural(count, 'trial')} may still be in Slurm job ${jobName(job)}, which cannot be looked up: ${why}`,
+      `${plural(count, 'trial')} may still be in Slurm job ${jobName(job)}, whose state is unknown: ${why}`,
     );
   }
   if (lost > 0) {
-    lines.push(
-      `${plural(lost, 'trial')} left and in no Slurm job: --resume submits what is left: ${resume}`,
-    );
+    lines.push(`${plural(lost, 'trial')} unfinished and in no Slurm job. Submit with: ${resume}`);
   }
   return lines;
 }
 
-export interface Cancellation {
+/**
+ * Cancels every job of the sweep that has not ended.
+ * @returns `unsure`: jobs that scancel accepted, but whose state is unknown
+ */
+export async function cancelJobs(directory: string): Promise<{
   readonly cancelled: readonly SlurmJob[];
-  /** Slurm did not refuse, but whether it has such jobs cannot be known. */
   readonly unsure: readonly SlurmJob[];
   readonly failed: readonly { readonly job: SlurmJob; readonly why: string }[];
-}
-
-/** Takes every job of the sweep out of Slurm that has not ended. */
-export async function cancelJobs(directory: string): Promise<Cancellation> {
+}> {
   const cancelled: SlurmJob[] = [];
   const unsure: SlurmJob[] = [];
   const failed: { job: SlurmJob; why: string }[] = [];
-  const queue = await askForJobs(readJobs(directory));
-  // The last first: it may be waiting for the end of the one before.
+  const queue = await lookUpJobs(readJobs(directory));
+  // The last first, since it may depend on the one before.
   for (const [job, { is, asking }] of [...queue].reverse()) {
     if (is === 'ended') continue;
     const answer = await ask('scancel', [job.id], asking);
