@@ -34,9 +34,9 @@ import {
 type CifarFacts = CifarSet & Pick<DatasetDefinition, 'title'>;
 
 /**
- * The registry entry of a data set in CIFAR's binary version: one archive, or its files side by side.
+ * The registry entry of a data set in CIFAR's binary version: one archive, or its files in one folder.
  *
- * The archive in the cache, a download, must be the published one byte for byte. The user's own files
+ * The downloaded archive in the cache must be the published one byte for byte. The user's own files
  * may be repacked or in another order: their format is checked, and the SHA-256 of each file is
  * recorded.
  */
@@ -114,7 +114,7 @@ async function download(
   }
 }
 
-/** A whole set in one place: its archive, or its files side by side. */
+/** A complete set in one place: its archive, or its files in one folder. */
 type CifarSource =
   | ({ readonly kind: 'archive' } & Candidate)
   | { readonly kind: 'files'; readonly folder: string; readonly files: readonly FoundFile[] }
@@ -122,8 +122,8 @@ type CifarSource =
   | { readonly kind: 'absent' };
 
 /**
- * The first whole set in the user's folders, else the archive in the cache. The files of two places
- * are never mixed: their records may be in another order, and then test images would be trained on.
+ * The first complete set in the user's folders, else the archive in the cache. Files of two places are
+ * never mixed: if their records are in different orders, test images could be used for training.
  */
 async function locateSource(set: CifarSet, locations: Locations): Promise<CifarSource> {
   let incomplete: CifarSource | undefined;
@@ -146,10 +146,10 @@ async function locateSource(set: CifarSet, locations: Locations): Promise<CifarS
 function incompleteProblem(source: Extract<CifarSource, { kind: 'incomplete' }>): string {
   const { folder, files } = source;
   const missing = files.filter(({ path }) => path === undefined).map(({ file }) => file.name);
-  return `${folder} holds some files of the set and lacks ${missing.join(', ')} (plain or .gz). Add them, or remove the others.`;
+  return `${folder} contains only a part of the set: ${missing.join(', ')} (plain or .gz) are missing. Add them, or remove the others.`;
 }
 
-/** The archive, as it is listed. */
+/** The archive, as `fln data list` shows it. */
 const archiveFile = (set: CifarSet) => ({
   name: `${set.archive.name}.gz`,
   bytes: fileNames(set).length * fileBytes(set),
@@ -216,7 +216,7 @@ async function checkWholeSet(
         : { verified: 'format', sha256: read.sha256 }),
     }),
   );
-  // A problem of the files together may come from any of them.
+  // A problem of the set as a whole may come from any of its files.
   if ('problem' in whole && whole.path === folder) {
     const problem = `${folder} ${whole.problem}`;
     return checked.map((file) => ({ ...file, verified: undefined, problem }));

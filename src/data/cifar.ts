@@ -66,14 +66,14 @@ function checkRecords(content: Uint8Array, layout: CifarLayout): void {
   }
 }
 
-/** One file of records by itself; none has a published SHA-256. */
+/** One file of records; none has a published SHA-256. */
 export const recordsFile = (set: CifarSet, name: string): DataFile => ({
   name,
   bytes: fileBytes(set),
   check: (content) => checkRecords(content, set),
 });
 
-/** Assembles the files of one set, added in any order, and checks the whole. */
+/** Assembles the files of one set, added in any order, and checks the complete set. */
 class CifarCollector {
   readonly #layout: CifarLayout;
   readonly #train: MutableSplit;
@@ -93,7 +93,7 @@ class CifarCollector {
    */
   add(name: string, content: Uint8Array, sha256?: string): void {
     const { trainFiles, testFiles, recordsPerFile } = this.#layout;
-    if (this.#sha256.has(name)) throw new ContentError(`holds ${name} twice`);
+    if (this.#sha256.has(name)) throw new ContentError(`contains ${name} twice`);
     this.#sha256.set(name, sha256 ?? createHash('sha256').update(content).digest('hex'));
     const file = trainFiles.indexOf(name);
     if (file >= 0) unpack(content, this.#layout, this.#train, file * recordsPerFile);
@@ -107,7 +107,7 @@ class CifarCollector {
   finish(): RawDataset {
     const names = fileNames(this.#layout);
     const missing = names.filter((name) => !this.#sha256.has(name));
-    if (missing.length > 0) throw new ContentError(`lacks ${missing.join(', ')}`);
+    if (missing.length > 0) throw new ContentError(`does not contain ${missing.join(', ')}`);
     const digests = names.map((name) => this.#sha256.get(name)!);
     const second = digests.findIndex((digest, i) => digests.indexOf(digest) < i);
     if (second >= 0) {
@@ -158,7 +158,7 @@ function checkClassCounts(labels: Uint8Array, classes: number, split: string): v
   const odd = counts.findIndex((count) => count !== expected);
   if (odd >= 0) {
     throw new ContentError(
-      `has ${counts[odd]} ${split} images of class ${odd} instead of ${expected}: its files are not those of one complete set`,
+      `has ${counts[odd]} ${split} images of class ${odd} instead of ${expected}: its files do not form one complete set`,
     );
   }
 }
@@ -209,7 +209,7 @@ export async function readCifarArchive(
       try {
         checkRecords(member.content, set);
       } catch (error) {
-        throw new ContentError(`holds ${name}, which ${(error as Error).message}`);
+        throw new ContentError(`contains ${name}, which ${(error as Error).message}`);
       }
       collector.add(name, member.content);
     },
@@ -220,7 +220,7 @@ export async function readCifarArchive(
   return { raw, sha256 };
 }
 
-/** The record file that a member of the archive is, or undefined. */
+/** The name of the record file at a path of the archive; undefined for other files. */
 function fileOf(set: CifarSet, member: string): string | undefined {
   const { dir, base } = posix.parse(member);
   const inPlace = dir === '' || dir === set.archive.folder;
@@ -230,5 +230,5 @@ function fileOf(set: CifarSet, member: string): string | undefined {
 /** Upper bound on the size of the archive, gzipped or plain. */
 export const maxDownloadBytes = (set: CifarSet): number => maxArchiveBytes(maxUnpackedBytes(set));
 
-/** Beside the record files an archive has headers, padding and a few short texts. */
+/** An archive also contains headers, padding and a few short text files. */
 const maxUnpackedBytes = (set: CifarSet) => fileNames(set).length * fileBytes(set) + (1 << 24);

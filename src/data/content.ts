@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { notRegular } from '../files/read.js';
 import type { DataFile } from './definition.js';
 
 /**
- * What is wrong with the content of a data file, worded as the rest of a sentence whose subject is
- * the file: `is empty`, `has label 11 in record 5`. The caller, who knows where the file came from,
- * turns it into a DataError.
+ * What is wrong with the content of a data file. The message continues a sentence whose subject is the
+ * file: `is empty`, `has label 11 in record 5`. The caller, which knows where the file came from, turns
+ * it into a DataError.
  */
 export class ContentError extends Error {
   override name = 'ContentError';
@@ -28,9 +29,9 @@ export interface FileContent {
 }
 
 /**
- * Reads a gzipped or plain copy of `file`, told apart by its first bytes.
+ * Reads a gzipped or plain copy of `file`, distinguished by the first bytes.
  *
- * @returns the decompressed content, whose size, format and (where `file` has one) SHA-256 are right
+ * @returns the decompressed content, whose size, format and (where `file` has one) SHA-256 are correct
  * @throws ContentError when they are not; system errors (ENOENT, EACCES, ...) pass through
  */
 export async function readContent(
@@ -60,20 +61,16 @@ function checkContent(content: Uint8Array, file: DataFile): string {
 
 /**
  * Opens a regular file of at most `limit` bytes, and closes it after `use`.
- * @throws ContentError when it is something else, or longer; system errors pass through
+ * @throws ContentError when it is not a regular file, or longer; system errors pass through
  */
 export async function withFile<T>(
   path: string,
   limit: number,
   use: (handle: FileHandle) => Promise<T>,
 ): Promise<T> {
-  // Checked before it is opened: a pipe would wait for a writer, a device may never end.
+  // Checked before it is opened: a pipe would wait for a writer, a device may be endless.
   const found = await stat(path);
-  if (!found.isFile()) {
-    throw new ContentError(
-      found.isDirectory() ? 'is a folder, not a file' : 'is not a regular file',
-    );
-  }
+  if (!found.isFile()) throw new ContentError(`is ${notRegular(found)}`);
   const handle = await open(path, 'r');
   try {
     const { size } = await handle.stat();
@@ -102,7 +99,7 @@ export function asGzipError(error: unknown): unknown {
 
 async function decompress(stored: Buffer, bytes: number): Promise<Buffer> {
   try {
-    // The limit stops a gzip bomb as soon as it is longer than the file it claims to be.
+    // The limit stops a gzip bomb as soon as it is longer than the expected file.
     return await gunzipAsync(stored, { maxOutputLength: bytes, chunkSize: 1 << 18 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLong(bytes);
@@ -111,18 +108,18 @@ async function decompress(stored: Buffer, bytes: number): Promise<Buffer> {
 }
 
 const tooLong = (bytes: number) =>
-  new ContentError(`holds more than the ${bytes} bytes of the expected file`);
+  new ContentError(`has more than the ${bytes} bytes of the expected file`);
 
-/** @throws ContentError when `content` is recognisably not data: empty, a web page, a Git LFS pointer */
+/** @throws ContentError when `content` is clearly not data: empty, a web page, a Git LFS pointer */
 export function refuseNonData(content: Uint8Array): void {
   if (content.length === 0) throw new ContentError('is empty');
   const head = Buffer.from(content.subarray(0, 256)).toString('latin1').trimStart();
   if (/^<(!doctype|html|head|body|\?xml)/i.test(head)) {
-    throw new ContentError('is a web page, not data (often the log-in or error page of a proxy)');
+    throw new ContentError('is a web page, not data (often the login or error page of a proxy)');
   }
   if (head.startsWith('version https://git-lfs')) {
     throw new ContentError(
-      'is a Git LFS pointer, not the file itself (run `git lfs pull` where it came from)',
+      'is a Git LFS pointer, not the file itself (run `git lfs pull` in its repository)',
     );
   }
 }

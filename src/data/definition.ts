@@ -4,7 +4,7 @@ import type { DatasetInfo, LoadOptions, Split } from '../core/dataset.js';
 export interface DataFile {
   /** Name of the decompressed file; mirrors and folders may hold it with `.gz` too. */
   readonly name: string;
-  /** Paths below the user's folders at which other programs leave the file, tried after `name`. */
+  /** Paths below the user's folders where other programs store the file, tried after `name`. */
   readonly otherNames?: readonly string[];
   /** Decompressed size. */
   readonly bytes: number;
@@ -19,7 +19,7 @@ export interface DataFile {
   readonly check?: (content: Uint8Array) => void;
 }
 
-/** Where one file of a data set was found; no `path` when it is not on this machine. */
+/** Where one file of a data set was found; without `path` when it is not on this machine. */
 export interface LocatedFile {
   readonly file: Omit<DataFile, 'check'>;
   readonly path?: string;

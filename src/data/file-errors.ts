@@ -6,17 +6,17 @@ import { causeOf, isSystemError } from '../files/disk.js';
 import type { DatasetPlaces, Locations, Origin } from './definition.js';
 import { cacheFolders, userFolders } from './locations.js';
 
-/** A file with wrong content: `problem` is the rest of a sentence about it. */
+/** A file with wrong content: `problem` continues a sentence whose subject is the file. */
 export interface DamagedFile {
   readonly path: string;
   readonly problem: string;
 }
 
-/** Thrown by a dry run in place of a download; the files on this machine are intact. */
+/** Thrown by a dry run instead of a download; the local files are intact. */
 export class DownloadNeeded extends Error {
   /** @param bytes approximate size of the download */
   constructor(readonly bytes: number) {
-    super('files of the data set have to be downloaded');
+    super('files of the data set must be downloaded');
   }
 }
 
@@ -27,14 +27,14 @@ export interface MissingFiles {
   /** Cached copies of some of them that are damaged. */
   readonly damaged: readonly DamagedFile[];
   readonly locations: Locations;
-  /** Absent when downloads are switched off. */
+  /** Absent when downloads are disabled. */
   readonly failure?: MirrorsError;
 }
 
-/** The message for data that is not on this machine and was not downloaded: what was tried, and what to do. */
+/** The error for data that is not on this machine and was not downloaded: what was tried, and what to do. */
 export function missingFilesError(missing: MissingFiles): DataError {
   const { places, wanted, damaged, locations, failure } = missing;
-  const why = failure ? 'could not be downloaded' : 'downloads are switched off (--offline)';
+  const why = failure ? 'could not be downloaded' : 'downloads are disabled (--offline)';
   const searched = [...userFolders(places, locations), ...cacheFolders(places, locations)];
   const lines = [`The data set ${places.name} is not complete on this machine, and ${why}.`];
   if (failure) {
@@ -78,10 +78,10 @@ export function cacheError(error: unknown, folder: string): unknown {
 export function repairAdvice(origin: Origin | undefined): string {
   return origin === 'cache'
     ? 'Delete this cached file and fetch it again with `fln data fetch`.'
-    : 'Replace it by an intact copy, or remove it and let `fln data fetch` download one.';
+    : 'Replace it with an intact copy, or remove it and run `fln data fetch`.';
 }
 
-/** Files of the set in the user's folders whose format is not supported, a sentence each. */
+/** One sentence for each file in the user's folders whose format is not supported. */
 function unsupportedFiles(places: DatasetPlaces, locations: Locations): string[] {
   const { names, message } = places.unsupported ?? { names: [], message: '' };
   const paths = userFolders(places, locations).flatMap((folder) =>

@@ -92,7 +92,7 @@ async function save(
   const declared = Number(response.headers.get('content-length') ?? Number.NaN);
   const total = Number.isFinite(declared) ? declared : undefined;
   if (total !== undefined && total > options.limit) {
-    throw new RequestError(`announces ${total} bytes, more than the file can have`, false);
+    throw new RequestError(`Content-Length is ${total} bytes, more than the file can have`, false);
   }
   const handle = await open(path, 'wx');
   try {

@@ -53,8 +53,8 @@ export function idxDataset({ height, width, files, ...facts }: IdxFacts): Datase
 }
 
 /**
- * `train-images.idx3-ubyte` is the name inside the gzip file, which 7-zip and Kaggle give it; both
- * may lie in a folder of either name.
+ * `train-images.idx3-ubyte` is the name inside the gzip file, which 7-zip and Kaggle use; both names may
+ * be in a folder of either name.
  */
 function otherNames(name: string): string[] {
   const names = [...new Set([name, name.replace(/-(?=idx\d-)/, '.')])];
@@ -82,7 +82,7 @@ export function idxSplit(
   if (labels.length !== count) {
     throw new DataError(
       `${imageFile.path} has ${count} images and ${labelFile.path} has ${labels.length} labels: ` +
-        'they do not belong together. Replace both by files of one data set.',
+        'they do not belong together. Replace both with files of one data set.',
     );
   }
   return { images, labels, count };
@@ -93,7 +93,7 @@ function parsed<T>({ path, content }: IdxFile, parse: (content: Uint8Array) => T
     return parse(content);
   } catch (error) {
     if (!(error instanceof ContentError)) throw error;
-    throw new DataError(`${path} ${error.message}. Replace it by an intact copy.`, {
+    throw new DataError(`${path} ${error.message}. Replace it with an intact copy.`, {
       cause: error,
     });
   }

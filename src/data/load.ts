@@ -70,7 +70,7 @@ export function splitSizes(
   const validation = request.validation ?? 0;
   if (validation >= used) {
     throw new UsageError(
-      `dataset.validation holds out ${validation} of ${used} training images: none would be left to train on.`,
+      `dataset.validation holds out ${validation} of ${used} training images, which leaves none for training.`,
     );
   }
   return { train: used - validation, validation, test };
@@ -78,7 +78,7 @@ export function splitSizes(
 
 function atMost(value: number | undefined, size: number, path: string, what: string): number {
   if (value !== undefined && value > size) {
-    throw new UsageError(`${path} is ${value}, and there are only ${size} ${what}.`);
+    throw new UsageError(`${path} is ${value}, but there are only ${size} ${what}.`);
   }
   return value ?? size;
 }

@@ -1,5 +1,5 @@
 import { UsageError } from '../errors.js';
-import { suggest } from '../shared/suggest.js';
+import { didYouMean } from '../shared/suggest.js';
 import type { DatasetDefinition } from './definition.js';
 import { cifar10 } from './sets/cifar10.js';
 import { fashionMnist } from './sets/fashion-mnist.js';
@@ -19,9 +19,8 @@ export function findDataset(name: string): DatasetDefinition {
   const found = datasets.find((definition) => definition.name === name);
   if (found) return found;
   const names = datasets.map((definition) => definition.name);
-  const near = suggest(name, names);
-  const guess = near === undefined ? '' : ` Did you mean "${near}"?`;
+  const hint = didYouMean(name, names) || '.';
   throw new UsageError(
-    `There is no data set "${name}".${guess} The data sets are: ${names.join(', ')}.`,
+    `There is no data set "${name}"${hint} The data sets are: ${names.join(', ')}.`,
   );
 }

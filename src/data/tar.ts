@@ -4,27 +4,27 @@ import { createGunzip } from 'node:zlib';
 import { asGzipError, ContentError, isGzip, refuseNonData, withFile } from './content.js';
 
 interface ArchiveOptions {
-  /** The most bytes it may unpack to. */
+  /** Maximum size of the unpacked archive. */
   readonly maxBytes: number;
-  /** The size that the file at a path must have; undefined when it is not wanted. */
+  /** The size that the file at a path must have; undefined to skip it. */
   readonly wanted: (path: string) => number | undefined;
-  /** Given each wanted member in turn, so that no two need to be held at once. */
+  /** Called with one wanted member at a time, so that no two are in memory at once. */
   readonly onMember: (member: TarMember) => void;
   readonly signal?: AbortSignal;
 }
 
 const chunkSize = 1 << 20;
 
-/** Upper bound on the size of a gzipped or plain archive of `maxBytes`: gzip adds less than this. */
+/** Upper bound on the size of a gzipped or plain archive of `maxBytes`, with the overhead of gzip. */
 export const maxArchiveBytes = (maxBytes: number): number => maxBytes + (maxBytes >> 8) + chunkSize;
 
 /**
- * Reads the wanted members of a tar archive, gzipped or plain, as a stream: never the whole archive
- * in memory, and nothing unpacked on disk.
+ * Reads the wanted members of a tar archive, gzipped or plain, as a stream: the whole archive is never in
+ * memory, and nothing is written to disk.
  *
  * @returns the SHA-256 of the file as it is stored
- * @throws ContentError when it is not such an archive, is unsafe, damaged or too long (a gzip bomb stops at
- *   `maxBytes`); `signal.reason` when aborted; what `onMember` throws, and system errors, pass through
+ * @throws ContentError when it is not such an archive, is unsafe, damaged or too long (which stops a gzip bomb
+ *   at `maxBytes`); `signal.reason` when aborted; what `onMember` throws, and system errors, pass through
  */
 export async function readArchive(path: string, options: ArchiveOptions): Promise<string> {
   const { maxBytes, wanted, onMember, signal } = options;
@@ -75,14 +75,13 @@ async function* bounded(chunks: AsyncIterable<Buffer>, limit: number): AsyncGene
 
 /**
  * A strict reader of tar archives (POSIX ustar and what GNU tar writes): a sequence of members, each a
- * 512-byte header and its content padded to 512 bytes, then blocks of zeros. Plain files and folders
- * are read; links, devices, long names and sparse files are refused, since no data archive needs
- * them. Nothing is written to disk.
+ * 512-byte header and its content padded to 512 bytes, then blocks of zeros. Only regular files and folders
+ * are accepted: data archives need no links, devices, long names or sparse files.
  * Source: POSIX.1-2017, pax, "ustar Interchange Format" and "pax Header Block".
  */
 const blockSize = 512;
 
-/** Extended headers hold a few dozen bytes. */
+/** Extended headers usually have a few dozen bytes. */
 const maxExtendedHeader = 64 * 1024;
 
 interface TarMember {
@@ -95,7 +94,7 @@ interface TarMember {
  * Yields the wanted members in archive order, and reads the archive to its end.
  *
  * @param chunks the archive, decompressed; the caller bounds their total length
- * @param wanted the size that the file at `path` must have; undefined when it is not wanted
+ * @param wanted the size that the file at `path` must have; undefined to skip it
  * @throws ContentError on anything unsafe, unexpected, damaged or cut short
  */
 export async function* readTar(
@@ -132,7 +131,7 @@ interface Header {
   readonly size: number;
 }
 
-/** Meaning of the type byte of a refused member. */
+/** Type bytes of members that are refused. */
 const refusedTypes: Readonly<Record<string, string>> = {
   '1': 'a hard link',
   '2': 'a symbolic link',
@@ -149,7 +148,7 @@ function parseHeader(block: Uint8Array, at: number): Header {
   if (octal(block, 148, 8) !== sum) {
     throw new ContentError(`is not a tar archive, or a damaged one (bad header at byte ${at})`);
   }
-  // GNU tar, whose magic ends in a space, uses the bytes of the prefix for something else.
+  // GNU tar, whose magic ends in a space, stores other data in the bytes of the prefix.
   const prefix = text(block, 257, 6) === 'ustar' ? text(block, 345, 155) : '';
   const full = `${prefix === '' ? '' : `${prefix}/`}${text(block, 0, 100)}`;
   const typeByte = block[156] === 0 ? '0' : String.fromCharCode(block[156]);
@@ -163,7 +162,7 @@ function parseHeader(block: Uint8Array, at: number): Header {
   if (typeByte !== '0' && typeByte !== '5') {
     const what =
       refusedTypes[typeByte] ?? `an entry of the unknown type ${JSON.stringify(typeByte)}`;
-    throw wrong(name, `, ${what}; only plain files and folders are read`);
+    throw wrong(name, `, ${what}; only regular files and folders are supported`);
   }
   if (typeByte === '5' && size > 0) throw wrong(name, `, a folder of ${size} bytes`);
   return { path: safePath(full), type: typeByte === '5' ? 'folder' : 'file', size };
@@ -181,7 +180,7 @@ function safePath(path: string): string {
   return path.replace(/^(\.\/+)+/, '');
 }
 
-/** Comments, times and the like are ignored; what would change the next member is refused. */
+/** Comments, times and the like are ignored. @throws ContentError for a header that changes the next member */
 function checkExtendedHeader(content: Uint8Array): void {
   for (const record of Buffer.from(content).toString('latin1').split('\n')) {
     const key = /^\d+ ([^=]*)=/.exec(record)?.[1] ?? '';
@@ -205,7 +204,7 @@ async function skipContent(reader: ByteReader, name: string, size: number): Prom
   if ((await reader.skip(length)) < length) throw truncated(`inside ${name}`);
 }
 
-/** Archives are padded with blocks of zeros; anything else after the end marker is refused. */
+/** @throws ContentError for anything but zeros, the padding of archives, after the end marker */
 async function checkEnd(reader: ByteReader): Promise<void> {
   for (;;) {
     const block = await reader.read(blockSize);
@@ -214,7 +213,7 @@ async function checkEnd(reader: ByteReader): Promise<void> {
   }
 }
 
-/** A number field: octal digits, ended by a space, a zero or the end of the field; else undefined. */
+/** A number field: octal digits up to a space, a zero byte or the end of the field; else undefined. */
 function octal(block: Uint8Array, start: number, length: number): number | undefined {
   const digits = /^ *([0-7]+) *$/.exec(text(block, start, length))?.[1];
   return digits === undefined ? undefined : Number.parseInt(digits, 8);
@@ -232,7 +231,7 @@ const truncated = (where: string) => new ContentError(`is a truncated tar archiv
 
 /** `what` follows the name: `twice`, `, a symbolic link`. */
 const wrong = (name: string, what: string) =>
-  new ContentError(`holds ${name}${what.startsWith(',') ? '' : ' '}${what}`);
+  new ContentError(`contains ${name}${what.startsWith(',') ? '' : ' '}${what}`);
 
 /** Reads a stream of chunks a given number of bytes at a time. */
 class ByteReader {

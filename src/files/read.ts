@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { UsageError } from '../errors.js';
 import { causeOf, isSystemError } from './disk.js';
 
@@ -8,8 +8,8 @@ export const mostTextBytes = 1 << 25;
 /**
  * Opens a regular file for reading, and closes it after `use`.
  * @param use gets the file and its size in bytes
- * @throws Error in plain words, the end of a sentence about the file, when it is not a regular file or
- *   longer; what the system reports; what `use` throws
+ * @throws Error whose message begins with `it`, the file, when it is not a regular file or longer; system errors;
+ *   what `use` throws
  */
 export function withRegularFile<T>(
   path: string,
@@ -18,8 +18,7 @@ export function withRegularFile<T>(
 ): T {
   // Checked before it is opened: a pipe would wait for a writer, a device may never end.
   const found = statSync(path);
-  if (found.isDirectory()) throw new Error('it is a folder');
-  if (!found.isFile()) throw new Error('it is not a regular file');
+  if (!found.isFile()) throw new Error(`it is ${notRegular(found)}`);
   if (found.size > mostBytes) {
     throw new Error(`it has ${found.size} bytes, and at most ${mostBytes} are read`);
   }
@@ -29,6 +28,12 @@ export function withRegularFile<T>(
   } finally {
     closeSync(file);
   }
+}
+
+/** `not a regular file but a named pipe` */
+export function notRegular(found: Stats): string {
+  const special = found.isFIFO() ? 'a named pipe' : found.isSocket() ? 'a socket' : 'a device';
+  return `not a regular file but ${found.isDirectory() ? 'a folder' : special}`;
 }
 
 /** The bytes of a regular file. @throws as {@link withRegularFile} */

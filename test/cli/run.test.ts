@@ -116,7 +116,7 @@ describe('fln run', () => {
     const part = ['run', 'tiny.yaml', 'dataset.name=cifar10', '--dry-run', '--data-dir', cwd];
     const refused = await fln(part, { cwd });
     expect(refused.code).toBe(5);
-    expect(refused.stderr).toContain('holds some files of the set and lacks data_batch_1.bin');
+    expect(refused.stderr).toContain('contains only a part of the set: data_batch_1.bin');
   });
 
   it('prints the resolved config with --print-config', async () => {

@@ -143,11 +143,11 @@ describe('a set that the user keeps', () => {
     expect((await load()).sha256['test.bin']).toBe(sha256(own['test.bin']));
     await rm(join(dataDir, 'batch_2.bin'));
     expect(await failure(load())).toContain(
-      `${dataDir} holds some files of the set and lacks batch_2.bin (plain or .gz)`,
+      `${dataDir} contains only a part of the set: batch_2.bin (plain or .gz) are missing`,
     );
     const { state, problem, files } = await locateDefinition(definition, { dataDir, cacheDir });
     expect([state, files.length]).toEqual(['absent', 3]);
-    expect(problem).toContain('lacks batch_2.bin');
+    expect(problem).toContain('batch_2.bin (plain or .gz)');
     const checks = await checkDefinition(definition, { dataDir, cacheDir });
     expect(checks.map(({ state }) => state)).toEqual(['ok', 'absent', 'ok']);
     await rm(join(dataDir, 'batch_1.bin'));
@@ -158,7 +158,9 @@ describe('a set that the user keeps', () => {
   it('is never put together from two folders', async () => {
     await put({ 'tiny-cifar/batch_1.bin': plainFiles['batch_1.bin'], ...plainFiles });
     await rm(join(dataDir, 'batch_1.bin'));
-    expect(await failure(load())).toContain(`${join(dataDir, 'tiny-cifar')} holds some files`);
+    expect(await failure(load())).toContain(
+      `${join(dataDir, 'tiny-cifar')} contains only a part of the set`,
+    );
   });
 });
 
@@ -179,12 +181,12 @@ describe("the user's files are refused when", () => {
     [
       'one is too long',
       { ...plainFiles, 'test.bin': Buffer.concat([plainFiles['test.bin'], Buffer.alloc(28)]) },
-      '/test.bin holds more than the 560 bytes of the expected file',
+      '/test.bin has more than the 560 bytes of the expected file',
     ],
     [
       'classes are not equally many',
       swapped,
-      ' has 3 training images of class 1 instead of 4: its files are not those of one complete set',
+      ' has 3 training images of class 1 instead of 4: its files do not form one complete set',
     ],
     [
       'one is there twice',
@@ -196,20 +198,22 @@ describe("the user's files are refused when", () => {
     await put(at('tiny-cifar/', files));
     const where = join(dataDir, 'tiny-cifar');
     const message = await failure(load({ offline: false, mirrors: [] }));
-    expect(message).toContain(`${where}${problem}. Replace it by an intact copy`);
+    expect(message).toContain(`${where}${problem}. Replace it with an intact copy`);
     await rm(where, { recursive: true });
     await put({ 'tiny.tar': tarArchive(members(files)) });
-    expect(await failure(load())).toMatch(new RegExp(`^${join(dataDir, 'tiny.tar')} (has|holds) `));
+    expect(await failure(load())).toMatch(
+      new RegExp(`^${join(dataDir, 'tiny.tar')} (has|contains) `),
+    );
   });
 
   it('one is a gzip bomb, a damaged gzip file or a folder', async () => {
     await put({ ...plainFiles, 'test.bin': gzipSync(Buffer.alloc(50_000_000)) });
-    expect(await failure(load())).toContain('test.bin holds more than the 560 bytes');
+    expect(await failure(load())).toContain('test.bin has more than the 560 bytes');
     await put({ 'test.bin': gzipSync(plainFiles['test.bin']).subarray(0, 60) });
     expect(await failure(load())).toContain('test.bin is a truncated gzip file');
     await rm(join(dataDir, 'test.bin'));
     await mkdir(join(dataDir, 'test.bin'));
-    expect(await failure(load())).toContain('test.bin is a folder, not a file');
+    expect(await failure(load())).toContain('test.bin is not a regular file but a folder');
   });
 });
 
@@ -221,26 +225,26 @@ describe("the user's archive is refused when it", () => {
     ['is a web page', Buffer.from('<!DOCTYPE html><html>'), 'is a web page'],
     ['is truncated', gzipped.subarray(0, gzipped.length - 20), 'is a truncated gzip file'],
     ['is damaged', damaged, 'is a damaged gzip file'],
-    ['holds a truncated tar', gzipSync(archive.subarray(0, 3000)), 'is a truncated tar archive'],
+    ['contains a truncated tar', gzipSync(archive.subarray(0, 3000)), 'is a truncated tar archive'],
     ['is no tar', gzipSync(Buffer.alloc(3000, 'x')), 'is not a tar archive'],
     ['is a gzip bomb', gzipSync(Buffer.alloc(40_000_000)), 'unpacks to more than 16778896 bytes'],
     ['is far too long', Buffer.alloc(20_000_000, 1), 'is 20000000 bytes long'],
-    ['lacks a file', tarArchive([batch1, test]), 'lacks batch_2.bin'],
+    ['lacks a file', tarArchive([batch1, test]), 'does not contain batch_2.bin'],
     [
       'has a file elsewhere',
       tarArchive([batch1, batch2, { ...test, path: 'other/test.bin' }]),
-      'lacks test.bin',
+      'does not contain test.bin',
     ],
     [
       'has a file of another size',
       tarArchive([batch1, batch2, { ...test, content: Buffer.alloc(561) }]),
-      `holds "${folder}/test.bin" with 561 bytes instead of 560`,
+      `contains "${folder}/test.bin" with 561 bytes instead of 560`,
     ],
     ['has a file twice', tarArchive([batch1, batch1]), 'twice'],
     [
       'has a file twice in two places',
       tarArchive([batch1, batch2, test, { ...test, path: 'test.bin' }]),
-      'holds test.bin twice',
+      'contains test.bin twice',
     ],
     [
       'leads out',

@@ -81,7 +81,7 @@ describe('without data on the machine', () => {
     expect((error as Error).message).not.toContain('idx');
     const { stdout: list } = await fln('list', 'cifar10');
     expect(list).toContain('no published SHA-256; the format is checked');
-    expect(list).toContain('cifar10 holds some files of the set and lacks data_batch_2.bin');
+    expect(list).toContain('cifar10 contains only a part of the set: data_batch_2.bin');
   });
 
   it('fetch of CIFAR-10 asks for its archive', async () => {

@@ -74,7 +74,7 @@ describe("the user's data folder", () => {
     expect(error).toBeInstanceOf(DataError);
     expect(error.message).toContain(`${path} `);
     expect(error.message).toContain(problem);
-    expect(error.message).toContain('Replace it by an intact copy');
+    expect(error.message).toContain('Replace it with an intact copy');
     const checks = await checkDefinition(definition, offline());
     expect(checks.map(({ state }) => state)).toEqual(['damaged', 'ok', 'ok', 'ok']);
     expect(checks[0].problem).toContain(problem);
@@ -86,7 +86,7 @@ describe("the user's data folder", () => {
     await mkdir(join(dataDir, 'tiny', 'train-images'));
     const error = await loadDefinition(definition, request, offline()).catch((e) => e);
     expect(error).toBeInstanceOf(DataError);
-    expect(error.message).toContain('is a folder, not a file');
+    expect(error.message).toContain('is not a regular file but a folder');
   });
 
   it.skipIf(process.platform === 'win32')(
@@ -123,7 +123,7 @@ describe('offline', () => {
     await rm(join(dataDir, 'train-labels.gz'));
     const error = await loadDefinition(definition, request, offline()).catch((e) => e);
     expect(error).toBeInstanceOf(DataError);
-    expect(error.message).toContain('downloads are switched off');
+    expect(error.message).toContain('downloads are disabled');
     expect(error.message).toContain('train-labels');
     expect(error.message).not.toContain('train-images');
     expect(error.message).toContain(dataDir);

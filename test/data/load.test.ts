@@ -38,7 +38,7 @@ describe('limits and splits', () => {
   it.each([
     [
       { limit: 60_001 },
-      'dataset.limit is 60001, and there are only 60000 training images in mnist',
+      'dataset.limit is 60001, but there are only 60000 training images in mnist',
     ],
     [{ testLimit: 10_001 }, 'dataset.testLimit is 10001'],
     [{ limit: 10, validation: 10 }, 'dataset.validation holds out 10 of 10'],
@@ -50,7 +50,7 @@ describe('limits and splits', () => {
   it('knows its data sets by name', async () => {
     expect(new Set(datasets.map(({ name }) => name)).size).toBe(datasets.length);
     const load = loadDataset({ name: 'minst', preprocessing: 'scale' });
-    await expect(load).rejects.toThrow('no data set "minst". Did you mean "mnist"?');
+    await expect(load).rejects.toThrow('no data set "minst"; did you mean "mnist"?');
   });
 });
 

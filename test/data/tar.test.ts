@@ -72,7 +72,7 @@ describe('refuses an archive that', () => {
     [
       'has a symbolic link',
       [{ path: 'set/a.bin', type: '2', target: '/etc/passwd' }],
-      '"set/a.bin", a symbolic link; only plain files and folders are read',
+      '"set/a.bin", a symbolic link; only regular files and folders are supported',
     ],
     ['has a hard link', [{ path: 'set/x', type: '1', target: 'y' }], 'a hard link'],
     ['has a device', [{ path: 'set/x', type: '3' }], 'a character device'],
@@ -104,7 +104,7 @@ describe('refuses an archive that', () => {
       [{ ...good, size: 7e9 }],
       'with 7000000000 bytes instead of 700',
     ],
-    ['has a member twice', [good, good], 'holds "set/a.bin" twice'],
+    ['has a member twice', [good, good], 'contains "set/a.bin" twice'],
     ['has a member twice by another spelling', [good, { ...good, path: './set/a.bin' }], 'twice'],
   ])('%s', async (_, entries, message) => {
     const reading = read(tarArchive(entries));

@@ -41,7 +41,7 @@ const refusals: Record<
 > = {
   'a data file cut short': [
     5,
-    /train-images-idx3-ubyte\.gz .*Replace it by an intact copy/,
+    /train-images-idx3-ubyte\.gz .*Replace it with an intact copy/,
     ['dataset.name=mnist'],
     damaged('data', { [images]: () => gzipSync(idx(60_000, 28, 28).subarray(0, 5000)) }),
   ],

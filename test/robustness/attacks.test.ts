@@ -191,7 +191,7 @@ const attacks: readonly Attack[] = [
     what: 'a run.json without end',
     args: ['ls', 'run'],
     code: ExitCode.ok,
-    message: /run\/run\.json cannot be read \(it is not a regular file\)/,
+    message: /run\/run\.json cannot be read \(it is not a regular file but a \w+( \w+)?\)/,
     prepare: (work) => {
       runWith(work, metricsOf(1));
       symlinkSync('/dev/zero', join(work, 'run/run.json'));
@@ -201,7 +201,7 @@ const attacks: readonly Attack[] = [
     what: 'a run.json in a pipe, where a run is to go on',
     args: ['run', 'tiny.yaml', '--out', 'run', '--resume'],
     code: ExitCode.usage,
-    message: /run\/run\.json cannot be read \(it is not a regular file\)/,
+    message: /run\/run\.json cannot be read \(it is not a regular file but a \w+( \w+)?\)/,
     prepare: (work) => {
       runWith(work, metricsOf(1));
       execFileSync('mkfifo', [join(work, 'run/run.json')]);
@@ -211,14 +211,14 @@ const attacks: readonly Attack[] = [
     what: 'metrics in a pipe',
     args: ['plot', 'run'],
     code: ExitCode.usage,
-    message: /metrics\.csv: cannot be read \(it is not a regular file\)/,
+    message: /metrics\.csv: cannot be read \(it is not a regular file but a \w+( \w+)?\)/,
     prepare: (work) => runWith(work, (path) => execFileSync('mkfifo', [path])),
   },
   {
     what: 'metrics without end, of which the last row is asked for',
     args: ['ls', 'run'],
     code: ExitCode.usage,
-    message: /metrics\.csv: cannot be read \(it is not a regular file\)/,
+    message: /metrics\.csv: cannot be read \(it is not a regular file but a \w+( \w+)?\)/,
     prepare: (work) => runWith(work, (path) => symlinkSync('/dev/zero', path)),
   },
   {

@@ -52,7 +52,7 @@ describe('a dry run of a sweep', () => {
   > = {
     'damaged data': [
       5,
-      /train-images-idx3-ubyte .*Replace it by an intact copy/,
+      /train-images-idx3-ubyte .*Replace it with an intact copy/,
       ['dataset.name=mnist'],
       (folder) => {
         put(join(folder, 'data', 'train-images-idx3-ubyte'), 'cut short');
