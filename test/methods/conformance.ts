@@ -102,7 +102,7 @@ export function describeConformance(part: 'representatives' | 'others'): void {
         const { activation, loss } = setting;
         const [network] = Object.entries(networks).find(([, layers]) => layers === setting.layers)!;
 
-        it(`learns with ${activation}, ${loss}, ${network}; leaks nothing; goes on from its state`, async () => {
+        it(`learns with ${activation}, ${loss}, ${network}; leaks nothing; resumes bit for bit`, async () => {
           const method = await definition.load();
           const fields = definition.schema.shape.tolerance ? { tolerance: 0.01 } : {};
           const config = defaultConfig(definition, setting, fields);
@@ -135,7 +135,7 @@ export function describeConformance(part: 'representatives' | 'others'): void {
 
       if (part === 'others') return;
 
-      it('goes on from its state bit for bit with all that it can average', async () => {
+      it('resumes bit for bit with all averages on, and as full-batch Fenchel in the variant plain', async () => {
         const setting = someSetting(definition, 8);
         const method = await definition.load();
         const averaging = {

@@ -9,7 +9,7 @@ type Args = SweepCommand & {
   readonly json?: boolean;
 };
 
-/** --status and --cancel, which need no sweep file when they are given its directory. */
+/** Runs --status and --cancel, with a sweep file or a sweep directory. */
 export async function showSweep<A extends Args>(
   args: A,
   commandLine: (args: A, added: readonly string[]) => string,
@@ -21,7 +21,7 @@ export async function showSweep<A extends Args>(
   const isFile = !isFolder(args.sweep);
   if (!sweepStatus(directory)) {
     const start = commandLine(isFile ? args : { ...args, sweep: 'SWEEP' }, []);
-    throw new UsageError(`${directory} contains no sweep; start it with: ${start}`);
+    throw new UsageError(`${directory} does not contain a sweep; start it with: ${start}`);
   }
   if (args.cancel) await cancel(directory);
   const known = { ...args, launcher: 'slurm' };
@@ -41,7 +41,9 @@ async function cancel(directory: string): Promise<void> {
   const { cancelled, unsure, failed } = await cancelJobs(directory);
   if (cancelled.length > 0) note(`Cancelled: ${cancelled.map(jobName).join(', ')}`);
   for (const job of unsure) {
-    note(`Slurm was asked to cancel job ${jobName(job)}, but does not say whether the job exists`);
+    note(
+      `Slurm accepted the cancellation of job ${jobName(job)}, but the state of the job is unknown`,
+    );
   }
   for (const { job, why } of failed) note(`Not cancelled: job ${jobName(job)}: ${why}`);
   if (failed.length > 0) process.exitCode = ExitCode.environment;
@@ -67,7 +69,7 @@ interface SweepCommand {
 
 /**
  * A follow-up command, quoted for a shell.
- * @param kept options that it repeats, with their defaults
+ * @param kept options to repeat, with their defaults
  * @param added further arguments
  */
 export function sweepCommandLine(

@@ -11,7 +11,7 @@ import { createProgress } from '../render/progress.js';
 const options = {
   device: {
     type: 'string',
-    describe: 'cpu or cuda, where the config leaves it open',
+    describe: 'cpu or cuda, if the config does not set it',
     coerce: oneOf('device', devices),
   },
   'data-dir': dataDir,
@@ -21,7 +21,7 @@ const options = {
 
 type TrialArguments = InferredOptionTypes<typeof options> & { dir: string; id: string };
 
-/** `fln sweep-trial DIR ID`: what launchers start. */
+/** `fln sweep-trial DIR ID`, which launchers start. */
 export const sweepTrialCommand: CommandModule<object, TrialArguments> = {
   command: 'sweep-trial <dir> <id>',
   describe: 'run one trial of a sweep, as launchers do',
@@ -45,7 +45,7 @@ async function runHandler(args: ArgumentsCamelCase<TrialArguments>): Promise<voi
     interruption = first;
     note(`${first.message}: stopping after this batch, with a checkpoint.`);
   };
-  // A launcher that died cannot end us: we end by ourselves, and the sweep can be resumed.
+  // Without its launcher nothing can stop this process, so it stops itself; the sweep can be resumed.
   const orphaned = () => process.kill(process.pid, 'SIGTERM');
   const status = await interruptible(stop, (signal) => {
     if (process.channel) process.once('disconnect', orphaned);
@@ -78,7 +78,7 @@ function slurmJob(): TrialState['job'] {
 let runs = { index: 0, count: 1, batches: 1 };
 let reported = 0;
 
-/** Tells the launcher, twice a second at most. */
+/** Sends the progress to the launcher, at most twice a second. */
 function reportShare(event: ExperimentEvent): void {
   if (!process.connected) return;
   if (event.type === 'run-started') {

@@ -42,44 +42,44 @@ const options = {
   },
   jobs: {
     type: 'string',
-    describe: 'trials at a time; default 1, or one per GPU; on Slurm no limit',
+    describe: 'trials that run at the same time; default 1, or one per GPU; no limit on Slurm',
     coerce: oneNumber('jobs'),
   },
   gpus: {
     type: 'string',
-    describe: 'GPUs of this machine, one for each trial at a time: 0,1',
+    describe: 'GPUs of this machine, each for one trial at a time: 0,1',
     coerce: listOf('gpus'),
   },
   sbatch: {
     type: 'string',
-    describe: 'options of sbatch, beside those of the sweep file: time=2:00:00,partition=gpu',
+    describe: 'sbatch options, in addition to those of the sweep file: time=2:00:00,partition=gpu',
     coerce: listOf('sbatch'),
   },
   resume: {
     type: 'boolean',
-    describe: 'resume: run the trials that have not ended, from their checkpoints',
+    describe: 'run the unfinished trials, from their checkpoints',
   },
   rerun: {
     type: 'string',
-    describe: 'failed: run the failed trials again; all: every trial, from its start',
+    describe: 'failed: run the failed trials again; all: start all trials over',
     coerce: oneOf('rerun', ['failed', 'all']),
   },
   resubmit: {
     type: 'boolean',
-    describe: 'also resubmit trials whose Slurm job cannot be looked up, as if it had ended',
+    describe: 'also resubmit trials whose Slurm job is in an unknown state',
   },
   'fail-fast': { type: 'boolean', describe: 'start no more trials once one has failed' },
-  'keep-going': { type: 'boolean', describe: 'run the others when trials fail (the default)' },
+  'keep-going': { type: 'boolean', describe: 'run the other trials when some fail (the default)' },
   'stop-after': {
     type: 'string',
     describe: 'stop when this many trials failed for the same reason',
     coerce: oneNumber('stop-after'),
   },
-  status: { type: 'boolean', describe: 'print the state of the sweep; run nothing' },
+  status: { type: 'boolean', describe: 'print the state of the sweep and run nothing' },
   cancel: { type: 'boolean', describe: 'cancel the Slurm jobs of the sweep' },
   'dry-run': {
     type: 'boolean',
-    describe: 'check everything, list the trials, for Slurm also the script; write nothing',
+    describe: 'check everything and list the trials, on Slurm also the script; write nothing',
   },
   'data-dir': dataDir,
   offline,
@@ -99,13 +99,10 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
     parser
       .positional('sweep', {
         type: 'string',
-        describe: 'YAML or JSON file; for --status and --cancel a sweep directory, too',
+        describe: 'YAML or JSON file; with --status and --cancel also a sweep directory',
         demandOption: true,
       })
-      .positional(
-        'overrides',
-        overridesArgument('values of the experiment to change in every trial: epochs=2'),
-      )
+      .positional('overrides', overridesArgument('overrides for every trial: epochs=2'))
       .options(options)
       .example('$0 sweep configs/sweeps/quickstart.yaml --jobs 2', 'two trials at a time')
       .example('$0 sweep configs/sweeps/quickstart.yaml --resume', 'resume after an interruption')
@@ -116,10 +113,10 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
       )
       .epilogue(
         manual(
-          'Every trial is a run directory, trials/ID, that the other commands read; docs/sweeps.md has the sweep file.',
+          'Every trial has a run directory, trials/ID, for the other commands. Sweep files: docs/sweeps.md.',
           {
             0: 'all trials completed, or were submitted to Slurm',
-            1: 'some failed, or did not end',
+            1: 'some failed or are unfinished',
             2: 'usage or sweep file',
             4: 'the backend or Slurm is not available',
             5: 'data missing or damaged',
@@ -132,7 +129,7 @@ export const sweepCommand: CommandModule<object, SweepArguments> = {
 
 async function runHandler(args: Args): Promise<void> {
   if (args.failFast && args.keepGoing) {
-    throw new UsageError('--fail-fast and --keep-going contradict each other: give one of them');
+    throw new UsageError('--fail-fast and --keep-going exclude each other');
   }
   if (args.status || args.cancel) {
     const { showSweep } = await import('./sweep-status.js');
@@ -177,13 +174,12 @@ async function dryRun(args: Args, sweep: Sweep, options: SweepPlanOptions): Prom
 async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise<void> {
   const { runSweep } = await import('../../sweep/run-sweep.js');
   const { planSweep } = await import('../../sweep/plan.js');
-  const { manifestOf } = await import('../../sweep/manifest.js');
-  const { createSweepProgress } = await import('../render/sweep.js');
-  const { formatSweep, sweepJson } = await import('../render/sweep.js');
+  const { writeSweepReport } = await import('../../sweep/report/write-sweep-report.js');
+  const { createSweepProgress, formatSweep, sweepJson } = await import('../render/sweep.js');
   const mode = resolveMode(args.progress, args.json ?? false, process.stderr);
-  const progress = createSweepProgress(mode, note, manifestOf(sweep).trials);
+  const progress = createSweepProgress(mode, note, sweep.trials);
   if (sweep.duplicates > 0 && mode !== 'none') {
-    note(`${plural(sweep.duplicates, 'trial')} left out: equal to others`);
+    note(`${plural(sweep.duplicates, 'duplicate')} left out`);
   }
   let interruption: Interruption | undefined;
   const onFirst = (first: Interruption) => {
@@ -208,11 +204,13 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
 
   const { counts } = result.status;
   const left = counts.QUEUED + counts.INTERRUPTED;
-  // What --rerun leaves out was not asked for, and Slurm says itself what runs in it.
+  // --rerun does not run unfinished trials, and Slurm reports its own.
   const isAll = args.resume || args.rerun === undefined;
   const isIncomplete = args.launcher === 'local' && isAll && left + counts.RUNNING > 0;
   const files =
-    counts.COMPLETED > 0 && result.stopped !== 'submitted' ? await draw(result.directory) : [];
+    counts.COMPLETED > 0 && result.stopped !== 'submitted'
+      ? await writeSweepReport(result.directory)
+      : [];
   const code =
     result.stopped === 'interrupted'
       ? (interruption?.exitCode ?? ExitCode.interrupted)
@@ -230,10 +228,10 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   if (result.stopped === 'submitted') {
     note(`Print its state with: ${sweepCommandLine(args, { out: options.out }, ['--status'])}`);
   } else if (left > 0) {
-    note(`${plural(left, 'trial')} left. Resume with: ${commandLine(args, ['--resume'])}`);
+    note(`${plural(left, 'trial')} unfinished. Resume with: ${commandLine(args, ['--resume'])}`);
   } else if (isIncomplete) {
     note(
-      `${plural(counts.RUNNING, 'trial')} still running in other processes. Once these have ended, resume with: ` +
+      `${plural(counts.RUNNING, 'trial')} still running in other processes. When these have ended, resume with: ` +
         commandLine(args, ['--resume']),
     );
   } else if (counts.FAILED > 0) {
@@ -241,7 +239,7 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   }
 }
 
-/** Options that say how a sweep runs, not what one command does with it. */
+/** Options that follow-up commands repeat. */
 const kept = (({ resume, rerun, resubmit, status, cancel, json, 'dry-run': _, ...rest }) => rest)(
   options,
 );
@@ -258,18 +256,13 @@ function launchOptions(args: Args, sweep: Sweep): LaunchOptions {
     gpus: args.gpus,
     elsewhere: args.launcher === 'slurm',
     flags: {
-      // Trials may run elsewhere.
+      // Trials may run in another directory.
       dataDir: dataDir === undefined ? undefined : resolve(dataDir),
       offline,
       checkpointEvery,
       keepCheckpoints,
     },
   };
-}
-
-async function draw(directory: string): Promise<string[]> {
-  const { writeSweepReport } = await import('../../sweep/report/write-sweep-report.js');
-  return writeSweepReport(directory);
 }
 
 async function launcherOf(args: Args, settings: SweepConfig['slurm']): Promise<Launcher> {

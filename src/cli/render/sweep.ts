@@ -3,8 +3,7 @@ import { alignTable, missing } from '../../report/table.js';
 import { grouped, plural, printable, shellCommand, sizeText } from '../../shared/text.js';
 import type { SweepCheck } from '../../sweep/check.js';
 import type { SweepEvent } from '../../sweep/launcher.js';
-import type { Sweep } from '../../sweep/load.js';
-import type { ManifestTrial } from '../../sweep/manifest.js';
+import type { Sweep, Trial } from '../../sweep/load.js';
 import { sweepPaths } from '../../sweep/paths.js';
 import { describeCounts, type SweepPlan } from '../../sweep/plan.js';
 import { metricText, nameParameters, textOf } from '../../sweep/report/sweep-view.js';
@@ -16,7 +15,7 @@ import { shortPath } from './print.js';
 
 const shown = 10;
 
-/** `learningRate=0.1 epochs=2`: paths by their last part, where that tells them apart. */
+/** `learningRate=0.1 epochs=2` */
 export function settings(overrides: Overrides): string {
   const names = nameParameters(Object.keys(overrides));
   return Object.entries(overrides)
@@ -24,7 +23,7 @@ export function settings(overrides: Overrides): string {
     .join(' ');
 }
 
-/** Where a sweep stands: counts, the best trials, and those that failed with their reasons. */
+/** The state of a sweep: counts, the best trials, and the failed ones with their reasons. */
 export function formatSweep(directory: string, status: SweepStatus): string {
   const { manifest, trials, counts } = status;
   const current = trials.filter(({ trial }) => !trial.retired);
@@ -58,12 +57,12 @@ export function formatSweep(directory: string, status: SweepStatus): string {
     }
     if (failed.length > shown) lines.push(`  ... and ${failed.length - shown} more`);
     const log = sweepPaths(directory).log(failed[0].trial.id);
-    lines.push(`  What they printed: ${shortPath(log)}`);
+    lines.push(`  Log of the first: ${shortPath(log)}`);
   }
   return lines.join('\n');
 }
 
-/** Everything, for programs. */
+/** The state of a sweep for --json. */
 export function sweepJson(directory: string, status: SweepStatus) {
   const { manifest, counts, trials } = status;
   return {
@@ -76,7 +75,7 @@ export function sweepJson(directory: string, status: SweepStatus) {
   };
 }
 
-/** What `fln sweep --dry-run` would run, and how Slurm would be told, where it would. */
+/** The trials that `fln sweep --dry-run` lists, and the Slurm jobs that it would submit. */
 export function formatSweepDryRun(
   sweep: Sweep,
   plan: SweepPlan,
@@ -85,7 +84,7 @@ export function formatSweepDryRun(
 ): string {
   const { directory, status } = plan;
   const due = dueOf(plan, slurm);
-  const equal = sweep.duplicates > 0 ? `; ${sweep.duplicates} more equal one of them` : '';
+  const equal = sweep.duplicates > 0 ? `; ${plural(sweep.duplicates, 'duplicate')} left out` : '';
   const kept = status.trials.length - due.length;
   return [
     `${sweep.config.name}: the sweep is valid, with ${plural(sweep.trials.length, 'trial')}${equal}. Nothing was written.`,
@@ -112,13 +111,13 @@ function found({ backends, datasets }: SweepCheck): string[] {
   ];
 }
 
-/** The same for programs. */
+/** {@link formatSweepDryRun} for --json. */
 export function sweepDryRunJson(plan: SweepPlan, check?: SweepCheck, slurm?: SlurmPreview) {
   const trials = dueOf(plan, slurm).map(({ id, overrides }) => ({ id, overrides }));
   return { directory: plan.directory, trials, ...check, slurm: slurm?.submissions };
 }
 
-/** Slurm may have some of them already. */
+/** Without trials that are already in Slurm. */
 function dueOf({ due }: SweepPlan, slurm: SlurmPreview | undefined) {
   const submitted = new Set(slurm?.submissions.flatMap(({ trials }) => trials));
   return due.filter(({ id }) => !slurm || submitted.has(id));
@@ -131,17 +130,18 @@ function describeSubmission(
 ): string[] {
   const which = all.length === 1 ? '' : ` (job ${index + 1} of ${all.length})`;
   const head = ['', `Would submit ${plural(trials.length, 'trial')}${which}:`];
-  const told = ['', shellCommand(command)];
-  if (index > 0) return [...head, ...told];
-  const others = all.length === 1 ? '' : '; those of the other jobs differ in the list of trials';
-  return [...head, ...told, '', `${command.at(-1)}${others}:`, '', script.trimEnd()];
+  const lines = [...head, '', shellCommand(command)];
+  if (index > 0) return lines;
+  const others =
+    all.length === 1 ? '' : '; the scripts of the other jobs differ only in the list of trials';
+  return [...lines, '', `${command.at(-1)}${others}:`, '', script.trimEnd()];
 }
 
-/** Shows the events of a sweep: a line for each trial that ends, and on terminals a bar over all. */
+/** Shows progress: a line for each trial that ends, and on a terminal a bar. */
 export function createSweepProgress(
   mode: 'bar' | 'text' | 'none',
   note: (text: string) => void,
-  trials: readonly ManifestTrial[],
+  trials: readonly Trial[],
 ): { readonly listen: (event: SweepEvent) => void; readonly pause: () => void } {
   if (mode === 'none') {
     const listen = (event: SweepEvent) => {
@@ -159,7 +159,7 @@ export function createSweepProgress(
     const done = ended + [...shares.values()].reduce((sum, share) => sum + share, 0);
     bar?.update(done, { ended, running: shares.size, failed });
   };
-  // A line goes above the bar, which is drawn again below it.
+  // Redraws the bar below the line.
   const say = (text: string) => {
     if (!bar) return note(text);
     bar.stop();

@@ -11,10 +11,10 @@ import { metricText, textOf } from './sweep-view.js';
 
 const padding = { left: 120, right: 60, top: 104, bottom: 60 };
 const cell = { width: 92, height: 44 };
-/** More values than this along a side make cells of no use. */
+/** Maximum number of values of each parameter. */
 const mostValues = 14;
 
-/** Whether a sweep is a table of two parameters, nearly every cell of which has a trial. */
+/** Whether a sweep has two parameters, and trials for at least 70 % of the pairs of values. */
 export function isGridOfTwo({ parameters, trials }: SweepView): boolean {
   if (parameters.length !== 2) return false;
   const [columns, rows] = parameters.map(({ path }) => valuesOf(trials, path).length);
@@ -23,10 +23,10 @@ export function isGridOfTwo({ parameters, trials }: SweepView): boolean {
   return cells.size >= 0.7 * columns * rows;
 }
 
-/** After the value of a cell whose trials are all retired. */
+/** Marks cells whose trials are all retired. */
 export const retiredMark = '†';
 
-/** The metric over two parameters: a cell for each pair of values, dark where it is good. */
+/** The metric over two parameters: a cell for each pair of values, darker where it is better. */
 export function heatMap(
   { trials, parameters, metric, goal }: SweepView,
   text: FigureText,

@@ -10,13 +10,13 @@ import { largest } from '../../shared/statistics.js';
 import type { SweepView } from './sweep-view.js';
 
 const height = 400;
-/** Between axes: room for ticks, and for the longest title. */
+/** Minimum distance between axes. */
 const leastSpacing = 170;
 const titleSize = 13;
 
 /**
- * Parallel coordinates: a vertical axis for each parameter and the metric, a line for each trial, dark
- * where it is good; the best is drawn bold.
+ * Parallel coordinates: a vertical axis for each parameter and the metric, a line for each trial, darker
+ * where it is better; the best is bold.
  */
 export function parallelFigure(
   { trials, parameters, metric, goal }: SweepView,
@@ -52,7 +52,7 @@ export function parallelFigure(
     },
     encoding: {
       detail: { field: 'id', type: 'nominal' },
-      // Trials in the order of the data: the good ones on top.
+      // Drawn in the order of the data: the best on top.
       color: {
         field: 'value',
         type: 'quantitative',

@@ -2,17 +2,17 @@ import { largest, smallest } from '../../shared/statistics.js';
 import { inPercent, significant } from '../../shared/text.js';
 import { type RankedTrial, ranked, type SweepStatus } from '../status.js';
 
-/** One parameter along an axis: places from 0 to 1 for its values. */
+/** An axis for the values of a parameter or the metric. */
 export interface ParameterAxis {
   /** The path of the setting, or the column of the metric. */
   readonly path: string;
   readonly title: string;
   readonly ticks: readonly { readonly at: number; readonly label: string }[];
-  /** Place of a value; undefined where it has none. */
+  /** Position of a value in [0, 1]; undefined for values that are not on the axis. */
   position(value: unknown): number | undefined;
 }
 
-/** What the figures of a sweep show. */
+/** The data of a sweep's figures. */
 export interface SweepView {
   /** Trials with a value of the metric, in their ranking: the best first, retired ones last. */
   readonly trials: readonly RankedTrial[];
@@ -24,7 +24,7 @@ export interface SweepView {
 
 export function viewOf(status: SweepStatus): SweepView {
   const { manifest } = status;
-  // A retired trial has a place among the others where it has the parameters of today.
+  // Retired trials without a value for each of the current parameters are left out.
   const trials = ranked(status).filter(
     ({ trial }) =>
       !trial.retired || manifest.parameters.every((path) => trial.overrides[path] !== undefined),
@@ -45,14 +45,14 @@ export function viewOf(status: SweepStatus): SweepView {
   return { trials, parameters, metric, goal };
 }
 
-/** Short names of parameters: the last part of their paths, where that tells them apart. */
+/** Short names of parameters: the last part of their paths, if these are distinct. */
 export function nameParameters(paths: readonly string[]): ReadonlyMap<string, string> {
   const last = (path: string) => path.slice(path.lastIndexOf('.') + 1);
   const isUnique = new Set(paths.map(last)).size === paths.length;
   return new Map(paths.map((path) => [path, isUnique ? last(path) : path]));
 }
 
-/** More values than this get ticks at round places instead of one each. */
+/** Up to this many values get a tick each; more get five ticks at equal distances. */
 const mostTicks = 8;
 
 /**
@@ -73,7 +73,7 @@ export function parameterAxis(
   return { path, title, ticks, position: (value) => places.get(textOf(value)) };
 }
 
-/** A value of an override as one would write it. */
+/** Formats the value of an override as in a config. */
 export const textOf = (value: unknown): string =>
   typeof value === 'string' ? value : JSON.stringify(value);
 
@@ -95,7 +95,7 @@ function numberAxis(path: string, title: string, values: readonly number[]): Par
   return { path, title, ticks: spread(ticks), position };
 }
 
-/** Ticks that do not overlap, the ends first. */
+/** Leaves out ticks that would overlap, but not the ends. */
 function spread(ticks: readonly { at: number; label: string }[]): { at: number; label: string }[] {
   const sorted = [...ticks].sort((a, b) => a.at - b.at);
   const kept: { at: number; label: string }[] = [];
@@ -105,7 +105,7 @@ function spread(ticks: readonly { at: number; label: string }[]): { at: number; 
   return kept;
 }
 
-/** Three digits are enough for a tick. */
+/** Three significant digits. */
 function short(value: number): string {
   if (value === 0) return '0';
   const rounded = Number(value.toPrecision(3));
@@ -114,6 +114,6 @@ function short(value: number): string {
     : String(rounded);
 }
 
-/** The value of a metric as it is shown. */
+/** Formats the value of a metric. */
 export const metricText = (column: string, value: number): string =>
   column.endsWith('accuracy') ? inPercent(value) : significant(value);

@@ -4,26 +4,27 @@ import { UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { readOptional } from '../../files/read.js';
 import { renderFigure } from '../../report/figure.js';
-import { plural, printable } from '../../shared/text.js';
+import { htmlPage, type LinkedCell, sortableTable } from '../../report/html/page.js';
+import { missing } from '../../report/table.js';
+import { duration, escapeHtml, plural, printable } from '../../shared/text.js';
 import { sweepPaths } from '../paths.js';
-import { bestTrial, ranked, type SweepStatus, sweepStatus } from '../status.js';
+import { bestTrial, ranked, type SweepStatus, sweepStatus, type TrialReport } from '../status.js';
 import { heatMap, isGridOfTwo, retiredMark } from './heat-map.js';
 import { parallelFigure } from './parallel-figure.js';
-import { sweepPage } from './sweep-page.js';
-import { viewOf } from './sweep-view.js';
+import { metricText, nameParameters, textOf, viewOf } from './sweep-view.js';
 
 /**
- * Draws what a sweep found: figure.svg and figure.png (a heat map of two parameters, else parallel
+ * Writes the results of a sweep: figure.svg and figure.png (a heat map of two parameters, else parallel
  * coordinates; none before a trial has completed), and report.html with a table of all trials.
  * @returns the paths written, the figure first
- * @throws UsageError when the directory holds no sweep, DiskError when it cannot be written to
+ * @throws UsageError when the directory does not contain a sweep, DiskError
  */
 export async function writeSweepReport(
   directory: string,
   options: { readonly title?: string } = {},
 ): Promise<string[]> {
   const status = sweepStatus(directory);
-  if (status === undefined) throw new UsageError(`${directory} holds no sweep`);
+  if (status === undefined) throw new UsageError(`${directory} does not contain a sweep`);
   const { manifest } = status;
   const view = viewOf(status);
   const title = options.title ?? printable(manifest.name);
@@ -44,20 +45,8 @@ export async function writeSweepReport(
     writeFileAtomic(paths[0], figure.svg);
     writeFileAtomic(paths[1], figure.png);
   }
-  const best = ranked(status);
-  const valued = new Set(best.map(({ trial }) => trial.id));
-  const html = sweepPage({
-    title,
-    subtitle,
-    svg,
-    status,
-    best: bestTrial(status)?.trial.id,
-    trials: [...best, ...status.trials.filter(({ trial }) => !valued.has(trial.id))],
-    hasReport: (id) => existsSync(join(sweepPaths(directory).trial(id), 'report.html')),
-    file: readOptional(sweepPaths(directory).file),
-  });
   const page = join(directory, 'report.html');
-  writeFileAtomic(page, html);
+  writeFileAtomic(page, sweepPage(directory, status, { title, subtitle, svg }));
   return [...paths, page];
 }
 
@@ -65,13 +54,92 @@ export async function writeSweepReport(
 function describe({ manifest, trials, counts }: SweepStatus, valued: number): string {
   const current = trials.filter(({ trial }) => !trial.retired).length;
   const { column, goal } = manifest.metric;
-  const word = goal === 'maximize' ? 'highest' : 'lowest';
+  const extreme = goal === 'maximize' ? 'highest' : 'lowest';
   return [
     `${manifest.search === 'grid' ? 'grid' : 'random search'} of ${plural(current, 'trial')}`,
-    ...(valued > 0 ? [`${word} ${column.replaceAll('_', ' ')} in orange`] : []),
+    ...(valued > 0 ? [`${extreme} ${column.replaceAll('_', ' ')} in orange`] : []),
     ...(counts.FAILED > 0 ? [`${counts.FAILED} failed`] : []),
     ...(current - valued - counts.FAILED > 0
       ? [`${current - valued - counts.FAILED} not done`]
       : []),
   ].join(' · ');
+}
+
+/** report.html: figure, a table of all trials, the reasons of failures, and the sweep file. */
+function sweepPage(
+  directory: string,
+  status: SweepStatus,
+  {
+    title,
+    subtitle,
+    svg,
+  }: { readonly title: string; readonly subtitle: string; readonly svg?: string },
+): string {
+  const { parameters, metric } = status.manifest;
+  const paths = sweepPaths(directory);
+  const best = ranked(status);
+  const valued = new Set(best.map(({ trial }) => trial.id));
+  const trials = [...best, ...status.trials.filter(({ trial }) => !valued.has(trial.id))];
+  const names = nameParameters(parameters);
+  const head = [
+    'trial',
+    ...parameters.map((path) => names.get(path) ?? path),
+    metric.column.replaceAll('_', ' '),
+    'train time',
+    'status',
+  ];
+  const hasReport = (id: string) => existsSync(join(paths.trial(id), 'report.html'));
+  const rows = trials.map((report) => row(report, parameters, metric.column, hasReport));
+  const bestRow = bestTrial(status) === undefined ? undefined : 0;
+  const file = readOptional(paths.file);
+  return htmlPage({
+    title,
+    subtitle,
+    main: [
+      svg === undefined
+        ? '<p>There is no figure: no trial has completed.</p>'
+        : `<div class="figure natural scroll">${svg}</div>`,
+      `<h2>Trials</h2>\n${sortableTable({ head, rows, best: bestRow })}`,
+      failures(trials),
+      file === undefined ? '' : `<h2>Sweep</h2>\n<pre><code>${escapeHtml(file)}</code></pre>`,
+    ],
+  });
+}
+
+function row(
+  { trial, state, value }: TrialReport,
+  parameters: readonly string[],
+  column: string,
+  hasReport: (id: string) => boolean,
+): LinkedCell[] {
+  const seconds = (state.results ?? []).reduce(
+    (sum, { wall_s = 0, seeds }) => sum + wall_s * seeds,
+    0,
+  );
+  return [
+    { text: trial.id, href: hasReport(trial.id) ? `trials/${trial.id}/report.html` : undefined },
+    ...parameters.map((path): LinkedCell => {
+      const setting: unknown = trial.overrides[path];
+      if (setting === undefined) return { text: missing };
+      return {
+        text: printable(textOf(setting)),
+        value: typeof setting === 'number' ? setting : undefined,
+      };
+    }),
+    { text: value === undefined ? missing : metricText(column, value), value },
+    seconds > 0 ? { text: duration(seconds), value: seconds } : { text: missing },
+    { text: state.status.toLowerCase() + (trial.retired ? ', retired' : '') },
+  ];
+}
+
+function failures(trials: readonly TrialReport[]): string {
+  const items = trials
+    .filter(({ state }) => state.status === 'FAILED')
+    .map(({ trial, state }) => {
+      const reason = printable(state.error ?? 'no reason is recorded');
+      return `<li>${escapeHtml(`${trial.id}: ${reason}`)}</li>`;
+    });
+  return items.length === 0
+    ? ''
+    : `<h2>Failed</h2>\n<ul class="problems">\n${items.join('\n')}\n</ul>`;
 }
