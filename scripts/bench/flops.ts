@@ -11,14 +11,14 @@ import type { Workload } from './steps.js';
  */
 export async function stepFlops(
   workload: Workload,
-  trainer: Training,
+  training: Training,
   steps: number,
 ): Promise<number> {
   let total = 0;
   for (let t = 0; t < steps; t++) {
     const batch = workload.batch(t);
     const { kernels } = await tf.profile(async () => {
-      await trainer.step(batch);
+      await training.step(batch);
       return [];
     });
     for (const { name, inputShapes, outputShapes } of kernels) {

@@ -45,9 +45,9 @@ async function fenchelAgainstAdam(
   bound: number,
 ): Promise<Row> {
   const workload = await loadWorkload(network);
-  const trainers = [await workload.start('fenchel'), await workload.start('adam', tuned)];
-  const times = await timeInTurn(workload, trainers, turns);
-  for (const trainer of trainers) trainer.dispose();
+  const trainings = [await workload.start('fenchel'), await workload.start('adam', tuned)];
+  const times = await timeInTurn(workload, trainings, turns);
+  for (const training of trainings) training.dispose();
   const [fenchel, adam] = times.map((own) => own.reduce((sum, ms) => sum + ms, 0) / own.length);
   const what = `preconditioned Fenchel step (${fenchel.toFixed(1)} ms) / Adam step (${adam.toFixed(1)} ms), ${network}, wasm`;
   return atMost(what, fenchel / adam, bound);
@@ -55,20 +55,20 @@ async function fenchelAgainstAdam(
 
 /** An Adam step with the backend's stock kernels over one with ours, in turn. */
 async function adamAgainstStock(workload: Workload): Promise<Row> {
-  const trainer = await workload.start('adam');
+  const training = await workload.start('adam');
   const ours: number[] = [];
   const stock: number[] = [];
   for (let t = 0; t < 10; t++) {
     const batch = workload.batch(t);
     installKernels();
-    ours.push(await timeStep(trainer, batch));
+    ours.push(await timeStep(training, batch));
     restoreStockKernels();
-    stock.push(await timeStep(trainer, batch));
+    stock.push(await timeStep(training, batch));
     batch.x.dispose();
     batch.y.dispose();
   }
   installKernels();
-  trainer.dispose();
+  training.dispose();
   const ratio = median(stock.slice(2)) / median(ours.slice(2));
   return atLeast('Adam step on stock wasm kernels / on ours', ratio, 5);
 }
@@ -81,9 +81,9 @@ async function streamingAgainstWhole(): Promise<Row> {
 }
 
 async function leaks(workload: Workload, name: string): Promise<Row> {
-  const trainer = await workload.start(name);
-  const gained = await tensorsLeaked(workload, trainer, 500);
-  trainer.dispose();
+  const training = await workload.start(name);
+  const gained = await tensorsLeaked(workload, training, 500);
+  training.dispose();
   return {
     what: `tensors gained by ${name} over 500 steps`,
     measured: String(gained),

@@ -69,9 +69,9 @@ async function countFlops(network: NetworkName): Promise<Map<string, number>> {
   const workload = await loadWorkload(network);
   const flops = new Map<string, number>();
   for (const method of quick) {
-    const trainer = await workload.start(method);
-    flops.set(method, await stepFlops(workload, trainer, 8));
-    trainer.dispose();
+    const training = await workload.start(method);
+    flops.set(method, await stepFlops(workload, training, 8));
+    training.dispose();
   }
   return flops;
 }
@@ -83,11 +83,11 @@ async function timeNetwork(
 ): Promise<Omit<StepCost, 'backend'>[]> {
   const { turns, exactTurns } = plan[network];
   const workload = await loadWorkload(network);
-  const trainers = await Promise.all(quick.map((method) => workload.start(method)));
+  const trainings = await Promise.all(quick.map((method) => workload.start(method)));
   const compiler = compilerOf(tf.getBackend());
   const plain = compiler === eager ? [] : uncompiled;
   registerCompiler(tf.getBackend(), eager);
-  trainers.push(...(await Promise.all(plain.map((method) => workload.start(method)))));
+  trainings.push(...(await Promise.all(plain.map((method) => workload.start(method)))));
   registerCompiler(tf.getBackend(), compiler);
   const theirs: number[] = [];
   await torch?.ask({ do: 'start', network, batch: 500, threads: availableParallelism() });
@@ -101,8 +101,8 @@ async function timeNetwork(
     if (counted) theirs.push(...ms.slice(1));
     await sleep(restMs);
   };
-  const times = await timeInTurn(workload, trainers, turns, between);
-  for (const trainer of trainers) trainer.dispose();
+  const times = await timeInTurn(workload, trainings, turns, between);
+  for (const training of trainings) training.dispose();
 
   const solver = await workload.start('fenchel', { solver: 'exact', preset: 'paper' });
   times.push(...(await timeInTurn(workload, [solver], exactTurns)));

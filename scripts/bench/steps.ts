@@ -74,36 +74,36 @@ function resolved(network: keyof typeof networks, method: object) {
 }
 
 /** Milliseconds of one step, without making its batch. */
-export async function timeStep(trainer: Training, batch: Batch): Promise<number> {
+export async function timeStep(training: Training, batch: Batch): Promise<number> {
   const started = performance.now();
-  await trainer.step(batch);
+  await training.step(batch);
   return performance.now() - started;
 }
 
-/** Steps of one trainer before it is the next one's turn; 5, so that every kind of step comes first in time. */
+/** Steps of one training before it is the next one's turn; 5, so that every kind of step comes first in time. */
 export const turn = 5;
 
 /**
- * Several trainers in turn on the same batches, {@link turn} steps each. The first step of a turn is
- * not counted: it finds the caches full of another trainer's numbers.
+ * Several trainings in turn on the same batches, {@link turn} steps each. The first step of a turn is
+ * not counted: it finds the caches full of another training's numbers.
  *
- * @param turns of each trainer, after an uncounted one
- * @param between is called before the first trainer's turn, for what is timed elsewhere
- * @returns milliseconds of each trainer's steps
+ * @param turns of each training, after an uncounted one
+ * @param between is called before the first training's turn, for what is timed elsewhere
+ * @returns milliseconds of each training's steps
  */
 export async function timeInTurn(
   workload: Workload,
-  trainers: readonly Training[],
+  trainings: readonly Training[],
   turns: number,
   between: (counted: boolean) => Promise<void> = async () => {},
 ): Promise<number[][]> {
-  const times = trainers.map((): number[] => []);
+  const times = trainings.map((): number[] => []);
   for (let round = 0; round <= turns; round++) {
     const batches = Array.from({ length: turn }, (_, i) => workload.batch(round * turn + i));
     await between(round > 0);
-    for (const [i, trainer] of trainers.entries()) {
+    for (const [i, training] of trainings.entries()) {
       for (const [step, batch] of batches.entries()) {
-        const ms = await timeStep(trainer, batch);
+        const ms = await timeStep(training, batch);
         if (round > 0 && step > 0) times[i].push(ms);
       }
     }
@@ -115,14 +115,14 @@ export async function timeInTurn(
 /** Tensors leaked over `steps` steps, after two in which averages and metrics are created. */
 export async function tensorsLeaked(
   workload: Workload,
-  trainer: Training,
+  training: Training,
   steps: number,
 ): Promise<number> {
   let before = 0;
   for (let t = 0; t < steps + 2; t++) {
     if (t === 2) before = tf.memory().numTensors;
     const batch = workload.batch(t);
-    await trainer.step(batch);
+    await training.step(batch);
     tf.dispose([batch.x, batch.y]);
   }
   return tf.memory().numTensors - before;

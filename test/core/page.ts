@@ -55,18 +55,18 @@ export async function trainJob(job: Job): Promise<Outcome> {
   const network = buildNetwork(job.network);
   const method = { definition, config, epochs, batchSize };
   const run = new TrainingRun({ method, network, loss, dataset, seed });
-  const trainer = await run.start();
+  const training = await run.start();
   const losses = [];
   for (let batch = 1; batch <= run.totalBatches; batch++) {
     losses.push((await run.step(batch)).loss);
   }
   const evaluator = new Evaluator(test, dataset, network, loss);
-  const { accuracy } = await evaluator.evaluate(trainer.parameters());
+  const { accuracy } = await evaluator.evaluate(training.parameters());
   const weights = [];
-  for (const layer of trainer.parameters()) {
+  for (const layer of training.parameters()) {
     weights.push(...(await layer.weights.data()), ...(await layer.bias.data()));
   }
   evaluator.dispose();
-  trainer.dispose();
+  training.dispose();
   return { losses, weights, accuracy, leaked: tf.memory().numTensors - before };
 }

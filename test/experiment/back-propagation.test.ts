@@ -81,19 +81,19 @@ type Update = (gradient: readonly number[], t: number, p: readonly number[]) => 
 /** Of the 4-5-3 network's parameters, in layer order. */
 const isWeight = (i: number) => i < 20 || (i >= 25 && i < 40);
 
-/** Steps trainer and reference side by side, and compares parameters after each step. */
-async function compare(trainer: Training, update: Update, smoothing: number): Promise<void> {
+/** Steps training and reference side by side, and compares parameters after each step. */
+async function compare(training: Training, update: Update, smoothing: number): Promise<void> {
   const data = batch();
   const x = await data.x.data();
   const y = await data.y.data();
   const targets = y.map((value) => value * (1 - smoothing) + smoothing / 3);
-  let expected = await read(trainer.parameters());
+  let expected = await read(training.parameters());
   for (let t = 0; t < 4; t++) {
-    const { loss } = await trainer.step(data);
+    const { loss } = await training.step(data);
     expect(loss).toBeCloseTo(referenceLoss(expected, x, y), 5);
     const direction = update(referenceGradient(expected, x, targets), t, expected);
     expected = expected.map((value, i) => value - direction[i]);
-    const actual = await read(trainer.parameters());
+    const actual = await read(training.parameters());
     for (const [i, value] of actual.entries()) expect(value).toBeCloseTo(expected[i], 4);
   }
   tf.dispose([data.x, data.y]);
@@ -110,17 +110,17 @@ describe('sgd', () => {
       bias: 0.1,
     });
     const before = tf.memory().numTensors;
-    const trainer = await Training.start(sgd, context(config));
+    const training = await Training.start(sgd, context(config));
     let velocity: readonly number[] = [];
     await compare(
-      trainer,
+      training,
       (gradient, t) => {
         velocity = gradient.map((g, i) => 0.8 * (velocity[i] ?? 0) + g);
         return velocity.map((v) => 0.3 * (1 - t / 10) * v);
       },
       0.2,
     );
-    trainer.dispose();
+    training.dispose();
     expect(tf.memory().numTensors).toBe(before);
   });
 });
@@ -136,11 +136,11 @@ describe('adam', () => {
       weightDecay: 0.7,
     });
     const before = tf.memory().numTensors;
-    const trainer = await Training.start(adam, context(config));
+    const training = await Training.start(adam, context(config));
     let m: readonly number[] = [];
     let v: readonly number[] = [];
     await compare(
-      trainer,
+      training,
       (gradient, t, p) => {
         m = gradient.map((g, i) => 0.8 * (m[i] ?? 0) + 0.2 * g);
         v = gradient.map((g, i) => 0.95 * (v[i] ?? 0) + 0.05 * g * g);
@@ -153,19 +153,19 @@ describe('adam', () => {
       },
       0,
     );
-    trainer.dispose();
+    training.dispose();
     expect(tf.memory().numTensors).toBe(before);
   });
 
   it('keeps no tensor from step to step, with smoothing and an average', async () => {
     const config = AdamConfig.parse({ name: 'adam', labelSmoothing: 0.1, weightAverage: 0.98 });
-    const trainer = await Training.start(adam, context(config));
+    const training = await Training.start(adam, context(config));
     const data = batch();
-    await trainer.step(data);
+    await training.step(data);
     const before = tf.memory().numTensors;
-    for (let t = 0; t < 20; t++) await trainer.step(data);
+    for (let t = 0; t < 20; t++) await training.step(data);
     expect(tf.memory().numTensors).toBe(before);
-    trainer.dispose();
+    training.dispose();
     tf.dispose([data.x, data.y]);
   });
 });

@@ -20,7 +20,7 @@ import {
   runSteps,
   type Setting,
   shapeOf,
-  startTrainer,
+  startTraining,
   weightsOf,
   wholeSplit,
 } from './training.js';
@@ -45,18 +45,18 @@ function someSetting(definition: MethodDefinition, steps: number): Setting {
   return settings.find((candidate) => trains(definition, candidate))!;
 }
 
-/** What the first step says, or throws; the trainer is gone afterwards. */
+/** What the first step says, or throws; the training is gone afterwards. */
 async function firstStep(start: () => Promise<Training>, batchRows = rows): Promise<unknown> {
-  let trainer: Training | undefined;
+  let training: Training | undefined;
   const { y, indices, dispose } = batchAt(0, 60);
   const batchX = batchRows(indices);
   try {
-    trainer = await start();
-    return await trainer.step({ x: batchX, y, indices });
+    training = await start();
+    return await training.step({ x: batchX, y, indices });
   } catch (error) {
     return error;
   } finally {
-    trainer?.dispose();
+    training?.dispose();
     batchX.dispose();
     dispose();
   }
@@ -108,10 +108,10 @@ export function describeConformance(part: 'representatives' | 'others'): void {
           const config = defaultConfig(definition, setting, fields);
           const baseline = tf.memory().numTensors;
 
-          const trainer = await startTrainer(method, config, setting);
-          const { metrics, tensors } = await runSteps(trainer, setting);
-          const weights = await weightsOf(trainer);
-          trainer.dispose();
+          const training = await startTraining(method, config, setting);
+          const { metrics, tensors } = await runSteps(training, setting);
+          const weights = await weightsOf(training);
+          training.dispose();
 
           expect(weights.every(Number.isFinite)).toBe(true);
           const losses = metrics.map((step) => step.loss);
@@ -121,13 +121,13 @@ export function describeConformance(part: 'representatives' | 'others'): void {
             expect(accuracy).toBeGreaterThanOrEqual(0);
             expect(accuracy).toBeLessThanOrEqual(1);
             if (residual !== undefined) expect(residual).toBeGreaterThanOrEqual(0);
-            expect(Object.keys(extra ?? {})).toEqual(trainer.columns);
+            expect(Object.keys(extra ?? {})).toEqual(training.columns);
           }
           // Averages and metrics may appear in the first step; after that the count stands still.
           expect(new Set(tensors.slice(1)).size).toBe(1);
           expect(tf.memory().numTensors).toBe(baseline);
 
-          const start = () => startTrainer(method, config, setting);
+          const start = () => startTraining(method, config, setting);
           expect(await runInTwoSessions(start, setting)).toEqual({ metrics, weights });
           expect(tf.memory().numTensors).toBe(baseline);
         });
@@ -146,11 +146,11 @@ export function describeConformance(part: 'representatives' | 'others'): void {
         };
         const own = Object.entries(averaging).filter(([field]) => field in definition.schema.shape);
         const config = defaultConfig(definition, setting, Object.fromEntries(own));
-        const start = () => startTrainer(method, config, setting);
-        const trainer = await start();
-        const { metrics } = await runSteps(trainer, setting);
-        const weights = await weightsOf(trainer);
-        trainer.dispose();
+        const start = () => startTraining(method, config, setting);
+        const training = await start();
+        const { metrics } = await runSteps(training, setting);
+        const weights = await weightsOf(training);
+        training.dispose();
         expect(await runInTwoSessions(start, setting)).toEqual({ metrics, weights });
       });
 
@@ -165,12 +165,12 @@ export function describeConformance(part: 'representatives' | 'others'): void {
             ([field, value]) => value !== undefined && field in definition.schema.shape,
           );
           const config = defaultConfig(definition, setting, Object.fromEntries(fields));
-          const trainer = await startTrainer(method, config, setting);
+          const training = await startTraining(method, config, setting);
           const network = buildNetwork(shapeOf(setting));
           for (let t = 0; t < setting.steps; t++) {
             const batch = definition.fullBatch ? wholeSplit() : batchAt(t, setting.batchSize);
             const before = tf.tidy(() => {
-              const outputs = predict(network, trainer.parameters(), batch.x);
+              const outputs = predict(network, training.parameters(), batch.x);
               return tf.stack([
                 lossValue(setting.loss, batch.y, outputs),
                 accuracyValue(batch.y, outputs),
@@ -178,12 +178,12 @@ export function describeConformance(part: 'representatives' | 'others'): void {
             });
             const [loss, accuracy] = await before.data();
             before.dispose();
-            const step = await trainer.step(batch);
+            const step = await training.step(batch);
             batch.dispose();
             expect(step.loss / loss, `loss of step ${t + 1}, ${variant}`).toBeCloseTo(1, 3);
             expect(step.accuracy, `accuracy of step ${t + 1}, ${variant}`).toBeCloseTo(accuracy, 2);
           }
-          trainer.dispose();
+          training.dispose();
         }
       });
 
@@ -195,8 +195,8 @@ export function describeConformance(part: 'representatives' | 'others'): void {
         const broken = (indices: ArrayLike<number>) =>
           tf.tidy(() => tf.mul(rows(indices), Number.NaN)) as tf.Tensor2D;
         const outcome = definition.fullBatch
-          ? await firstStep(() => startTrainer(method, config, setting, broken))
-          : await firstStep(() => startTrainer(method, config, setting), broken);
+          ? await firstStep(() => startTraining(method, config, setting, broken))
+          : await firstStep(() => startTraining(method, config, setting), broken);
         if (outcome instanceof Error) expect(outcome).toBeInstanceOf(RunError);
         else {
           const { loss, residual } = outcome as StepMetrics;

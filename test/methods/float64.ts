@@ -14,9 +14,9 @@ export function solve(a: Matrix, b: Matrix): Matrix {
 }
 
 /** [W; b] of each layer. */
-export const stacked = (trainer: Training): Promise<Matrix[]> =>
+export const stacked = (training: Training): Promise<Matrix[]> =>
   Promise.all(
-    trainer
+    training
       .parameters()
       .map(async ({ weights, bias }) => [...(await weights.array()), await bias.array()]),
   );

@@ -36,7 +36,7 @@ const train: TrainingData = {
 
 async function start(fields: Record<string, unknown>) {
   const config = FenchelFullBatchConfig.parse({ name: 'fenchel', solver: 'full-batch', ...fields });
-  const trainer = (await Training.start(fenchelFullBatch, {
+  const training = (await Training.start(fenchelFullBatch, {
     config,
     network: buildNetwork({ layers: denseLayers(widths), activations: ['relu'] }),
     loss: 'mse',
@@ -45,7 +45,7 @@ async function start(fields: Record<string, unknown>) {
     totalBatches: 20,
     random: new Random(3, 'init'),
   })) as Training;
-  return { config, trainer };
+  return { config, training };
 }
 
 const relu = (a: Matrix) => map(a, (value) => Math.max(0, value));
@@ -122,12 +122,12 @@ describe('full-batch Fenchel, accelerated', () => {
 
   it('does what its equations say, iteration after iteration', async () => {
     const fields = { lambda: 1.5, rho: [0.01, 0.002], damping: 0.2, stepSize: 1.5 };
-    const { config, trainer } = await start(fields);
-    const [first] = await stacked(trainer);
+    const { config, training } = await start(fields);
+    const [first] = await stacked(training);
     const losses: number[] = [];
-    for (let k = 0; k < 4; k++) losses.push((await trainer.step()).loss);
+    for (let k = 0; k < 4; k++) losses.push((await training.step()).loss);
     const [hidden, head] = referenceIterations(first, config, 4);
-    const actual = await stacked(trainer);
+    const actual = await stacked(training);
     for (const [l, expected] of [hidden, head].entries()) {
       const error = Math.sqrt(squares(zip(actual[l], expected, (a, b) => a - b)));
       expect(error / Math.sqrt(squares(expected)), `layer ${l}`).toBeLessThan(1e-3);
@@ -135,27 +135,27 @@ describe('full-batch Fenchel, accelerated', () => {
     const outputs = multiply(withOnes(relu(multiply(withOnes(x), hidden))), head);
     const loss = squares(zip(outputs, y, (a, b) => a - b)) / rows;
     // Each step reports the loss before it.
-    losses.push((await trainer.step()).loss);
+    losses.push((await training.step()).loss);
     expect(losses[4]).toBeCloseTo(loss, 4);
     expect(losses[4]).toBeLessThan(losses[1]);
-    trainer.dispose();
+    training.dispose();
   });
 
   it('starts its momentum again when the loss rises', async () => {
     // A step this long overshoots.
-    const { trainer } = await start({ stepSize: 60, damping: 1e-3 });
+    const { training } = await start({ stepSize: 60, damping: 1e-3 });
     let restarts = 0;
     const rises: boolean[] = [];
     let last = Number.POSITIVE_INFINITY;
     for (let k = 0; k < 12; k++) {
-      const { loss, extra } = await trainer.step();
+      const { loss, extra } = await training.step();
       rises.push(loss > last * (1 + 1e-4));
       last = loss;
       restarts = extra!.restarts;
     }
     expect(rises).toContain(true);
     expect(restarts).toBeGreaterThanOrEqual(rises.filter(Boolean).length);
-    trainer.dispose();
+    training.dispose();
   });
 });
 
@@ -167,11 +167,11 @@ describe('full-batch Fenchel, plain', () => {
     ['a large lambda', { variant: 'plain', lambda: 5, rho: [0.01, 0.01], damping: 0.1 }],
     ['a long W-update', { variant: 'plain', lambda: 1, rho: 0.001, weightSteps: 4 }],
   ])('never raises the lifted objective: %s', async (_, fields) => {
-    const { trainer } = await start(fields);
+    const { training } = await start(fields);
     const before = tf.memory().numTensors;
     const objectives: number[] = [];
     for (let k = 0; k < 10; k++) {
-      const { objective, extra } = await trainer.step();
+      const { objective, extra } = await training.step();
       expect(extra!.z_residual).toBeLessThanOrEqual(1e-5);
       objectives.push(objective!);
     }
@@ -180,14 +180,14 @@ describe('full-batch Fenchel, plain', () => {
       expect(objectives[k]).toBeLessThanOrEqual(objectives[k - 1] * (1 + 1e-5));
     }
     expect(objectives[9]).toBeLessThan(objectives[0]);
-    trainer.dispose();
+    training.dispose();
   });
 
   it('solves its X- and head updates: their gradients vanish', async () => {
-    const { config, trainer } = await start({ variant: 'plain', lambda: 0.5, rho: [0.01, 0.03] });
-    const [hidden, head] = await stacked(trainer);
-    const { objective } = await trainer.step();
-    const [moved, fitted] = await stacked(trainer);
+    const { config, training } = await start({ variant: 'plain', lambda: 0.5, rho: [0.01, 0.03] });
+    const [hidden, head] = await stacked(training);
+    const { objective } = await training.step();
+    const [moved, fitted] = await stacked(training);
     // Z of the first iteration from its optimality condition, one row after the other.
     const u = multiply(withOnes(x), hidden);
     const w = weightsOf(head);
@@ -212,6 +212,6 @@ describe('full-batch Fenchel, plain', () => {
     const ridges = 0.01 * squares(weightsOf(moved)) + 0.03 * squares(weightsOf(fitted));
     const value = (fit + config.lambda * penalty) / rows + ridges;
     expect(Math.abs(objective! - value) / value).toBeLessThan(1e-4);
-    trainer.dispose();
+    training.dispose();
   });
 });

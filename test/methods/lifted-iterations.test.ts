@@ -43,9 +43,9 @@ describe('iterations in float64', () => {
   it('lau-bcd, two hidden layers', async () => {
     const [gamma, rho, alpha] = [0.7, 1.3, 0.05];
     const fields = { gamma, rho, alpha, weightScale: 0.5, bias: 0.1 };
-    const { trainer } = await startLifted('lau-bcd', [5, 4], fields);
-    const layers = await readLayers(trainer);
-    const metrics = await iterate(trainer, 2);
+    const { training } = await startLifted('lau-bcd', [5, 4], fields);
+    const layers = await readLayers(training);
+    const metrics = await iterate(training, 2);
 
     const u: Matrix[] = [];
     const v: Matrix[] = [];
@@ -78,7 +78,7 @@ describe('iterations in float64', () => {
         }).solution;
       }
     }
-    expectLayers(await readLayers(trainer), layers);
+    expectLayers(await readLayers(training), layers);
     const objective = [0, 1, 2].reduce(
       (total, l) => {
         const activation = squares(subtract(v[l], l < 2 ? relu(u[l]) : u[l]));
@@ -88,7 +88,7 @@ describe('iterations in float64', () => {
       squares(subtract(v[2], y)) / 2,
     );
     expectClose(metrics[1].objective, objective);
-    trainer.dispose();
+    training.dispose();
   });
 
   const published = { dual: 'accumulate', branchWeight: 'gamma', initialMultiplier: 0 };
@@ -98,8 +98,8 @@ describe('iterations in float64', () => {
       it(`taylor-admm, ${name}, two hidden layers, biases ${biases}`, async () => {
         const [beta, gamma, ridge] = [3, 4, biases ? 5 : 1e-6];
         const fields = { beta, gamma, ridge, biases, dualWarmup: 1, ...quirks };
-        const { trainer, random } = await startLifted('taylor-admm', [5, 4], fields);
-        await iterate(trainer, 3);
+        const { training, random } = await startLifted('taylor-admm', [5, 4], fields);
+        await iterate(training, 3);
 
         const fitted = (a: Matrix, z: Matrix): Layer =>
           biases
@@ -136,8 +136,8 @@ describe('iterations in float64', () => {
           multiplier =
             quirks.dual === 'replace' ? output.replacedMultiplier : output.accumulatedMultiplier;
         }
-        expectLayers(await readLayers(trainer), layers);
-        trainer.dispose();
+        expectLayers(await readLayers(training), layers);
+        training.dispose();
       });
     }
   }
@@ -145,9 +145,9 @@ describe('iterations in float64', () => {
   it('askari-bcd', async () => {
     const [lambda, rho] = [0.6, 0.3];
     const fields = { lambda, rho, tolerance: 1e-7 };
-    const { trainer } = await startLifted('askari-bcd', [5], fields);
-    const layers = await readLayers(trainer);
-    const metrics = await iterate(trainer, 2);
+    const { training } = await startLifted('askari-bcd', [5], fields);
+    const layers = await readLayers(training);
+    const metrics = await iterate(training, 2);
     let z: Matrix = [];
     for (let k = 0; k < 2; k++) {
       z = headActivationUpdate({
@@ -161,20 +161,20 @@ describe('iterations in float64', () => {
       layers[1] = ridgeFit(z, y, rho);
       layers[0] = ridgeFit(x, z, rho / lambda);
     }
-    expectLayers(await readLayers(trainer), layers);
+    expectLayers(await readLayers(training), layers);
     const misfit = squares(subtract(y, apply(z, layers[1])));
     const penalty = lambda * squares(subtract(z, apply(x, layers[0])));
     const norms = rho * (squares(layers[0].weights) + squares(layers[1].weights));
     expectClose(metrics[1].objective, misfit + penalty + norms);
-    trainer.dispose();
+    training.dispose();
   });
 
   it('mac', async () => {
     const [mu, rho, damping, steps] = [0.8, 0.5, 20, 2];
     const fields = { mu, rho, damping, steps };
-    const { trainer } = await startLifted('mac', [5], fields);
-    const layers = await readLayers(trainer);
-    const metrics = await iterate(trainer, 2);
+    const { training } = await startLifted('mac', [5], fields);
+    const layers = await readLayers(training);
+    const metrics = await iterate(training, 2);
     let z: Matrix = [];
     let p = apply(x, layers[0]);
     const penalty = () => squares(subtract(z, relu(p)));
@@ -195,19 +195,19 @@ describe('iterations in float64', () => {
       }
     }
     expect(metrics[1].extra?.step_length).toBe(1);
-    expectLayers(await readLayers(trainer), layers);
+    expectLayers(await readLayers(training), layers);
     const misfit = squares(subtract(y, apply(z, layers[1])));
     const ridge = rho * squares(layers[1].weights);
     expectClose(metrics[1].objective, misfit + (mu / 2) * penalty() + ridge);
-    trainer.dispose();
+    training.dispose();
   });
 
   it('lpom, every sub-problem solved', async () => {
     const [mu, rho, headRho] = [[0.8, 0.5], 1.5, 2.5];
     const fields = { mu, rho, headRho, activationSteps: 300, weightSteps: 300 };
-    const { trainer } = await startLifted('lpom', [5], fields);
-    const [first, second] = await readLayers(trainer);
-    const [{ extra, residual }] = await iterate(trainer, 1);
+    const { training } = await startLifted('lpom', [5], fields);
+    const [first, second] = await readLayers(training);
+    const [{ extra, residual }] = await iterate(training, 1);
     const u = apply(x, first);
     const outputs = apply(relu(u), second);
     const goal = blend(2, y, mu[1], outputs);
@@ -236,8 +236,8 @@ describe('iterations in float64', () => {
     expect(extra?.x_residual).toBeLessThan(1e-6);
     expect(extra?.step_change).toBeLessThan(1e-6);
     expect(residual).toBeLessThan(1e-6);
-    expectLayers(await readLayers(trainer), [hidden, head]);
-    trainer.dispose();
+    expectLayers(await readLayers(training), [hidden, head]);
+    training.dispose();
   });
 });
 

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { methods } from '../../src/core/methods/registry.js';
 import { startTestBackend } from '../backends.js';
-import { defaultConfig, dense, runSteps, type Setting, startTrainer } from './training.js';
+import { defaultConfig, dense, runSteps, type Setting, startTraining } from './training.js';
 
 /** The methods that descend one objective, on images, with settings at both ends. */
 const settings: [string, readonly number[], Record<string, unknown>][] = [
@@ -28,9 +28,13 @@ describe('the lifted objective never rises', () => {
       steps: 15,
     };
     const method = await definition.load();
-    const trainer = await startTrainer(method, defaultConfig(definition, setting, fields), setting);
-    const { metrics } = await runSteps(trainer, setting);
-    trainer.dispose();
+    const training = await startTraining(
+      method,
+      defaultConfig(definition, setting, fields),
+      setting,
+    );
+    const { metrics } = await runSteps(training, setting);
+    training.dispose();
     const objectives = metrics.map(({ objective }) => objective!);
     for (let k = 1; k < objectives.length; k++) {
       expect(objectives[k], `iteration ${k + 1}`).toBeLessThanOrEqual(

@@ -28,15 +28,15 @@ export const y = Array.from(labels, (label) => [0, 1, 2].map((k) => (k === label
 
 const stream = () => new Random(3, 'init');
 
-/** A trainer of a registered method on these rows, and the random numbers that it started from. */
+/** A training of a registered method on these rows, and the random numbers that it started from. */
 export async function startLifted(
   name: string,
   hidden: readonly number[],
   fields: Readonly<Record<string, unknown>>,
-): Promise<{ trainer: Training; random: Random }> {
+): Promise<{ training: Training; random: Random }> {
   const definition = methods.find((entry) => entry.name === name)!;
   const method = await definition.load();
-  const trainer = await Training.start(method, {
+  const training = await Training.start(method, {
     config: definition.schema.parse({ name, ...fields }),
     network: buildNetwork({
       layers: denseLayers([inputs, ...hidden, 3]),
@@ -51,18 +51,18 @@ export async function startLifted(
     totalBatches: 10,
     random: stream(),
   });
-  return { trainer: trainer as Training, random: stream() };
+  return { training: training as Training, random: stream() };
 }
 
 /** Runs iterations; returns what each reported. */
-export async function iterate(trainer: Training, count: number): Promise<StepMetrics[]> {
+export async function iterate(training: Training, count: number): Promise<StepMetrics[]> {
   const metrics: StepMetrics[] = [];
-  for (let k = 0; k < count; k++) metrics.push(await trainer.step());
+  for (let k = 0; k < count; k++) metrics.push(await training.step());
   return metrics;
 }
 
-export const readLayers = (trainer: Training): Promise<Layer[]> =>
-  Promise.all(trainer.parameters().map(readLayer));
+export const readLayers = (training: Training): Promise<Layer[]> =>
+  Promise.all(training.parameters().map(readLayer));
 
 async function readLayer({ weights, bias }: LayerParameters): Promise<Layer> {
   return { weights: await (weights as tf.Tensor2D).array(), bias: await bias.array() };

@@ -103,7 +103,7 @@ export function defaultConfig(
   return definition.schema.parse({ ...definition.defaults?.(shape), ...identity, ...fields });
 }
 
-export async function startTrainer<Config>(
+export async function startTraining<Config>(
   method: Method<Config>,
   config: Config,
   setting: Setting,
@@ -138,12 +138,12 @@ export function wholeSplit(): Batch & { dispose(): void } {
 }
 
 /** Runs the steps from `first` on; returns what each reported and the tensor count after each. */
-export async function runSteps(trainer: Training, { batchSize, steps }: Setting, first = 0) {
+export async function runSteps(training: Training, { batchSize, steps }: Setting, first = 0) {
   const metrics: StepMetrics[] = [];
   const tensors: number[] = [];
   for (let t = first; t < steps; t++) {
     const batch = batchAt(t, batchSize);
-    metrics.push(await trainer.step(batch));
+    metrics.push(await training.step(batch));
     batch.dispose();
     tensors.push(tf.memory().numTensors);
   }
@@ -151,7 +151,7 @@ export async function runSteps(trainer: Training, { batchSize, steps }: Setting,
 }
 
 /**
- * Runs all steps in two sessions: the second has a trainer of its own, and what the first wrote to a
+ * Runs all steps in two sessions: the second has a training of its own, and what the first wrote to a
  * file. Returns what each step reported, and the weights.
  */
 export async function runInTwoSessions(start: () => Promise<Training>, setting: Setting) {
@@ -176,7 +176,7 @@ export async function runInTwoSessions(start: () => Promise<Training>, setting: 
 }
 
 /** Every weight and bias, flattened. */
-export async function weightsOf(trainer: Training): Promise<number[]> {
-  const parts = trainer.parameters().flatMap(({ weights, bias }) => [weights.data(), bias.data()]);
+export async function weightsOf(training: Training): Promise<number[]> {
+  const parts = training.parameters().flatMap(({ weights, bias }) => [weights.data(), bias.data()]);
   return (await Promise.all(parts)).flatMap((part) => [...part]);
 }
