@@ -49,8 +49,7 @@ export function resolveMethod(
   const fallback = (field: string) => {
     if (field === 'label') return "default: the method's name";
     if (Object.hasOwn(presetValues, field)) return `preset ${preset}`;
-    if (!Object.hasOwn(networkValues, field)) return 'default';
-    return `default for ${[...new Set(network?.activations)].join('-')} networks`;
+    return Object.hasOwn(networkValues, field) ? 'default for this network' : 'default';
   };
 
   // What is said of a field that is wrong anyway would be said of the value that stands in for it.

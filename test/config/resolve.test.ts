@@ -36,7 +36,7 @@ describe('the value of a method field', () => {
     const forTanh = fast?.defaults?.(experiment.network) ?? {};
     expect(Object.keys(forTanh)).toContain('initializer');
     expect(experiment.methods[0].config).toMatchObject({ ...forTanh, rmsChange: 7 });
-    expect(origins['methods.0.initializer']).toBe('default for tanh networks');
+    expect(origins['methods.0.initializer']).toBe('default for this network');
     expect(origins['methods.0.damping']).toBe('default');
   });
 

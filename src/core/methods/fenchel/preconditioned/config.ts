@@ -17,7 +17,7 @@ export const FenchelPreconditionedConfig = z.strictObject({
     )
     .meta({ whenDiverging: 'smaller' }),
   rmsChange: fields.positive
-    .default(0.05)
+    .default(0.025)
     .describe("root mean square change of a layer's pre-activations by one W-step")
     .meta({ whenDiverging: 'smaller' }),
   damping: fields.positive
