@@ -86,8 +86,11 @@ export function readCheckpoint(folder: string): Checkpoint {
   const json = JSON.parse(readText(join(folder, contentName)));
   const content = Content.safeParse(json);
   if (!content.success) {
-    if (json?.format === format) throw new Error(`${contentName} has missing or invalid fields`);
-    const age = json?.format < format ? 'an earlier' : 'another';
+    const version = json?.format;
+    if (!Number.isInteger(version) || version === format) {
+      throw new Error(`${contentName} has missing or invalid fields`);
+    }
+    const age = version < format ? 'an earlier' : 'another';
     throw new RunError(
       `cannot resume from checkpoint ${folder}: ${age} version of fln wrote it, whose states have another form. ` +
         'Resume with that version, or retrain the run with --overwrite',

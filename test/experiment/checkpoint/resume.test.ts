@@ -203,6 +203,17 @@ describe('a run that goes on', () => {
     expect(checkpoints.list()).toEqual(before);
   });
 
+  it('takes a checkpoint without a format number for a damaged one', async () => {
+    const { directory, whole } = await interrupted();
+    const [{ folder }] = checkpointsOf(directory).list();
+    writeFileSync(join(folder, 'checkpoint.json'), '[0,99999999]');
+    resign(folder);
+    const { started, warnings } = await run(directory, { resume: true });
+    expect(started).toEqual([8]);
+    expect(warnings.join()).toContain('is damaged and is ignored');
+    expect(untimed(metricsOf(directory))).toBe(whole);
+  });
+
   it.each([
     ['no state', () => null, /it has no state/],
     ['a state without a part', ({ averages: _, ...state }) => state, /state is \{ t, parameters/],

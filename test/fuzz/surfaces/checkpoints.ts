@@ -57,7 +57,7 @@ export const checkpoints: Surface<Damage> = {
       resumePoint(new Checkpoints(run), metricsPath, checkMessage),
     );
     if (found === undefined) {
-      if (part !== 'metrics.csv' && oddPath !== metricsPath) {
+      if (part !== 'metrics.csv' && oddPath !== metricsPath && !saysAnotherVersion(last)) {
         throw new Error('the checkpoint before the damaged one is lost');
       }
       return;
@@ -72,6 +72,16 @@ export const checkpoints: Surface<Damage> = {
     if (tf.memory().numTensors !== before) throw new Error('a damaged state leaks tensors');
   },
 };
+
+/** Whether a forged checkpoint has another format, which refuses the resume and loses nothing. */
+function saysAnotherVersion(checkpoint: string): boolean {
+  try {
+    const { format } = JSON.parse(readFileSync(join(checkpoint, 'checkpoint.json'), 'utf8'));
+    return Number.isInteger(format) && format !== 2;
+  } catch {
+    return false;
+  }
+}
 
 /** A fresh copy of the run. */
 async function place(folder: string): Promise<string> {
