@@ -21,14 +21,6 @@ export class Random {
     for (let i = 0; i < 16; i++) this.#next();
   }
 
-  /** A generator that continues with the same numbers. */
-  copy(): Random {
-    const copy = new Random(1, '');
-    [copy.#a, copy.#b, copy.#c, copy.#d] = [this.#a, this.#b, this.#c, this.#d];
-    copy.#spare = this.#spare;
-    return copy;
-  }
-
   #next(): number {
     const t = (((this.#a + this.#b) | 0) + this.#d) | 0;
     this.#d = (this.#d + 1) | 0;

@@ -12,7 +12,7 @@ import {
   deviceSolve,
   hasDeviceCholesky,
 } from '../../../solvers/device-cholesky.js';
-import { orthonormaliseRows } from '../../../solvers/orthonormalise.js';
+import { dot, orthonormaliseRows } from '../../../solvers/orthonormalise.js';
 import type { MethodContext, TrainingData } from '../../method.js';
 import { scalars } from '../../scalars.js';
 import type { FenchelPreconditionedConfig } from './config.js';
@@ -246,7 +246,7 @@ export async function firstLayerPreconditioner(context: Context): Promise<LowRan
     orthonormaliseRows(basis, rank, n);
   }
   const image = await rowsTimes(basis, gram);
-  const smallest = product(basis, image, (rank - 1) * n, n);
+  const smallest = dot(basis.subarray((rank - 1) * n), image.subarray((rank - 1) * n));
   const delta = config.damping * meanDiagonal(await gram.data(), n) + smallest;
   const s = factor(innerMatrix(basis, image, rank, delta), rank).solve(image, n);
   return {
@@ -287,11 +287,4 @@ function innerMatrix(basis: Float64Array, image: Float64Array, rank: number, del
   const floor = 1e-7 * meanDiagonal(inner, rank);
   for (let i = 0; i < rank; i++) inner[i * rank + i] += floor;
   return inner;
-}
-
-/** Of the rows at `start` of two arrays. */
-function product(a: Float64Array, b: Float64Array, start: number, n: number): number {
-  let sum = 0;
-  for (let k = start; k < start + n; k++) sum += a[k] * b[k];
-  return sum;
 }
