@@ -1,6 +1,6 @@
 // Tables of the class "sortable" sort by a column when its head is clicked.
 
-for (const table of document.querySelectorAll('table.sortable')) {
+function makeSortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
   heads.forEach((head, column) => {
@@ -30,3 +30,5 @@ function compare(a, b, sign) {
   if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) ? 1 : -1;
   return sign * (x - y);
 }
+
+for (const table of document.querySelectorAll('table.sortable')) makeSortable(table);

@@ -52,8 +52,8 @@ export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
 <p class="readout" data-idle="${idle}">${idle}</p>
 <div class="panels">${panels.join('')}</div>
 <p class="note">Vertical axis: ${measure.title} (log scale of the error).${left} <button type="button" class="reset" hidden>Reset zoom</button></p>
-</div>
-<script type="application/json" id="chart-data">${json(data)}</script>`;
+<script type="application/json" class="chart-data">${json(data)}</script>
+</div>`;
 }
 
 const panelData = ({ axis }: PanelSettings, x: 'batch' | 'seconds', axisTitle: string) => ({
