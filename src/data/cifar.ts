@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
-import { ContentError, type FileContent, wrongContent } from './content.js';
+import { ContentError, type FileContent, unequalClass, wrongContent } from './content.js';
 import type { DataFile, DatasetPlaces, LocatedFile, RawDataset } from './definition.js';
 import type { DamagedFile } from './file-errors.js';
 import { orDamaged, readFile } from './files.js';
@@ -152,15 +152,8 @@ function unpack(content: Uint8Array, layout: CifarLayout, split: MutableSplit, r
 
 /** Every class of CIFAR-10 has equally many images in each split: detects a file of another set. */
 function checkClassCounts(labels: Uint8Array, classes: number, split: string): void {
-  const counts = new Array<number>(classes).fill(0);
-  for (const label of labels) counts[label]++;
-  const expected = labels.length / classes;
-  const odd = counts.findIndex((count) => count !== expected);
-  if (odd >= 0) {
-    throw new ContentError(
-      `has ${counts[odd]} ${split} images of class ${odd} instead of ${expected}: its files do not form one complete set`,
-    );
-  }
+  const found = unequalClass(labels, classes, `${split} images`);
+  if (found) throw new ContentError(`has ${found}: its files do not form one complete set`);
 }
 
 /**
@@ -179,7 +172,7 @@ export async function readCifarFiles(
   let bad: DamagedFile | undefined;
   for (const located of files) {
     const { name } = located.file;
-    const read = await readFile(recordsFile(set, name), located.path);
+    const read = await readFile(recordsFile(set, name), located.path, false);
     onFile(located, read);
     if ('problem' in read) bad ??= read;
     else collector.add(name, read.content, read.sha256);

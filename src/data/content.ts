@@ -26,22 +26,34 @@ const gunzipAsync = promisify(gunzip);
 export interface FileContent {
   readonly content: Uint8Array;
   readonly sha256: string;
+  /** Whether it was compared with a published SHA-256, or only its format was checked. */
+  readonly verified: 'checksum' | 'format';
 }
 
 /**
  * Reads a gzipped or plain copy of `file`, distinguished by the first bytes.
  *
+ * @param official whether it must be the file that the mirrors hold, byte for byte, where the SHA-256 of
+ *   that one is published
  * @returns the decompressed content, whose size, format and (where `file` has one) SHA-256 are correct
  * @throws ContentError when they are not; system errors (ENOENT, EACCES, ...) pass through
  */
 export async function readContent(
   path: string,
   file: DataFile,
+  official: boolean,
 ): Promise<FileContent & { gzipped: boolean }> {
   const stored = await withFile(path, maxStoredBytes(file), (handle) => handle.readFile());
   const gzipped = isGzip(stored);
   const content = gzipped ? await decompress(stored, file.bytes) : stored;
-  return { content, sha256: checkContent(content, file), gzipped };
+  const sha256 = checkContent(content, file);
+  const published = file.downloadSha256;
+  const found = published === undefined ? undefined : sha256Of(stored);
+  if (official && found !== undefined && found !== published) {
+    throw wrongContent(found, published!);
+  }
+  const isPublished = file.sha256 !== undefined || (found !== undefined && found === published);
+  return { content, sha256, verified: isPublished ? 'checksum' : 'format', gzipped };
 }
 
 /**
@@ -51,12 +63,30 @@ export async function readContent(
 function checkContent(content: Uint8Array, file: DataFile): string {
   refuseNonData(content);
   if (content.length > file.bytes) throw tooLong(file.bytes);
+  const sha256 = sha256Of(content);
+  // The published content needs no other check; of any other, the format says what is wrong with it.
+  if (sha256 === file.sha256) return sha256;
+  const other = file.namesakes?.get(sha256);
+  if (other !== undefined) throw new ContentError(`is the file that ${other} has under this name`);
   file.check?.(content);
-  const sha256 = createHash('sha256').update(content).digest('hex');
-  if (file.sha256 !== undefined && sha256 !== file.sha256) {
-    throw wrongContent(sha256, file.sha256, ' (decompressed)');
-  }
+  if (file.sha256 !== undefined) throw wrongContent(sha256, file.sha256, ' (decompressed)');
   return sha256;
+}
+
+export const sha256Of = (content: Uint8Array): string =>
+  createHash('sha256').update(content).digest('hex');
+
+/** The first class that does not have an equal share of the labels, as a part of a message. */
+export function unequalClass(
+  labels: Uint8Array,
+  classes: number,
+  what: string,
+): string | undefined {
+  const counts = new Array<number>(classes).fill(0);
+  for (const label of labels) counts[label]++;
+  const expected = labels.length / classes;
+  const odd = counts.findIndex((count) => count !== expected);
+  return odd < 0 ? undefined : `${counts[odd]} ${what} of class ${odd} instead of ${expected}`;
 }
 
 /**

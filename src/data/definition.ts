@@ -12,6 +12,10 @@ export interface DataFile {
   readonly downloadBytes?: number;
   /** SHA-256 in hex of the decompressed content, where one is published. */
   readonly sha256?: string;
+  /** SHA-256 in hex of the file as mirrors hold it, where only that one is published. */
+  readonly downloadSha256?: string;
+  /** Files of the same name in other data sets: SHA-256 of the decompressed content -> data set. */
+  readonly namesakes?: ReadonlyMap<string, string>;
   /**
    * Checks the format before the checksum, so that the error says what is wrong with the file.
    * @throws ContentError

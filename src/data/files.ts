@@ -32,7 +32,7 @@ import {
 
 /** Files that are each located, verified and downloaded by themselves. */
 export interface FileSet extends DatasetPlaces {
-  readonly files: readonly (DataFile & { readonly sha256: string })[];
+  readonly files: readonly DataFile[];
 }
 
 /** A file whose content has been verified. */
@@ -57,10 +57,9 @@ export async function checkFiles(
 
 async function checkFile(file: DataFile, located: LocatedFile): Promise<CheckedFile> {
   if (located.path === undefined) return located;
-  const found = await readFile(file, located.path);
+  const found = await readFile(file, located.path, located.origin === 'cache');
   if ('problem' in found) return { ...located, problem: `${found.path} ${found.problem}` };
-  const verified = file.sha256 === undefined ? 'format' : 'checksum';
-  return { ...located, verified, sha256: found.sha256 };
+  return { ...located, verified: found.verified, sha256: found.sha256 };
 }
 
 /** Finds each file of a set: the first of the user's folders and the cache that has it. */
@@ -91,7 +90,7 @@ export async function obtainFiles(
   for (const [i, { path, origin }] of (await locateFiles(set, locations)).entries()) {
     options.signal?.throwIfAborted();
     const file = set.files[i];
-    const found = path === undefined ? undefined : await readFile(file, path);
+    const found = path === undefined ? undefined : await readFile(file, path, origin === 'cache');
     if (found && 'content' in found) {
       obtained.set(file.name, found);
       continue;
@@ -107,10 +106,14 @@ export async function obtainFiles(
   return obtained;
 }
 
-/** The file's content, or what is wrong with it. */
-export async function readFile(file: DataFile, path: string): Promise<ObtainedFile | DamagedFile> {
-  const found = await orDamaged(path, () => readContent(path, file));
-  return 'problem' in found ? found : { path, content: found.content, sha256: found.sha256 };
+/** The file's content, or what is wrong with it; for `official` see `readContent`. */
+export async function readFile(
+  file: DataFile,
+  path: string,
+  official: boolean,
+): Promise<ObtainedFile | DamagedFile> {
+  const found = await orDamaged(path, () => readContent(path, file, official));
+  return 'problem' in found ? found : { path, ...found };
 }
 
 /** What `read` returns, or what is wrong with the file at `path`. */
@@ -147,8 +150,7 @@ async function download(
     try {
       const path = await downloader.fetch(gzipDownload(file));
       if (bad && bad.path !== path) await rm(bad.path, { force: true });
-      const { content, sha256 } = await readContent(path, file);
-      obtained.set(file.name, { path, content, sha256 });
+      obtained.set(file.name, { path, ...(await readContent(path, file, true)) });
     } catch (error) {
       throw error instanceof MirrorsError
         ? missingFilesError({ ...absent, failure: error })
@@ -164,7 +166,7 @@ const gzipDownload = (file: DataFile): Download => ({
   remoteName: `${file.name}.gz`,
   maxBytes: maxStoredBytes(file),
   verify: async (path) => {
-    const { gzipped } = await readContent(path, file);
+    const { gzipped } = await readContent(path, file, true);
     return gzipped ? `${file.name}.gz` : file.name;
   },
 });

@@ -1,39 +1,58 @@
 import type { LoadOptions, Split } from '../core/dataset.js';
 import { DataError } from '../errors.js';
-import { ContentError } from './content.js';
+import { ContentError, unequalClass } from './content.js';
 import type { DataFile, DatasetDefinition } from './definition.js';
 import { type ObtainedFile, obtainFiles, separateFiles } from './files.js';
 
-type FileFacts = Required<Omit<DataFile, 'check' | 'otherNames'>>;
+type FileFacts = Omit<DataFile, 'check' | 'otherNames' | 'namesakes'>;
+
+export type IdxFiles = Readonly<
+  Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', FileFacts>
+>;
 
 /** A data set of four IDX files: greyscale images and labels, training and test. */
 export interface IdxFacts extends Omit<DatasetDefinition, 'shape' | 'storage' | 'load'> {
   readonly height: number;
   readonly width: number;
-  readonly files: Readonly<
-    Record<'trainImages' | 'trainLabels' | 'testImages' | 'testLabels', FileFacts>
-  >;
+  /** In each split every class has equally many images: checked where no SHA-256 is published. */
+  readonly equalClasses?: boolean;
+  readonly files: IdxFiles;
+  /** The files of other sets with the same names, by the set's name: they are refused. */
+  readonly namesakes?: Readonly<Record<string, IdxFiles>>;
 }
 
 /** The registry entry of a data set in IDX files: MNIST, Fashion-MNIST, KMNIST, ... */
-export function idxDataset({ height, width, files, ...facts }: IdxFacts): DatasetDefinition {
-  const images = (file: FileFacts) => ({
+export function idxDataset({ files, namesakes = {}, ...idx }: IdxFacts): DatasetDefinition {
+  const { height, width, equalClasses = false, ...facts } = idx;
+  const others = new Map(
+    Object.entries(namesakes).flatMap(([name, files]) =>
+      Object.values(files).map(({ sha256 = '' }): [string, string] => [sha256, name]),
+    ),
+  );
+  const withNames = (file: FileFacts, check: (content: Uint8Array) => void) => ({
     ...file,
     otherNames: otherNames(file.name),
-    check: (content: Uint8Array) => void parseIdxImages(content, height, width),
+    namesakes: others,
+    check,
   });
-  const labels = (file: FileFacts) => ({
-    ...file,
-    otherNames: otherNames(file.name),
-    check: (content: Uint8Array) => void parseIdxLabels(content, facts.classes),
-  });
+  const images = (file: FileFacts, size: number) =>
+    withNames(file, (content) =>
+      expectCount(parseIdxImages(content, height, width).count, size, 'images'),
+    );
+  const labels = (file: FileFacts, size: number) =>
+    withNames(file, (content) => {
+      const labels = parseIdxLabels(content, facts.classes);
+      expectCount(labels.length, size, 'labels');
+      const unequal = equalClasses && unequalClass(labels, facts.classes, 'labels');
+      if (unequal) throw new ContentError(`has ${unequal}: it does not belong to ${facts.name}`);
+    });
   const set = {
     ...facts,
     files: [
-      images(files.trainImages),
-      labels(files.trainLabels),
-      images(files.testImages),
-      labels(files.testLabels),
+      images(files.trainImages, facts.trainSize),
+      labels(files.trainLabels, facts.trainSize),
+      images(files.testImages, facts.testSize),
+      labels(files.testLabels, facts.testSize),
     ],
   };
   return {
@@ -46,7 +65,7 @@ export function idxDataset({ height, width, files, ...facts }: IdxFacts): Datase
       return {
         train: idxSplit(of(files.trainImages), of(files.trainLabels), height, width, facts.classes),
         test: idxSplit(of(files.testImages), of(files.testLabels), height, width, facts.classes),
-        sha256: Object.fromEntries(set.files.map((file) => [file.name, file.sha256])),
+        sha256: Object.fromEntries(set.files.map(({ name }) => [name, obtained.get(name)!.sha256])),
       };
     },
   };
@@ -62,6 +81,11 @@ function otherNames(name: string): string[] {
     ...names.slice(1),
     ...names.flatMap((folder) => names.map((file) => `${folder}/${file}`)),
   ];
+}
+
+/** @throws ContentError when a file has the records of only a part of the set */
+function expectCount(found: number, expected: number, what: string): void {
+  if (found !== expected) throw new ContentError(`has ${found} ${what}, expected ${expected}`);
 }
 
 type IdxFile = Pick<ObtainedFile, 'path' | 'content'>;

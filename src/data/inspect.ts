@@ -23,6 +23,8 @@ export interface FileLocation {
   readonly downloadBytes?: number;
   /** The published one: of the decompressed content, or of an archive as it is downloaded. */
   readonly sha256?: string;
+  /** The published one of NAME.gz, where only that one is published. */
+  readonly downloadSha256?: string;
   readonly path?: string;
   readonly origin?: Origin;
 }
@@ -96,6 +98,7 @@ const locationOf = ({ file, path, origin }: LocatedFile): FileLocation => ({
   bytes: file.bytes,
   downloadBytes: file.downloadBytes,
   sha256: file.sha256,
+  ...(file.downloadSha256 !== undefined && { downloadSha256: file.downloadSha256 }),
   path,
   origin,
 });

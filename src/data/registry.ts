@@ -3,6 +3,7 @@ import { didYouMean } from '../shared/suggest.js';
 import type { DatasetDefinition } from './definition.js';
 import { cifar10 } from './sets/cifar10.js';
 import { fashionMnist } from './sets/fashion-mnist.js';
+import { kmnist } from './sets/kmnist.js';
 import { mnist } from './sets/mnist.js';
 import { syntheticDigits } from './sets/synthetic-digits.js';
 
@@ -10,6 +11,7 @@ import { syntheticDigits } from './sets/synthetic-digits.js';
 export const datasets: readonly DatasetDefinition[] = [
   mnist,
   fashionMnist,
+  kmnist,
   cifar10,
   syntheticDigits,
 ];
