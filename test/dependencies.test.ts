@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
-const { dependencies, files } = JSON.parse(read('package.json'));
+const { dependencies, files, version, license } = JSON.parse(read('package.json'));
 
 interface Locked {
   readonly license?: string;
@@ -62,4 +63,12 @@ describe('what is installed with the program', () => {
 
 it('packs what is needed, and nothing else', () => {
   expect(files).toEqual(['bin', 'dist', 'configs', 'schemas', 'assets']);
+});
+
+it('is cited as the version that it is, with the paper', () => {
+  const citation = parse(read('CITATION.cff'));
+  expect(citation).toMatchObject({ 'cff-version': '1.2.0', version, license });
+  expect(citation.message && citation.title && citation.authors.length).toBeTruthy();
+  expect(citation.references[0].authors).toHaveLength(3);
+  expect(read('CHANGELOG.md')).toContain(`\n## ${version}\n`);
 });

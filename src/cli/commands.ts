@@ -83,11 +83,24 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/schema.js')).schemaCommand),
   },
   {
+    name: 'explain',
+    usage: 'explain [NAME]',
+    summary: 'explain a config field, a column or a file',
+    load: async () => erased((await import('./commands/explain.js')).explainCommand),
+  },
+  {
     name: 'completion',
     usage: 'completion bash|zsh|fish',
     summary: 'print a shell completion script',
     load: async () =>
       erased((await import('./commands/completion.js')).completionCommand(commands)),
+  },
+  {
+    name: 'complete-override',
+    usage: 'complete-override CONFIG [TEXT]',
+    summary: 'print how an override may continue, for completion scripts',
+    isInternal: true,
+    load: async () => erased((await import('./commands/completion.js')).completeOverrideCommand),
   },
 ];
 

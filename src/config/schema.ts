@@ -154,18 +154,31 @@ export function experimentSchemaText(): string {
 
 /** The JSON Schema (draft 7) of a kind of file, for completion and checks in editors. */
 export function jsonSchemaText(schema: z.ZodType, title: string, description: string): string {
-  const { $schema, ...rest } = z.toJSONSchema(schema, {
+  const { $schema, ...rest } = jsonSchemaOf(schema, (node) => {
+    // Advice for failed runs, of no use to an editor.
+    for (const key of Object.keys(node)) if (key.startsWith('when')) delete node[key];
+  });
+  return `${JSON.stringify({ $schema, title, description, ...rest }, null, 2)}\n`;
+}
+
+/**
+ * The JSON Schema (draft 7) of what a file may contain, before defaults are filled in.
+ * @param edit changes the node of each schema, metadata of fields included
+ */
+export function jsonSchemaOf(
+  schema: z.ZodType,
+  edit: (node: Record<string, unknown>) => void = () => {},
+): Record<string, unknown> {
+  return z.toJSONSchema(schema, {
     io: 'input',
     target: 'draft-7',
     override: ({ zodSchema, jsonSchema }) => {
       // zod adds it to every integer; it is of no use to a reader.
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-      // Advice for failed runs, of no use to an editor.
-      for (const key of Object.keys(jsonSchema)) if (key.startsWith('when')) delete jsonSchema[key];
+      edit(jsonSchema);
       if (zodSchema === SeedsSchema) allowRanges(jsonSchema);
     },
-  });
-  return `${JSON.stringify({ $schema, title, description, ...rest }, null, 2)}\n`;
+  }) as Record<string, unknown>;
 }
 
 /** Ranges of seeds, which are expanded before the file is validated: `1-5`, `[1, 3-5]`. */

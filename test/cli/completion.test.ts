@@ -1,6 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import {
@@ -12,6 +13,8 @@ import {
 import { commands } from '../../src/cli/commands.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 import { fln } from './fln.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 const run = promisify(execFile);
 const has = (shell: string) => spawnSync(shell, ['--version']).status === 0;
@@ -45,6 +48,29 @@ describe.skipIf(!has('bash'))('completion in bash', () => {
     expect(await complete('fln', 'data', 'fetch', 'mn')).toEqual(['mnist']);
     expect(await complete('fln', 'backend', 'install', 'web')).toEqual(['webgpu']);
     expect(await complete('fln', 'verify', '--up')).toEqual(['--update-baseline']);
+  });
+
+  it('completes overrides from the fields of the config', async () => {
+    const cwd = await place(bashCompletion);
+    const bin = join(root, 'bin', 'fln.js');
+    writeFileSync(join(cwd, 'fln'), `#!/bin/sh\nexec '${process.execPath}' '${bin}' "$@"\n`, {
+      mode: 0o755,
+    });
+    const text = 'methods:\n  - { name: fenchel, label: fast }\n  - { name: adam }\n';
+    writeFileSync(join(cwd, 'x.yaml'), text);
+    const after = async (...words: string[]) => {
+      const all = ['fln', 'run', 'x.yaml', ...words];
+      const array = all.map((word) => `'${word}'`).join(' ');
+      const script = `PATH="$PWD:$PATH"; source ./script; COMP_WORDS=(${array}); COMP_CWORD=${all.length - 1}; _fln; printf '%s\\n' "\${COMPREPLY[@]}"`;
+      const { stdout } = await run('bash', ['-euc', script], { cwd });
+      return stdout.split('\n').filter((line) => line !== '');
+    };
+    expect(await after('methods.')).toEqual(['methods.fast.', 'methods.adam.']);
+    expect(await after('methods.fast.rms')).toEqual(['methods.fast.rmsChange=']);
+    // bash splits words at the equals sign.
+    expect(await after('loss', '=')).toEqual(['cross-entropy', 'mse']);
+    expect(await after('--out', 'con')).toEqual(['configs']);
+    expect(await after('conf')).toEqual(['configs']);
   });
 
   it('completes files where nothing else is', async () => {

@@ -2,6 +2,31 @@ import type { CommandModule } from 'yargs';
 import { type Command, describeCommand, type OptionDescription } from '../describe.js';
 import { actionNamed, manual } from '../options.js';
 
+/** `fln complete-override CONFIG TEXT`: the scripts below call it; prints nothing where it cannot help. */
+export const completeOverrideCommand: CommandModule<object, { config: string; text?: string }> = {
+  command: 'complete-override <config> [text]',
+  describe: 'print how an override may continue, one per line',
+  builder: (yargs) =>
+    yargs
+      .positional('config', { type: 'string', demandOption: true })
+      .positional('text', { type: 'string', default: '' }) as never,
+  handler: async ({ config, text = '' }) => {
+    const { overrideCandidates, reference } = await import('../reference.js');
+    const { readConfigFile } = await import('../../config/read-file.js');
+    const { parseYaml } = await import('../../config/yaml.js');
+    const { plain } = await import('../../config/tree.js');
+    let tree: ReturnType<typeof parseYaml>['tree'];
+    try {
+      tree = parseYaml(readConfigFile(config)).tree;
+    } catch {
+      return;
+    }
+    if (tree === undefined) return;
+    const found = overrideCandidates(reference(), plain(tree), text);
+    process.stdout.write(found.map((line) => `${line}\n`).join(''));
+  },
+};
+
 interface CompletionArguments {
   shell?: string;
 }
@@ -36,6 +61,8 @@ export interface Entry {
   readonly options: readonly OptionDescription[];
   /** The words that each argument takes; none where it is a file. */
   readonly words: readonly (readonly string[])[];
+  /** Overrides of the fields of a config follow the first argument. */
+  readonly hasOverrides: boolean;
 }
 
 /** Names that follow the action of a command, as in `fln data fetch NAME`. */
@@ -60,7 +87,8 @@ export async function completionEntries(commands: readonly Command[]): Promise<E
     listed.map(async ({ name, usage, summary, load }) => {
       const { options } = describeCommand(await load());
       const words = [actionsOf(usage), names[name] ?? []].filter((some) => some.length > 0);
-      return { name, summary, options, words };
+      const hasOverrides = usage.includes(' CONFIG [path=value');
+      return { name, summary, options, words, hasOverrides };
     }),
   );
 }
@@ -72,7 +100,7 @@ export function bashCompletion(entries: readonly Entry[]): string {
   return `# bash completion of fln. In ~/.bashrc: source <(fln completion bash)
 _fln() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" i
-  local options='' position=0 words=''
+  local options='' position=0 words='' overrides='' config='' typed found split
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W '${names} --help --version' -- "$current"))
@@ -80,6 +108,7 @@ _fln() {
   fi
   for ((i = 2; i < COMP_CWORD; i++)); do
     case "\${COMP_WORDS[i]}" in -*) ;; *) position=$((position + 1)) ;; esac
+    if [ -z "$config" ] && [ -f "\${COMP_WORDS[i]}" ]; then config="\${COMP_WORDS[i]}"; fi
   done
   case "\${COMP_WORDS[1]}" in
 ${cases.join('\n')}
@@ -89,9 +118,25 @@ ${cases.join('\n')}
     *)
       if [ -n "$words" ]; then
         COMPREPLY=($(compgen -W "$words" -- "$current"))
-      else
-        COMPREPLY=($(compgen -f -- "$current"))
+        return
       fi
+      case "$previous" in -*) overrides='' ;; esac
+      if [ -n "$overrides" ] && [ -n "$config" ]; then
+        # bash splits path=value at the sign.
+        split=''
+        typed="$current"
+        if [ "$current" = '=' ]; then split=1; typed="$previous="; current=''
+        elif [ "$previous" = '=' ]; then split=1; typed="\${COMP_WORDS[COMP_CWORD-2]}=$current"
+        fi
+        found="$(fln complete-override "$config" "$typed" 2>/dev/null || true)"
+        if [ -n "$split" ]; then found="$(printf '%s' "$found" | sed 's/^[^=]*=//')"; fi
+        if [ -n "$found" ]; then
+          COMPREPLY=($(compgen -W "$found" -- "$current"))
+          if [ -z "$split" ]; then compopt -o nospace 2>/dev/null || true; fi
+          return
+        fi
+      fi
+      COMPREPLY=($(compgen -f -- "$current"))
       ;;
   esac
 }
@@ -99,7 +144,7 @@ complete -o filenames -F _fln fln
 `;
 }
 
-function commandCase({ name, options, words }: Entry): string {
+function commandCase({ name, options, words, hasOverrides }: Entry): string {
   const flags = options.map((option) => `--${option.name}`).join(' ');
   const valued = options
     .filter((option) => option.words.length > 0)
@@ -108,6 +153,7 @@ function commandCase({ name, options, words }: Entry): string {
   return [
     `    ${name})`,
     `      options='${flags}'`,
+    ...(hasOverrides ? ['      overrides=1'] : []),
     ...block('$position', positions),
     ...block('$previous', valued),
     '      ;;',
@@ -138,13 +184,21 @@ ${commands.join('\n')}
 ${cases.join('\n')}
   esac
 }
+_fln_overrides() {
+  local config word
+  local -a found
+  for word in $words; do [[ -f $word ]] && { config=$word; break; }; done
+  [[ -n $config ]] && found=(\${(f)"$(fln complete-override $config "$PREFIX" 2>/dev/null)"})
+  if (( $#found )); then compadd -S '' -- $found; else _files; fi
+}
 compdef _fln fln
 `;
 }
 
-function specs({ options, words }: Entry): string {
+function specs({ options, words, hasOverrides }: Entry): string {
   const places = words.map((some, i) => zshQuoted(`${i + 1}:argument:(${some.join(' ')})`));
-  return [...options.map(optionSpec), ...places, zshQuoted('*:file:_files')].join(' ');
+  const rest = hasOverrides ? ['1:config:_files', '*:override:_fln_overrides'] : ['*:file:_files'];
+  return [...options.map(optionSpec), ...places, ...rest.map(zshQuoted)].join(' ');
 }
 
 function optionSpec({ name, describe, isFlag, words }: OptionDescription): string {
@@ -162,8 +216,19 @@ export function fishCompletion(entries: readonly Entry[]): string {
     `complete -c fln -n __fish_use_subcommand -f -a ${entry.name} -d ${fishQuoted(entry.summary)}`,
     ...optionLines(entry),
     ...argumentLines(entry),
+    ...(entry.hasOverrides
+      ? [`complete -c fln -n '__fish_seen_subcommand_from ${entry.name}' -a '(__fln_overrides)'`]
+      : []),
   ]);
   return `# fish completion of fln. In ~/.config/fish/config.fish: fln completion fish | source
+function __fln_overrides
+  for word in (commandline -opc)
+    if test -f $word
+      fln complete-override $word (commandline -ct) 2>/dev/null
+      return
+    end
+  end
+end
 ${lines.join('\n')}
 `;
 }

@@ -36,11 +36,12 @@ export const schemaCommand: CommandModule<object, SchemaArguments> = {
       ? (await import('../../sweep/schema.js')).sweepSchemaText()
       : (await import('../../config/schema.js')).experimentSchemaText();
     if (out === undefined) process.stdout.write(text);
-    else write(out, text);
+    else writeText(out, text);
   },
 };
 
-function write(file: string, text: string): void {
+/** Writes what a command prints to a file. @throws UsageError that says why it cannot be written */
+export function writeText(file: string, text: string): void {
   try {
     writeFileSync(file, text);
   } catch (error) {

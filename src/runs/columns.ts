@@ -1,0 +1,56 @@
+/**
+ * What the columns of the CSV files and the files of a run directory contain: `fln explain` and
+ * docs/reference.md print it. A column means the same for every method.
+ */
+
+/** Columns of metrics.csv, those of single methods included. Empty where not measured. */
+export const metricsColumns: Readonly<Record<string, string>> = {
+  method: 'label of the method',
+  seed: 'random seed of the run',
+  batch: 'number of the training step, from 1; iterations of a full-batch method',
+  epoch: 'pass over the training data that the step belongs to, from 1',
+  wall_s: 'seconds of training so far, without evaluations and warm-up',
+  train_loss:
+    'mean loss of the batch (full batch: of all training rows) against its true labels, with the weights before the step, without averaging or extrapolation',
+  train_accuracy: 'share of the same rows classified correctly by the same weights',
+  test_loss:
+    'mean loss over the test set after the step, with the averaged weights where the method averages them',
+  test_accuracy: 'share of the test set classified correctly by the same weights',
+  objective: 'lifted objective after the step, on the rows of the step, where the method has one',
+  residual:
+    'relative optimality residual of the last sub-problem that the step solved, iteratively or in closed form (0: exact)',
+  step_ms: 'milliseconds of the step, device reads included',
+  validation_loss: 'as test_loss, over the validation split',
+  validation_accuracy: 'as test_accuracy, over the validation split',
+  positive_share: 'share of hidden activations that are positive (full-batch methods)',
+  max_residual: 'largest residual of the sub-problems of the step (fenchel, solver exact)',
+  x_iterations: 'iterations of the X-updates of the step (fenchel, solver exact)',
+  w_iterations: 'iterations of the W-updates of the step (fenchel, solver exact)',
+  z_residual:
+    'residual of the update of the hidden activations (askari-bcd; fenchel, solver full-batch)',
+  z_iterations:
+    'iterations of the update of the hidden activations (askari-bcd; fenchel, solver full-batch)',
+  hidden_gradient:
+    "gradient of the hidden layer's weight update, relative to the first one of the run (fenchel, solver full-batch)",
+  restarts: 'restarts of the momentum so far (fenchel, solver full-batch, accelerated)',
+  step_length: 'factor of the Gauss-Newton step that the line search took (mac)',
+  step_change:
+    'mac: change by the last full Gauss-Newton step; lpom: change by the last weight steps of hidden layers, relative to the pre-activations',
+  x_residual: 'distance from the fixed point of the X-updates (lpom)',
+};
+
+/** Files of a run directory, by their path in it. */
+export const runFiles: Readonly<Record<string, string>> = {
+  'config.yaml': 'the resolved config; `fln run` repeats the experiment from it',
+  'run.json':
+    'provenance: program version, git commit, lockfile, Node, backend, CPU, SHA-256 of the data, status of each run',
+  'LABEL-sSEED/metrics.csv': 'one row per training step',
+  'LABEL-sSEED/checkpoints/':
+    'the last two checkpoints of an unfinished run, from which --resume continues',
+  'summary.csv': 'one row per run: final and best test accuracy, losses, time, time to thresholds',
+  'summary.json': 'the same and the mean over seeds per method, with 95 % intervals',
+  'figure.svg': 'test accuracy against batches and against training time',
+  'figure.png': 'the same figure as pixels',
+  'report.html':
+    'interactive figure, table, provenance and config in one file, without network access',
+};
