@@ -5,7 +5,7 @@ import { Evaluator } from '../core/evaluate.js';
 import { buildNetwork } from '../core/network/network.js';
 import { predictionRule } from '../core/prediction.js';
 import { onDiskWarning } from '../files/system-calls.js';
-import type { Metrics } from '../runs/metrics.js';
+import { type Metrics, readMetrics } from '../runs/metrics.js';
 import { folderOf, loadRunDirectory } from '../runs/run-directory.js';
 import type { RunId } from '../runs/run-json.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from '../runs/run-json.js';
@@ -193,7 +193,11 @@ async function finish(
 
   // Drawing needs libraries that training does not.
   const { writeReport } = await import('../report/write-report.js');
-  const loaded = loadRunDirectory(directory, 'all rows', writtenMetrics?.());
+  const written = writtenMetrics?.();
+  const loaded = loadRunDirectory(directory, 'all rows', (file, key) => {
+    const metrics = written?.get(key);
+    return metrics ? { metrics, warnings: [] } : readMetrics(file);
+  });
   for (const { message } of loaded.problems) emit({ type: 'warning', message });
   const files = await writeReport(loaded);
   emit({ type: 'figure', paths: files });

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
+import { stepsOf } from '../core/batches.js';
 import { methodVariant } from '../core/methods/registry.js';
 import { FlnError, RunError } from '../errors.js';
 import { DiskError } from '../files/disk.js';
@@ -30,13 +31,14 @@ export async function superviseRun(
 ): Promise<RunStatus> {
   const { run, emit, resumeFrom } = job;
   const checkpoints = new Checkpoints(folderOf(directory.path, run));
-  const { startedAt, resumed } = directory.begin(run, resumeFrom?.position.batch);
+  const totalBatches = stepsOf(job.method, job.dataset.train.count);
+  const begun = directory.begin(run, totalBatches, resumeFrom?.position.batch);
   const openMetrics = (columns: readonly string[]) =>
     directory.openMetrics(run, columns, resumeFrom?.position.metrics);
   const end = (status: RunStatus, error?: string) => {
     const endedAt = new Date().toISOString();
     const summary = summaryOf(directory, job, status, error);
-    directory.update({ ...run, status, startedAt, resumed, endedAt, error, summary });
+    directory.update({ ...begun, status, endedAt, error, summary });
     return summary;
   };
 

@@ -96,15 +96,18 @@ export function takeLock(path: string, refuse: (lock: HeldLock) => Error): FileL
   throw refuse({ path, holder: 'unreadable', lives: true });
 }
 
-/** The lock, if a running process holds it, this one included. */
-export function livingLock(path: string): HeldLock | undefined {
-  const lock = inspect(path);
+/**
+ * The lock, if a running process holds it, this one included.
+ * @param mayWrite false: use the clock of this machine, since reading that of a network disk takes a write
+ */
+export function livingLock(path: string, mayWrite = true): HeldLock | undefined {
+  const lock = inspect(path, mayWrite);
   return lock?.lives ? lock : undefined;
 }
 
 /**
  * The lock, if another running process holds it.
- * @param mayWrite false: use the clock of this machine, since reading that of a network disk takes a write
+ * @param mayWrite as for {@link livingLock}
  */
 export function lockOfOther(path: string, mayWrite = true): HeldLock | undefined {
   const found = inspect(path, mayWrite);

@@ -30,6 +30,15 @@ export function withRegularFile<T>(
   }
 }
 
+/** What is known of a file; undefined where there is none, or none that can be reached. */
+export function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /** `not a regular file but a named pipe` */
 export function notRegular(found: Stats): string {
   const special = found.isFIFO() ? 'a named pipe' : found.isSocket() ? 'a socket' : 'a device';

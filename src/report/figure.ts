@@ -1,45 +1,15 @@
 import { renderAsync } from '@resvg/resvg-js';
 import { parse, resetSVGDefIds, View } from 'vega';
 import { compile } from 'vega-lite';
-import type { Run } from '../runs/run-directory.js';
 import { escapeHtml } from '../shared/text.js';
-import {
-  buildCurve,
-  type Curve,
-  chooseMeasure,
-  groupRuns,
-  type Measure,
-  measuredRows,
-} from './curves.js';
+import type { Curves } from './content.js';
 import { type FigureSpec, type FigureText, figureSpec } from './figure-spec.js';
 import { fontOptions, measureText } from './figure-style.js';
-import { withVariant } from './table.js';
 
 export interface Figure {
   readonly svg: string;
   /** Twice the size of the SVG in pixels, for print and dense screens. */
   readonly png: Buffer;
-}
-
-/** The content of a figure of runs. */
-export interface Curves {
-  readonly curves: readonly Curve[];
-  readonly measure: Measure;
-}
-
-/**
- * The learning curves of runs, one a method: test accuracy, or what {@link chooseMeasure} falls back
- * to. Runs without a single value are left out.
- * @returns undefined when no run holds any accuracy
- */
-export function curvesOf(runs: readonly Run[]): Curves | undefined {
-  const measure = chooseMeasure(runs);
-  if (measure === undefined) return undefined;
-  const drawn = runs.filter((run) => measuredRows(run, measure.column).length > 0);
-  const curves = groupRuns(drawn).map(({ name, runs }) =>
-    buildCurve(withVariant(name, runs[0].variant), runs, measure),
-  );
-  return { curves, measure };
 }
 
 /**

@@ -1,12 +1,11 @@
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { writeFileAtomic } from '../files/atomic.js';
 import { makeFolder } from '../files/folder.js';
-import { loadRunDirectory, type Run, type RunDirectory } from '../runs/run-directory.js';
-import type { RunSummary } from '../runs/run-json.js';
-import { summarise, summaryCsv, summaryJson } from '../runs/summary.js';
-import { plural } from '../shared/text.js';
-import { groupRuns, leftOut } from './curves.js';
-import { curvesOf, drawFigure } from './figure.js';
+import { loadRunDirectory, type RunDirectory } from '../runs/run-directory.js';
+import { summaryCsv, summaryJson } from '../runs/summary.js';
+import { curvesOf, describeRuns, experimentName, summariseRuns } from './content.js';
+import { leftOut } from './curves.js';
+import { drawFigure } from './figure.js';
 import { chartsHtml } from './html/charts.js';
 import { reportHtml } from './html/run-report.js';
 
@@ -52,17 +51,6 @@ export async function writeOverlay(
   return [...paths, `${base}.html`];
 }
 
-/** Summaries of runs, with their names in the figure. */
-function summariseRuns(runs: readonly Run[]): RunSummary[] {
-  return groupRuns(runs).flatMap(({ name, runs }) =>
-    runs.map(({ metrics, status, error, variant }) => ({
-      ...summarise(metrics, status, error),
-      method: name,
-      variant,
-    })),
-  );
-}
-
 async function writeFigure(
   directories: readonly RunDirectory[],
   base: string,
@@ -95,28 +83,4 @@ async function writeFigure(
     })),
   });
   return { paths, html };
-}
-
-function experimentName({ info, path, runs }: RunDirectory): string {
-  return info?.name ?? runs[0]?.experiment ?? basename(path);
-}
-
-/** e.g. `mnist · 784-300-10, relu · wasm · mean and range of 3 seeds`; values that differ are omitted. */
-function describeRuns(directories: readonly RunDirectory[]): string {
-  const shared = (read: (directory: RunDirectory) => string | undefined) => {
-    const values = new Set(directories.map(read));
-    return values.size === 1 ? [...values][0] : undefined;
-  };
-  const seeds = new Set(directories.flatMap(({ runs }) => runs.map(({ seed }) => seed))).size;
-  return [
-    shared(({ info }) => info?.dataset),
-    shared(({ info }) => {
-      if (info?.layers === undefined) return undefined;
-      return [info.layers, ...new Set(info.activations)].join(', ');
-    }),
-    shared(({ info }) => info?.backend && `${info.backend} backend`),
-    seeds > 1 ? `mean and range of ${plural(seeds, 'seed')}` : plural(seeds, 'seed'),
-  ]
-    .filter((part) => part !== undefined && part !== '')
-    .join(' · ');
 }

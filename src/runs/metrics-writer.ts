@@ -36,6 +36,7 @@ export class MetricsWriter {
   /** Rows that the file has. */
   #rows: number;
   #pending: string[] = [];
+  #flushedAt = performance.now();
 
   private constructor(
     readonly path: string,
@@ -101,7 +102,9 @@ export class MetricsWriter {
     const record = this.columns.map((name) => formatValue(row[name]));
     this.#table.add(record);
     this.#pending.push(stringify([record]));
-    if (this.#pending.length >= 50) this.flush();
+    // Rows of slow steps are written at once, for those who watch.
+    const isOld = performance.now() - this.#flushedAt > 1000;
+    if (this.#pending.length >= 50 || isOld) this.flush();
   }
 
   /** Writes the buffered rows. A full disk leaves no partial line. */
@@ -110,6 +113,7 @@ export class MetricsWriter {
     refuseIfLost(this.path);
     const bytes = Buffer.from(this.#pending.join(''));
     this.#pending = [];
+    this.#flushedAt = performance.now();
     guardDisk(this.path, () => {
       const start = fstatSync(this.file).size;
       try {

@@ -137,17 +137,34 @@ export class MetricsTable {
     });
   }
 
+  /**
+   * Adds complete lines that follow those added before.
+   * @param line number of the first one
+   */
+  addLines(bytes: Buffer, line: number): void {
+    eachRecord(bytes, this.path, (record, last) => this.add(record, line - 1 + last), line - 1);
+  }
+
   get rows(): number {
     return this.#rows;
   }
 
+  /** All rows, without copying them: later rows are not in it. */
+  view(): Metrics {
+    return this.#metrics((column) => column.view());
+  }
+
   /** @param rows number of rows, from the first */
   metrics(rows = this.#rows): Metrics {
+    return { ...this.#metrics((column) => column.first(rows)), rows };
+  }
+
+  #metrics(valuesOf: (column: GrowingColumn) => Float64Array): Metrics {
     const columns: Record<string, Float64Array> = Object.create(null);
     for (const [index, name] of this.names.entries()) {
-      if (name !== 'method') columns[name] = this.#columns[index].first(rows);
+      if (name !== 'method') columns[name] = valuesOf(this.#columns[index]);
     }
-    return { method: this.#method, seed: columns.seed[0] ?? 0, rows, columns };
+    return { method: this.#method, seed: columns.seed[0] ?? 0, rows: this.#rows, columns };
   }
 }
 
@@ -166,11 +183,15 @@ function linesOf(bytes: Buffer, path: string): number {
   return lines;
 }
 
-/** @param use called with the fields of each record, and the line that it ends in */
-function eachRecord(
+/**
+ * @param use called with the fields of each record, and the line that it ends in
+ * @param before number of lines of the file before these, for messages
+ */
+export function eachRecord(
   bytes: Buffer,
   path: string,
   use: (record: readonly string[], line: number) => void,
+  before = 0,
 ): void {
   try {
     parse(bytes, {
@@ -186,11 +207,13 @@ function eachRecord(
     });
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
-    throw damage(path, Number(error.lines ?? 1), `not valid CSV (${printable(error.message)})`);
+    const line = before + Number(error.lines ?? 1);
+    throw damage(path, line, `not valid CSV (${printable(error.message)})`);
   }
 }
 
-function checkHeader(names: readonly string[], path: string): void {
+/** @throws RunError for names that are not those of a metrics.csv */
+export function checkHeader(names: readonly string[], path: string): void {
   if (names.length > mostColumns) {
     throw damage(
       path,
@@ -226,6 +249,10 @@ function readNumber(text: string, name: string, path: string, line: number): num
   }
   return value;
 }
+
+/** The error for bytes without a line end. */
+export const noLine = (path: string, line: number, bytes: number): RunError =>
+  damage(path, line, `a line of ${bytes} bytes`);
 
 function damage(path: string, line: number, what: string): RunError {
   return new RunError(`${path}:${line}: ${what}`);
@@ -286,5 +313,9 @@ class GrowingColumn {
 
   first(count: number): Float64Array {
     return this.#values.slice(0, Math.min(count, this.#length));
+  }
+
+  view(): Float64Array {
+    return this.#values.subarray(0, this.#length);
   }
 }

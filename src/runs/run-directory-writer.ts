@@ -88,10 +88,11 @@ export class RunDirectoryWriter {
 
   /**
    * Marks a run as running, from its start or from a checkpoint.
+   * @param totalBatches of the whole run
    * @param resumedAt batch of the checkpoint
    * @returns its entry
    */
-  begin({ label, seed }: RunId, resumedAt?: number): RunEntry {
+  begin({ label, seed }: RunId, totalBatches: number, resumedAt?: number): RunEntry {
     const at = new Date().toISOString();
     const before = this.#record.runs.find((entry) => sameRun(entry, { label, seed }));
     const resumes = resumedAt !== undefined;
@@ -101,6 +102,7 @@ export class RunDirectoryWriter {
       seed,
       status: 'RUNNING',
       startedAt: (resumes ? before?.startedAt : undefined) ?? at,
+      totalBatches,
       resumed: resumes ? [...(before?.resumed ?? []), { at, batch: resumedAt }] : undefined,
     };
     this.update(entry);

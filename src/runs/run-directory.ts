@@ -32,6 +32,10 @@ export interface Run {
   /** ISO 8601, UTC. */
   readonly startedAt?: string;
   readonly endedAt?: string;
+  /** Batches of the whole run. */
+  readonly totalBatches?: number;
+  /** When, and after which batch, it last resumed from a checkpoint. */
+  readonly resumed?: { readonly at: string; readonly batch: number };
   /** No rows where there is no readable metrics.csv. */
   readonly metrics: Metrics;
   /** Why metrics.csv could not be read. */
@@ -94,14 +98,15 @@ export function loadRuns(
 
 /**
  * Reads one run directory: every metrics.csv in it, run.json and config.yaml where present.
- * @param written metrics that this process wrote, by {@link keyOf}: their files are not read
+ * @param readRows reads a metrics.csv, in place of the reader of the extent; gets the {@link keyOf} of its run
  */
 export function loadRunDirectory(
   path: string,
   extent: Extent = 'all rows',
-  written: ReadonlyMap<string, Metrics> = new Map(),
+  readRows: (file: string, key: string) => MetricsFile = extent === 'all rows'
+    ? readMetrics
+    : readMetricsEnd,
 ): RunDirectory {
-  const readRows = extent === 'all rows' ? readMetrics : readMetricsEnd;
   const problems: Problem[] = [];
   const attempt = <T>(file: string, read: () => T): T | undefined => {
     try {
@@ -131,18 +136,16 @@ export function loadRunDirectory(
     const entry = entries.get(key);
     const folder = files.get(key);
     const { label, seed } = entry ?? folder!;
-    const metricsOf = (file: string): MetricsFile => {
-      const metrics = written.get(key);
-      return metrics ? { metrics, warnings: [] } : readRows(file);
-    };
-    const read = folder && attempt(folder.file, () => metricsOf(folder.file));
+    const read = folder && attempt(folder.file, () => readRows(folder.file, key));
     for (const message of read?.warnings ?? []) problems.push(problem(folder!.file, message));
     const metrics = { ...(read?.metrics ?? noMetrics), method: label, seed };
     if (entry === undefined && read === undefined) continue;
     const { error, status = 'COMPLETED', startedAt, endedAt, recorded } = entry ?? {};
+    const { totalBatches, resumed } = entry ?? {};
     const unread = folder === undefined ? 'absent' : read === undefined ? 'damaged' : undefined;
     const id = { directory: path, experiment, label, variant: variants?.get(label), seed };
-    runs.push({ ...id, status, error, startedAt, endedAt, metrics, unread, recorded });
+    const times = { startedAt, endedAt, totalBatches, resumed };
+    runs.push({ ...id, status, error, ...times, metrics, unread, recorded });
   }
   return { path, info, config, runs: guessStatus(runs, entries), problems };
 }
@@ -151,7 +154,7 @@ export function loadRunDirectory(
 function liveRunInfo(path: string): RunInfo | undefined {
   const info = readRunInfo(path);
   const isRunning = ({ status }: RecordedRun) => status === 'RUNNING';
-  if (!info?.runs.some(isRunning) || livingLock(join(path, 'lock'))) return info;
+  if (!info?.runs.some(isRunning) || livingLock(join(path, 'lock'), false)) return info;
   // Runs may have ended or started in between.
   const now = readRunInfo(path);
   if (JSON.stringify(now?.runs) !== JSON.stringify(info.runs)) return now;
@@ -199,16 +202,23 @@ export function lastValue({ columns }: Metrics, name: string): number | undefine
 
 /**
  * The run directories of a path: itself, the trials of a sweep, or those up to two levels below it.
+ * @param mayEnter whether to look into a folder
  */
-function findRunDirectories(path: string, depth = 2): string[] {
-  if (!isFolder(path)) return [];
+export function findRunDirectories(
+  path: string,
+  mayEnter: (path: string) => boolean = () => true,
+  depth = 2,
+): string[] {
+  if (!isFolder(path) || !mayEnter(path)) return [];
   if (existsSync(join(path, 'sweep.json'))) {
     const trials = join(path, 'trials');
-    return subfolders(trials).flatMap((id) => findRunDirectories(join(trials, id), 0));
+    return subfolders(trials).flatMap((id) => findRunDirectories(join(trials, id), mayEnter, 0));
   }
   if (runFolders(path).length > 0 || existsSync(join(path, 'run.json'))) return [path];
   if (depth === 0) return [];
-  return subfolders(path).flatMap((name) => findRunDirectories(join(path, name), depth - 1));
+  return subfolders(path).flatMap((name) =>
+    findRunDirectories(join(path, name), mayEnter, depth - 1),
+  );
 }
 
 /**
@@ -238,7 +248,7 @@ interface RunFolder {
 }
 
 /** The folders `LABEL-sSEED` that hold a metrics.csv, by label, then by seed. */
-function runFolders(path: string): RunFolder[] {
+export function runFolders(path: string): RunFolder[] {
   return subfolders(path)
     .flatMap((name) => {
       const match = /^(.+)-s(\d+)$/.exec(name);

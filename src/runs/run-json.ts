@@ -52,6 +52,8 @@ const entrySchema = z.object({
   seed: z.number(),
   status: z.enum(runStatuses),
   startedAt: z.string().optional(),
+  /** Batches of the whole run. */
+  totalBatches: nonNegative.optional(),
   /** Each time the run resumed from a checkpoint: when, and after which batch. */
   resumed: z
     .array(z.object({ at: z.string(), batch: z.number() }))
@@ -111,6 +113,8 @@ export interface RunInfo {
 
 /** A run of run.json. Its summary remains available without metrics.csv. */
 export interface RecordedRun extends Omit<RunEntry, 'resumed' | 'summary'> {
+  /** The last time that it resumed. */
+  readonly resumed?: { readonly at: string; readonly batch: number };
   readonly recorded?: Partial<RunSummary>;
 }
 
@@ -190,8 +194,10 @@ export function readRunInfo(directory: string): RunInfo | undefined {
     layers: shown(layers) ?? (widths.join('-') || undefined),
     activations: activations.map(printable),
     backend: shown(backend?.name),
-    runs: runs.map(({ label, seed, status, error, startedAt, endedAt, summary }) => {
-      const times = { startedAt: shown(startedAt), endedAt: shown(endedAt) };
+    runs: runs.map(({ label, seed, status, error, summary, ...entry }) => {
+      const { totalBatches, resumed } = entry;
+      const [startedAt, endedAt] = [shown(entry.startedAt), shown(entry.endedAt)];
+      const times = { startedAt, endedAt, totalBatches, resumed: resumed?.at(-1) };
       return {
         label: printable(label),
         seed,

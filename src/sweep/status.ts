@@ -23,17 +23,19 @@ export interface SweepStatus {
 
 /**
  * The state of a sweep, from the files in its directory.
+ * @param mayWrite as for `livingLock`
  * @returns undefined when the directory does not contain a sweep
  * @throws UsageError when the manifest is damaged
  */
-export function sweepStatus(directory: string): SweepStatus | undefined {
+export function sweepStatus(directory: string, mayWrite = true): SweepStatus | undefined {
   const manifest = readManifest(directory);
-  return manifest && statusOf(directory, manifest);
+  return manifest && statusOf(directory, manifest, mayWrite);
 }
 
-export function statusOf(directory: string, manifest: Manifest): SweepStatus {
+/** @param mayWrite as for `livingLock` */
+export function statusOf(directory: string, manifest: Manifest, mayWrite = true): SweepStatus {
   const trials = manifest.trials.map((trial) => {
-    const state = liveState(directory, trial.id);
+    const state = liveState(directory, trial.id, mayWrite);
     return { trial, state, value: metricValue(manifest.metric, state) };
   });
   const counts = Object.fromEntries(runStatuses.map((status) => [status, 0]));
@@ -42,10 +44,10 @@ export function statusOf(directory: string, manifest: Manifest): SweepStatus {
 }
 
 /** The state of a trial. INTERRUPTED where its file says RUNNING but the process is dead. */
-function liveState(directory: string, id: string): TrialState {
+function liveState(directory: string, id: string, mayWrite: boolean): TrialState {
   const state = readState(directory, id);
   if (state.status !== 'RUNNING' || state.job) return state;
-  if (livingLock(sweepPaths(directory).trialLock(id))) return state;
+  if (livingLock(sweepPaths(directory).trialLock(id), mayWrite)) return state;
   // It may have ended, or been started again, in between.
   const now = readState(directory, id);
   const isSame = now.status === 'RUNNING' && now.startedAt === state.startedAt;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { methodVariants } from '../../src/config/methods.js';
-import { curvesOf } from '../../src/report/figure.js';
+import { curvesOf } from '../../src/report/content.js';
 import { loadRunDirectory } from '../../src/runs/run-directory.js';
 
 const reference = (name: string) =>

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
-import { curvesOf, drawFigure } from '../../src/report/figure.js';
+import { curvesOf } from '../../src/report/content.js';
+import { drawFigure } from '../../src/report/figure.js';
 import { loadRuns } from '../../src/runs/run-directory.js';
 import { mnistMethods, writeRuns } from './synthetic.js';
 

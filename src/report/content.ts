@@ -1,0 +1,71 @@
+import { basename, resolve } from 'node:path';
+import type { Run, RunDirectory } from '../runs/run-directory.js';
+import type { RunSummary } from '../runs/run-json.js';
+import { summarise } from '../runs/summary.js';
+import { plural, printable } from '../shared/text.js';
+import {
+  buildCurve,
+  type Curve,
+  chooseMeasure,
+  groupRuns,
+  type Measure,
+  measuredRows,
+} from './curves.js';
+import { withVariant } from './table.js';
+
+/** The content of a figure of runs. */
+export interface Curves {
+  readonly curves: readonly Curve[];
+  readonly measure: Measure;
+}
+
+/**
+ * The learning curves of runs, one a method: test accuracy, or what {@link chooseMeasure} falls back
+ * to. Runs without a single value are left out.
+ * @returns undefined when no run holds any accuracy
+ */
+export function curvesOf(runs: readonly Run[]): Curves | undefined {
+  const measure = chooseMeasure(runs);
+  if (measure === undefined) return undefined;
+  const drawn = runs.filter((run) => measuredRows(run, measure.column).length > 0);
+  const curves = groupRuns(drawn).map(({ name, runs }) =>
+    buildCurve(withVariant(name, runs[0].variant), runs, measure),
+  );
+  return { curves, measure };
+}
+
+/** Summaries of runs, with their names in the figure. */
+export function summariseRuns(runs: readonly Run[]): RunSummary[] {
+  return groupRuns(runs).flatMap(({ name, runs }) =>
+    runs.map(({ metrics, status, error, variant }) => ({
+      ...summarise(metrics, status, error),
+      method: name,
+      variant,
+    })),
+  );
+}
+
+/** From run.json, else the name of the directory. */
+export function experimentName({ info, path, runs }: RunDirectory): string {
+  return info?.name ?? runs[0]?.experiment ?? printable(basename(resolve(path)));
+}
+
+/** e.g. `mnist · 784-300-10, relu · wasm · mean and range of 3 seeds`; values that differ are omitted. */
+export function describeRuns(directories: readonly RunDirectory[]): string {
+  const shared = (read: (directory: RunDirectory) => string | undefined) => {
+    const values = new Set(directories.map(read));
+    return values.size === 1 ? [...values][0] : undefined;
+  };
+  const seeds = new Set(directories.flatMap(({ runs }) => runs.map(({ seed }) => seed))).size;
+  return [
+    shared(({ info }) => info?.dataset),
+    shared(({ info }) => {
+      if (info?.layers === undefined) return undefined;
+      return [info.layers, ...new Set(info.activations)].join(', ');
+    }),
+    shared(({ info }) => info?.backend && `${info.backend} backend`),
+    seeds > 1 ? `mean and range of ${plural(seeds, 'seed')}` : plural(seeds, 'seed'),
+  ]
+    .filter((part) => part !== undefined && part !== '')
+    .join(' · ');
+}
