@@ -10,6 +10,7 @@ import {
   readCifarArchive,
   readCifarFiles,
   recordsFile,
+  setBytes,
 } from './cifar.js';
 import type {
   CheckedFile,
@@ -41,17 +42,18 @@ type CifarFacts = CifarSet & Pick<DatasetDefinition, 'title'>;
  * recorded.
  */
 export function cifarDataset(facts: CifarFacts): DatasetDefinition {
-  const { name, title, side, classes, recordsPerFile, trainFiles, testFiles } = facts;
+  const { side, labels, label, recordsPerFile, trainFiles, testFiles, ...rest } = facts;
+  const { name, title, folders, mirrors, mirrorsVariable } = rest;
   return {
     name,
     title,
     shape: [side, side, 3],
-    classes,
-    trainSize: trainFiles.length * recordsPerFile,
-    testSize: testFiles.length * recordsPerFile,
-    folders: facts.folders,
-    mirrors: facts.mirrors,
-    mirrorsVariable: facts.mirrorsVariable,
+    classes: labels[label].classes,
+    trainSize: trainFiles.length * recordsPerFile.train,
+    testSize: testFiles.length * recordsPerFile.test,
+    folders,
+    mirrors,
+    mirrorsVariable,
     storage: cifarStorage(facts),
     load: (_rows, options) => loadCifar(facts, options),
   };
@@ -127,10 +129,13 @@ type CifarSource =
  */
 async function locateSource(set: CifarSet, locations: Locations): Promise<CifarSource> {
   let incomplete: CifarSource | undefined;
+  const folders = set.commonNames ? set.folders.filter((folder) => folder !== '.') : set.folders;
+  const ownFolders = userFolders({ ...set, folders }, locations);
   for (const folder of userFolders(set, locations)) {
-    const files = await locateFiles(set, folder);
+    const files = ownFolders.includes(folder) ? await locateFiles(set, folder) : [];
     const found = files.filter((file): file is FoundFile => file.path !== undefined);
-    if (found.length === files.length) return { kind: 'files', folder, files: found };
+    if (files.length > 0 && found.length === files.length)
+      return { kind: 'files', folder, files: found };
     const archive = await firstExisting(inFolder(folder, set.archive.name, 'data-dir'));
     if (archive) return { kind: 'archive', ...archive };
     if (found.length > 0) incomplete ??= { kind: 'incomplete', folder, files };
@@ -152,7 +157,7 @@ function incompleteProblem(source: Extract<CifarSource, { kind: 'incomplete' }>)
 /** The archive, as `fln data list` shows it. */
 const archiveFile = (set: CifarSet) => ({
   name: `${set.archive.name}.gz`,
-  bytes: fileNames(set).length * fileBytes(set),
+  bytes: setBytes(set),
   downloadBytes: set.archive.downloadBytes,
   sha256: set.archive.sha256,
 });
@@ -160,7 +165,7 @@ const archiveFile = (set: CifarSet) => ({
 async function locateFiles(set: CifarSet, folder: string): Promise<LocatedFile[]> {
   return Promise.all(
     fileNames(set).map(async (name) => ({
-      file: { name, bytes: fileBytes(set) },
+      file: { name, bytes: fileBytes(set, name) },
       ...(await firstExisting(inFolder(folder, name, 'data-dir'))),
     })),
   );

@@ -7,15 +7,19 @@ import { orDamaged, readFile } from './files.js';
 import { maxArchiveBytes, readArchive } from './tar.js';
 
 /**
- * The "binary version" of CIFAR-10: files of equally many records, each one label byte and then the
- * pixels of a square image, row by row, first all of the red plane, then green, then blue.
+ * The "binary version" of CIFAR-10 and CIFAR-100: files of records, each one label byte (CIFAR-100: two) and
+ * then the pixels of a square image, row by row, first all of the red plane, then green, then blue.
  * Source: A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html
  */
 interface CifarLayout {
   /** Height and width of an image. */
   readonly side: number;
-  readonly classes: number;
-  readonly recordsPerFile: number;
+  /** The label bytes of a record, in order: what messages call them, and their number of classes. */
+  readonly labels: readonly { readonly name: string; readonly classes: number }[];
+  /** Index in `labels` of the label that is the class of an image. */
+  readonly label: number;
+  /** Records of each training file and of each test file. */
+  readonly recordsPerFile: { readonly train: number; readonly test: number };
   /** Names of the files, in the order of their rows in the split. */
   readonly trainFiles: readonly string[];
   readonly testFiles: readonly string[];
@@ -23,6 +27,13 @@ interface CifarLayout {
 
 /** The layout of a data set in CIFAR's format, and where its files are found. */
 export interface CifarSet extends DatasetPlaces, CifarLayout {
+  /** The set in this format that may be taken for this one: its files, by name, and their sizes. */
+  readonly relative?: { readonly what: string; readonly files: Readonly<Record<string, number>> };
+  /**
+   * The names of the files are such that other programs use them too: in the data folder itself, only the
+   * archive is searched.
+   */
+  readonly commonNames?: boolean;
   readonly archive: {
     /** Name on mirrors and in folders, without `.gz`. */
     readonly name: string;
@@ -44,23 +55,32 @@ export const fileNames = ({ trainFiles, testFiles }: CifarLayout): string[] => [
   ...testFiles,
 ];
 
-const recordBytes = ({ side }: CifarLayout): number => 1 + channels * side * side;
+const recordBytes = ({ side, labels }: CifarLayout): number =>
+  labels.length + channels * side * side;
 
-export const fileBytes = (layout: CifarLayout): number =>
-  layout.recordsPerFile * recordBytes(layout);
+const recordsOf = ({ trainFiles, recordsPerFile }: CifarLayout, name: string): number =>
+  trainFiles.includes(name) ? recordsPerFile.train : recordsPerFile.test;
+
+export const fileBytes = (layout: CifarLayout, name: string): number =>
+  recordsOf(layout, name) * recordBytes(layout);
+
+/** Size of all files together. */
+export const setBytes = (layout: CifarLayout): number =>
+  fileNames(layout).reduce((sum, name) => sum + fileBytes(layout, name), 0);
 
 /** @throws ContentError when a file has another size, or a label out of range */
-function checkRecords(content: Uint8Array, layout: CifarLayout): void {
-  const bytes = fileBytes(layout);
+function checkRecords(content: Uint8Array, layout: CifarLayout, name: string): void {
+  const bytes = fileBytes(layout, name);
   if (content.length !== bytes) {
     throw new ContentError(
-      `is ${content.length} bytes long, expected ${layout.recordsPerFile} records of ${recordBytes(layout)} = ${bytes} bytes`,
+      `is ${content.length} bytes long, expected ${recordsOf(layout, name)} records of ${recordBytes(layout)} = ${bytes} bytes`,
     );
   }
   for (let record = 0, at = 0; at < bytes; record++, at += recordBytes(layout)) {
-    if (content[at] >= layout.classes) {
+    for (const [i, { name, classes }] of layout.labels.entries()) {
+      if (content[at + i] < classes) continue;
       throw new ContentError(
-        `has label ${content[at]} in record ${record} (from 0); labels run from 0 to ${layout.classes - 1}`,
+        `has ${name} ${content[at + i]} in record ${record} (from 0); ${name}s run from 0 to ${classes - 1}`,
       );
     }
   }
@@ -69,9 +89,13 @@ function checkRecords(content: Uint8Array, layout: CifarLayout): void {
 /** One file of records; none has a published SHA-256. */
 export const recordsFile = (set: CifarSet, name: string): DataFile => ({
   name,
-  bytes: fileBytes(set),
-  check: (content) => checkRecords(content, set),
+  bytes: fileBytes(set, name),
+  otherSizes: set.relative && otherSizes(set.relative),
+  check: (content) => checkRecords(content, set, name),
 });
+
+const otherSizes = ({ what, files }: NonNullable<CifarSet['relative']>) =>
+  new Map(Object.values(files).map((bytes) => [bytes, `a file of ${what}`]));
 
 /** Assembles the files of one set, added in any order, and checks the complete set. */
 class CifarCollector {
@@ -82,8 +106,9 @@ class CifarCollector {
 
   constructor(layout: CifarLayout) {
     this.#layout = layout;
-    this.#train = emptySplit(layout, layout.trainFiles.length);
-    this.#test = emptySplit(layout, layout.testFiles.length);
+    const { trainFiles, testFiles, recordsPerFile } = layout;
+    this.#train = emptySplit(layout, trainFiles.length * recordsPerFile.train);
+    this.#test = emptySplit(layout, testFiles.length * recordsPerFile.test);
   }
 
   /**
@@ -96,8 +121,12 @@ class CifarCollector {
     if (this.#sha256.has(name)) throw new ContentError(`contains ${name} twice`);
     this.#sha256.set(name, sha256 ?? createHash('sha256').update(content).digest('hex'));
     const file = trainFiles.indexOf(name);
-    if (file >= 0) unpack(content, this.#layout, this.#train, file * recordsPerFile);
-    else unpack(content, this.#layout, this.#test, testFiles.indexOf(name) * recordsPerFile);
+    if (file >= 0) unpack(content, this.#layout, this.#train, file * recordsPerFile.train);
+    else unpack(content, this.#layout, this.#test, testFiles.indexOf(name) * recordsPerFile.test);
+  }
+
+  get isEmpty(): boolean {
+    return this.#sha256.size === 0;
   }
 
   /**
@@ -114,8 +143,9 @@ class CifarCollector {
       const first = digests.indexOf(digests[second]);
       throw new ContentError(`has the same content in ${names[first]} and ${names[second]}`);
     }
-    checkClassCounts(this.#train.labels, this.#layout.classes, 'training');
-    checkClassCounts(this.#test.labels, this.#layout.classes, 'test');
+    const { classes } = this.#layout.labels[this.#layout.label];
+    checkClassCounts(this.#train.labels, classes, 'training');
+    checkClassCounts(this.#test.labels, classes, 'test');
     const sha256 = Object.fromEntries(names.map((name, i) => [name, digests[i]]));
     return { train: this.#train, test: this.#test, sha256 };
   }
@@ -127,22 +157,22 @@ interface MutableSplit {
   readonly count: number;
 }
 
-function emptySplit(layout: CifarLayout, files: number): MutableSplit {
-  const count = files * layout.recordsPerFile;
-  const features = recordBytes(layout) - 1;
+function emptySplit({ side }: CifarLayout, count: number): MutableSplit {
+  const features = channels * side * side;
   return { images: new Uint8Array(count * features), labels: new Uint8Array(count), count };
 }
 
 /** Writes a file's records from row `row` on, and turns colour planes into channels-last pixels. */
 function unpack(content: Uint8Array, layout: CifarLayout, split: MutableSplit, row: number): void {
   const { images, labels } = split;
+  const pixels = layout.labels.length;
   const plane = layout.side * layout.side;
   const record = recordBytes(layout);
   let to = row * channels * plane;
   for (let from = 0; from < content.length; from += record, row++) {
-    labels[row] = content[from];
-    const end = from + 1 + plane;
-    for (let red = from + 1; red < end; red++) {
+    labels[row] = content[from + layout.label];
+    const end = from + pixels + plane;
+    for (let red = from + pixels; red < end; red++) {
       images[to++] = content[red];
       images[to++] = content[red + plane];
       images[to++] = content[red + 2 * plane];
@@ -150,7 +180,7 @@ function unpack(content: Uint8Array, layout: CifarLayout, split: MutableSplit, r
   }
 }
 
-/** Every class of CIFAR-10 has equally many images in each split: detects a file of another set. */
+/** Every class of CIFAR has equally many images in each split: detects a file of another set. */
 function checkClassCounts(labels: Uint8Array, classes: number, split: string): void {
   const found = unequalClass(labels, classes, `${split} images`);
   if (found) throw new ContentError(`has ${found}: its files do not form one complete set`);
@@ -194,13 +224,19 @@ export async function readCifarArchive(
   signal?: AbortSignal,
 ): Promise<{ raw: RawDataset; sha256: string }> {
   const collector = new CifarCollector(set);
+  let relative: string | undefined;
   const sha256 = await readArchive(path, {
     maxBytes: maxUnpackedBytes(set),
-    wanted: (member) => (fileOf(set, member) === undefined ? undefined : fileBytes(set)),
+    wanted: (member) => {
+      const name = fileOf(set, member);
+      if (name !== undefined) return fileBytes(set, name);
+      if (posix.basename(member) in (set.relative?.files ?? {})) relative = set.relative?.what;
+      return undefined;
+    },
     onMember: (member) => {
       const name = fileOf(set, member.path)!;
       try {
-        checkRecords(member.content, set);
+        checkRecords(member.content, set, name);
       } catch (error) {
         throw new ContentError(`contains ${name}, which ${(error as Error).message}`);
       }
@@ -208,6 +244,9 @@ export async function readCifarArchive(
     },
     signal,
   });
+  if (relative !== undefined && collector.isEmpty) {
+    throw new ContentError(`is an archive of ${relative}`);
+  }
   const raw = collector.finish();
   if (official && sha256 !== set.archive.sha256) throw wrongContent(sha256, set.archive.sha256);
   return { raw, sha256 };
@@ -224,4 +263,4 @@ function fileOf(set: CifarSet, member: string): string | undefined {
 export const maxDownloadBytes = (set: CifarSet): number => maxArchiveBytes(maxUnpackedBytes(set));
 
 /** An archive also contains headers, padding and a few short text files. */
-const maxUnpackedBytes = (set: CifarSet) => fileNames(set).length * fileBytes(set) + (1 << 24);
+const maxUnpackedBytes = (set: CifarSet) => setBytes(set) + (1 << 24);

@@ -43,9 +43,14 @@ export async function readContent(
   file: DataFile,
   official: boolean,
 ): Promise<FileContent & { gzipped: boolean }> {
-  const stored = await withFile(path, maxStoredBytes(file), (handle) => handle.readFile());
+  const stored = await withFile(
+    path,
+    maxStoredBytes(file),
+    (handle) => handle.readFile(),
+    file.otherSizes,
+  );
   const gzipped = isGzip(stored);
-  const content = gzipped ? await decompress(stored, file.bytes) : stored;
+  const content = gzipped ? await decompress(stored, file) : stored;
   const sha256 = checkContent(content, file);
   const published = file.downloadSha256;
   const found = published === undefined ? undefined : sha256Of(stored);
@@ -62,6 +67,7 @@ export async function readContent(
  */
 function checkContent(content: Uint8Array, file: DataFile): string {
   refuseNonData(content);
+  refuseOther(content.length, file.otherSizes);
   if (content.length > file.bytes) throw tooLong(file.bytes);
   const sha256 = sha256Of(content);
   // The published content needs no other check; of any other, the format says what is wrong with it.
@@ -97,6 +103,7 @@ export async function withFile<T>(
   path: string,
   limit: number,
   use: (handle: FileHandle) => Promise<T>,
+  otherSizes?: DataFile['otherSizes'],
 ): Promise<T> {
   // Checked before it is opened: a pipe would wait for a writer, a device may be endless.
   const found = await stat(path);
@@ -105,6 +112,7 @@ export async function withFile<T>(
   try {
     const { size } = await handle.stat();
     if (size > limit) {
+      refuseOther(size, otherSizes);
       throw new ContentError(`is ${size} bytes long, more than any copy of the expected file`);
     }
     return await use(handle);
@@ -127,14 +135,22 @@ export function asGzipError(error: unknown): unknown {
   return new ContentError(`is a damaged gzip file (${message})`);
 }
 
-async function decompress(stored: Buffer, bytes: number): Promise<Buffer> {
+async function decompress(stored: Buffer, { bytes, otherSizes }: DataFile): Promise<Buffer> {
   try {
     // The limit stops a gzip bomb as soon as it is longer than the expected file.
     return await gunzipAsync(stored, { maxOutputLength: bytes, chunkSize: 1 << 18 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLong(bytes);
-    throw asGzipError(error);
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') throw asGzipError(error);
+    // A gzip file ends with the size of its content.
+    refuseOther(stored.readUInt32LE(stored.length - 4), otherSizes);
+    throw tooLong(bytes);
   }
+}
+
+/** @throws ContentError when a file of this size belongs to another data set */
+function refuseOther(size: number, otherSizes: DataFile['otherSizes']): void {
+  const other = otherSizes?.get(size);
+  if (other !== undefined) throw new ContentError(`is ${other} (${size} bytes)`);
 }
 
 const tooLong = (bytes: number) =>

@@ -16,6 +16,8 @@ export interface DataFile {
   readonly downloadSha256?: string;
   /** Files of the same name in other data sets: SHA-256 of the decompressed content -> data set. */
   readonly namesakes?: ReadonlyMap<string, string>;
+  /** Sizes of files that are sometimes put in the place of this one -> what they are: `a file of SET`. */
+  readonly otherSizes?: ReadonlyMap<number, string>;
   /**
    * Checks the format before the checksum, so that the error says what is wrong with the file.
    * @throws ContentError
@@ -78,8 +80,9 @@ export interface RawDataset {
 
 /** Where the files of a data set are searched for and downloaded from. */
 export interface DatasetPlaces {
-  /** Name of the data set, and of the folder of its downloads in the cache. */
   readonly name: string;
+  /** Folder of the downloads in the cache, if it is not `name`: sets may share a download. */
+  readonly cacheFolder?: string;
   /** Folders below the user's data folder, in the order they are searched; `.` is that folder itself. */
   readonly folders: readonly string[];
   /** Folders that other programs create there, searched before `.`. */

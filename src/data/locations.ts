@@ -26,8 +26,10 @@ export function resolveLocations(options: LoadOptions): Locations {
 }
 
 /** The folder of a data set's verified downloads, as a list; empty where there is no cache. */
-export const cacheFolders = ({ name }: DatasetPlaces, { cacheDir }: Locations): string[] =>
-  cacheDir === undefined ? [] : [join(cacheDir, name)];
+export const cacheFolders = (
+  { name, cacheFolder = name }: DatasetPlaces,
+  { cacheDir }: Locations,
+): string[] => (cacheDir === undefined ? [] : [join(cacheDir, cacheFolder)]);
 
 /**
  * The user's folders that may hold files of a data set, in the order they are searched. Where the

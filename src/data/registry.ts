@@ -2,6 +2,7 @@ import { UsageError } from '../errors.js';
 import { didYouMean } from '../shared/suggest.js';
 import type { DatasetDefinition } from './definition.js';
 import { cifar10 } from './sets/cifar10.js';
+import { cifar100, cifar100Coarse } from './sets/cifar100.js';
 import { fashionMnist } from './sets/fashion-mnist.js';
 import { kmnist } from './sets/kmnist.js';
 import { mnist } from './sets/mnist.js';
@@ -13,6 +14,8 @@ export const datasets: readonly DatasetDefinition[] = [
   fashionMnist,
   kmnist,
   cifar10,
+  cifar100,
+  cifar100Coarse,
   syntheticDigits,
 ];
 

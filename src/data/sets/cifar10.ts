@@ -9,8 +9,9 @@ export const cifar10 = cifarDataset({
   name: 'cifar10',
   title: 'CIFAR-10, photographs of ten kinds of things',
   side: 32,
-  classes: 10,
-  recordsPerFile: 10_000,
+  labels: [{ name: 'label', classes: 10 }],
+  label: 0,
+  recordsPerFile: { train: 10_000, test: 10_000 },
   trainFiles: [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`),
   testFiles: ['test_batch.bin'],
   folders: ['cifar10', 'cifar-10-batches-bin', '.'],
@@ -18,6 +19,10 @@ export const cifar10 = cifarDataset({
     names: ['cifar-10-batches-py', 'cifar-10-python.tar.gz', 'cifar-10-python.tar', 'data_batch_1'],
     message:
       'is the Python version of the set, whose pickled arrays are not supported; use the binary version, cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html',
+  },
+  relative: {
+    what: 'CIFAR-100, which is the data set cifar100',
+    files: { 'train.bin': 50_000 * 3074, 'test.bin': 10_000 * 3074 },
   },
   // The authors', then copies that the Swift for TensorFlow and MindSpore projects keep.
   mirrors: [
