@@ -9,6 +9,7 @@ export const ExitCode = {
   environment: 4,
   data: 5,
   requeue: 75,
+  paused: 76,
   interrupted: 130,
 } as const;
 

@@ -6,7 +6,9 @@ import { findDataset } from '../data/registry.js';
 import { folderOf } from '../runs/run-directory.js';
 import type { RunId, RunStatus } from '../runs/run-json.js';
 import { sameRun } from '../runs/run-json.js';
+import { pauseOf } from './plan.js';
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
+import type { ExperimentOptions } from './run.js';
 import { inspectDirectory } from './session.js';
 
 /** The result of a dry run. */
@@ -36,6 +38,8 @@ export interface ExperimentCheck {
 
 export interface PlannedTraining extends RunId {
   readonly batches: number;
+  /** The batch after which it would pause. */
+  readonly stopAt?: number;
   /** Batches of an earlier session, after which the run resumes. */
   readonly done: number;
   /** Status of the earlier results that this run would replace. */
@@ -49,7 +53,7 @@ export interface PlannedTraining extends RunId {
  */
 export async function checkExperiment(
   experiment: Experiment,
-  options: PrepareOptions,
+  { stopAtEpoch, ...options }: PrepareOptions & Pick<ExperimentOptions, 'stopAtEpoch'>,
 ): Promise<ExperimentCheck> {
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
@@ -82,7 +86,9 @@ export async function checkExperiment(
         const done = points.get(folderOf(directory, { label, seed }))?.position.batch ?? 0;
         const before = recorded.find((entry) => sameRun(entry, { label, seed }));
         const replaces = done === 0 && before ? { replaces: before.status } : {};
-        return { label, seed, batches: stepsOf(method, train), done, ...replaces };
+        const stopAt = stopAtEpoch && pauseOf(method, train, stopAtEpoch);
+        const pauses = stopAt ? { stopAt } : {};
+        return { label, seed, batches: stepsOf(method, train), ...pauses, done, ...replaces };
       }),
     keep: runs.filter(({ done }) => done).map(({ label, seed }) => ({ label, seed })),
     others: recorded

@@ -1,6 +1,6 @@
 import type { DownloadProgress } from '../core/dataset.js';
 import type { Evaluation } from '../core/evaluate.js';
-import type { RunId, RunSummary } from '../runs/run-json.js';
+import type { Pause, RunId, RunSummary } from '../runs/run-json.js';
 
 /**
  * Events of the engine for its listener. The engine never prints: the command line renders these as
@@ -20,6 +20,8 @@ export type ExperimentEvent =
       batches: number;
       /** Batches done in an earlier session, after which the run resumes. */
       done: number;
+      /** The batch after which it pauses. */
+      stopAt?: number;
     }
   | { type: 'batch'; run: RunId; batch: number; epoch: number; loss: number; accuracy: number }
   | { type: 'evaluation'; run: RunId; batch: number; test?: Evaluation; validation?: Evaluation }
@@ -28,5 +30,7 @@ export type ExperimentEvent =
   | { type: 'run-finished'; run: RunId; summary: RunSummary }
   | { type: 'run-failed'; run: RunId; message: string }
   | { type: 'run-interrupted'; run: RunId; batch: number }
+  /** After the epoch at which it was to stop, with a checkpoint. */
+  | ({ type: 'run-paused'; run: RunId } & Pause)
   | { type: 'warning'; message: string }
   | { type: 'figure'; paths: readonly string[] };

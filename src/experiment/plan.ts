@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { devices } from '../backend/backend.js';
 import { backendNames } from '../backend/registry.js';
 import { type Experiment, experimentHash, type ResolvedMethod } from '../config/experiment.js';
+import { stepsOf } from '../core/batches.js';
 import { UsageError } from '../errors.js';
 import { checkOutputDirectory } from '../files/folder.js';
 import { folderOf, metricsPath } from '../runs/run-directory.js';
@@ -94,6 +95,16 @@ export function planExperiment(experiment: Experiment, options: PlanOptions = {}
 /** The default run directory, relative to the current directory. */
 export function defaultDirectory({ name, hash }: Pick<Experiment, 'name' | 'hash'>): string {
   return join('results', name, hash);
+}
+
+/** The batch after which a run pauses; undefined where it completes before. */
+export function pauseOf(
+  method: ResolvedMethod,
+  trainRows: number,
+  stopAtEpoch: number,
+): number | undefined {
+  if (stopAtEpoch >= method.epochs) return undefined;
+  return stepsOf({ ...method, epochs: stopAtEpoch }, trainRows);
 }
 
 function select(

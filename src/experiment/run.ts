@@ -15,7 +15,7 @@ import type { Position } from './checkpoint/checkpoint.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
 import { defaultInterval, everySeconds } from './checkpoint/schedule.js';
 import type { ExperimentEvent } from './events.js';
-import { type ExperimentPlan, type PlannedRun, planExperiment } from './plan.js';
+import { type ExperimentPlan, type PlannedRun, pauseOf, planExperiment } from './plan.js';
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
 import { openSession, type Session } from './session.js';
 import { BackendFailure, superviseRun } from './supervise.js';
@@ -30,16 +30,22 @@ export interface ExperimentOptions extends Omit<PrepareOptions, 'dryRun'> {
   readonly checkpointEvery?: number;
   /** Keep the checkpoints of completed runs as well. */
   readonly keepCheckpoints?: boolean;
+  /**
+   * Pause each run after this epoch, with a checkpoint; runs without more epochs complete. Schedules keep
+   * their full length: a run that is paused and resumed has the same rows as one that is not.
+   */
+  readonly stopAtEpoch?: number;
   /** Stops after the current batch and a checkpoint; runs are left INTERRUPTED or QUEUED. */
   readonly signal?: AbortSignal;
 }
 
 export interface ExperimentResult {
   readonly directory: string;
-  readonly status: 'completed' | 'failed' | 'interrupted';
+  /** `paused`: every run has completed or stopped at `stopAtEpoch`. */
+  readonly status: 'completed' | 'failed' | 'interrupted' | 'paused';
   /** All runs of run.json, the selected ones first; `status` above is that of the selected ones. */
   readonly runs: readonly RunEntry[];
-  /** Figure, report and summary files; empty when interrupted. */
+  /** Figure, report and summary files; empty when interrupted or paused. */
   readonly files: readonly string[];
 }
 
@@ -79,7 +85,7 @@ async function trainExperiment(
   if (backend === undefined) {
     emit({ type: 'directory', path: plan.directory });
     for (const run of plan.runs) warnOfNoCheckpoints(run, plan.directory, options, emit);
-    return finish(plan, plan.previous?.runs ?? [], emit);
+    return finish(plan, plan.previous?.runs ?? [], options, emit);
   }
   if (dataset === undefined) {
     return { directory: plan.directory, status: 'interrupted', runs: [], files: [] };
@@ -96,7 +102,7 @@ async function trainExperiment(
     emit({ type: 'directory', path: directory.path });
     await trainAll(experiment, session, dataset, options, emit);
     directory.finish();
-    return await finish(plan, directory.record.runs, emit, options.signal?.aborted, () =>
+    return await finish(plan, directory.record.runs, options, emit, () =>
       directory.writtenMetrics(),
     );
   } finally {
@@ -132,12 +138,28 @@ async function trainAll(
         warnOfNoCheckpoints(run, plan.directory, options, emit);
         continue;
       }
+      const { stopAtEpoch } = options;
+      const entry = directory.record.runs.find((other) => sameRun(other, run));
+      if (entry && isPausedAt(entry, stopAtEpoch)) {
+        const reason = `paused after epoch ${entry.paused?.epoch} earlier`;
+        emit({ type: 'run-skipped', run: id(run), reason });
+        continue;
+      }
       const batches = stepsOf(run.method, dataset.train.count);
+      const stopAt = stopAtEpoch && pauseOf(run.method, dataset.train.count, stopAtEpoch);
       const resumeFrom = resumePoint(run);
       const position = resumeFrom?.position;
       if (position) warnOfOther(position.madeBy, madeBy, id(run), emit);
       const done = position?.batch ?? 0;
-      emit({ type: 'run-started', run: id(run), index, runs: plan.runs.length, batches, done });
+      emit({
+        type: 'run-started',
+        run: id(run),
+        index,
+        runs: plan.runs.length,
+        batches,
+        done,
+        stopAt,
+      });
       const warmUp = !warm.has(run.label);
       warm.add(run.label);
       const { method } = run;
@@ -146,7 +168,10 @@ async function trainAll(
         checkpointEvery === undefined ? defaultInterval : everySeconds(checkpointEvery);
       const checkpointing = { interval, keep: keepCheckpoints, madeBy };
       const job = { experiment, method, run: id(run), dataset, network, evaluators, checkpointing };
-      const status = await superviseRun({ ...job, resumeFrom, warmUp, emit, signal }, directory);
+      const status = await superviseRun(
+        { ...job, resumeFrom, warmUp, stopAtEpoch, emit, signal },
+        directory,
+      );
       if (status === 'FAILED' && options.failFast) return;
     }
   } catch (error) {
@@ -182,14 +207,20 @@ function warnOfNoCheckpoints(
 async function finish(
   plan: ExperimentPlan,
   runs: readonly RunEntry[],
+  { signal, stopAtEpoch }: Pick<ExperimentOptions, 'signal' | 'stopAtEpoch'>,
   emit: Emit,
-  interrupted = false,
   writtenMetrics?: () => ReadonlyMap<string, Metrics>,
 ): Promise<ExperimentResult> {
   const { directory } = plan;
   const selected = runs.filter((entry) => plan.runs.some((run) => sameRun(entry, run)));
-  const unfinished = selected.some(({ status }) => status === 'INTERRUPTED' || status === 'QUEUED');
-  if (interrupted && unfinished) return { directory, status: 'interrupted', runs, files: [] };
+  const paused = selected.filter((entry) => isPausedAt(entry, stopAtEpoch));
+  const unfinished = selected.some(
+    (entry) =>
+      (entry.status === 'INTERRUPTED' || entry.status === 'QUEUED') && !paused.includes(entry),
+  );
+  if (signal?.aborted && unfinished) return { directory, status: 'interrupted', runs, files: [] };
+  const ended = selected.every((entry) => entry.status === 'COMPLETED' || paused.includes(entry));
+  if (paused.length > 0 && ended) return { directory, status: 'paused', runs, files: [] };
 
   // Drawing needs libraries that training does not.
   const { writeReport } = await import('../report/write-report.js');
@@ -204,6 +235,10 @@ async function finish(
   const completed = selected.every(({ status }) => status === 'COMPLETED');
   return { directory, status: completed ? 'completed' : 'failed', runs, files };
 }
+
+/** Whether a run has been trained up to `stopAtEpoch` and paused there, or later. */
+const isPausedAt = ({ status, paused }: RunEntry, stopAtEpoch: number | undefined): boolean =>
+  status === 'INTERRUPTED' && paused !== undefined && paused.epoch >= (stopAtEpoch ?? Infinity);
 
 /** What a checkpoint records of its environment. */
 function makerOf({ program, backend, node }: RunRecord): Position['madeBy'] {

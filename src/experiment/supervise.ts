@@ -8,7 +8,7 @@ import { LostLockError } from '../files/lock.js';
 import { type Metrics, readMetrics } from '../runs/metrics.js';
 import { folderOf, metricsPath } from '../runs/run-directory.js';
 import type { RunDirectoryWriter } from '../runs/run-directory-writer.js';
-import type { RunId, RunStatus, RunSummary } from '../runs/run-json.js';
+import type { RunEntry, RunId, RunStatus, RunSummary } from '../runs/run-json.js';
 import { summarise } from '../runs/summary.js';
 import { runName } from '../shared/text.js';
 import { Checkpoints } from './checkpoint/checkpoints.js';
@@ -35,19 +35,20 @@ export async function superviseRun(
   const begun = directory.begin(run, totalBatches, resumeFrom?.position.batch);
   const openMetrics = (columns: readonly string[]) =>
     directory.openMetrics(run, columns, resumeFrom?.position.metrics);
-  const end = (status: RunStatus, error?: string) => {
+  const end = (status: RunStatus, { error, paused }: Pick<RunEntry, 'error' | 'paused'> = {}) => {
     const endedAt = new Date().toISOString();
     const summary = summaryOf(directory, job, status, error);
-    directory.update({ ...begun, status, endedAt, error, summary });
+    directory.update({ ...begun, status, endedAt, error, paused, summary });
     return summary;
   };
 
   const tensorsBefore = tf.memory().numTensors;
   try {
-    const status = await train({ ...job, openMetrics, checkpoints });
-    const summary = end(status);
+    const { status, paused } = await train({ ...job, openMetrics, checkpoints });
+    const summary = end(status, { paused });
     if (status === 'COMPLETED' && !job.checkpointing.keep) checkpoints.remove();
     if (status === 'COMPLETED') emit({ type: 'run-finished', run, summary });
+    else if (paused) emit({ type: 'run-paused', run, ...paused });
     else emit({ type: 'run-interrupted', run, batch: summary.batches });
     warnOfLeaks(job, tf.memory().numTensors - tensorsBefore);
     return status;
@@ -57,7 +58,7 @@ export async function superviseRun(
     const error = asBackendFailure(thrown);
     const message = error instanceof Error ? error.message : String(error);
     try {
-      end('FAILED', message);
+      end('FAILED', { error: message });
     } catch (second) {
       // A disk error of metrics.csv recurs with run.json: the first message is enough.
       if (!(error instanceof DiskError)) throw second;

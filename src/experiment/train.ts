@@ -13,7 +13,7 @@ import { RunError } from '../errors.js';
 import { refuseIfLost } from '../files/lock.js';
 import { mostCells } from '../runs/metrics.js';
 import { type MetricsWriter, metricsColumns, metricsRow } from '../runs/metrics-writer.js';
-import type { RunId } from '../runs/run-json.js';
+import type { Pause, RunId } from '../runs/run-json.js';
 import { runningTime } from '../shared/running-time.js';
 import { grouped, runName } from '../shared/text.js';
 import type { Checkpoint, Position } from './checkpoint/checkpoint.js';
@@ -48,8 +48,17 @@ export interface TrainingJob {
   readonly resumeFrom?: Checkpoint;
   /** Whether to run the kernels once on other weights first, so that start-up costs are not measured. */
   readonly warmUp: boolean;
+  /** Pause after this epoch, if the run has more. */
+  readonly stopAtEpoch?: number;
   readonly emit: (event: ExperimentEvent) => void;
   readonly signal?: AbortSignal;
+}
+
+/** How the training of a run ended. */
+export interface TrainingEnd {
+  readonly status: 'COMPLETED' | 'INTERRUPTED';
+  /** Of a run that stopped at `stopAtEpoch`. */
+  readonly paused?: Pause;
 }
 
 /**
@@ -61,14 +70,16 @@ export interface TrainingJob {
  *
  * A run that resumes from a checkpoint ends with the same bits as an uninterrupted one.
  *
- * @returns INTERRUPTED when the signal was raised: after the current batch and a checkpoint
+ * @returns INTERRUPTED, after a checkpoint, when the signal was raised or the run paused at `stopAtEpoch`.
+ *   Schedules always have the full length, so that a run that pauses ends as one that does not.
  * @throws RunError when numbers stop being finite, DiskError, LostLockError, and what the method throws
  */
-export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTED'> {
+export async function train(job: TrainingJob): Promise<TrainingEnd> {
   const { experiment, method, run, dataset, network, emit, signal, resumeFrom } = job;
   const { loss } = experiment;
   const trainingRun = new TrainingRun({ method, network, loss, dataset, seed: run.seed });
-  const { totalBatches } = trainingRun;
+  const { totalBatches, batchesPerEpoch } = trainingRun;
+  const stopAt = (job.stopAtEpoch ?? Number.POSITIVE_INFINITY) * batchesPerEpoch;
   await method.definition.load();
 
   // Start-up costs are negligible for an iteration over all images, which takes seconds.
@@ -91,7 +102,10 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
     };
     let lastTurn = performance.now();
     let firstLoss = resumeFrom?.position.firstLoss;
-    for (let batch = (resumeFrom?.position.batch ?? 0) + 1; batch <= totalBatches; batch++) {
+    const done = resumeFrom?.position.batch ?? 0;
+    // Killed after the checkpoint, before the pause was recorded.
+    if (done >= stopAt) return await pause(job, training, done, trainingRun.epochOf(done));
+    for (let batch = done + 1; batch <= totalBatches; batch++) {
       started = runningTime();
       const epoch = trainingRun.epochOf(batch);
       const place = { run, batch, epoch };
@@ -129,19 +143,39 @@ export async function train(job: TrainingJob): Promise<'COMPLETED' | 'INTERRUPTE
         lastTurn = performance.now();
       }
       const last = batch === totalBatches;
-      const interrupted = signal?.aborted === true && !last;
+      const pauses = batch >= stopAt && !last;
+      const interrupted = pauses || (signal?.aborted === true && !last);
       if (interrupted || (last ? job.checkpointing.keep : schedule.isDue())) {
         const position = { batch, wallMs, firstLoss, metrics: writer.sync() };
         schedule.made(await saveCheckpoint(job, position, training));
       }
-      if (interrupted) return 'INTERRUPTED';
+      if (pauses) return await pause(job, training, batch, epoch, validation);
+      if (interrupted) return { status: 'INTERRUPTED' };
       if (last) await refuseDeadNetwork(job, trainingRun.data, training.parameters(), place);
     }
-    return 'COMPLETED';
+    return { status: 'COMPLETED' };
   } finally {
     training.dispose();
     writer?.close();
   }
+}
+
+/**
+ * The end of a paused run. Where metrics.csv has no evaluation of its last batch, it is evaluated here and
+ * recorded in run.json alone: the rows are those of a run without a pause.
+ */
+async function pause(
+  { evaluators }: TrainingJob,
+  training: Training,
+  batch: number,
+  epoch: number,
+  evaluation?: Evaluation,
+): Promise<TrainingEnd> {
+  const validation = evaluation ?? (await evaluators.validation?.evaluate(training.parameters()));
+  const finite = (value: number | undefined) => (Number.isFinite(value) ? value : undefined);
+  const validationAccuracy = finite(validation?.accuracy);
+  const validationLoss = finite(validation?.loss);
+  return { status: 'INTERRUPTED', paused: { batch, epoch, validationAccuracy, validationLoss } };
 }
 
 /** Two steps from other initial weights. Numerical failures are ignored: the run itself reports its own. */

@@ -264,7 +264,7 @@ function fieldsOf(run: Run, { info, path }: RunDirectory): Omit<ListedRun['field
     experiment: run.experiment,
     method: run.label,
     seed: run.seed,
-    status: run.status,
+    status: run.paused && run.status === 'INTERRUPTED' ? 'PAUSED' : run.status,
     batches: last('batch') ?? recorded?.batches,
     validation_accuracy: final.validationAccuracy,
     validation_loss: last('validation_loss') ?? recorded?.finalValidationLoss,

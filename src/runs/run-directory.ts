@@ -9,6 +9,7 @@ import { readOptional } from '../files/read.js';
 import { printable, withoutControls } from '../shared/text.js';
 import { type Metrics, type MetricsFile, readMetrics, readMetricsEnd } from './metrics.js';
 import {
+  type Pause,
   type RecordedRun,
   type RunId,
   type RunInfo,
@@ -29,6 +30,8 @@ export interface Run {
   readonly seed: number;
   readonly status: RunStatus;
   readonly error?: string;
+  /** Where it stopped on request; its status is then INTERRUPTED. */
+  readonly paused?: Pause;
   /** ISO 8601, UTC. */
   readonly startedAt?: string;
   readonly endedAt?: string;
@@ -141,11 +144,11 @@ export function loadRunDirectory(
     const metrics = { ...(read?.metrics ?? noMetrics), method: label, seed };
     if (entry === undefined && read === undefined) continue;
     const { error, status = 'COMPLETED', startedAt, endedAt, recorded } = entry ?? {};
-    const { totalBatches, resumed } = entry ?? {};
+    const { totalBatches, resumed, paused } = entry ?? {};
     const unread = folder === undefined ? 'absent' : read === undefined ? 'damaged' : undefined;
     const id = { directory: path, experiment, label, variant: variants?.get(label), seed };
     const times = { startedAt, endedAt, totalBatches, resumed };
-    runs.push({ ...id, status, error, ...times, metrics, unread, recorded });
+    runs.push({ ...id, status, error, paused, ...times, metrics, unread, recorded });
   }
   return { path, info, config, runs: guessStatus(runs, entries), problems };
 }

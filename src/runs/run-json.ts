@@ -47,6 +47,16 @@ const summarySchema = z.object({
 /** One line of summary.csv and summary.json. Accuracies are shares in [0, 1]; times are seconds. */
 export type RunSummary = Readonly<z.infer<typeof summarySchema>>;
 
+const pauseSchema = z.object({
+  batch: z.number(),
+  epoch: z.number(),
+  validationAccuracy: share.optional(),
+  validationLoss: nonNegative.optional(),
+});
+
+/** Where a run stopped on request (`--stop-at-epoch`), and its validation metrics there. */
+export type Pause = Readonly<z.infer<typeof pauseSchema>>;
+
 const entrySchema = z.object({
   label: z.string(),
   seed: z.number(),
@@ -61,6 +71,8 @@ const entrySchema = z.object({
     .optional(),
   endedAt: z.string().optional(),
   error: z.string().optional(),
+  /** Of a run that is INTERRUPTED because it was to stop there. */
+  paused: pauseSchema.optional(),
   summary: summarySchema.optional(),
 });
 
@@ -195,7 +207,7 @@ export function readRunInfo(directory: string): RunInfo | undefined {
     activations: activations.map(printable),
     backend: shown(backend?.name),
     runs: runs.map(({ label, seed, status, error, summary, ...entry }) => {
-      const { totalBatches, resumed } = entry;
+      const { totalBatches, resumed, paused } = entry;
       const [startedAt, endedAt] = [shown(entry.startedAt), shown(entry.endedAt)];
       const times = { startedAt, endedAt, totalBatches, resumed: resumed?.at(-1) };
       return {
@@ -203,6 +215,7 @@ export function readRunInfo(directory: string): RunInfo | undefined {
         seed,
         status,
         error: shown(error),
+        paused,
         ...times,
         recorded: summary,
       };

@@ -116,7 +116,8 @@ export type FinalResult =
  * @param from `metrics`: from metrics.csv only; `any`: from run.json where that file is absent
  */
 export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
-  const { status, error, metrics, unread, recorded } = run;
+  const { status, error, metrics, unread, recorded, paused } = run;
+  if (paused && status === 'INTERRUPTED') return { missing: `paused after epoch ${paused.epoch}` };
   if (status !== 'COMPLETED') return { missing: why[status] + (error ? `: ${error}` : '') };
   if (unread === 'absent' && from === 'any' && recorded) {
     const { finalTestAccuracy, finalValidationAccuracy, wallSeconds } = recorded;

@@ -22,6 +22,8 @@ const MethodResult = z.object({
 });
 export type MethodResult = z.infer<typeof MethodResult>;
 
+const Job = z.object({ id: z.string(), task: z.string() });
+
 const State = z.object({
   id: z.string(),
   status: z.enum(runStatuses),
@@ -34,12 +36,22 @@ const State = z.object({
   exitCode: z.int().optional(),
   error: z.string().optional(),
   /** Its Slurm job. */
-  job: z.object({ id: z.string(), task: z.string() }).optional(),
+  job: Job.optional(),
   results: z.array(MethodResult).optional(),
+  /** With search: halving, the epoch up to which it is to be trained. */
+  target: z.int().positive().optional(),
+  /** Its results at the epochs up to which it has been trained, the first rung first. */
+  rungs: z
+    .array(z.object({ epoch: z.int(), results: z.array(MethodResult), job: Job.optional() }))
+    .optional(),
 });
 
 /** states/ID.json: the state of a trial, written by the process that runs it. */
 export type TrialState = Readonly<z.infer<typeof State>>;
+
+/** Whether a trial has been trained up to its target and not yet been given a later one. */
+export const isPaused = ({ status, target, rungs }: TrialState): boolean =>
+  status === 'INTERRUPTED' && target !== undefined && rungs?.at(-1)?.epoch === target;
 
 /** QUEUED where there is no readable state file. */
 export function readState(directory: string, id: string): TrialState {

@@ -23,7 +23,7 @@ export interface TrialOptions extends TrialFlags {
 }
 
 /**
- * Runs or resumes one trial of a sweep and updates its state file. Launchers start each trial in its own
+ * Runs or resumes one trial of a sweep, up to the target in its state file where that has one, and updates the file. Launchers start each trial in its own
  * process, which calls this.
  * @throws UsageError when the sweep has no such trial, RunError when another process runs it; what
  *   `runExperiment` throws, after it is recorded in the state
@@ -64,6 +64,8 @@ export async function runTrial(
       host: hostname(),
       startedAt: new Date().toISOString(),
       job,
+      target: before.target,
+      rungs: before.rungs,
     };
     writeState(directory, running);
     const end = (rest: Partial<TrialState>) =>
@@ -71,10 +73,16 @@ export async function runTrial(
     try {
       const result = await runExperiment(
         experiment,
-        { ...options, outDir: paths.trial(id), resume: true, rerun: 'failed' },
+        {
+          ...options,
+          outDir: paths.trial(id),
+          resume: true,
+          rerun: 'failed',
+          stopAtEpoch: before.target,
+        },
         emit,
       );
-      end(endOf(result, options.interruptedCode));
+      end(endOf(result, running, options.interruptedCode));
       return result.status;
     } catch (error) {
       // The process that took over the lock writes the state.
@@ -91,13 +99,26 @@ export async function runTrial(
 
 function endOf(
   { status, runs }: ExperimentResult,
+  { target, rungs, job }: TrialState,
   interruptedCode: () => number,
 ): Partial<TrialState> {
+  // A result at the target; one for the same epoch is of an earlier attempt.
+  const reached = (results: MethodResult[]) =>
+    target && {
+      rungs: [
+        ...(rungs ?? []).filter(({ epoch }) => epoch < target),
+        { epoch: target, results, job },
+      ],
+    };
   switch (status) {
     case 'interrupted':
       return { status: 'INTERRUPTED', exitCode: interruptedCode() };
-    case 'completed':
-      return { status: 'COMPLETED', exitCode: 0, results: resultsOf(runs) };
+    case 'paused':
+      return { status: 'INTERRUPTED', exitCode: 0, ...reached(resultsOf(runs)) };
+    case 'completed': {
+      const results = resultsOf(runs);
+      return { status: 'COMPLETED', exitCode: 0, results, ...reached(results) };
+    }
     case 'failed': {
       const failed = runs.find((run) => run.status === 'FAILED');
       const error = failed?.error ?? 'a run failed';
@@ -106,11 +127,23 @@ function endOf(
   }
 }
 
-/** Means over the completed seeds of each method. */
+/** Means over the seeds of each method that completed or are paused. */
 function resultsOf(runs: ExperimentResult['runs']): MethodResult[] {
-  const completed = runs.flatMap(({ status, summary }) =>
-    status === 'COMPLETED' && summary ? [summary] : [],
-  );
+  const completed = runs.flatMap(({ status, summary, paused }) => {
+    if (status === 'COMPLETED' && summary) return [summary];
+    if (!paused || !summary) return [];
+    const { validationAccuracy, validationLoss } = paused;
+    // The last evaluation in metrics.csv may be of an earlier batch.
+    return [
+      {
+        ...summary,
+        finalValidationAccuracy: validationAccuracy,
+        finalValidationLoss: validationLoss,
+        finalTestAccuracy: undefined,
+        finalTestLoss: undefined,
+      },
+    ];
+  });
   const methods = [...new Set(completed.map(({ method }) => method))];
   return methods.map((method) => {
     const own = completed.filter((summary) => summary.method === method);

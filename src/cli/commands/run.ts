@@ -15,6 +15,7 @@ import {
   manual,
   offline,
   once,
+  oneNumber,
   oneOf,
   overridesArgument,
   type ProgressMode,
@@ -63,6 +64,12 @@ const options = {
     describe: 'train everything again, replacing the results in the run directory',
   },
   ...checkpointing,
+  'stop-at-epoch': {
+    type: 'string',
+    describe:
+      'pause each run after this epoch, with a checkpoint; --resume continues, with the same results as without a pause',
+    coerce: oneNumber('stop-at-epoch'),
+  },
   'fail-fast': { type: 'boolean', describe: 'stop at the first run that fails' },
   offline,
   'dry-run': {
@@ -115,6 +122,7 @@ export const runCommand: CommandModule<object, RunArguments> = {
             4: 'the backend does not start',
             5: 'data missing or damaged',
             ...interruptedCodes,
+            76: 'paused at --stop-at-epoch',
           },
         ),
       ) as never,
@@ -143,7 +151,7 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
     rerun: args.rerun,
     overwrite: args.overwrite,
   };
-  const data = { dataDir: args.dataDir, offline: args.offline };
+  const data = { dataDir: args.dataDir, offline: args.offline, stopAtEpoch: args.stopAtEpoch };
   if (args.dryRun) {
     const { checkExperiment } = await import('../../experiment/check.js');
     const { formatCheck } = await import('../render/run.js');
@@ -204,6 +212,7 @@ async function trainAndPrint(
       completed: ExitCode.ok,
       failed: ExitCode.runFailed,
       interrupted: interruption?.exitCode ?? ExitCode.interrupted,
+      paused: ExitCode.paused,
     }[result.status];
     printText(json ? resultJson(result, code) : formatResult(result));
     for (const text of notes(result)) note(text);

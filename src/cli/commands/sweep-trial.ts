@@ -66,6 +66,8 @@ async function runHandler(args: ArgumentsCamelCase<TrialArguments>): Promise<voi
     completed: ExitCode.ok,
     failed: ExitCode.runFailed,
     interrupted: interruption?.exitCode ?? ExitCode.interrupted,
+    // The search continues it; Slurm would show another code as a failure.
+    paused: ExitCode.ok,
   }[status];
 }
 
@@ -75,16 +77,18 @@ function slurmJob(): TrialState['job'] {
   return id && task ? { id, task } : undefined;
 }
 
-let runs = { index: 0, count: 1, batches: 1 };
+let runs = { index: 0, count: 1, done: 0, batches: 1 };
 let reported = 0;
 
 /** Sends the progress to the launcher, at most twice a second. */
 function reportShare(event: ExperimentEvent): void {
   if (!process.connected) return;
   if (event.type === 'run-started') {
-    runs = { index: event.index, count: event.runs, batches: event.batches };
+    const { index, runs: count, done, batches, stopAt } = event;
+    runs = { index, count, done, batches: stopAt ?? batches };
   }
   if (event.type !== 'batch' || Date.now() - reported < 500) return;
   reported = Date.now();
-  process.send?.({ share: (runs.index + event.batch / runs.batches) / runs.count });
+  const share = (event.batch - runs.done) / (runs.batches - runs.done);
+  process.send?.({ share: (runs.index + share) / runs.count });
 }

@@ -72,6 +72,13 @@ export function createProgress(
       case 'run-interrupted':
         display.stop();
         return note(`${heading}: interrupted after batch ${event.batch}, checkpoint written`);
+      case 'run-paused': {
+        display.stop();
+        const { epoch, batch, validationAccuracy: validation } = event;
+        const accuracy =
+          validation === undefined ? '' : `, validation accuracy ${inPercent(validation)}`;
+        return note(`${heading}: paused after epoch ${epoch} (batch ${batch})${accuracy}`);
+      }
       case 'warning':
         return note(`warning: ${event.message}`);
       case 'checkpoint':

@@ -28,6 +28,12 @@ export function notes({ status, runs, directory }: ExperimentResult): string[] {
       ? ['Interrupted before training; nothing was written.']
       : [`Interrupted. To resume ${shortPath(directory)}, repeat the command with --resume`];
   }
+  if (status === 'paused') {
+    const epochs = [...new Set(runs.flatMap(({ paused }) => paused?.epoch ?? []))].join(' and ');
+    return [
+      `Paused after epoch ${epochs}. To train on, use --resume with a later --stop-at-epoch, or without`,
+    ];
+  }
   const failed = runs.filter((run) => run.status === 'FAILED');
   const queued = runs.filter((run) => run.status === 'QUEUED');
   if (failed.length === 0) return [];
@@ -94,7 +100,8 @@ function plannedRuns(runs: readonly PlannedTraining[]): string[] {
   ];
 }
 
-function from({ done, replaces }: PlannedTraining): string {
-  if (done > 0) return `, resumed after batch ${grouped(done)}`;
-  return replaces === undefined ? '' : `, from its start: replaces a run that is ${replaces}`;
+function from({ done, replaces, stopAt }: PlannedTraining): string {
+  const end = stopAt === undefined ? '' : `, paused after batch ${grouped(stopAt)}`;
+  if (done > 0) return `, resumed after batch ${grouped(done)}${end}`;
+  return `${replaces === undefined ? '' : `, from its start: replaces a run that is ${replaces}`}${end}`;
 }
