@@ -92,3 +92,18 @@ export interface DatasetRequest {
   readonly validation?: number;
   readonly preprocessing: Preprocessing;
 }
+
+/**
+ * Where the rows of one split of the user's own data are. A text is a `.npz` file or a folder of images. Paths of a config
+ * are relative to its file.
+ */
+export type ArraySource =
+  | string
+  /** Arrays of one NumPy archive, by name; found by their usual names when absent. */
+  | { readonly npz: string; readonly x?: string; readonly y?: string }
+  /** A pair of `.npy` or IDX files. */
+  | { readonly x: string; readonly y?: string }
+  /** A table with a header. `label` is the column of classes, `target` that of a regression. */
+  | { readonly csv: string; readonly label?: string; readonly target?: string }
+  /** A folder of PNG images, in one folder for each class. */
+  | { readonly images: string };

@@ -162,7 +162,11 @@ export function parseIdxLabels(content: Uint8Array, classes: number): Uint8Array
   return values;
 }
 
-function parseIdx(content: Uint8Array, rank: number): { dimensions: number[]; values: Uint8Array } {
+/** @throws ContentError when the file is not 8-bit values of this many dimensions */
+export function parseIdx(
+  content: Uint8Array,
+  rank: number,
+): { dimensions: number[]; values: Uint8Array } {
   const header = 4 + 4 * rank;
   if (content.length < 4) {
     throw new ContentError(`is ${content.length} bytes long, too short for an IDX file`);

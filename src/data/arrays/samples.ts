@@ -1,0 +1,352 @@
+import { basename, resolve } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import type { ArraySource } from '../../core/dataset.js';
+import { DataError } from '../../errors.js';
+import { isFolder } from '../../files/folder.js';
+import { availableMemory } from '../../shared/memory.js';
+import { didYouMean } from '../../shared/suggest.js';
+import { sizeText } from '../../shared/text.js';
+import { asGzipError, ContentError, isGzip, refuseNonData } from '../content.js';
+import { parseIdx } from '../idx.js';
+import { parseCsv } from './csv.js';
+import { readImageFolder } from './image-folder.js';
+import { type NumericArray, parseNpy, permuted, shapeText, type Values } from './npy.js';
+import { about, readWhole, within } from './read.js';
+import { unzip, zipEntries } from './zip.js';
+
+/** Rows of the user's own data, as they are in the files. */
+export interface Samples {
+  /** [count, height * width * channels], row-major, channels last: 8-bit pixels, or finite numbers. */
+  readonly x: Uint8Array | Float32Array;
+  readonly count: number;
+  /** [height, width, channels] of a row; flat features are [1, 1, features]. */
+  readonly shape: readonly [number, number, number];
+  readonly y?: SampleLabels;
+  /** Names of the feature columns of a CSV file. */
+  readonly columns?: readonly string[];
+  /** How messages name a row: `row 3 (from 0)`, `line 5`, `cat/7.png`. */
+  readonly rowName: (row: number) => string;
+  /** File name -> SHA-256. Of a folder of images: one, of the names and contents of all. */
+  readonly sha256: Readonly<Record<string, string>>;
+}
+
+/** Labels as they are in the files: class names, or numbers [count] or [count, width]. */
+export type SampleLabels =
+  | { readonly kind: 'names'; readonly values: readonly string[] }
+  | {
+      readonly kind: 'numbers';
+      readonly values: Values;
+      /** Numbers in a row; undefined for a vector [count]. */
+      readonly width?: number;
+      /** Whether they are to be predicted as numbers although they may be integers. */
+      readonly isTarget?: boolean;
+    };
+
+export interface ReadSamplesOptions {
+  /** The split, which says which arrays of an archive of several splits are meant. */
+  readonly role?: 'train' | 'test' | 'validation';
+  /** Position of the channels in images [n, ., ., .]; last when absent, unless the shape contradicts. */
+  readonly channels?: 'first' | 'last';
+  /** Files without labels are accepted. */
+  readonly labelsAreOptional?: boolean;
+  /** Feature columns that a CSV file must have: those of the training file. */
+  readonly columns?: readonly string[];
+}
+
+/**
+ * Reads one split: `.npz`, a pair of `.npy` or IDX files, CSV, or a folder of PNG images.
+ * @throws DataError that names the file and the way out
+ */
+export function readSamples(source: ArraySource, options: ReadSamplesOptions = {}): Samples {
+  const spec = typeof source === 'string' ? specOf(source) : source;
+  if ('csv' in spec) return readCsv(spec, options);
+  if ('images' in spec) return readImages(resolve(spec.images), options.labelsAreOptional);
+  if ('npz' in spec) return readNpz(spec, options);
+  const x = readArrayFile(spec.x);
+  const y = spec.y === undefined ? undefined : readArrayFile(spec.y);
+  if (y === undefined && !options.labelsAreOptional) {
+    throw new DataError(
+      `${spec.x} has no labels beside it: name their file, as in { x: ${spec.x}, y: FILE }.`,
+    );
+  }
+  const sha256 = { [basename(spec.x)]: x.sha256, ...(y && { [basename(spec.y!)]: y.sha256 }) };
+  return samplesOf(x.array, y?.array, { x: spec.x, y: spec.y ?? '' }, options, sha256);
+}
+
+/** What a path alone means. */
+function specOf(path: string): Exclude<ArraySource, string> {
+  if (isFolder(path)) return { images: path };
+  if (/\.npz$/i.test(path)) return { npz: path };
+  if (/\.csv$/i.test(path)) return { csv: path };
+  return { x: path };
+}
+
+function readNpz(
+  { npz, x, y }: Extract<ArraySource, { npz: string }>,
+  options: ReadSamplesOptions,
+): Samples {
+  const { content, sha256 } = readWhole(npz);
+  const { arrays, xName, yName } = about(npz, () => {
+    const entries = zipEntries(content).filter(({ name }) => name.endsWith('.npy'));
+    const names = entries.map(({ name }) => name.slice(0, -'.npy'.length));
+    const [xName, yName] = namesIn(names, { x, y }, options);
+    const read = (wanted: string): NumericArray => {
+      const entry = entries[names.indexOf(wanted)];
+      return within(`has the array "${wanted}", which`, () => parseNpy(unzip(content, entry)));
+    };
+    return {
+      arrays: { x: read(xName), y: yName === undefined ? undefined : read(yName) },
+      xName,
+      yName,
+    };
+  });
+  const names = { x: `${npz}: ${xName}`, y: `${npz}: ${yName}` };
+  return samplesOf(arrays.x, arrays.y, names, options, { [basename(npz)]: sha256 });
+}
+
+/** The names of the arrays of a split in an archive. */
+function namesIn(
+  names: readonly string[],
+  given: { readonly x?: string; readonly y?: string },
+  { role = 'train', labelsAreOptional = false }: ReadSamplesOptions,
+): [x: string, y: string | undefined] {
+  const holds = names.length === 0 ? 'it has no arrays' : `it has ${names.slice(0, 20).join(', ')}`;
+  const lower = names.map((name) => name.toLowerCase());
+  const find = (wanted: string, isGiven: boolean) =>
+    names[isGiven ? names.indexOf(wanted) : lower.indexOf(wanted)] as string | undefined;
+  for (const name of [given.x, given.y]) {
+    if (name === undefined || names.includes(name)) continue;
+    throw new ContentError(`has no array "${name}"${didYouMean(name, names) || `; ${holds}`}`);
+  }
+  const short = role === 'validation' ? ['validation', 'val'] : [role];
+  const pairs = [
+    ...short.flatMap((split) => [
+      [`x_${split}`, `y_${split}`],
+      [`${split}_x`, `${split}_y`],
+      [`${split}_images`, `${split}_labels`],
+    ]),
+    ['x', 'y'],
+    ['images', 'labels'],
+    ['data', 'target'],
+  ];
+  const pair = pairs.find(([x]) => find(x, false) !== undefined);
+  const only = names.length === 1 && labelsAreOptional ? names[0] : undefined;
+  const xName = given.x ?? (pair && find(pair[0], false)) ?? only;
+  if (xName === undefined) {
+    throw new ContentError(
+      `has none of the arrays ${pairs.map(([x]) => x).join(', ')}; ${holds}. Name them: { npz: FILE, x: NAME, y: NAME }`,
+    );
+  }
+  const yName = given.y ?? (pair && given.x === undefined ? find(pair[1], false) : undefined);
+  if (yName === undefined && !labelsAreOptional) {
+    throw new ContentError(
+      `has no labels for "${xName}"; ${holds}. Name them: { npz: FILE, x: ${xName}, y: NAME }`,
+    );
+  }
+  return [xName, yName];
+}
+
+/** A `.npy` or IDX file, plain or gzipped. */
+function readArrayFile(path: string): { array: NumericArray; sha256: string } {
+  const { content, sha256 } = readWhole(path);
+  const array = about(path, () => {
+    const plain = isGzip(content) ? gunzipped(content) : content;
+    refuseNonData(plain);
+    if (plain[0] === 0x93) return parseNpy(plain);
+    if (plain[0] === 0x50 && plain[1] === 0x4b) {
+      throw new ContentError("is a ZIP archive; for NumPy's .npz write { npz: FILE }");
+    }
+    if (plain[0] === 0x80 && plain[1] <= 5) {
+      throw new ContentError(
+        'is a Python pickle, which is never loaded; save the array with np.save',
+      );
+    }
+    if (plain[0] !== 0 || plain[1] !== 0) {
+      throw new ContentError('is neither a NumPy array (.npy) nor an IDX file');
+    }
+    const { dimensions, values } = parseIdx(plain, Math.min(Math.max(plain[3] ?? 1, 1), 4));
+    return { values: plainBytes(values), shape: dimensions, dtype: 'uint8' };
+  });
+  return { array, sha256 };
+}
+
+function gunzipped(content: Buffer): Buffer {
+  const most = Math.min(availableMemory(), 2 ** 32 - 1);
+  try {
+    return gunzipSync(content, { maxOutputLength: Math.max(1, most) });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') throw asGzipError(error);
+    throw new ContentError(
+      `has more than ${sizeText(most)} uncompressed, the memory that is available`,
+    );
+  }
+}
+
+/**
+ * Samples of arrays that may come from a library's caller as well.
+ * @param names of the arrays, for messages
+ * @throws DataError
+ */
+export function samplesOf(
+  x: NumericArray,
+  y: NumericArray | undefined,
+  names: { readonly x: string; readonly y: string },
+  options: ReadSamplesOptions,
+  sha256: Readonly<Record<string, string>>,
+): Samples {
+  const rowName = (row: number) => `row ${row} (from 0)`;
+  const { values, shape } = about(names.x, () => inputs(x, options.channels));
+  const count = x.shape[0];
+  if (y === undefined) return { x: values, count, shape, rowName, sha256 };
+  const labels = about(names.y, () => labelArray(y));
+  if (y.shape[0] !== count) {
+    throw new DataError(
+      `${names.x} has ${count} rows and ${names.y} has ${y.shape[0]}: they do not belong together.`,
+    );
+  }
+  return { x: values, count, shape, y: labels, rowName, sha256 };
+}
+
+/** Inputs [n, d], [n, h, w] or [n, h, w, c] as rows. */
+function inputs(
+  { values, shape, dtype }: NumericArray,
+  channels: 'first' | 'last' | undefined,
+): Pick<Samples, 'shape'> & { values: Samples['x'] } {
+  if (shape.length < 2 || shape.length > 4) {
+    const way = shape.length === 1 ? '; for one feature use x.reshape(-1, 1)' : '';
+    throw new ContentError(
+      `has the shape ${shapeText(shape)}; expected rows [n, d], or images [n, h, w] or [n, h, w, c]${way}`,
+    );
+  }
+  if (shape.includes(0)) throw new ContentError(`is empty: its shape is ${shapeText(shape)}`);
+  const wanted = dtype === 'uint8' ? plainBytes(values as Uint8Array) : finite(values, shape);
+  if (shape.length === 2) return { values: wanted, shape: [1, 1, shape[1]] };
+  const [, a, b, c = 1] = shape;
+  if (shape.length === 3) return { values: wanted, shape: [a, b, 1] };
+  if (channels === 'first')
+    return { values: permuted(wanted, shape, [0, 2, 3, 1]), shape: [b, c, a] };
+  if (channels === undefined && a <= 4 && c > 4) {
+    throw new ContentError(
+      `has the shape ${shapeText(shape)}, whose channels seem to come first: set channels: first, ` +
+        `or, for images of ${a}x${b} with ${c} channels, channels: last`,
+    );
+  }
+  return { values: wanted, shape: [a, b, c] };
+}
+
+/** Not a Buffer, and at a word boundary: such rows are gathered four pixels at a time. */
+function plainBytes(values: Uint8Array): Uint8Array {
+  const { buffer, byteOffset, length } = values;
+  return byteOffset % 4 === 0 ? new Uint8Array(buffer, byteOffset, length) : new Uint8Array(values);
+}
+
+/** The same numbers as float32. @throws ContentError for one that is NaN or infinite, or becomes so */
+function finite(values: Values, shape: readonly number[]): Float32Array {
+  const result = values instanceof Float32Array ? values : Float32Array.from(values);
+  for (let i = 0; i < result.length; i++) {
+    if (Number.isFinite(result[i])) continue;
+    const why = Number.isFinite(values[i])
+      ? `${values[i]}, beyond the range of float32,`
+      : `${values[i]}`;
+    throw new ContentError(
+      `has ${why} in ${elementName(i, shape)}; replace or remove such rows, as with x[np.isfinite(x).all(axis=1)]`,
+    );
+  }
+  return result;
+}
+
+function elementName(element: number, shape: readonly number[]): string {
+  const width = shape.slice(1).reduce((product, size) => product * size, 1);
+  const row = Math.floor(element / width);
+  const inRow = element - row * width;
+  if (shape.length <= 2) return `row ${row}, column ${inRow} (from 0)`;
+  const index: number[] = [];
+  let rest = inRow;
+  for (const size of shape.slice(1).reverse()) {
+    index.unshift(rest % size);
+    rest = Math.floor(rest / size);
+  }
+  return `row ${row}, element [${index.join(', ')}] (from 0)`;
+}
+
+/** Labels or targets, [n] or [n, k]; a column [n, 1] of integers is a vector. */
+function labelArray({ values, shape, dtype }: NumericArray): SampleLabels {
+  if (shape.length < 1 || shape.length > 2 || shape.includes(0)) {
+    throw new ContentError(
+      `has the shape ${shapeText(shape)}; expected labels [n], or targets of a regression [n, k]`,
+    );
+  }
+  if (dtype.startsWith('float')) {
+    const bad = values.findIndex((value) => !Number.isFinite(Math.fround(value)));
+    if (bad >= 0) {
+      throw new ContentError(
+        `has ${values[bad]} in ${shape.length === 2 ? elementName(bad, shape) : `row ${bad} (from 0)`}, which is no finite 32-bit number`,
+      );
+    }
+  }
+  const isColumn = shape.length === 2 && shape[1] === 1 && !dtype.startsWith('float');
+  return { kind: 'numbers', values, ...(shape.length === 2 && !isColumn && { width: shape[1] }) };
+}
+
+function readCsv(
+  { csv, label, target }: Extract<ArraySource, { csv: string }>,
+  { labelsAreOptional, columns }: ReadSamplesOptions,
+): Samples {
+  const column = label ?? target;
+  if (column === undefined && !labelsAreOptional) {
+    throw new DataError(
+      `${csv}: name the column of the labels, as in { csv: ${basename(csv)}, label: COLUMN }; for a regression, target: COLUMN.`,
+    );
+  }
+  const { content, sha256 } = readWhole(csv);
+  return about(csv, () => {
+    refuseNonData(content);
+    const table = parseCsv(content, { label: column, labelIsOptional: labelsAreOptional, columns });
+    const rowName = (row: number) => `line ${table.lines[row]}`;
+    const y =
+      table.labels && columnLabels(table.labels, target !== undefined, rowName, column ?? '');
+    return {
+      x: table.values,
+      count: table.rows,
+      shape: [1, 1, table.columns.length],
+      ...(y && { y }),
+      columns: table.columns,
+      rowName,
+      sha256: { [basename(csv)]: sha256 },
+    };
+  });
+}
+
+/** Numbers where all cells are numbers; else class names. */
+function columnLabels(
+  cells: readonly string[],
+  isTarget: boolean,
+  rowName: (row: number) => string,
+  column: string,
+): SampleLabels {
+  const empty = cells.indexOf('');
+  if (empty >= 0)
+    throw new ContentError(`has an empty cell in ${rowName(empty)}, column "${column}"`);
+  const values = Float64Array.from(cells, Number);
+  const bad = values.findIndex((value) => !Number.isFinite(Math.fround(value)));
+  if (bad < 0) return { kind: 'numbers', values, ...(isTarget && { isTarget }) };
+  if (!isTarget) return { kind: 'names', values: cells };
+  throw new ContentError(
+    `has "${cells[bad].slice(0, 30)}" in ${rowName(bad)}, column "${column}", which is not a finite number`,
+  );
+}
+
+function readImages(folder: string, labelsAreOptional = false): Samples {
+  const { pixels, count, shape, classes, files, sha256 } = readImageFolder(
+    folder,
+    labelsAreOptional,
+  );
+  return {
+    x: pixels,
+    count,
+    shape,
+    ...(classes && { y: { kind: 'names', values: classes } }),
+    rowName: (row) => files[row],
+    sha256: { [basename(folder)]: sha256 },
+  };
+}
