@@ -47,6 +47,12 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/diff.js')).diffCommand),
   },
   {
+    name: 'export',
+    usage: 'export DIR...',
+    summary: 'write runs in the formats of other programs',
+    load: async () => erased((await import('./commands/export.js')).exportCommand),
+  },
+  {
     name: 'verify',
     usage: 'verify DIR|CONFIG',
     summary: 'compare accuracies with expected or earlier ones; exit 3 if worse',
