@@ -53,6 +53,12 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/export.js')).exportCommand),
   },
   {
+    name: 'watch',
+    usage: 'watch DIR...',
+    summary: 'follow runs in the terminal while they train',
+    load: async () => erased((await import('./commands/watch.js')).watchCommand),
+  },
+  {
     name: 'verify',
     usage: 'verify DIR|CONFIG',
     summary: 'compare accuracies with expected or earlier ones; exit 3 if worse',

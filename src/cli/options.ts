@@ -73,15 +73,16 @@ export const decimalsOf =
       throw new UsageError(`--${name}: expected a number, got "${part}"`);
     });
 
-/** A number of seconds, 0 or more, given at most once. */
-const secondsOf =
-  (name: string) =>
+/** A number of seconds, `least` or more, given at most once. */
+export const secondsOf =
+  (name: string, least = 0) =>
   (value: string | string[] | undefined): number | undefined => {
     const given = once(name)(value);
     if (given === undefined) return undefined;
     const [seconds] = decimalsOf(name)(given) ?? [];
-    if (seconds !== undefined && seconds >= 0) return seconds;
-    throw new UsageError(`--${name}: expected a number of seconds, got "${given}"`);
+    if (seconds !== undefined && seconds >= least) return seconds;
+    const range = least > 0 ? `, at least ${least}` : '';
+    throw new UsageError(`--${name}: expected a number of seconds${range}, got "${given}"`);
   };
 
 /** One of several words, given at most once; completion reads `words`. */

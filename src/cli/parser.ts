@@ -122,6 +122,7 @@ const needs: Readonly<Record<string, string>> = {
   plot: 'a run directory, as in: fln plot results/quickstart',
   compare: 'a run directory, as in: fln compare results/quickstart',
   diff: 'two run directories, as in: fln diff results/a results/b',
+  watch: 'a run directory, as in: fln watch results/quickstart',
   verify: 'a run directory or a config, as in: fln verify configs/mnist-mlp.yaml',
   bound: 'a config file, as in: fln bound configs/bound.yaml',
 };

@@ -21,6 +21,8 @@ export interface RunOptions {
   readonly separate?: boolean;
   /** Called with all of stderr so far, and the process. */
   readonly onStderr?: (text: string, signal: (name: NodeJS.Signals) => void) => void;
+  /** The same for stdout. */
+  readonly onStdout?: RunOptions['onStderr'];
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -42,11 +44,13 @@ function isBuilt(): boolean {
 const starters = ['sweep', 'sweep-trial', 'backend', 'doctor'];
 
 /**
- * Runs the program as `npx fln` does: in a process of its own where `onStderr` or `separate` asks for
+ * Runs the program as `npx fln` does: in a process of its own where a listener or `separate` asks for
  * one or the command starts others, else in this one, which is ten times cheaper.
  */
 export function fln(args: readonly string[], options: RunOptions): Promise<Outcome> {
-  const { onStderr, separate = onStderr !== undefined || starters.includes(args[0]) } = options;
+  const { onStderr, onStdout } = options;
+  const listens = onStderr !== undefined || onStdout !== undefined;
+  const { separate = listens || starters.includes(args[0]) } = options;
   if (separate) return spawned(args, options);
   const outcome = last.then(() => inProcess(args, options));
   last = outcome.catch(() => {});
@@ -115,7 +119,7 @@ async function main(): Promise<void> {
 let runs = 0;
 
 function spawned(args: readonly string[], options: RunOptions): Promise<Outcome> {
-  const { cwd, onStderr } = options;
+  const { cwd, onStderr, onStdout } = options;
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...program, ...args], {
       cwd,
@@ -126,6 +130,7 @@ function spawned(args: readonly string[], options: RunOptions): Promise<Outcome>
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       stdout += text;
+      onStdout?.(stdout, (name) => child.kill(name));
     });
     child.stderr.setEncoding('utf8').on('data', (text) => {
       stderr += text;
