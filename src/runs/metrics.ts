@@ -230,7 +230,8 @@ function eachPlainRecord(
     const found = bytes.indexOf(10, start);
     const end = found < 0 ? bytes.length : found;
     line++;
-    if (end - start > longestLine) throw damage(path, before + line, `a line of ${end - start} bytes`);
+    if (end - start > longestLine)
+      throw damage(path, before + line, `a line of ${end - start} bytes`);
     if (end > start) use(bytes.toString('utf8', start, end).split(','), line);
     start = end + 1;
   }
