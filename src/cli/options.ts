@@ -124,7 +124,8 @@ export const dataDir = {
 
 export const offline = { type: 'boolean', describe: 'never download' } as const;
 
-export const checkpointing = {
+/** What completed and interrupted runs leave beside their numbers. */
+export const saving = {
   'checkpoint-every': {
     type: 'string',
     describe:
@@ -134,7 +135,11 @@ export const checkpointing = {
   'keep-checkpoints': {
     type: 'boolean',
     describe:
-      'keep the checkpoints of completed runs, and write a final one with the trained weights',
+      'keep the checkpoints of completed runs, and write a final one, with the state of the method',
+  },
+  'no-model': {
+    type: 'boolean',
+    describe: 'do not write model.safetensors and model.json, the weights of completed runs',
   },
 } as const;
 

@@ -25,7 +25,7 @@ export function buildParser(args: readonly string[], command: CommandModule): Ar
       .wrap(Math.min(100, process.stdout.columns ?? 100))
       // `describeArgumentError` matches the English messages.
       .locale('en')
-      .parserConfiguration({ 'dot-notation': false })
+      .parserConfiguration({ 'dot-notation': false, 'boolean-negation': false })
       .exitProcess(false)
       .fail((message, error) => {
         // Also called for errors that a command itself throws, which are not usage errors.

@@ -25,6 +25,23 @@ export interface Dataset {
   readonly sha256: Readonly<Record<string, string>>;
   /** Per channel, the value of each of the 256 pixel levels after preprocessing: [channels][256]. */
   readonly levels: readonly Float32Array[];
+  /** The numbers of the preprocessing, per channel. */
+  readonly scaling: readonly ChannelScaling[];
+  /** What each class is called; absent: its number. */
+  readonly classNames?: readonly string[];
+}
+
+/** Preprocessing of a channel: the value of pixel level p in 0..255 is (p - mean) / std. */
+export interface ChannelScaling {
+  readonly mean: number;
+  readonly std: number;
+}
+
+/** The value of each of the 256 pixel levels, per channel: [channels][256]. */
+export function pixelLevels(scaling: readonly ChannelScaling[]): Float32Array[] {
+  return scaling.map(({ mean, std }) =>
+    Float32Array.from({ length: 256 }, (_, p) => (p - mean) / std),
+  );
 }
 
 export type Preprocessing = 'scale' | 'standardize';
@@ -35,6 +52,8 @@ export interface DatasetInfo {
   readonly title: string;
   readonly shape: readonly [number, number, number];
   readonly classes: number;
+  /** What each class is called; absent: its number. */
+  readonly classNames?: readonly string[];
   readonly trainSize: number;
   readonly testSize: number;
 }

@@ -32,7 +32,7 @@ import {
 } from './locations.js';
 
 /** A data set in CIFAR's binary format. */
-type CifarFacts = CifarSet & Pick<DatasetDefinition, 'title'>;
+type CifarFacts = CifarSet & Pick<DatasetDefinition, 'title' | 'classNames'>;
 
 /**
  * The registry entry of a data set in CIFAR's binary version: one archive, or its files in one folder.
@@ -49,6 +49,7 @@ export function cifarDataset(facts: CifarFacts): DatasetDefinition {
     title,
     shape: [side, side, 3],
     classes: labels[label].classes,
+    classNames: facts.classNames,
     trainSize: trainFiles.length * recordsPerFile.train,
     testSize: testFiles.length * recordsPerFile.test,
     folders,

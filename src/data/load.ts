@@ -1,10 +1,12 @@
-import type {
-  Dataset,
-  DatasetInfo,
-  DatasetRequest,
-  LoadOptions,
-  Preprocessing,
-  Split,
+import {
+  type ChannelScaling,
+  type Dataset,
+  type DatasetInfo,
+  type DatasetRequest,
+  type LoadOptions,
+  type Preprocessing,
+  pixelLevels,
+  type Split,
 } from '../core/dataset.js';
 import { UsageError } from '../errors.js';
 import type { DatasetDefinition } from './definition.js';
@@ -34,16 +36,19 @@ export async function loadDefinition(
   const rows = { train: sizes.train + sizes.validation, test: sizes.test };
   const raw = await definition.load(rows, options);
   const train = rowsOf(raw.train, 0, sizes.train);
-  const { name, shape, classes } = definition;
+  const { name, shape, classes, classNames } = definition;
+  const scaling = channelScaling(request.preprocessing, train, shape[2]);
   return {
     name,
     shape,
     classes,
+    ...(classNames && { classNames }),
     train,
     ...(sizes.validation > 0 && { validation: rowsOf(raw.train, sizes.train, rows.train) }),
     test: rowsOf(raw.test, 0, sizes.test),
     sha256: raw.sha256,
-    levels: pixelLevels(request.preprocessing, train, shape[2]),
+    levels: pixelLevels(scaling),
+    scaling,
   };
 }
 
@@ -94,26 +99,23 @@ function rowsOf(split: Split, start: number, end: number): Split {
 }
 
 /**
- * The value of each of the 256 pixel levels, per channel.
+ * The preprocessing of each channel.
  *
  * scale: p / 255. standardize: (p / 255 - mean) / std, with the mean and the (population) standard
- * deviation of the channel over `train`; a constant channel is only centred.
+ * deviation of the channel over `train`; a constant channel is only centred. Here in pixel units.
  *
  * @param train the training images in use: neither validation nor test images enter the statistics
- * @returns [channels][256]
  */
-export function pixelLevels(
+function channelScaling(
   preprocessing: Preprocessing,
   train: Split,
   channels: number,
-): Float32Array[] {
-  return Array.from({ length: channels }, (_, channel) => {
-    const { mean, std } =
-      preprocessing === 'standardize'
-        ? channelStatistics(train.images, channels, channel)
-        : { mean: 0, std: 255 };
-    return Float32Array.from({ length: 256 }, (_, p) => (p - mean) / std);
-  });
+): ChannelScaling[] {
+  return Array.from({ length: channels }, (_, channel) =>
+    preprocessing === 'standardize'
+      ? channelStatistics(train.images, channels, channel)
+      : { mean: 0, std: 255 },
+  );
 }
 
 /** In pixel units, from exact integer sums: the same whatever the order of the images. */

@@ -3,9 +3,11 @@ import { stepsOf } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
 import { Evaluator } from '../core/evaluate.js';
 import { buildNetwork } from '../core/network/network.js';
+import type { Parameters } from '../core/network/parameters.js';
 import { predictionRule } from '../core/prediction.js';
 import { onDiskWarning } from '../files/system-calls.js';
 import { type Metrics, readMetrics } from '../runs/metrics.js';
+import { writeModel } from '../runs/model-file.js';
 import { folderOf, loadRunDirectory } from '../runs/run-directory.js';
 import type { RunId } from '../runs/run-json.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from '../runs/run-json.js';
@@ -35,6 +37,8 @@ export interface ExperimentOptions extends Omit<PrepareOptions, 'dryRun'> {
    * their full length: a run that is paused and resumed has the same rows as one that is not.
    */
   readonly stopAtEpoch?: number;
+  /** Whether completed runs leave their weights, `model.safetensors` and `model.json`; by default they do. */
+  readonly model?: boolean;
   /** Stops after the current batch and a checkpoint; runs are left INTERRUPTED or QUEUED. */
   readonly signal?: AbortSignal;
 }
@@ -167,11 +171,15 @@ async function trainAll(
       const interval =
         checkpointEvery === undefined ? defaultInterval : everySeconds(checkpointEvery);
       const checkpointing = { interval, keep: keepCheckpoints, madeBy };
+      const saveModel = async (parameters: Parameters, metrics: Metrics) => {
+        if (options.model === false) return;
+        const trained = { experiment, method, run: id(run), dataset, rule, metrics };
+        const { record } = directory;
+        await writeModel(folderOf(directory.path, run), parameters, { ...trained, record });
+      };
       const job = { experiment, method, run: id(run), dataset, network, evaluators, checkpointing };
-      const status = await superviseRun(
-        { ...job, resumeFrom, warmUp, stopAtEpoch, emit, signal },
-        directory,
-      );
+      const session = { resumeFrom, warmUp, stopAtEpoch, saveModel, emit, signal };
+      const status = await superviseRun({ ...job, ...session }, directory);
       if (status === 'FAILED' && options.failFast) return;
     }
   } catch (error) {

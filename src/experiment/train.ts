@@ -11,7 +11,7 @@ import type { Training } from '../core/training.js';
 import { TrainingRun } from '../core/training-run.js';
 import { RunError } from '../errors.js';
 import { refuseIfLost } from '../files/lock.js';
-import { mostCells } from '../runs/metrics.js';
+import { type Metrics, mostCells } from '../runs/metrics.js';
 import { type MetricsWriter, metricsColumns, metricsRow } from '../runs/metrics-writer.js';
 import type { Pause, RunId } from '../runs/run-json.js';
 import { runningTime } from '../shared/running-time.js';
@@ -50,6 +50,8 @@ export interface TrainingJob {
   readonly warmUp: boolean;
   /** Pause after this epoch, if the run has more. */
   readonly stopAtEpoch?: number;
+  /** Called once the last batch is done, with the parameters that were tested and all rows of metrics.csv. */
+  readonly saveModel?: (parameters: Parameters, metrics: Metrics) => Promise<void>;
   readonly emit: (event: ExperimentEvent) => void;
   readonly signal?: AbortSignal;
 }
@@ -151,8 +153,12 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
       }
       if (pauses) return await pause(job, training, batch, epoch, validation);
       if (interrupted) return { status: 'INTERRUPTED' };
-      if (last) await refuseDeadNetwork(job, trainingRun.data, training.parameters(), place);
     }
+    // Also where the last batch was done before an interruption.
+    const end = { run, batch: totalBatches, epoch: trainingRun.epochOf(totalBatches) };
+    await refuseDeadNetwork(job, trainingRun.data, training.parameters(), end);
+    writer.flush();
+    await job.saveModel?.(training.parameters(), writer.metrics());
     return { status: 'COMPLETED' };
   } finally {
     training.dispose();

@@ -71,13 +71,20 @@ function header(arrays: readonly ArrayShape[]): Uint8Array {
   return bytes;
 }
 
+/** The content of a file, in memory. */
+export function encodeArrays(arrays: readonly NamedArray[]): Uint8Array {
+  const bytesIn = ({ buffer, byteOffset, byteLength }: Float32Array | Float64Array) =>
+    new Uint8Array(buffer, byteOffset, byteLength);
+  return Buffer.concat([header(arrays), ...arrays.map(({ values }) => bytesIn(values))]);
+}
+
 /**
  * @returns the arrays by name, each with memory of its own
  * @throws Error in plain words when the file does not have this format, and what the system reports
  */
 export function readArrays(path: string): Map<string, NamedArray> {
-  return withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) => {
-    const read = (position: number, bytes: number): ArrayBuffer => {
+  return withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) =>
+    arraysIn(size, (position, bytes) => {
       const buffer = new Uint8Array(bytes);
       for (let done = 0; done < bytes; ) {
         const count = readSync(file, buffer, done, bytes - done, position + done);
@@ -85,25 +92,41 @@ export function readArrays(path: string): Map<string, NamedArray> {
         done += count;
       }
       return buffer.buffer;
-    };
-    const length = size < 8 ? Number.NaN : Number(Buffer.from(read(0, 8)).readBigUInt64LE());
-    if (!(length <= Math.min(size - 8, longestHeader))) throw new Error('its header is truncated');
-    const entries: unknown = JSON.parse(Buffer.from(read(8, length)).toString('utf8'));
-    const arrays = new Map<string, NamedArray>();
-    let left = size - 8 - length;
-    for (const [name, entry] of Object.entries(entries as object)) {
-      const found = described(name, entry);
-      if (found.end > size - 8 - length) throw new Error(`its array ${name} is truncated`);
-      left -= found.end - found.start;
-      if (left < 0) throw new Error('its arrays overlap');
-      // One array at a time: nothing is in memory twice.
-      const buffer = read(8 + length + found.start, found.end - found.start);
-      const { dtype, shape } = found;
-      const values = dtype === 'F32' ? new Float32Array(buffer) : new Float64Array(buffer);
-      arrays.set(name, { name, dtype, shape, values });
-    }
-    return arrays;
-  });
+    }),
+  );
+}
+
+/** {@link readArrays} of the content of a file. */
+export const parseArrays = (content: Uint8Array): Map<string, NamedArray> =>
+  arraysIn(
+    content.length,
+    (position, bytes) =>
+      // A copy, whose memory starts at a multiple of the arrays' element size.
+      Uint8Array.from(content.subarray(position, position + bytes)).buffer,
+  );
+
+/** @param read a part of the content, as memory of its own: position and length in bytes */
+function arraysIn(
+  size: number,
+  read: (position: number, bytes: number) => ArrayBuffer,
+): Map<string, NamedArray> {
+  const length = size < 8 ? Number.NaN : Number(Buffer.from(read(0, 8)).readBigUInt64LE());
+  if (!(length <= Math.min(size - 8, longestHeader))) throw new Error('its header is truncated');
+  const entries: unknown = JSON.parse(Buffer.from(read(8, length)).toString('utf8'));
+  const arrays = new Map<string, NamedArray>();
+  let left = size - 8 - length;
+  for (const [name, entry] of Object.entries(entries as object)) {
+    const found = described(name, entry);
+    if (found.end > size - 8 - length) throw new Error(`its array ${name} is truncated`);
+    left -= found.end - found.start;
+    if (left < 0) throw new Error('its arrays overlap');
+    // One array at a time: nothing is in memory twice.
+    const buffer = read(8 + length + found.start, found.end - found.start);
+    const { dtype, shape } = found;
+    const values = dtype === 'F32' ? new Float32Array(buffer) : new Float64Array(buffer);
+    arrays.set(name, { name, dtype, shape, values });
+  }
+  return arrays;
 }
 
 /** Bytes: enough for tens of thousands of arrays. */

@@ -7,6 +7,7 @@ import { makeFolder } from '../files/folder.js';
 import { explainHeld, type FileLock, type HeldLock, lockOfOther, takeLock } from '../files/lock.js';
 import type { Metrics } from './metrics.js';
 import { type MetricsExtent, MetricsWriter } from './metrics-writer.js';
+import { removeModel } from './model-file.js';
 import { folderOf, keyOf, metricsPath } from './run-directory.js';
 import { type RunEntry, type RunId, type RunRecord, sameRun, writeRecord } from './run-json.js';
 
@@ -82,8 +83,13 @@ export class RunDirectoryWriter {
   /** Removes the earlier results of a run that starts from scratch, or the temporary files of one that resumes. */
   prepare(run: RunId, resumes: boolean): void {
     const folder = folderOf(this.path, run);
-    if (resumes) removeLeftOvers(folder);
-    else removeFolderAtomic(folder);
+    if (resumes) {
+      removeLeftOvers(folder);
+      // A process that was killed after the last batch may have written it.
+      removeModel(folder);
+    } else {
+      removeFolderAtomic(folder);
+    }
   }
 
   /**

@@ -6,7 +6,7 @@ import type { TrialState } from './state.js';
 /** Options of `fln sweep-trial` that launchers pass to every trial. */
 export type TrialFlags = Pick<
   ExperimentOptions,
-  'device' | 'dataDir' | 'offline' | 'checkpointEvery' | 'keepCheckpoints'
+  'device' | 'dataDir' | 'offline' | 'checkpointEvery' | 'keepCheckpoints' | 'model'
 >;
 
 export interface LaunchOptions {
@@ -49,7 +49,7 @@ export type Launcher = (
 
 /** The command that runs a trial; its id is the last argument and has to be added. */
 export function trialCommand(directory: string, flags: TrialFlags): string[] {
-  const { device, dataDir, offline, checkpointEvery, keepCheckpoints } = flags;
+  const { device, dataDir, offline, checkpointEvery, keepCheckpoints, model } = flags;
   return [
     process.execPath,
     ...process.execArgv,
@@ -61,6 +61,7 @@ export function trialCommand(directory: string, flags: TrialFlags): string[] {
     ...(offline ? ['--offline'] : []),
     ...(checkpointEvery === undefined ? [] : ['--checkpoint-every', String(checkpointEvery)]),
     ...(keepCheckpoints ? ['--keep-checkpoints'] : []),
+    ...(model === false ? ['--no-model'] : []),
     directory,
   ];
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { gatherRows } from '../../src/core/batches.js';
 import type { DatasetRequest } from '../../src/core/dataset.js';
-import { loadDataset, pixelLevels, splitSizes } from '../../src/data/load.js';
+import { loadDataset, loadDefinition, splitSizes } from '../../src/data/load.js';
 import { datasets, findDataset } from '../../src/data/registry.js';
+import { syntheticDigits } from '../../src/data/sets/synthetic-digits.js';
 import { UsageError } from '../../src/errors.js';
 
 const digits = (rest: Partial<DatasetRequest> = {}) =>
@@ -69,10 +70,18 @@ describe('preprocessing', () => {
     expect(variance).toBeCloseTo(1, 5);
   });
 
-  it('works channel by channel, and only centres a constant channel', () => {
+  it('works channel by channel, and only centres a constant channel', async () => {
     const images = Uint8Array.from([10, 7, 30, 7]);
     const train = { images, labels: new Uint8Array(1), count: 1 };
-    const [first, second] = pixelLevels('standardize', train, 2);
+    const definition = { ...syntheticDigits, shape: [1, 2, 2] as const, trainSize: 1, testSize: 1 };
+    const two = { ...definition, load: async () => ({ train, test: train, sha256: {} }) };
+    const request = { name: 'two', preprocessing: 'standardize' } as const;
+    const { levels, scaling } = await loadDefinition(two, request);
+    expect(scaling).toEqual([
+      { mean: 20, std: 10 },
+      { mean: 7, std: 255 },
+    ]);
+    const [first, second] = levels;
     expect([first[10], first[20], first[30]]).toEqual([-1, 0, 1]);
     expect(second[7]).toBe(0);
     expect(second[8]).toBeCloseTo(1 / 255);

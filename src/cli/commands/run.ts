@@ -6,7 +6,6 @@ import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
 import { type Interruption, interruptible } from '../interrupt.js';
 import {
-  checkpointing,
   configArgument,
   dataDir,
   interruptedCodes,
@@ -21,6 +20,7 @@ import {
   type ProgressMode,
   progress,
   resolveMode,
+  saving,
   seedsOf,
 } from '../options.js';
 import { note, print, printJson, printText, warn } from '../render/print.js';
@@ -63,7 +63,7 @@ const options = {
     type: 'boolean',
     describe: 'train everything again, replacing the results in the run directory',
   },
-  ...checkpointing,
+  ...saving,
   'stop-at-epoch': {
     type: 'string',
     describe:
@@ -167,6 +167,7 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
     failFast: args.failFast,
     checkpointEvery: args.checkpointEvery,
     keepCheckpoints: args.keepCheckpoints,
+    model: !args.noModel,
   };
   process.exitCode = await trainAndPrint(loaded.experiment, all, args);
 }

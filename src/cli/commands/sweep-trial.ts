@@ -4,7 +4,7 @@ import { ExitCode } from '../../errors.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import type { TrialState } from '../../sweep/state.js';
 import { type Interruption, interruptible } from '../interrupt.js';
-import { checkpointing, dataDir, offline, oneOf } from '../options.js';
+import { dataDir, offline, oneOf, saving } from '../options.js';
 import { note } from '../render/print.js';
 import { createProgress } from '../render/progress.js';
 
@@ -16,7 +16,7 @@ const options = {
   },
   'data-dir': dataDir,
   offline,
-  ...checkpointing,
+  ...saving,
 } as const;
 
 type TrialArguments = InferredOptionTypes<typeof options> & { dir: string; id: string };
@@ -50,7 +50,8 @@ async function runHandler(args: ArgumentsCamelCase<TrialArguments>): Promise<voi
   const status = await interruptible(stop, (signal) => {
     if (process.channel) process.once('disconnect', orphaned);
     const { device, dataDir, offline, checkpointEvery, keepCheckpoints } = args;
-    const flags = { device, dataDir, offline, checkpointEvery, keepCheckpoints };
+    const model = !args.noModel;
+    const flags = { device, dataDir, offline, checkpointEvery, keepCheckpoints, model };
     const interruptedCode = () => interruption?.exitCode ?? ExitCode.interrupted;
     return runTrial(
       args.dir,

@@ -9,7 +9,6 @@ import type { SweepConfig } from '../../sweep/schema.js';
 import type { SlurmOptions, SlurmPreview } from '../../sweep/slurm/launcher.js';
 import { type Interruption, interruptible } from '../interrupt.js';
 import {
-  checkpointing,
   dataDir,
   interruptedCodes,
   json,
@@ -22,6 +21,7 @@ import {
   overridesArgument,
   progress,
   resolveMode,
+  saving,
 } from '../options.js';
 import { note, print, printJson, shortPath, warn } from '../render/print.js';
 import { sweepCommandLine } from './sweep-status.js';
@@ -83,7 +83,7 @@ const options = {
   },
   'data-dir': dataDir,
   offline,
-  ...checkpointing,
+  ...saving,
   json,
   progress,
 } as const;
@@ -261,6 +261,7 @@ function launchOptions(args: Args, sweep: Sweep): LaunchOptions {
       offline,
       checkpointEvery,
       keepCheckpoints,
+      model: !args.noModel,
     },
   };
 }

@@ -38,6 +38,18 @@ export const fashionMnist = idxDataset({
   height: 28,
   width: 28,
   classes: 10,
+  classNames: [
+    'T-shirt/top',
+    'Trouser',
+    'Pullover',
+    'Dress',
+    'Coat',
+    'Sandal',
+    'Shirt',
+    'Sneaker',
+    'Bag',
+    'Ankle boot',
+  ],
   trainSize: 60_000,
   testSize: 10_000,
   // Not the data folder itself: files of these names there are MNIST's.

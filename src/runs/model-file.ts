@@ -1,0 +1,312 @@
+import { createHash } from 'node:crypto';
+import { rmSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { devices } from '../backend/backend.js';
+import type { Experiment, ResolvedMethod } from '../config/experiment.js';
+import { type LayerInput, LayerSchema, readLayers } from '../config/layers.js';
+import type { ChannelScaling, Dataset } from '../core/dataset.js';
+import { type ActivationName, activationNames, lossNames } from '../core/network/names.js';
+import type { Parameters } from '../core/network/parameters.js';
+import type { LayerShape } from '../core/network/shape.js';
+import { fromStored, storedShape, toStored } from '../core/network/weight-layout.js';
+import type { PredictionRule } from '../core/prediction.js';
+import { UsageError } from '../errors.js';
+import { writeFileAtomic } from '../files/atomic.js';
+import { guardDisk } from '../files/disk.js';
+import { readBytes, readText } from '../files/read.js';
+import { encodeArrays, type NamedArray, parseArrays } from '../files/safetensors.js';
+import type { Metrics } from './metrics.js';
+import { lastBatch, lastValue } from './run-directory.js';
+import type { RunId, RunRecord } from './run-json.js';
+
+/**
+ * The trained model of a run, beside its metrics.csv (docs/model.md): `model.safetensors` has the weights
+ * that were tested, in PyTorch's layout, and `model.json` everything else that is needed to use them.
+ */
+
+export const weightsName = 'model.safetensors';
+export const descriptionName = 'model.json';
+const format = 1;
+
+const size = z.int().positive();
+const evaluation = z.object({ loss: z.number(), accuracy: z.number(), images: size });
+
+const descriptionSchema = z.object({
+  format: z.literal(format),
+  experiment: z.string(),
+  label: z.string(),
+  seed: z.int(),
+  method: z.object({ name: z.string(), solver: z.string().optional() }),
+  /** Hash of the experiment's config. */
+  configHash: z.string(),
+  program: z.object({ name: z.string(), version: z.string() }),
+  /** What computed the results. */
+  backend: z.object({
+    name: z.string(),
+    version: z.string(),
+    detail: z.string(),
+    device: z.enum(devices).optional(),
+  }),
+  network: z.object({
+    /** [channels, height, width] */
+    input: z.tuple([size, size, size]),
+    /** As in a config. The layers with weights are `layers.0`, `layers.1`, ... in model.safetensors. */
+    layers: z.array(z.record(z.string(), z.unknown())).min(1),
+  }),
+  loss: z.enum(lossNames),
+  preprocessing: z.object({
+    name: z.string(),
+    /** Per channel, in the units of the data: the network's input is (x - mean) / std. */
+    mean: z.array(z.number()).min(1),
+    std: z.array(z.number().positive()).min(1),
+  }),
+  classes: z.array(z.string()).min(1),
+  prediction: z.union([
+    z.object({ rule: z.literal('feed-forward') }),
+    z.object({ rule: z.literal('lifted'), lambda: z.number().positive() }),
+  ]),
+  dataset: z.object({
+    name: z.string(),
+    /** The `dataset` block of the config. */
+    config: z.record(z.string(), z.unknown()),
+    sha256: z.record(z.string(), z.string()),
+  }),
+  /** After the last batch, as in metrics.csv. */
+  results: z.object({
+    batches: z.number(),
+    trainSeconds: z.number().optional(),
+    test: evaluation.optional(),
+    validation: evaluation.optional(),
+  }),
+  weights: z.object({ file: z.literal(weightsName), sha256: z.string(), parameters: size }),
+});
+
+/** Content of model.json. */
+export type ModelDescription = Readonly<z.infer<typeof descriptionSchema>>;
+
+/** Weights and bias of a layer, as arrays. */
+export interface LayerWeights {
+  /** In PyTorch's layout, of the shape {@link storedShape}. */
+  readonly stored: Float32Array;
+  readonly bias: Float32Array;
+}
+
+/** A trained model, read from its files and checked. */
+export interface Model {
+  /** The folder LABEL-sSEED. */
+  readonly folder: string;
+  readonly description: ModelDescription;
+  readonly layers: readonly LayerShape[];
+  /** One per hidden layer. */
+  readonly activations: readonly ActivationName[];
+  readonly weights: readonly LayerWeights[];
+}
+
+/** All that a model file says about the training that made it. */
+export interface TrainedBy {
+  readonly experiment: Experiment;
+  readonly method: ResolvedMethod;
+  readonly run: RunId;
+  readonly dataset: Dataset;
+  readonly rule: PredictionRule;
+  readonly record: Pick<RunRecord, 'program' | 'backend'>;
+  /** The rows of metrics.csv. */
+  readonly metrics: Metrics;
+}
+
+/**
+ * Writes the model of a completed run: first the weights, then their description, each as a whole or not at all.
+ * @param folder of the run
+ * @throws DiskError, LostLockError
+ */
+export async function writeModel(
+  folder: string,
+  parameters: Parameters,
+  trained: TrainedBy,
+): Promise<void> {
+  const { layers } = trained.experiment.network;
+  const arrays: NamedArray[] = [];
+  for (const [l, { weights, bias }] of parameters.entries()) {
+    const [own, biases] = [await weights.data(), await bias.data()] as Float32Array[];
+    const { output } = layers[l];
+    const values = toStored(own, layers[l]);
+    arrays.push(
+      { name: `layers.${l}.weight`, dtype: 'F32', shape: storedShape(layers[l]), values },
+      { name: `layers.${l}.bias`, dtype: 'F32', shape: [output[2]], values: biases },
+    );
+  }
+  const bytes = encodeArrays(arrays);
+  const parameterCount = arrays.reduce((sum, { values }) => sum + values.length, 0);
+  const weights = { file: weightsName, sha256: hashOf(bytes), parameters: parameterCount } as const;
+  writeFileAtomic(join(folder, weightsName), bytes);
+  const description: ModelDescription = { format, ...describe(trained), weights };
+  writeFileAtomic(join(folder, descriptionName), `${readableJson(description)}\n`);
+}
+
+/** JSON with lists of plain values on one line. */
+const readableJson = (value: unknown): string =>
+  JSON.stringify(value, null, 2).replace(/\[\n[^[\]{}]*\]/g, (list) =>
+    list
+      .replace(/\s*\n\s*/g, ' ')
+      .replace('[ ', '[')
+      .replace(/ \]$/, ']'),
+  );
+
+/** Removes the model of an earlier training of a run. @throws DiskError */
+export function removeModel(folder: string): void {
+  for (const name of [descriptionName, weightsName]) {
+    const path = join(folder, name);
+    guardDisk(path, () => rmSync(path, { force: true }));
+  }
+}
+
+function describe(trained: TrainedBy): Omit<ModelDescription, 'format' | 'weights'> {
+  const { experiment, method, run, dataset, rule, record, metrics } = trained;
+  const [height, width, channels] = dataset.shape;
+  const { lambda } = rule;
+  const { solver } = method.config;
+  const { name, version, detail, device } = record.backend;
+  const result = (split: 'test' | 'validation') => {
+    const loss = lastValue(metrics, `${split}_loss`);
+    const accuracy = lastValue(metrics, `${split}_accuracy`);
+    if (loss === undefined || accuracy === undefined) return {};
+    return { [split]: { loss, accuracy, images: dataset[split]?.count } };
+  };
+  return {
+    experiment: experiment.name,
+    label: run.label,
+    seed: run.seed,
+    method: { name: method.config.name, ...(typeof solver === 'string' && { solver }) },
+    configHash: experiment.hash,
+    program: record.program,
+    backend: { name, version, detail, ...(device && { device }) },
+    network: { input: [channels, height, width], layers: [...experiment.layers] },
+    loss: experiment.loss,
+    preprocessing: {
+      name: experiment.dataset.preprocessing,
+      mean: dataset.scaling.map(({ mean }) => mean),
+      std: dataset.scaling.map(({ std }) => std),
+    },
+    classes: classNames(dataset),
+    prediction: lambda === undefined ? { rule: 'feed-forward' } : { rule: 'lifted', lambda },
+    dataset: { name: dataset.name, config: experiment.dataset, sha256: { ...dataset.sha256 } },
+    results: {
+      batches: lastBatch(metrics),
+      trainSeconds: lastValue(metrics, 'wall_s'),
+      ...result('test'),
+      ...result('validation'),
+    },
+  };
+}
+
+/** What the classes are called; their numbers where the data set has no names for them. */
+export const classNames = ({ classes, classNames }: Pick<Dataset, 'classes' | 'classNames'>) => [
+  ...(classNames ?? Array.from({ length: classes }, (_, k) => String(k))),
+];
+
+/** The preprocessing of each channel. */
+export const scalingOf = ({ preprocessing: { mean, std } }: ModelDescription): ChannelScaling[] =>
+  mean.map((value, channel) => ({ mean: value, std: std[channel] }));
+
+/** Whether a folder has a model. */
+export const hasModel = (folder: string): boolean =>
+  statSync(join(folder, descriptionName), { throwIfNoEntry: false })?.isFile() ?? false;
+
+/**
+ * Reads and checks the model in the folder of a run. It needs nothing else: no config, no plugin.
+ * @throws UsageError that names the file and what is wrong with it
+ */
+export function readModel(folder: string): Model {
+  const path = join(folder, descriptionName);
+  const file = join(folder, weightsName);
+  const description = reading(path, () => parseDescription(readText(path)));
+  const { layers, activations } = reading(path, () => networkOf(description));
+  const weights = reading(file, () => readWeights(file, description, layers));
+  return { folder, description, layers, activations, weights };
+}
+
+function reading<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    const reason = error instanceof SyntaxError ? 'not valid JSON' : (error as Error).message;
+    throw new UsageError(`${path} cannot be used: ${reason}. ${wayOut}`, { cause: error });
+  }
+}
+
+const wayOut = 'Restore the file, or train the run again with --overwrite';
+
+function parseDescription(text: string): ModelDescription {
+  const json: unknown = JSON.parse(text);
+  const version = (json as { format?: unknown } | null)?.format;
+  if (typeof version === 'number' && version > format) {
+    throw new Error(
+      `it has format ${version}, and this version of fln reads format ${format}: update fln`,
+    );
+  }
+  const parsed = descriptionSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [{ path, message }] = parsed.error.issues;
+  throw new Error(`${path.join('.') || 'the content'}: ${message}`);
+}
+
+/** The layers of the network, computed as for a config. */
+function networkOf({ network, classes, dataset, preprocessing }: ModelDescription): {
+  layers: readonly LayerShape[];
+  activations: readonly ActivationName[];
+} {
+  const [channels, height, width] = network.input;
+  for (const { activation } of network.layers) {
+    const isKnown = activation === undefined || activationNames.some((name) => name === activation);
+    if (!isKnown) throw new Error(`the activation "${activation}" is not one of this program`);
+  }
+  if (preprocessing.mean.length !== channels || preprocessing.std.length !== channels) {
+    throw new Error(`preprocessing does not have ${channels} channels`);
+  }
+  const inputs = network.layers.map((layer, l): LayerInput => {
+    const parsed = LayerSchema.safeParse(layer);
+    if (parsed.success) return parsed.data;
+    throw new Error(`network.layers.${l}: ${parsed.error.issues[0].message}`);
+  });
+  const shape = [height, width, channels] as const;
+  const info = { name: dataset.name, shape, classes: classes.length };
+  const { layers, activations, findings } = readLayers(inputs, info);
+  if (findings.length > 0) {
+    throw new Error(`${findings[0].path.join('.')} ${findings[0].message}`);
+  }
+  return { layers, activations };
+}
+
+function readWeights(
+  file: string,
+  description: ModelDescription,
+  layers: readonly LayerShape[],
+): LayerWeights[] {
+  const bytes = readBytes(file, Number.POSITIVE_INFINITY);
+  if (hashOf(bytes) !== description.weights.sha256) {
+    throw new Error(`its SHA-256 is not the one that ${descriptionName} records`);
+  }
+  const arrays = parseArrays(bytes);
+  const array = (name: string, shape: readonly number[]): Float32Array => {
+    const found = arrays.get(name);
+    if (found?.values instanceof Float32Array && String(found.shape) === String(shape)) {
+      return found.values;
+    }
+    throw new Error(`it has no float32 array ${name} of shape [${shape.join(', ')}]`);
+  };
+  return layers.map((layer, l) => ({
+    stored: array(`layers.${l}.weight`, storedShape(layer)),
+    bias: array(`layers.${l}.bias`, [layer.output[2]]),
+  }));
+}
+
+/** The program's own weights [patch, channels] of a layer. */
+export const ownWeights = ({ layers, weights }: Model, layer: number): Float32Array =>
+  fromStored(weights[layer].stored, layers[layer]);
+
+/** `fenchel-s1` */
+export const modelName = ({ folder }: Pick<Model, 'folder'>): string => basename(folder);
+
+const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
