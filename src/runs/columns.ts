@@ -47,6 +47,9 @@ export const runFiles: Readonly<Record<string, string>> = {
   'LABEL-sSEED/metrics.csv': 'one row per training step',
   'LABEL-sSEED/checkpoints/':
     'the last two checkpoints of an unfinished run, from which --resume continues',
+  'LABEL-sSEED/model.safetensors': "the trained weights, as they were tested, in PyTorch's layout",
+  'LABEL-sSEED/model.json':
+    'what is needed to use the weights: network, preprocessing, classes; results and provenance',
   'summary.csv': 'one row per run: final and best test accuracy, losses, time, time to thresholds',
   'summary.json': 'the same and the mean over seeds per method, with 95 % intervals',
   'figure.svg': 'test accuracy against batches and against training time',
