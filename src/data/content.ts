@@ -51,7 +51,7 @@ export async function readContent(
   );
   const gzipped = isGzip(stored);
   const content = gzipped ? await decompress(stored, file) : stored;
-  const sha256 = checkContent(content, file);
+  const sha256 = await checkContent(content, file);
   const published = file.downloadSha256;
   const found = published === undefined ? undefined : sha256Of(stored);
   if (official && found !== undefined && found !== published) {
@@ -65,7 +65,7 @@ export async function readContent(
  * @returns the SHA-256 of `content`
  * @throws ContentError when `content` is not what the data set's `file` holds
  */
-function checkContent(content: Uint8Array, file: DataFile): string {
+async function checkContent(content: Uint8Array, file: DataFile): Promise<string> {
   refuseNonData(content);
   refuseOther(content.length, file.otherSizes);
   if (content.length > file.bytes) throw tooLong(file.bytes);
@@ -74,7 +74,7 @@ function checkContent(content: Uint8Array, file: DataFile): string {
   if (sha256 === file.sha256) return sha256;
   const other = file.namesakes?.get(sha256);
   if (other !== undefined) throw new ContentError(`is the file that ${other} has under this name`);
-  file.check?.(content);
+  await file.check?.(content);
   if (file.sha256 !== undefined) throw wrongContent(sha256, file.sha256, ' (decompressed)');
   return sha256;
 }

@@ -8,8 +8,10 @@ export interface DataFile {
   readonly otherNames?: readonly string[];
   /** Decompressed size. */
   readonly bytes: number;
-  /** Size of the gzip file on the mirrors: for display, not checked. */
+  /** Size of the file on the mirrors: for display, not checked. */
   readonly downloadBytes?: number;
+  /** How mirrors hold it: `NAME.gz`, the default, or `NAME`. */
+  readonly mirrored?: 'gzip' | 'plain';
   /** SHA-256 in hex of the decompressed content, where one is published. */
   readonly sha256?: string;
   /** SHA-256 in hex of the file as mirrors hold it, where only that one is published. */
@@ -22,7 +24,7 @@ export interface DataFile {
    * Checks the format before the checksum, so that the error says what is wrong with the file.
    * @throws ContentError
    */
-  readonly check?: (content: Uint8Array) => void;
+  readonly check?: (content: Uint8Array) => void | Promise<void>;
 }
 
 /** Where one file of a data set was found; without `path` when it is not on this machine. */

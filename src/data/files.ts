@@ -148,7 +148,7 @@ async function download(
   for (const file of missing) {
     const bad = damaged.get(file);
     try {
-      const path = await downloader.fetch(gzipDownload(file));
+      const path = await downloader.fetch(downloadOf(file));
       if (bad && bad.path !== path) await rm(bad.path, { force: true });
       obtained.set(file.name, { path, ...(await readContent(path, file, true)) });
     } catch (error) {
@@ -160,10 +160,10 @@ async function download(
   return obtained;
 }
 
-/** Mirrors hold NAME.gz; a server that unpacks it on the way is accepted. */
-const gzipDownload = (file: DataFile): Download => ({
+/** A server that unpacks NAME.gz on the way is accepted. */
+const downloadOf = (file: DataFile): Download => ({
   name: file.name,
-  remoteName: `${file.name}.gz`,
+  remoteName: file.mirrored === 'plain' ? file.name : `${file.name}.gz`,
   maxBytes: maxStoredBytes(file),
   verify: async (path) => {
     const { gzipped } = await readContent(path, file, true);

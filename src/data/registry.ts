@@ -6,6 +6,7 @@ import { cifar100, cifar100Coarse } from './sets/cifar100.js';
 import { fashionMnist } from './sets/fashion-mnist.js';
 import { kmnist } from './sets/kmnist.js';
 import { mnist } from './sets/mnist.js';
+import { svhn } from './sets/svhn.js';
 import { syntheticDigits } from './sets/synthetic-digits.js';
 
 /** Every data set. Adding one is one file under `sets/` and one entry here. */
@@ -16,6 +17,7 @@ export const datasets: readonly DatasetDefinition[] = [
   cifar10,
   cifar100,
   cifar100Coarse,
+  svhn,
   syntheticDigits,
 ];
 

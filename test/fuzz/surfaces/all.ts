@@ -2,7 +2,7 @@ import type { Surface } from '../surface.js';
 import { checkpoints } from './checkpoints.js';
 import { commandLines } from './command-lines.js';
 import { configs, overrides } from './config.js';
-import { cifar, idx } from './data.js';
+import { cifar, idx, mat } from './data.js';
 import { mirrors } from './mirrors.js';
 import { metrics, runDirectories } from './results.js';
 import { sweepDirectories, sweepFiles } from './sweeps.js';
@@ -14,6 +14,7 @@ export const surfaces = [
   overrides,
   idx,
   cifar,
+  mat,
   metrics,
   checkpoints,
   runDirectories,

@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { DatasetRequest } from '../../../src/core/dataset.js';
 import { loadDefinition } from '../../../src/data/load.js';
+import { matFile } from '../../data/mat-file.js';
 import {
   plainFiles as cifarFiles,
   names as cifarNames,
@@ -11,6 +12,7 @@ import {
   tinyCifar,
 } from '../../data/tiny-cifar.js';
 import { mirrorFiles, names, plainFiles, tinyDataset } from '../../data/tiny-dataset.js';
+import { arrays, plainFiles as matFiles, tinySvhn } from '../../data/tiny-svhn.js';
 import { mutated } from '../mutate.js';
 import { harmless, type Surface } from '../surface.js';
 
@@ -66,6 +68,27 @@ export const cifar: Surface<readonly [string, Uint8Array]> = {
     writeFileSync(join(place, broken), content);
     await harmless(() =>
       loadDefinition(tinyCifar(), request('tiny-cifar'), {
+        ...offline,
+        dataDir: folder,
+        cacheDir: join(folder, 'cache'),
+      }),
+    );
+  },
+};
+
+/** The training file of a set in SVHN's format, damaged; its arrays are compressed or not. */
+export const mat: Surface<Uint8Array> = {
+  name: 'MATLAB files',
+  cases: mutated([
+    matFiles['train.mat'],
+    matFile(arrays('train').map((array) => ({ ...array, isCompressed: false }))),
+  ]),
+  run: async (content, folder) => {
+    const place = fresh(folder, 'tiny-svhn');
+    writeFileSync(join(place, 'train.mat'), content);
+    writeFileSync(join(place, 'test.mat'), matFiles['test.mat']);
+    await harmless(() =>
+      loadDefinition(tinySvhn(), request('tiny-svhn'), {
         ...offline,
         dataDir: folder,
         cacheDir: join(folder, 'cache'),
