@@ -7,6 +7,7 @@
  */
 export type { Experiment } from './config/experiment.js';
 export { type LoadedExperiment, loadExperiment, parseExperiment } from './config/load.js';
+export * from './config/plugins/api.js';
 export { experimentSchemaText } from './config/schema.js';
 export { ExitCode, FlnError } from './errors.js';
 export type { ExperimentEvent } from './experiment/events.js';

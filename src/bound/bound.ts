@@ -5,6 +5,7 @@ import type { Experiment } from '../config/experiment.js';
 import { gatherRows, oneHot } from '../core/batches.js';
 import type { Dataset, LoadOptions } from '../core/dataset.js';
 import { initializeParameters } from '../core/network/initialize.js';
+import { activationNames, lossNames } from '../core/network/names.js';
 import { buildNetwork, disposeParameters } from '../core/network/network.js';
 import { Random } from '../core/random.js';
 import { loadDataset } from '../data/load.js';
@@ -31,6 +32,15 @@ export async function computeBound(
   options: LoadOptions,
   onRow: (row: BoundRow) => void = () => {},
 ): Promise<BoundResult> {
+  const { activations, loss } = experiment.network;
+  const own = [...activations, loss].find(
+    (name) => ![...activationNames, ...lossNames].some((known) => known === name),
+  );
+  if (own !== undefined || experiment.network.layers.some((layer) => layer.own)) {
+    throw new UsageError(
+      `the bound is computed for the built-in activations, losses and layers, not for those of plugins${own ? ` ("${own}")` : ''}`,
+    );
+  }
   const isOneLayer = experiment.network.activations.length === 0;
   if (isOneLayer && experiment.loss !== 'mse') {
     throw new UsageError(

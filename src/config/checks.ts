@@ -4,10 +4,10 @@ import type { DatasetInfo } from '../core/dataset.js';
 import type { NetworkShape } from '../core/methods/method.js';
 import type { LossName } from '../core/network/names.js';
 import { widthsOf } from '../core/network/shape.js';
-import { datasets } from '../data/registry.js';
 import { didYouMean } from '../shared/suggest.js';
 import { type LayerInput, readLayers } from './layers.js';
 import type { MethodResolution } from './methods.js';
+import { builtIn, type Registry } from './plugins/registry.js';
 import type { Path } from './tree.js';
 import type { Finding } from './validate.js';
 
@@ -24,29 +24,32 @@ interface Lengths {
  * What is wrong with keys that are valid by themselves but not together, such as sizes and the data set.
  * Keys that are already found wrong are left out, so that one mistake does not hide another.
  */
-export function checkTogether(get: Lookup, lengths: Lengths): Finding[] {
-  const dataset = datasetOf(get);
+export function checkTogether(get: Lookup, lengths: Lengths, registry: Registry): Finding[] {
+  const dataset = datasetOf(get, registry);
   return [
     ...(dataset ? checkSizes(get, dataset, lengths) : []),
     ...checkSeeds(get, lengths),
     ...checkLabels(get, lengths),
-    ...checkPrediction(get),
+    ...checkPrediction(get, registry),
     ...checkDevice(get),
   ];
 }
 
-const datasetOf = (get: Lookup): DatasetInfo | undefined =>
+const datasetOf = (get: Lookup, { datasets }: Registry): DatasetInfo | undefined =>
   datasets.find(({ name }) => name === get('dataset', 'name'));
 
 /** The network on this data set, and what is wrong with it; undefined when it cannot be used. */
-export function readNetwork(get: Lookup): {
+export function readNetwork(
+  get: Lookup,
+  registry: Registry,
+): {
   network?: NetworkShape;
   findings: readonly Finding[];
 } {
-  const dataset = datasetOf(get);
+  const dataset = datasetOf(get, registry);
   const inputs = get<LayerInput[]>('network', 'layers');
   if (!inputs) return { findings: [] };
-  const { layers, activations, findings } = readLayers(inputs, dataset);
+  const { layers, activations, findings } = readLayers(inputs, dataset, registry);
   if (!dataset || findings.length > 0) return { findings };
   const loss = get<LossName>('loss') ?? 'cross-entropy';
   return { network: { layers, widths: widthsOf(layers), activations, loss }, findings };
@@ -84,8 +87,13 @@ function checkSizes(
   return findings;
 }
 
-function checkPrediction(get: Lookup): Finding[] {
+function checkPrediction(get: Lookup, { losses }: Registry): Finding[] {
   const isLifted = get('evaluate', 'predict') === 'lifted';
+  const loss = get<string>('loss') ?? 'cross-entropy';
+  if (isLifted && losses.includes(loss) && !builtIn.losses.includes(loss)) {
+    const message = `lifted needs loss ${builtIn.losses.join(' or ')}, and the loss is ${loss}; remove it`;
+    return [{ path: ['evaluate', 'predict'], message, at: 'value' }];
+  }
   if (isLifted || get('evaluate', 'lambda') === undefined) return [];
   const message = 'is used only by lifted prediction; add predict: lifted, or remove it';
   return [{ path: ['evaluate', 'lambda'], message, at: 'key' }];

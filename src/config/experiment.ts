@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
 import type { ResolvedLayer } from './layers.js';
+import type { LoadedPlugin } from './plugins/registry.js';
 import type { ExperimentOutput } from './schema.js';
 
 /** One entry of `methods`, validated and with every default filled in. */
@@ -16,7 +17,10 @@ export interface ResolvedMethod {
 
 /** A validated experiment: everything that a result depends on, and nothing about where it is written. */
 export interface Experiment
-  extends Readonly<Omit<ExperimentOutput, '$schema' | 'network' | 'evaluate' | 'methods'>> {
+  extends Readonly<
+    Omit<ExperimentOutput, '$schema' | 'plugins' | 'network' | 'evaluate' | 'methods'>
+  > {
+  readonly plugins: readonly LoadedPlugin[];
   readonly layers: readonly ResolvedLayer[];
   readonly network: NetworkShape;
   readonly evaluate: Omit<ExperimentOutput['evaluate'], 'predict'> & {
@@ -33,12 +37,13 @@ export interface Experiment
 /**
  * First 12 hex digits of the SHA-256 of everything that the numbers of an experiment depend on: the
  * resolved config without `name` and `expect`. The order of keys, methods and seeds does not matter,
- * since every (method, seed) is a run of its own.
+ * since every (method, seed) is a run of its own. Of plugins the checksums count, not the paths.
  */
 export function experimentHash(resolved: Readonly<Record<string, unknown>>): string {
-  const { name: _, expect: __, methods, seeds, ...rest } = resolved;
+  const { name: _, expect: __, methods, seeds, plugins, ...rest } = resolved;
   const content = canonical({
     ...rest,
+    plugins: (plugins as { sha256: string }[] | undefined)?.map(({ sha256 }) => sha256).sort(),
     methods: (methods as { label: string }[]).toSorted((a, b) => (a.label < b.label ? -1 : 1)),
     seeds: (seeds as number[]).toSorted((a, b) => a - b),
   });

@@ -1,14 +1,17 @@
 import { z } from 'zod';
 import type { DatasetInfo } from '../core/dataset.js';
-import { type ActivationName, activationNames } from '../core/network/names.js';
+import type { ActivationName } from '../core/network/names.js';
 import {
   type ConvolutionWindow,
   convolvedSide,
   type ImageShape,
   type LayerShape,
   pooledShape,
+  unitsIn,
 } from '../core/network/shape.js';
-import type { Finding } from './validate.js';
+import type { LayerType } from './plugins/entries.js';
+import type { Registry } from './plugins/registry.js';
+import { type Finding, validate } from './validate.js';
 
 /** Wider layers do not fit any backend, and are more likely a mistake. */
 const width = z.int().positive().max(100_000);
@@ -16,8 +19,8 @@ const width = z.int().positive().max(100_000);
 const maxSide = 1000;
 const side = z.int().positive().max(maxSide);
 
-/** One entry of `network.layers`: it has one of dense, conv and averagePool. */
-export const LayerSchema = z.strictObject({
+/** The keys of the built-in layers: a layer has one of dense, conv and averagePool. */
+const builtInKeys = (activations: readonly string[]) => ({
   dense: width
     .optional()
     .describe('units of a fully connected layer; an image before it is flattened'),
@@ -35,20 +38,62 @@ export const LayerSchema = z.strictObject({
     .optional()
     .describe('averages windows of this side that do not overlap; part of the next layer'),
   activation: z
-    .enum([...activationNames, 'identity'])
+    .enum([...activations, 'identity'])
     .optional()
     .describe('needed by every layer with weights but the last, which has none (or identity)'),
 });
 
-export type LayerInput = z.output<typeof LayerSchema>;
+type BuiltInLayer = z.output<z.ZodObject<ReturnType<typeof builtInKeys>>>;
+
+/** One entry of `network.layers`; it may have the keys of a plugin's layer type. */
+export type LayerInput = BuiltInLayer & Readonly<Record<string, unknown>>;
+
+/** One entry of `network.layers`. The keys of plugins' layer types are checked later, by the type's own schema. */
+export function layerSchema({ activations, layers }: Registry): z.ZodType<LayerInput> {
+  const keys = builtInKeys(activations);
+  const others = layers.flatMap(({ schema }) =>
+    Object.entries(schema.shape)
+      .filter(([key]) => !Object.hasOwn(keys, key))
+      .map(([key, field]) => [
+        key,
+        z
+          .unknown()
+          .describe(field.description ?? '')
+          .optional(),
+      ]),
+  );
+  return z.strictObject({ ...keys, ...Object.fromEntries(others) });
+}
+
+/** All forms of a layer, for editors. */
+export function layerVariants({ activations, layers }: Registry): z.ZodType {
+  const keys = builtInKeys(activations);
+  const ofPlugins = layers.map(({ schema, summary }) =>
+    schema.extend({ activation: keys.activation }).describe(summary),
+  );
+  const own = z.strictObject(keys);
+  return ofPlugins.length === 0 ? own : z.union([own, ...ofPlugins]);
+}
 
 /** A layer of the resolved config, with its defaults filled in. */
 export type ResolvedLayer = Readonly<Omit<LayerInput, 'activation'>> & {
   readonly activation?: ActivationName;
 };
 
-/** Fills in the defaults of a convolution, and removes the identity of the last layer. */
-export function resolveLayer({ activation, stride, padding, ...layer }: LayerInput): ResolvedLayer {
+const typeOf = (layer: LayerInput, types: readonly LayerType[]): LayerType | undefined =>
+  types.find(({ name }) => layer[name] !== undefined);
+
+/** Fills in the defaults of a convolution or a plugin's type, and removes the identity of the last layer. */
+export function resolveLayer(
+  { activation, ...input }: LayerInput,
+  types: readonly LayerType[],
+): ResolvedLayer {
+  const type = typeOf(input, types);
+  if (type !== undefined) {
+    const linear = activation === undefined || activation === 'identity';
+    return { ...type.schema.parse(input), ...(!linear && { activation }) };
+  }
+  const { stride, padding, ...layer } = input as BuiltInLayer;
   return {
     ...layer,
     ...(layer.conv !== undefined && { stride: stride ?? 1, padding: padding ?? 0 }),
@@ -64,6 +109,7 @@ export function resolveLayer({ activation, stride, padding, ...layer }: LayerInp
 export function readLayers(
   inputs: readonly LayerInput[],
   dataset: Pick<DatasetInfo, 'name' | 'shape' | 'classes'> | undefined,
+  { layers: types, activations: known }: Pick<Registry, 'layers' | 'activations'>,
 ): { layers: LayerShape[]; activations: ActivationName[]; findings: Finding[] } {
   const findings: Finding[] = [];
   const refuse = (path: readonly (string | number)[], message: string) => {
@@ -76,12 +122,17 @@ export function readLayers(
   let pool: number | undefined;
   for (const [l, layer] of inputs.entries()) {
     const isLast = l === inputs.length - 1;
-    const kind = kindOf(layer, (message) => refuse([l], message));
+    const own = typeOf(layer, types);
+    const kind = kindOf(layer, types, (message) => refuse([l], message));
     if (kind === undefined) {
       shape = undefined;
       continue;
     }
-    for (const [key, message] of misplaced(layer, kind)) refuse([l, key], message);
+    const inOwn = own ? validate(own.schema, layer) : undefined;
+    for (const found of inOwn?.findings ?? []) {
+      findings.push({ ...found, path: ['network', 'layers', l, ...found.path] });
+    }
+    for (const [key, message] of own ? [] : misplaced(layer, kind)) refuse([l, key], message);
     if (kind === 'averagePool') {
       if (!isImage) refuse([l], 'averages an image, but comes after a dense layer');
       if (pool !== undefined) refuse([l], 'follows another averagePool; use one larger window');
@@ -93,7 +144,7 @@ export function readLayers(
       }
       continue;
     }
-    const problem = activationProblem(layer, isLast);
+    const problem = activationProblem(layer, isLast, known);
     if (problem !== undefined) refuse([l, 'activation'], problem);
     else if (!isLast) activations.push(layer.activation as ActivationName);
     const seen: ImageShape | undefined = shape && pooledShape(shape, pool ?? 1);
@@ -107,6 +158,28 @@ export function readLayers(
     }
     if (kind === 'conv' && isLast) {
       refuse([l], 'cannot be the last layer: add a dense layer with one unit per class');
+    }
+    if (own) {
+      const config = inOwn?.value;
+      const output = seen && config && own.output(config, seen);
+      if (typeof output === 'string') {
+        refuse([l, own.name], output);
+        shape = undefined;
+      } else if (seen && shape && config && output) {
+        const map = () => own.map(config, seen, output);
+        layers.push({ input: shape, output, pool: pool ?? 1, own: { type: own.name, map } });
+        shape = output;
+        isImage = output[0] * output[1] > 1;
+        if (isLast && dataset && unitsIn(output) !== dataset.classes) {
+          const { classes, name } = dataset;
+          refuse(
+            [l, own.name],
+            `gives ${unitsIn(output)} units, but the last layer has one unit for each of the ${classes} classes of ${name}; add a dense layer of ${classes}`,
+          );
+        }
+      } else shape = undefined;
+      pool = undefined;
+      continue;
     }
     const output = seen && outputOf(layer, seen, window);
     if (output && Math.min(output[0], output[1]) < 1) {
@@ -128,14 +201,20 @@ export function readLayers(
   return { layers, activations, findings };
 }
 
-type Kind = 'dense' | 'conv' | 'averagePool';
-const kinds: readonly Kind[] = ['dense', 'conv', 'averagePool'];
+type Kind = 'dense' | 'conv' | 'averagePool' | 'own';
 
-function kindOf(layer: LayerInput, refuse: (message: string) => void): Kind | undefined {
+/** `own` for a type of a plugin. */
+function kindOf(
+  layer: LayerInput,
+  types: readonly LayerType[],
+  refuse: (message: string) => void,
+): Kind | undefined {
+  const own = types.map(({ name }) => name);
+  const kinds = ['dense', 'conv', 'averagePool', ...own];
   const given = kinds.filter((kind) => layer[kind] !== undefined);
-  if (given.length === 1) return given[0];
+  if (given.length === 1) return own.includes(given[0]) ? 'own' : (given[0] as Kind);
   if (given.length > 1) refuse(`has ${given.join(' and ')}: write one layer for each`);
-  else refuse('has no layer type: set one of dense, conv, averagePool');
+  else refuse(`has no layer type: set one of ${kinds.join(', ')}`);
   return undefined;
 }
 
@@ -150,8 +229,12 @@ function misplaced(layer: LayerInput, kind: Kind): [string, string][] {
   return [...ofConvolutions, ...activation];
 }
 
-function activationProblem({ activation }: LayerInput, isLast: boolean): string | undefined {
-  const names = activationNames.join(', ');
+function activationProblem(
+  { activation }: LayerInput,
+  isLast: boolean,
+  known: readonly string[],
+): string | undefined {
+  const names = known.join(', ');
   if (isLast) {
     const isLinear = activation === undefined || activation === 'identity';
     return isLinear ? undefined : 'the last layer is linear: remove its activation';
@@ -163,7 +246,7 @@ function activationProblem({ activation }: LayerInput, isLast: boolean): string 
 }
 
 function outputOf(
-  { dense, conv }: LayerInput,
+  { dense, conv }: BuiltInLayer,
   [height, width]: ImageShape,
   window: ConvolutionWindow | undefined,
 ): ImageShape {

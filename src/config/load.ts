@@ -1,3 +1,5 @@
+import { dirname, resolve as resolvePath } from 'node:path';
+import { UsageError } from '../errors.js';
 import {
   checkExpected,
   checkFullBatch,
@@ -10,9 +12,11 @@ import { ConfigError, type ConfigIssue, formatIssues, type Source } from './issu
 import { resolveLayer } from './layers.js';
 import { homeOfField, type MethodResolution, resolveMethod } from './methods.js';
 import { applyOverrides, type Override } from './overrides.js';
+import { loadPlugin } from './plugins/load.js';
+import { builtIn, listOfEntries, type Registry, withPlugin } from './plugins/registry.js';
 import { readConfigFile } from './read-file.js';
 import { replaceOldNames } from './renamed.js';
-import { type ExperimentOutput, ExperimentSchema } from './schema.js';
+import { type ExperimentOutput, ExperimentSchema, schemaWith } from './schema.js';
 import { valueAt } from './schema-walk.js';
 import { expandSeeds } from './seeds.js';
 import { type Block, find, type Path, pathText, placeOf, plain, type Tree } from './tree.js';
@@ -34,11 +38,13 @@ export interface LoadedExperiment {
 export interface LoadOptions {
   /** The file was written into a run directory by the program: no warnings about old names in it. */
   readonly ofRunDirectory?: boolean;
+  /** Plugins besides those of the config: paths relative to the current folder. They run as code. */
+  readonly plugins?: readonly string[];
 }
 
 /**
  * Reads an experiment from a YAML or JSON file, with `path=value` overrides.
- * Loads no tensor library.
+ * Loads no tensor library, unless a plugin needs it. Runs the plugins of the config (docs/plugins.md).
  *
  * @throws ConfigError with everything that is wrong; UsageError when the file cannot be read
  */
@@ -55,15 +61,52 @@ export function parseExperiment(
   text: string,
   file: string,
   overrides: readonly Override[] = [],
-  { ofRunDirectory = false }: LoadOptions = {},
+  { ofRunDirectory = false, plugins = [] }: LoadOptions = {},
 ): LoadedExperiment {
   const source = { file, text: text.replace(/^\uFEFF/, '') };
   const { tree, issues } = parseBlock(source, 'a config', Object.keys(ExperimentSchema.shape));
   const unwritable = applyOverrides(tree, overrides);
-  const old = replaceOldNames(tree);
+  const { registry, issues: inPlugins } = readPlugins(tree, file, plugins);
+  // The names that a plugin defines are not known without it.
+  if (inPlugins.length > 0) throw new ConfigError(source, [...issues, ...inPlugins]);
+  const old = replaceOldNames(tree, registry.methods);
   const renames = old.warnings.filter(({ place }) => !(ofRunDirectory && place.from === 'file'));
   const earlier = [...issues, ...unwritable, ...old.issues, ...expandSeeds(tree)];
-  return resolve(tree, source, earlier, renames);
+  return resolve(tree, source, earlier, renames, registry);
+}
+
+/** Loads the plugins that a config names, and those that its caller adds to it. */
+function readPlugins(
+  tree: Block,
+  file: string,
+  others: readonly string[],
+): { registry: Registry; issues: ConfigIssue[] } {
+  const given = tree.entries.get('plugins')?.value;
+  const { value = [], findings } = validate(ExperimentSchema.shape.plugins, given && plain(given));
+  const issues = findings.map(({ path, ...rest }) =>
+    toIssue({ ...rest, path: ['plugins', ...path] }, tree),
+  );
+  if (issues.length > 0) return { registry: builtIn, issues };
+  const folder = /^\/(dev|proc)\//.test(resolvePath(file)) ? '.' : dirname(file);
+  const wanted = [
+    ...value.map((entry) => {
+      const { file: path, sha256 } = typeof entry === 'string' ? { file: entry } : entry;
+      return { file: resolvePath(folder, path), sha256 };
+    }),
+    ...others.map((path) => ({ file: resolvePath(path), sha256: undefined })),
+  ];
+  let registry = builtIn;
+  for (const [i, { file: path, sha256 }] of wanted.entries()) {
+    try {
+      registry = withPlugin(registry, loadPlugin(path, sha256));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      if (i >= value.length) throw error;
+      const { message } = error;
+      issues.push(toIssue({ path: ['plugins', i], message, at: 'value' }, tree));
+    }
+  }
+  return { registry, issues };
 }
 
 function resolve(
@@ -71,23 +114,24 @@ function resolve(
   source: Source,
   earlier: readonly ConfigIssue[],
   renames: readonly ConfigIssue[],
+  registry: Registry,
 ): LoadedExperiment {
   const data = plain(tree);
-  const parsed = validate(ExperimentSchema, data);
+  const parsed = validate(schemaWith(registry), data);
   const unread = new PathSet(earlier.map(({ path }) => path).filter((path) => path.length > 0));
   const wrong = new PathSet(parsed.findings.map(({ path }) => path));
   const get = ((...path: Path) =>
     unread.touches(path) || wrong.touches(path) ? undefined : valueAt(data, path)) as Lookup;
 
-  const { network, findings: inLayers } = readNetwork(get);
+  const { network, findings: inLayers } = readNetwork(get, registry);
   const entries = get<unknown[]>('methods') ?? [];
-  const methods = entries.map((entry, i) => resolveMethod(entry, ['methods', i], network));
+  const methods = entries.map((entry, i) =>
+    resolveMethod(entry, ['methods', i], network, registry),
+  );
   const inMethods = methods.flatMap((method) => method.findings);
   for (const { path } of inMethods) wrong.add(path);
-  const together = checkTogether(get, {
-    seeds: lengthOf(valueAt(data, ['seeds'])),
-    methods: entries.length,
-  });
+  const lengths = { seeds: lengthOf(valueAt(data, ['seeds'])), methods: entries.length };
+  const together = checkTogether(get, lengths, registry);
   const expected = Object.keys(valueAt(data, ['expect']) ?? {});
   // An expectation of a method that was removed from the file is allowed, but not one of the command line.
   const unexpected = checkExpected(get, entries.length, expected).map((found) =>
@@ -98,7 +142,7 @@ function resolve(
     ...earlier,
     ...unexpected.filter(({ place }) => place.from === 'command line'),
     ...[
-      ...parsed.findings.map((finding) => placed(finding, entries)),
+      ...parsed.findings.map((finding) => placed(finding, entries, registry)),
       ...inMethods,
       ...inLayers,
       ...together,
@@ -111,17 +155,35 @@ function resolve(
   const unknown = leftOver.map(({ path }) => path[1]);
   const expect = Object.entries(parsed.value.expect).filter(([label]) => !unknown.includes(label));
   const config = { ...parsed.value, expect: Object.fromEntries(expect) };
-  const experiment = build(config, network, methods);
-  const origins = traceOrigins(experiment.resolved, tree, source.file, methods);
+  const experiment = build(config, network, methods, registry);
+  const origins = {
+    ...traceOrigins(experiment.resolved, tree, source.file, methods),
+    ...originsOfPlugins(tree, source.file, registry),
+  };
   const warnings = [...renames, ...leftOver].map((issue) => formatIssues(source, [issue]));
   return { experiment, file: source.file, origins, warnings, renames };
 }
 
+/** Where each plugin is named, and what it defines. */
+function originsOfPlugins(
+  tree: Block,
+  file: string,
+  { plugins }: Registry,
+): Record<string, string> {
+  const origins = plugins.flatMap((plugin, i) => {
+    const found = find(tree, ['plugins', i]);
+    const place = found ? placesOf(found.node, file) : 'added by the caller';
+    const text = `${place}, defines ${listOfEntries(plugin)}`;
+    return [[`plugins.${i}.file`, text] as const, [`plugins.${i}.sha256`, text] as const];
+  });
+  return Object.fromEntries(origins);
+}
+
 /** A field of a method that was given to the experiment: where it belongs. */
-function placed(finding: Finding, entries: readonly unknown[]): Finding {
+function placed(finding: Finding, entries: readonly unknown[], registry: Registry): Finding {
   const [key, ...rest] = finding.path;
   if (finding.at !== 'key' || rest.length > 0) return finding;
-  const home = homeOfField(String(key), entries);
+  const home = homeOfField(String(key), entries, registry);
   return home === undefined ? finding : { ...finding, message: home };
 }
 
@@ -138,6 +200,7 @@ function build(
   config: ExperimentOutput,
   network: Experiment['network'],
   resolutions: readonly MethodResolution[],
+  registry: Registry,
 ): Experiment {
   const methods = resolutions.flatMap(({ method }): ResolvedMethod[] => {
     if (method === undefined) return [];
@@ -146,19 +209,24 @@ function build(
     >;
     return [{ ...method, epochs, batchSize }];
   });
-  const layers = config.network.layers.map(resolveLayer);
-  const { $schema: _, ...written } = config;
+  const layers = config.network.layers.map((layer) => resolveLayer(layer, registry.layers));
+  const { $schema: _, plugins: __, name, ...written } = config;
   const settings = { ...written, evaluate: resolveEvaluate(config.evaluate) };
+  const plugins = registry.plugins.map(({ file, sha256 }) => ({ file, sha256 }));
   const resolved = {
+    name,
+    ...(plugins.length > 0 && { plugins }),
     ...settings,
     network: { layers },
     methods: methods.map((method) => method.config),
   };
   return {
+    name,
     ...settings,
     layers,
     network,
     methods,
+    plugins: registry.plugins,
     resolved,
     hash: experimentHash(resolved),
   };

@@ -1,8 +1,9 @@
 import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
 import { checkPerLayer } from '../core/methods/per-layer.js';
-import { methods, methodVariant } from '../core/methods/registry.js';
+import { methodVariant } from '../core/methods/registry.js';
 import { suggest } from '../shared/suggest.js';
 import type { ResolvedMethod } from './experiment.js';
+import { builtIn, type Registry } from './plugins/registry.js';
 import { hasField } from './renamed.js';
 import { ExperimentSchema } from './schema.js';
 import { type Path, plain } from './tree.js';
@@ -24,14 +25,16 @@ export interface MethodResolution {
  * schema's default.
  *
  * @param network undefined when the network itself is not usable
+ * @param registry the methods that the config may use
  */
 export function resolveMethod(
   entry: unknown,
   path: Path,
   network: NetworkShape | undefined,
+  { methods }: Pick<Registry, 'methods'> = builtIn,
 ): MethodResolution {
   const nowhere = () => 'default';
-  const definition = findDefinition(entry, path);
+  const definition = findDefinition(entry, path, methods);
   if (isFinding(definition)) return { findings: [definition], fallback: nowhere };
   const explicit = entry as Record<string, unknown>;
   const { findings } = validate(definition.schema, explicit);
@@ -45,7 +48,16 @@ export function resolveMethod(
   const networkValues = network ? (definition.defaults?.(network) ?? {}) : {};
   const label = typeof usable.label === 'string' ? usable.label : definition.name;
   const filled = { ...networkValues, ...presetValues, ...usable, label };
-  const config = definition.schema.parse(filled);
+  const alone = findings.map((found) => locate(found, path, definition, methods));
+  const parsed = definition.schema.safeParse(filled);
+  if (!parsed.success) {
+    // A field without a default is missing, or a preset or the network's default is wrong.
+    const [{ path: inside, message }] = parsed.error.issues;
+    const text = `the value of ${inside.join('.')} from the method's presets or defaults is not valid: ${message}`;
+    const found: Finding[] = alone.length > 0 ? alone : [{ path, message: text, at: 'value' }];
+    return { findings: found, fallback: nowhere };
+  }
+  const config = parsed.data;
   const fallback = (field: string) => {
     if (field === 'label') return "default: the method's name";
     if (Object.hasOwn(presetValues, field)) return `preset ${preset}`;
@@ -72,7 +84,6 @@ export function resolveMethod(
       }
       return { path, message: `the default of ${field} ${message}; give it a value`, at: 'value' };
     });
-  const alone = findings.map((found) => locate(found, path, definition));
   return {
     method: { label, definition, config: config as ResolvedMethod['config'] },
     findings: [...alone, ...inContext],
@@ -80,7 +91,11 @@ export function resolveMethod(
   };
 }
 
-function findDefinition(entry: unknown, path: Path): MethodDefinition | Finding {
+function findDefinition(
+  entry: unknown,
+  path: Path,
+  methods: readonly MethodDefinition[],
+): MethodDefinition | Finding {
   const names = [...new Set(methods.map(({ name }) => name))];
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
     const example = typeof entry === 'string' && names.includes(entry) ? entry : names[0];
@@ -108,7 +123,11 @@ function findDefinition(entry: unknown, path: Path): MethodDefinition | Finding 
  * which solver, or that it is a method; undefined when it is neither.
  * @param entries of `methods`, as they were written
  */
-export function homeOfField(key: string, entries: readonly unknown[]): string | undefined {
+export function homeOfField(
+  key: string,
+  entries: readonly unknown[],
+  { methods }: Pick<Registry, 'methods'> = builtIn,
+): string | undefined {
   const having = methods.filter((method) => hasField(method, key));
   const labels = entries.map((entry) => Object(entry).label ?? Object(entry).name);
   if (labels.includes(key)) return `is a method: its fields are set as methods.${key}.FIELD`;
@@ -117,10 +136,10 @@ export function homeOfField(key: string, entries: readonly unknown[]): string | 
     const near = suggest(key, [...fields]);
     const known = suggest(key, Object.keys(ExperimentSchema.shape));
     if (near === undefined || known !== undefined) return undefined;
-    return `unknown key; did you mean "${near}"? It ${homeOfField(near, entries)}`;
+    return `unknown key; did you mean "${near}"? It ${homeOfField(near, entries, { methods })}`;
   }
   const places = entries.flatMap((entry, i): string[] => {
-    const definition = findDefinition(entry, ['methods', i]);
+    const definition = findDefinition(entry, ['methods', i], methods);
     if (isFinding(definition)) return [];
     const { label = definition.name } = entry as { label?: string };
     const place = `methods.${label}.${key}`;
@@ -143,7 +162,12 @@ function isFinding(value: MethodDefinition | Finding): value is Finding {
 }
 
 /** Moves a finding under `path`, and says where a misplaced setting belongs. */
-function locate(finding: Finding, path: Path, definition: MethodDefinition): Finding {
+function locate(
+  finding: Finding,
+  path: Path,
+  definition: MethodDefinition,
+  methods: readonly MethodDefinition[],
+): Finding {
   const moved = { ...finding, path: [...path, ...finding.path] };
   if (finding.at !== 'key' || finding.path.length !== 1) return moved;
   const key = String(finding.path[0]);

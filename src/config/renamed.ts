@@ -14,11 +14,14 @@ export interface Renames {
  * so that configs of earlier versions keep working. An override wins over the file, whichever names
  * the two use.
  */
-export function replaceOldNames(root: Block): Renames {
+export function replaceOldNames(
+  root: Block,
+  known: readonly MethodDefinition[] = methods,
+): Renames {
   const renames: Renames = { issues: [], warnings: [] };
   const list = root.entries.get('methods')?.value;
   for (const [i, entry] of (list?.kind === 'list' ? list.items : []).entries()) {
-    if (entry.kind === 'block') renameIn(entry, ['methods', i], renames);
+    if (entry.kind === 'block') renameIn(entry, ['methods', i], renames, known);
   }
   // An anchor that several methods use is one place.
   const seen = new Set<string>();
@@ -27,7 +30,12 @@ export function replaceOldNames(root: Block): Renames {
   return { ...renames, warnings: renames.warnings.filter(isFirst) };
 }
 
-function renameIn({ entries }: Block, path: Path, { issues, warnings }: Renames): void {
+function renameIn(
+  { entries }: Block,
+  path: Path,
+  { issues, warnings }: Renames,
+  known: readonly MethodDefinition[],
+): void {
   const textOf = (field: string) => {
     const node = entries.get(field)?.value;
     return node?.kind === 'scalar' ? node.value : undefined;
@@ -46,7 +54,7 @@ function renameIn({ entries }: Block, path: Path, { issues, warnings }: Renames)
     entries.set(field, { ...given, value: replaced(given.value) });
   };
 
-  const named = methods.filter(({ name }) => name === textOf('name'));
+  const named = known.filter(({ name }) => name === textOf('name'));
   // First, since it says whose fields these are.
   for (const { renamed } of named) renameValues('solver', renamed?.values?.solver ?? {});
   const solver = textOf('solver');

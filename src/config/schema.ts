@@ -1,11 +1,10 @@
+import { basename } from 'node:path';
 import { z } from 'zod';
 import { devices } from '../backend/backend.js';
 import { backendNames } from '../backend/registry.js';
 import type { Preprocessing } from '../core/dataset.js';
-import { methods } from '../core/methods/registry.js';
-import { lossNames } from '../core/network/names.js';
-import { datasets } from '../data/registry.js';
-import { LayerSchema } from './layers.js';
+import { layerSchema, layerVariants } from './layers.js';
+import { builtIn, type Registry } from './plugins/registry.js';
 
 /** Also the name of a folder. */
 export const experimentName = z
@@ -19,27 +18,39 @@ export const experimentName = z
  * The experiment file: the single source of its keys, types, defaults and descriptions. Checks of
  * several keys together are in checks.ts.
  *
+ * @param registry names that the config may use
  * @param method schema of one entry of `methods`
+ * @param layer schema of one layer
  */
-function experimentSchema<Method extends z.ZodType>(method: Method) {
+function experimentSchema<Method extends z.ZodType, Layer extends z.ZodType>(
+  { losses, datasets }: Registry,
+  method: Method,
+  layer: Layer,
+) {
   return z.strictObject({
     $schema: z
       .string()
       .optional()
       .describe('address of the JSON Schema, for editors; otherwise unused'),
     name: experimentName.describe('name of the experiment and of its results folder'),
-    dataset: DatasetSchema.describe('what to train on'),
+    plugins: z
+      .array(PluginSchema)
+      .optional()
+      .describe(
+        'modules with own methods, activations, layers, data sets or losses; they run as code',
+      ),
+    dataset: datasetSchema(datasets).describe('what to train on'),
     network: z
       .strictObject({
         layers: z
-          .array(LayerSchema)
+          .array(layer)
           .min(1)
           .describe(
             'from the input to the output; the last one is linear and has one unit per class',
           ),
       })
       .describe('the network that every method trains'),
-    loss: z.enum(lossNames).default('cross-entropy').describe('training loss'),
+    loss: z.enum(losses).default('cross-entropy').describe('training loss'),
     epochs: z.int().positive().describe('passes over the training images'),
     batchSize: z
       .union([z.int().positive(), z.literal('full')])
@@ -69,20 +80,33 @@ const share = z.number().min(0).max(1);
 
 const preprocessings = ['scale', 'standardize'] as const satisfies readonly Preprocessing[];
 
-const DatasetSchema = z.strictObject({
-  name: z.enum(datasets.map(({ name }) => name)).describe('data set'),
-  limit: count
-    .optional()
-    .describe('use only the first training images, before the validation split is taken'),
-  testLimit: count.optional().describe('use only the first test images'),
-  validation: count
-    .optional()
-    .describe('hold out this many training images, the last ones, as a validation split'),
-  preprocessing: z
-    .enum(preprocessings)
-    .default('scale')
-    .describe('scale: pixels / 255; standardize: zero mean and unit variance per channel'),
-});
+export const PluginSchema = z.union([
+  z.string().min(1).describe('path of the module, relative to this file'),
+  z.strictObject({
+    file: z.string().min(1).describe('path of the module, relative to this file'),
+    sha256: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')
+      .optional()
+      .describe('version of the module; another one is an error'),
+  }),
+]);
+
+const datasetSchema = (datasets: Registry['datasets']) =>
+  z.strictObject({
+    name: z.enum(datasets.map(({ name }) => name)).describe('data set'),
+    limit: count
+      .optional()
+      .describe('use only the first training images, before the validation split is taken'),
+    testLimit: count.optional().describe('use only the first test images'),
+    validation: count
+      .optional()
+      .describe('hold out this many training images, the last ones, as a validation split'),
+    preprocessing: z
+      .enum(preprocessings)
+      .default('scale')
+      .describe('scale: pixels / 255; standardize: zero mean and unit variance per channel'),
+  });
 
 const maxSeed = 2 ** 31 - 1;
 
@@ -137,19 +161,33 @@ const ExpectationSchema = z
   });
 
 /** Methods are not validated here, but each by the schema of its name and solver. */
-export const ExperimentSchema = experimentSchema(z.unknown());
+export const ExperimentSchema = experimentSchema(builtIn, z.unknown(), layerSchema(builtIn));
+
+/** The schema of configs that may also use the entries of plugins. */
+export const schemaWith = (registry: Registry): typeof ExperimentSchema =>
+  registry.plugins.length === 0
+    ? ExperimentSchema
+    : experimentSchema(registry, z.unknown(), layerSchema(registry));
 
 export type ExperimentOutput = z.output<typeof ExperimentSchema>;
 export type Expectation = z.output<typeof ExpectationSchema>;
 
 /** The JSON Schema of the experiment file, as schemas/experiment.json contains it. */
-export function experimentSchemaText(): string {
-  const variants = methods.map(({ schema, summary }) => schema.describe(summary));
+export function experimentSchemaText(registry: Registry = builtIn): string {
+  const variants = registry.methods.map((method) =>
+    method.schema.describe(method.summary + originOf(method, registry)),
+  );
   return jsonSchemaText(
-    experimentSchema(z.union(variants)),
+    experimentSchema(registry, z.union(variants), layerVariants(registry)),
     'fln experiment',
     'An experiment of fln: methods trained on one data set with one network.',
   );
+}
+
+/** ` (my-method.mjs)` for a method of a plugin. */
+function originOf(method: Registry['methods'][number], { plugins }: Registry): string {
+  const plugin = plugins.find(({ entries }) => entries.methods.includes(method));
+  return plugin === undefined ? '' : ` (${basename(plugin.file)})`;
 }
 
 /** The JSON Schema (draft 7) of a kind of file, for completion and checks in editors. */

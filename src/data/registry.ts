@@ -9,7 +9,7 @@ import { mnist } from './sets/mnist.js';
 import { svhn } from './sets/svhn.js';
 import { syntheticDigits } from './sets/synthetic-digits.js';
 
-/** Every data set. Adding one is one file under `sets/` and one entry here. */
+/** Every built-in data set. Adding one is one file under `sets/` and one entry here. */
 export const datasets: readonly DatasetDefinition[] = [
   mnist,
   fashionMnist,
@@ -21,9 +21,12 @@ export const datasets: readonly DatasetDefinition[] = [
   syntheticDigits,
 ];
 
+/** Data sets that plugins define, by name: added when they are loaded. */
+export const pluginDatasets = new Map<string, DatasetDefinition>();
+
 /** @throws UsageError that lists the data sets */
 export function findDataset(name: string): DatasetDefinition {
-  const found = datasets.find((definition) => definition.name === name);
+  const found = datasets.find((definition) => definition.name === name) ?? pluginDatasets.get(name);
   if (found) return found;
   const names = datasets.map((definition) => definition.name);
   const hint = didYouMean(name, names) || '.';

@@ -153,7 +153,18 @@ function inspect(directory: string, experiment: Experiment, dryRun = false): Run
   return record;
 }
 
-function otherConfig({ experiment: { name, hash }, backend }: RunRecord, here: Experiment): string {
+function otherConfig(record: RunRecord, here: Experiment): string {
+  const {
+    experiment: { name, hash },
+    backend,
+  } = record;
+  const changed = changedPlugins(record, here);
+  if (changed !== undefined) {
+    return (
+      `holds results of this config with another version of ${changed}. A changed plugin is another experiment: ` +
+      'restore that version to resume them, or choose another directory with --out DIR'
+    );
+  }
   const settings = settingsOf(hash, here);
   if (settings === undefined) {
     return (
@@ -165,6 +176,20 @@ function otherConfig({ experiment: { name, hash }, backend }: RunRecord, here: E
     `holds results of this config with ${settings}, computed on the backend "${backend?.name}". ` +
     'With these settings, --resume continues them on that backend; other settings need another directory: --out DIR'
   );
+}
+
+/** The plugins whose checksums differ, where the experiment of a record differs in nothing else. */
+export function changedPlugins(
+  { experiment: { hash }, plugins = [] }: Pick<RunRecord, 'experiment' | 'plugins'>,
+  here: Experiment,
+): string | undefined {
+  if (plugins.length === 0 || here.hash === hash) return undefined;
+  if (experimentHash({ ...here.resolved, plugins }) !== hash) return undefined;
+  const known = plugins.map(({ sha256 }) => sha256);
+  const changed = here.plugins.filter(({ sha256 }) => !known.includes(sha256));
+  return changed
+    .map(({ file, sha256 }) => `${file} (sha256 now ${sha256.slice(0, 12)}...)`)
+    .join(', ');
 }
 
 /** The backend and device of the config with this hash, where it differs from ours in nothing else. */

@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type BackendReport, BackendUnavailable, type Device } from '../backend/backend.js';
 import { startBackend } from '../backend/registry.js';
 import type { Experiment } from '../config/experiment.js';
@@ -6,9 +8,11 @@ import { DownloadNeeded } from '../data/file-errors.js';
 import { loadDataset, splitSizes } from '../data/load.js';
 import { findDataset } from '../data/registry.js';
 import { EnvironmentError, FlnError, UsageError } from '../errors.js';
+import { isFolder } from '../files/folder.js';
+import { readRecord } from '../runs/run-json.js';
 import type { ExperimentEvent } from './events.js';
 import { refuseBeyondMemory } from './memory.js';
-import { type ExperimentPlan, type PlanOptions, planExperiment } from './plan.js';
+import { changedPlugins, type ExperimentPlan, type PlanOptions, planExperiment } from './plan.js';
 import { keepsNumbers } from './session.js';
 
 export interface PrepareOptions
@@ -46,6 +50,7 @@ export async function prepareExperiment(
   emit: (event: ExperimentEvent) => void,
 ): Promise<Preparation> {
   const plan = planExperiment(experiment, options);
+  if (options.resume && plan.previous === undefined) warnOfChangedPlugins(experiment, plan, emit);
   if (plan.runs.every(({ done }) => done)) return { plan };
 
   const backend = await startPlanned(experiment, options, plan);
@@ -58,6 +63,30 @@ export async function prepareExperiment(
   const { train } = splitSizes(findDataset(experiment.dataset.name), experiment.dataset);
   refuseBeyondMemory(experiment, methods, train, backend);
   return prepared;
+}
+
+/** A changed plugin has another run directory, so that there is nothing to resume. */
+function warnOfChangedPlugins(
+  experiment: Experiment,
+  { directory }: ExperimentPlan,
+  emit: (event: ExperimentEvent) => void,
+): void {
+  if (experiment.plugins.length === 0 || !isFolder(dirname(directory))) return;
+  for (const name of readdirSync(dirname(directory))) {
+    const other = join(dirname(directory), name);
+    try {
+      const record = readRecord(other);
+      const changed = record && changedPlugins(record, experiment);
+      if (changed === undefined) continue;
+      emit({
+        type: 'warning',
+        message: `${other} holds results of this config with another version of ${changed}: this is another experiment, which starts from the beginning in ${directory}`,
+      });
+    } catch (error) {
+      // Other folders are none of our business.
+      if (!(error instanceof UsageError)) throw error;
+    }
+  }
 }
 
 /** A backend and device to start, and whether they are those of earlier results that are kept. */

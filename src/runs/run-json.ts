@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { type BackendReport, devices } from '../backend/backend.js';
 import type { Experiment } from '../config/experiment.js';
+import { listOfEntries } from '../config/plugins/registry.js';
 import type { Dataset } from '../core/dataset.js';
 import { describeLayers } from '../core/network/shape.js';
 import { UsageError } from '../errors.js';
@@ -100,6 +101,18 @@ const recordSchema = z.object({
   }),
   /** SHA-256 of each file of the data set, or of the generated one. */
   dataset: z.object({ name: z.string(), sha256: z.record(z.string(), z.string()).readonly() }),
+  /** Own code of the experiment: SHA-256 of each file that a plugin consists of, and of the whole. */
+  plugins: z
+    .array(
+      z.object({
+        file: z.string(),
+        sha256: z.string(),
+        files: z.record(z.string(), z.string()).readonly(),
+        defines: z.string(),
+      }),
+    )
+    .readonly()
+    .optional(),
   /** First start of the experiment in this directory. */
   startedAt: z.string(),
   /** End of the last session; absent while it runs. */
@@ -153,6 +166,14 @@ export function newRecord(
     },
     backend,
     dataset: { name: dataset.name, sha256: dataset.sha256 },
+    ...(experiment.plugins.length > 0 && {
+      plugins: experiment.plugins.map((plugin) => ({
+        file: plugin.file,
+        sha256: plugin.sha256,
+        files: plugin.files,
+        defines: listOfEntries(plugin),
+      })),
+    }),
     startedAt: new Date().toISOString(),
     runs: [],
   };

@@ -116,7 +116,10 @@ function settingDifferences(now: Experiment, base: RunDirectory): ValueDifferenc
   if (before === undefined) return [];
   const [a, b] = [now, before].map(({ resolved }) => {
     const settings = Object.entries(resolved).filter(([key]) => !mayDiffer.includes(key));
-    return leavesOf(Object.fromEntries(settings));
+    const leaves = new Map(leavesOf(Object.fromEntries(settings)));
+    // The same plugin may lie elsewhere.
+    for (const key of leaves.keys()) if (/^plugins\.\d+\.file$/.test(key)) leaves.delete(key);
+    return leaves;
   });
   const methods = before.methods.flatMap(({ label, config }): ValueDifference[] => {
     const same = now.methods.find((method) => method.label === label);

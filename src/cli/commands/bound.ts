@@ -118,8 +118,8 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
 
 /** One folder for each problem, so that none overwrites another. */
 function defaultDirectory({ name, resolved }: Experiment, settings: BoundSettings): string {
-  const { dataset, network, loss, backend, device } = resolved;
-  const problem = JSON.stringify({ dataset, network, loss, backend, device, settings });
+  const { dataset, network, loss, backend, device, plugins } = resolved;
+  const problem = JSON.stringify({ dataset, network, loss, backend, device, settings, plugins });
   const hash = createHash('sha256').update(problem).digest('hex').slice(0, 12);
   return join('results', name, `bound-${hash}`);
 }

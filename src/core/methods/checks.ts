@@ -17,7 +17,9 @@ export function checkReluLeastSquares(
     refuse(`its sub-problems are least squares: needs loss: mse, and the loss is ${loss}`);
   }
   if (hasConvolution(layers)) {
-    refuse('is defined for fully connected layers, and the network has convolutions or pooling');
+    const type = layers.find(({ own }) => own !== undefined)?.own?.type;
+    const others = type === undefined ? 'convolutions or pooling' : `a layer of type ${type}`;
+    refuse(`is defined for fully connected layers, and the network has ${others}`);
   }
   if (activations.length === 0) {
     refuse('needs a hidden layer, and the network has none; add one, or train it with sgd or adam');

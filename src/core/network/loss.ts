@@ -1,18 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import type { LossName } from './names.js';
-
-/**
- * A training loss of the network's outputs u [m, classes] against targets y [m, classes], row by row:
- * sums and means are the caller's.
- */
-export interface Loss {
-  /** Loss of each row, [m]. */
-  rows(y: tf.Tensor2D, u: tf.Tensor2D): tf.Tensor1D;
-  /** Gradient of the row's loss, [m, classes]. */
-  gradient(y: tf.Tensor2D, u: tf.Tensor2D): tf.Tensor2D;
-  /** Largest eigenvalue that the Hessian of a row's loss can have. */
-  readonly curvature: number;
-}
+import { type Loss, losses } from './implementations.js';
+import type { BuiltInLoss, LossName } from './names.js';
 
 /** -sum_k y_k log softmax(u)_k, rows of y summing to 1. Curvature 1/2: Boehning's bound. */
 const crossEntropy: Loss = {
@@ -28,11 +16,15 @@ const meanSquaredError: Loss = {
   curvature: 2,
 };
 
-/** Every loss. Adding one is its name in names.ts and one entry here. */
-export const losses: Readonly<Record<LossName, Loss>> = {
+/** Every built-in loss. Adding one is its name in names.ts and one entry here. */
+const builtIn: Readonly<Record<BuiltInLoss, Loss>> = {
   'cross-entropy': crossEntropy,
   mse: meanSquaredError,
 };
+
+Object.assign(losses, builtIn);
+
+export { type Loss, losses };
 
 /** Mean loss over the rows, a scalar. */
 export function lossValue(name: LossName, y: tf.Tensor2D, u: tf.Tensor2D): tf.Scalar {

@@ -1,13 +1,17 @@
 /**
  * Names that a config may use, separate from their implementations so that a config is validated
  * without loading the tensor library. The registries (`activations/registry.ts`, ...) are typed by
- * these lists: a name without an implementation does not compile.
+ * these lists: a name without an implementation does not compile. Plugins add names (src/config/plugins).
  */
 export const activationNames = ['relu', 'leaky-relu', 'sigmoid', 'tanh'] as const;
-export type ActivationName = (typeof activationNames)[number];
+export type BuiltInActivation = (typeof activationNames)[number];
+/** A built-in activation, or one that a plugin defines. */
+export type ActivationName = string;
 
 export const lossNames = ['cross-entropy', 'mse'] as const;
-export type LossName = (typeof lossNames)[number];
+export type BuiltInLoss = (typeof lossNames)[number];
+/** A built-in loss, or one that a plugin defines. */
+export type LossName = string;
 
 export const initializerNames = ['he', 'xavier', 'lecun', 'truncated-normal'] as const;
 export type InitializerName = (typeof initializerNames)[number];

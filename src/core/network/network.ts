@@ -31,11 +31,13 @@ export function buildNetwork(shape: {
 }
 
 /** The linear map of a layer. */
-export function buildMap({ input, output, pool, window }: LayerShape): LinearMap {
+export function buildMap({ input, output, pool, window, own }: LayerShape): LinearMap {
   const pooled = pool > 1 ? pooledShape(input, pool) : input;
-  const map = window
-    ? convolutionMap(pooled, output, window)
-    : denseMap(unitsIn(pooled), unitsIn(output));
+  const map = own
+    ? own.map()
+    : window
+      ? convolutionMap(pooled, output, window)
+      : denseMap(unitsIn(pooled), unitsIn(output));
   return pool > 1 ? averagePooled(input, pool, map) : map;
 }
 

@@ -1,3 +1,5 @@
+import type { LinearMap } from './maps/linear-map.js';
+
 /** Height, width and channels of a layer's values; a vector of n units is [1, 1, n]. */
 export type ImageShape = readonly [height: number, width: number, channels: number];
 
@@ -18,6 +20,12 @@ export interface LayerShape {
   readonly pool: number;
   /** Absent in a fully connected layer. */
   readonly window?: ConvolutionWindow;
+  /** A layer type of a plugin. */
+  readonly own?: {
+    readonly type: string;
+    /** Its map of the pooled input. */
+    readonly map: () => LinearMap;
+  };
 }
 
 /** Units in a shape. */
@@ -52,19 +60,22 @@ export function widthsOf(layers: readonly LayerShape[]): number[] {
 /** e.g. `784-300-10`, or `28x28x1-6@28x28-pool2-16@10x10-pool2-120-84-10`. */
 export function describeLayers(layers: readonly LayerShape[]): string {
   const [height, width, channels] = layers[0].input;
-  const input = hasConvolution(layers)
-    ? `${height}x${width}x${channels}`
-    : `${unitsIn(layers[0].input)}`;
+  const input =
+    hasConvolution(layers) && height * width > 1
+      ? `${height}x${width}x${channels}`
+      : `${unitsIn(layers[0].input)}`;
   return [
     input,
-    ...layers.flatMap(({ output, pool, window }) => [
+    ...layers.flatMap(({ output, pool, window, own }) => [
       ...(pool > 1 ? [`pool${pool}`] : []),
-      window ? `${output[2]}@${output[0]}x${output[1]}` : `${output[2]}`,
+      `${own ? `${own.type} ` : ''}${output[2]}${window || output[0] * output[1] > 1 ? `@${output[0]}x${output[1]}` : ''}`,
     ]),
   ].join('-');
 }
 
-/** Whether any layer sees its input as an image: by a convolution or by pooling. */
+/** Whether any layer is not fully connected: a convolution, pooling, or a type of a plugin. */
 export function hasConvolution(layers: readonly LayerShape[]): boolean {
-  return layers.some(({ window, pool }) => window !== undefined || pool > 1);
+  return layers.some(
+    ({ window, pool, own }) => window !== undefined || pool > 1 || own !== undefined,
+  );
 }
