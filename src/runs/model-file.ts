@@ -4,7 +4,8 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { devices } from '../backend/backend.js';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
-import { type LayerInput, LayerSchema, readLayers } from '../config/layers.js';
+import { type LayerInput, layerSchema, readLayers } from '../config/layers.js';
+import { builtIn } from '../config/plugins/registry.js';
 import type { ChannelScaling, Dataset } from '../core/dataset.js';
 import { type ActivationName, activationNames, lossNames } from '../core/network/names.js';
 import type { Parameters } from '../core/network/parameters.js';
@@ -54,7 +55,7 @@ const descriptionSchema = z.object({
     /** As in a config. The layers with weights are `layers.0`, `layers.1`, ... in model.safetensors. */
     layers: z.array(z.record(z.string(), z.unknown())).min(1),
   }),
-  loss: z.enum(lossNames),
+  loss: z.string(),
   preprocessing: z.object({
     name: z.string(),
     /** Per channel, in the units of the data: the network's input is (x - mean) / std. */
@@ -129,11 +130,10 @@ export async function writeModel(
   const arrays: NamedArray[] = [];
   for (const [l, { weights, bias }] of parameters.entries()) {
     const [own, biases] = [await weights.data(), await bias.data()] as Float32Array[];
-    const { output } = layers[l];
     const values = toStored(own, layers[l]);
     arrays.push(
       { name: `layers.${l}.weight`, dtype: 'F32', shape: storedShape(layers[l]), values },
-      { name: `layers.${l}.bias`, dtype: 'F32', shape: [output[2]], values: biases },
+      { name: `layers.${l}.bias`, dtype: 'F32', shape: [biases.length], values: biases },
     );
   }
   const bytes = encodeArrays(arrays);
@@ -253,7 +253,7 @@ function parseDescription(text: string): ModelDescription {
 }
 
 /** The layers of the network, computed as for a config. */
-function networkOf({ network, classes, dataset, preprocessing }: ModelDescription): {
+function networkOf({ network, loss, classes, dataset, preprocessing }: ModelDescription): {
   layers: readonly LayerShape[];
   activations: readonly ActivationName[];
 } {
@@ -262,17 +262,20 @@ function networkOf({ network, classes, dataset, preprocessing }: ModelDescriptio
     const isKnown = activation === undefined || activationNames.some((name) => name === activation);
     if (!isKnown) throw new Error(`the activation "${activation}" is not one of this program`);
   }
+  if (!lossNames.some((name) => name === loss)) {
+    throw new Error(`the loss "${loss}" is not one of this program`);
+  }
   if (preprocessing.mean.length !== channels || preprocessing.std.length !== channels) {
     throw new Error(`preprocessing does not have ${channels} channels`);
   }
   const inputs = network.layers.map((layer, l): LayerInput => {
-    const parsed = LayerSchema.safeParse(layer);
+    const parsed = layerSchema(builtIn).safeParse(layer);
     if (parsed.success) return parsed.data;
     throw new Error(`network.layers.${l}: ${parsed.error.issues[0].message}`);
   });
   const shape = [height, width, channels] as const;
   const info = { name: dataset.name, shape, classes: classes.length };
-  const { layers, activations, findings } = readLayers(inputs, info);
+  const { layers, activations, findings } = readLayers(inputs, info, builtIn);
   if (findings.length > 0) {
     throw new Error(`${findings[0].path.join('.')} ${findings[0].message}`);
   }

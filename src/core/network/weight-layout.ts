@@ -5,18 +5,23 @@ import { type LayerShape, pooledShape } from './shape.js';
  * convolution and [outputs, channels * height * width] for a fully connected layer, whose input is flattened
  * channels first. The program has [height * width * channels, outputs], channels last, for both: a fully
  * connected layer is a convolution whose window is the whole input. The values are moved, never changed.
+ * A layer type of a plugin has [outputs, patch], the transpose of its own weights.
  */
 
 /** What the weights of an output see: the window of a convolution, or the whole input of a fully connected layer. */
-function windowOf({ input, pool, window }: LayerShape): [number, number, number] {
+function windowOf({ input, pool, window, own }: LayerShape): [number, number, number] {
+  if (own) return [1, 1, own.map().weightShape[0]];
   const [height, width, channels] = pooledShape(input, pool);
   return window ? [window.kernel, window.kernel, channels] : [height, width, channels];
 }
 
+const outputsOf = ({ output, own }: LayerShape): number =>
+  own ? own.map().weightShape[1] : output[2];
+
 /** The shape of a layer's weights in a model file. */
 export function storedShape(layer: LayerShape): number[] {
   const [height, width, channels] = windowOf(layer);
-  const outputs = layer.output[2];
+  const outputs = outputsOf(layer);
   return layer.window ? [outputs, channels, height, width] : [outputs, channels * height * width];
 }
 
@@ -41,7 +46,7 @@ export function fromStored(stored: Float32Array, layer: LayerShape): Float32Arra
 /** Calls `move` with the index of each weight in the program and in a model file. */
 function eachWeight(layer: LayerShape, move: (own: number, stored: number) => void): void {
   const [height, width, channels] = windowOf(layer);
-  const outputs = layer.output[2];
+  const outputs = outputsOf(layer);
   const patch = height * width * channels;
   for (let position = 0, own = 0; position < height * width; position++) {
     for (let channel = 0; channel < channels; channel++) {
