@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '../../src/core/random.js';
-import { unreadable, untimed } from './inspect.js';
+import { unreadable } from './inspect.js';
 import { fln } from './program.js';
-import { metricsOf, uninterrupted } from './references.js';
+import { numbersOf, uninterrupted } from './references.js';
 import { SmallDisk } from './small-disk.js';
 
 /** What came of many runs on disks that were too small for them. */
@@ -73,7 +73,7 @@ export async function fillDisks(
         const second = await fln([...train, '--resume'], folder);
         figures.resumed++;
         if (second.code !== 0) fail(`resuming exits ${second.code}: ${second.stderr}`);
-        else if (untimed(metricsOf(out, label)) !== metrics) fail('other numbers');
+        else if (numbersOf(out, label) !== metrics) fail('other numbers');
         else figures.identical++;
       } finally {
         small.unmount();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { readCheckpoint } from '../../src/experiment/checkpoint/checkpoint.js';
 import { Checkpoints } from '../../src/experiment/checkpoint/checkpoints.js';
+import { layersFile } from '../../src/runs/layers.js';
 import { clockColumns, readMetrics } from '../../src/runs/metrics.js';
 
 /**
@@ -27,6 +28,7 @@ export function unreadable(directory: string): string[] {
     if (path.endsWith('.json')) attempt(path, () => JSON.parse(text()));
     else if (path.endsWith('.yaml')) attempt(path, () => parse(text()));
     else if (path.endsWith('metrics.csv')) attempt(path, () => readMetrics(path));
+    else if (path.endsWith('layers.csv')) attempt(path, () => readMetrics(path, layersFile));
     else if (/batch-\d+$/.test(path)) attempt(path, () => readCheckpoint(path));
     else if (path.endsWith('.svg')) {
       attempt(path, () => {

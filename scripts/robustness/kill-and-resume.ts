@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Random } from '../../src/core/random.js';
-import { lastCheckpoint, unreadable, untimed } from './inspect.js';
+import { lastCheckpoint, unreadable } from './inspect.js';
 import { fln, type Kill } from './program.js';
-import { metricsOf, type Reference, trains, uninterrupted } from './references.js';
+import { numbersOf, type Reference, trains, uninterrupted } from './references.js';
 
 /** What came of many runs that were killed and resumed. */
 export interface KillFigures {
@@ -95,7 +95,7 @@ async function killOnce(
   checkStart(stderr, expected, figures, fail);
   figures.resumed++;
   if (code !== 0) fail(`resuming exits ${code}: ${stderr}`);
-  else if (untimed(metricsOf(out, label)) !== metrics) fail('other numbers');
+  else if (numbersOf(out, label) !== metrics) fail('other numbers');
   else figures.identical++;
   rmSync(out, { recursive: true });
 }

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tinyExperiments } from './experiments.js';
 import { untimed } from './inspect.js';
@@ -12,7 +12,7 @@ export interface Reference {
   readonly label: string;
   /** Without its run directory. */
   readonly command: readonly string[];
-  /** metrics.csv without its time columns. */
+  /** metrics.csv without its time columns, then layers.csv where there is one. */
   readonly metrics: string;
   /** Of the whole process, and from the first line on that the training prints. */
   readonly ms: number;
@@ -31,7 +31,7 @@ export async function uninterrupted(folder: string): Promise<Reference[]> {
       const outcome = await fln([...command, '--out', out], folder, { watch: trains });
       const { code, stderr, ms, seenMs } = outcome;
       if (code !== 0) throw new Error(`the uninterrupted run of ${label} failed:\n${stderr}`);
-      const metrics = untimed(metricsOf(out, label));
+      const metrics = numbersOf(out, label);
       references.push({ label, command, ms, trainingMs: ms - seenMs, metrics });
       rmSync(out, { recursive: true });
     }
@@ -39,5 +39,11 @@ export async function uninterrupted(folder: string): Promise<Reference[]> {
   return references;
 }
 
-export const metricsOf = (out: string, label: string): string =>
-  join(out, `${label}-s1`, 'metrics.csv');
+const csvOf = (out: string, label: string, name: string): string => join(out, `${label}-s1`, name);
+
+/** {@link Reference.metrics} of a run. */
+export function numbersOf(out: string, label: string): string {
+  const layers = csvOf(out, label, 'layers.csv');
+  const rest = existsSync(layers) ? readFileSync(layers, 'utf8') : '';
+  return untimed(csvOf(out, label, 'metrics.csv')) + rest;
+}

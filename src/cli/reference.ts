@@ -2,7 +2,7 @@ import { ExperimentSchema, jsonSchemaOf } from '../config/schema.js';
 import type { FieldAdvice } from '../core/methods/fields.js';
 import type { MethodDefinition } from '../core/methods/method.js';
 import { methods } from '../core/methods/registry.js';
-import { metricsColumns, runFiles } from '../runs/columns.js';
+import { layersColumns, metricsColumns, runFiles } from '../runs/columns.js';
 import { SweepSchema } from '../sweep/schema.js';
 
 /** A config field, a column of a CSV file, or a file of a run directory. */
@@ -58,6 +58,12 @@ export function reference(): Section[] {
       title: 'Columns of metrics.csv',
       text: 'One row per training step; a column that a method does not measure is empty. After the common columns come those of the method.',
       entries: described(metricsColumns),
+    },
+    {
+      name: 'layers.csv',
+      title: 'Columns of layers.csv',
+      text: 'One row per evaluated step and layer of a lifted method (docs/layers.md); a column is empty where there is nothing to measure.',
+      entries: described(layersColumns),
     },
     {
       name: 'files',

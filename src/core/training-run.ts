@@ -1,7 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { BatchSource, gatherRows, oneHot } from './batches.js';
 import type { Dataset } from './dataset.js';
-import type { MethodDefinition, StepMetrics, TrainingData } from './methods/method.js';
+import type {
+  MethodDefinition,
+  StepMeasurements,
+  StepMetrics,
+  TrainingData,
+} from './methods/method.js';
 import type { LossName } from './network/names.js';
 import type { Network } from './network/network.js';
 import { Random } from './random.js';
@@ -75,19 +80,23 @@ export class TrainingRun {
   /**
    * Trains on batch `batch`, from 1. To resume after batch k, restore the state and continue with k + 1. A full-batch
    * method has its own copy of the training images, and gets no batch.
+   * @param stepped as of {@link Training.step}: the layers are measured too
    * @throws what the method throws
    */
-  async step(batch: number): Promise<StepMetrics> {
+  async step(
+    batch: number,
+    stepped?: () => void,
+  ): Promise<StepMetrics & Partial<StepMeasurements>> {
     const training = this.#training;
     if (!training) throw new Error('step before start');
     const { method, dataset } = this.setup;
-    if (method.definition.fullBatch) return training.step();
+    if (method.definition.fullBatch) return training.step(undefined, stepped);
     const { train, classes } = dataset;
     const indices = this.#source.indices(batch - 1);
     const x = this.data.rows(indices);
     const y = tf.tensor2d(oneHot(train.labels, indices, classes), [indices.length, classes]);
     try {
-      return await training.step({ x, y, indices });
+      return await training.step({ x, y, indices }, stepped);
     } finally {
       tf.dispose([x, y]);
     }

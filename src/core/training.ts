@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { disposeCompiled } from './compile.js';
-import type { Batch, Method, MethodContext, StepMetrics } from './methods/method.js';
+import type {
+  Batch,
+  Method,
+  MethodContext,
+  StepMeasurements,
+  StepMetrics,
+} from './methods/method.js';
 import type { Parameters } from './network/parameters.js';
 import { disposeTree, isLeaf, isTensor, type State, tensorsIn } from './tree.js';
 
@@ -69,11 +75,26 @@ export class Training<Config = unknown> {
   /**
    * One step. When it throws, the state is the one before it.
    * @param batch absent for full-batch methods, which keep the training images themselves
+   * @param stepped called when the step is done and before its layers are measured; without it, they are not.
+   *   Measuring changes no number of this or of a later step
    * @throws RunError when numbers stop being finite, NotPositiveDefiniteError when a factorisation breaks down
    */
-  async step(batch?: Batch): Promise<StepMetrics> {
+  async step(
+    batch?: Batch,
+    stepped?: () => void,
+  ): Promise<StepMetrics & Partial<StepMeasurements>> {
     const { state, metrics } = await scoped(
-      () => this.method.step(this.context, this.constants, this.#state, batch as Batch),
+      async () => {
+        const step = await this.method.step(
+          this.context,
+          this.constants,
+          this.#state,
+          batch as Batch,
+        );
+        stepped?.();
+        const measured = stepped && (await step.measure?.());
+        return { state: step.state, metrics: { ...step.metrics, ...measured } };
+      },
       (result) => result.state,
     );
     this.#replace(state);

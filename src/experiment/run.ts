@@ -6,9 +6,10 @@ import { buildNetwork } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import { predictionRule } from '../core/prediction.js';
 import { onDiskWarning } from '../files/system-calls.js';
-import { type Metrics, readMetrics } from '../runs/metrics.js';
+import { layersFile } from '../runs/layers.js';
+import { type Metrics, type MetricsFile, readMetrics } from '../runs/metrics.js';
 import { writeModel } from '../runs/model-file.js';
-import { folderOf, loadRunDirectory } from '../runs/run-directory.js';
+import { folderOf, loadRunDirectory, type Written } from '../runs/run-directory.js';
 import type { RunId } from '../runs/run-json.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from '../runs/run-json.js';
 import { collectProvenance } from '../shared/provenance.js';
@@ -106,9 +107,7 @@ async function trainExperiment(
     emit({ type: 'directory', path: directory.path });
     await trainAll(experiment, session, dataset, options, emit);
     directory.finish();
-    return await finish(plan, directory.record.runs, options, emit, () =>
-      directory.writtenMetrics(),
-    );
+    return await finish(plan, directory.record.runs, options, emit, () => directory.written());
   } finally {
     directory.release();
     removeListener();
@@ -212,12 +211,15 @@ function warnOfNoCheckpoints(
   });
 }
 
+const fromMemory = (metrics: Metrics | undefined): MetricsFile | undefined =>
+  metrics && { metrics, warnings: [] };
+
 async function finish(
   plan: ExperimentPlan,
   runs: readonly RunEntry[],
   { signal, stopAtEpoch }: Pick<ExperimentOptions, 'signal' | 'stopAtEpoch'>,
   emit: Emit,
-  writtenMetrics?: () => ReadonlyMap<string, Metrics>,
+  readWritten?: () => ReadonlyMap<string, Written>,
 ): Promise<ExperimentResult> {
   const { directory } = plan;
   const selected = runs.filter((entry) => plan.runs.some((run) => sameRun(entry, run)));
@@ -232,10 +234,10 @@ async function finish(
 
   // Drawing needs libraries that training does not.
   const { writeReport } = await import('../report/write-report.js');
-  const written = writtenMetrics?.();
-  const loaded = loadRunDirectory(directory, 'all rows', (file, key) => {
-    const metrics = written?.get(key);
-    return metrics ? { metrics, warnings: [] } : readMetrics(file);
+  const written = readWritten?.();
+  const loaded = loadRunDirectory(directory, 'all rows', {
+    metrics: (file, key) => fromMemory(written?.get(key)?.metrics) ?? readMetrics(file),
+    layers: (file, key) => fromMemory(written?.get(key)?.layers) ?? readMetrics(file, layersFile),
   });
   for (const { message } of loaded.problems) emit({ type: 'warning', message });
   const files = await writeReport(loaded);

@@ -3,7 +3,7 @@ import type { Experiment } from '../config/experiment.js';
 import { resolvedYaml } from '../config/print.js';
 import { RunError, UsageError } from '../errors.js';
 import { makeFolder, refuseSymlinks, refuseUnwritable } from '../files/folder.js';
-import { folderOf, metricsPath } from '../runs/run-directory.js';
+import { folderOf, layersPath, metricsPath } from '../runs/run-directory.js';
 import {
   lockDirectory,
   RunDirectoryWriter,
@@ -106,14 +106,16 @@ export function inspectDirectory(
   if (keepsNumbers(plan)) checkContinuity(plan, made);
   for (const run of runs) {
     const folder = folderOf(directory, run);
-    refuseSymlinks([folder, metricsPath(directory, run), join(folder, 'checkpoints')]);
+    const files = [metricsPath(directory, run), layersPath(directory, run)];
+    refuseSymlinks([folder, ...files, join(folder, 'checkpoints')]);
     if (!run.done) refuseUnwritable(folder);
   }
   const points = new Map<string, Checkpoint>();
   for (const run of runs) {
     if (!run.continues) continue;
     const folder = folderOf(directory, run);
-    const point = resumePoint(new Checkpoints(folder), metricsPath(directory, run), warn);
+    const csvs = { metrics: metricsPath(directory, run), layers: layersPath(directory, run) };
+    const point = resumePoint(new Checkpoints(folder), csvs, warn);
     if (point) points.set(folder, point);
   }
   return points;

@@ -26,7 +26,7 @@ export class BackendFailure extends RunError {
  *   errors are bugs
  */
 export async function superviseRun(
-  job: Omit<TrainingJob, 'openMetrics' | 'checkpoints'>,
+  job: Omit<TrainingJob, 'openMetrics' | 'openLayers' | 'checkpoints'>,
   directory: RunDirectoryWriter,
 ): Promise<RunStatus> {
   const { run, emit, resumeFrom } = job;
@@ -35,6 +35,7 @@ export async function superviseRun(
   const begun = directory.begin(run, totalBatches, resumeFrom?.position.batch);
   const openMetrics = (columns: readonly string[]) =>
     directory.openMetrics(run, columns, resumeFrom?.position.metrics);
+  const openLayers = () => directory.openLayers(run, resumeFrom?.position.layers);
   const end = (status: RunStatus, { error, paused }: Pick<RunEntry, 'error' | 'paused'> = {}) => {
     const endedAt = new Date().toISOString();
     const summary = summaryOf(directory, job, status, error);
@@ -44,7 +45,7 @@ export async function superviseRun(
 
   const tensorsBefore = tf.memory().numTensors;
   try {
-    const { status, paused } = await train({ ...job, openMetrics, checkpoints });
+    const { status, paused } = await train({ ...job, openMetrics, openLayers, checkpoints });
     const summary = end(status, { paused });
     if (status === 'COMPLETED' && !job.checkpointing.keep) checkpoints.remove();
     if (status === 'COMPLETED') emit({ type: 'run-finished', run, summary });

@@ -11,6 +11,7 @@ import type { Training } from '../core/training.js';
 import { TrainingRun } from '../core/training-run.js';
 import { RunError } from '../errors.js';
 import { refuseIfLost } from '../files/lock.js';
+import { layerColumns, layerRows } from '../runs/layers.js';
 import { type Metrics, mostCells } from '../runs/metrics.js';
 import { type MetricsWriter, metricsColumns, metricsRow } from '../runs/metrics-writer.js';
 import type { Pause, RunId } from '../runs/run-json.js';
@@ -42,6 +43,8 @@ export interface TrainingJob {
   readonly evaluators: { readonly test?: Evaluator; readonly validation?: Evaluator };
   /** Starts metrics.csv, or continues it after the rows of `resumeFrom`. */
   readonly openMetrics: (columns: readonly string[]) => MetricsWriter;
+  /** The same of layers.csv. */
+  readonly openLayers: () => MetricsWriter;
   readonly checkpoints: Checkpoints;
   readonly checkpointing: Checkpointing;
   /** Last checkpoint of an earlier session. */
@@ -91,11 +94,13 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
   const training = await withPlace(job, 'before the first batch', () => trainingRun.start());
   let wallMs = resumeFrom?.position.wallMs ?? Math.max(0, runningTime() - started);
   let writer: MetricsWriter | undefined;
+  let layersWriter: MetricsWriter | undefined;
   try {
     if (resumeFrom) restore(training, resumeFrom);
     const columns = metricsColumns(dataset.validation !== undefined, training.columns);
-    refuseTooManyRows(run, totalBatches, columns.length);
+    refuseTooManyRows(job, totalBatches, columns.length);
     writer = job.openMetrics(columns);
+    if (resumeFrom?.position.layers) layersWriter = job.openLayers();
     const schedule = new CheckpointSchedule(job.checkpointing.interval);
     /** Before anything of a diverged step is written. */
     const stopIf = async (symptom: string | undefined, place: Place) => {
@@ -111,10 +116,16 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
       started = runningTime();
       const epoch = trainingRun.epochOf(batch);
       const place = { run, batch, epoch };
+      let ended: number | undefined;
+      const stepped = isEvaluated(experiment, batch, totalBatches)
+        ? () => {
+            ended = runningTime();
+          }
+        : undefined;
       const step = await withPlace(job, `at batch ${batch} (epoch ${epoch})`, () =>
-        trainingRun.step(batch),
+        trainingRun.step(batch, stepped),
       );
-      const stepMs = Math.max(0, runningTime() - started);
+      const stepMs = Math.max(0, (ended ?? runningTime()) - started);
       wallMs += stepMs;
       // The process may have been suspended during the step.
       refuseIfLost(writer.path, 1000);
@@ -134,6 +145,11 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
       const losses = { 'test loss': test?.loss, 'validation loss': validation?.loss };
       await stopIf(notFinite({ ...losses, 'sum of the weights': weights }), place);
       writer.append(metricsRow({ ...place, wallMs, stepMs, step, test, validation }));
+      if (step.layers) {
+        layersWriter ??= job.openLayers();
+        for (const row of layerRows(place, { layers: step.layers })) layersWriter.append(row);
+        layersWriter.flush();
+      }
       if (test || validation) {
         writer.flush();
         emit({ type: 'evaluation', run, batch, test, validation });
@@ -148,7 +164,8 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
       const pauses = batch >= stopAt && !last;
       const interrupted = pauses || (signal?.aborted === true && !last);
       if (interrupted || (last ? job.checkpointing.keep : schedule.isDue())) {
-        const position = { batch, wallMs, firstLoss, metrics: writer.sync() };
+        const csvs = { metrics: writer.sync(), layers: layersWriter?.sync() };
+        const position = { batch, wallMs, firstLoss, ...csvs };
         schedule.made(await saveCheckpoint(job, position, training));
       }
       if (pauses) return await pause(job, training, batch, epoch, validation);
@@ -162,7 +179,11 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
     return { status: 'COMPLETED' };
   } finally {
     training.dispose();
-    writer?.close();
+    try {
+      writer?.close();
+    } finally {
+      layersWriter?.close();
+    }
   }
 }
 
@@ -198,14 +219,27 @@ async function warmUp(trainingRun: TrainingRun): Promise<void> {
   }
 }
 
-/** @throws RunError when the run's metrics.csv would become too long to be read into memory */
-function refuseTooManyRows(run: RunId, batches: number, columns: number): void {
+/** @throws RunError when a CSV of the run would become too long to be read into memory */
+function refuseTooManyRows(
+  { run, experiment, network }: TrainingJob,
+  batches: number,
+  columns: number,
+): void {
   const most = Math.floor(mostCells / columns);
-  if (batches <= most) return;
-  throw new RunError(
-    `${runName(run)}: ${grouped(batches)} batches are more than the ${grouped(most)} that a metrics.csv ` +
-      `of ${columns} columns can have. Try fewer epochs or a larger batchSize`,
-  );
+  if (batches > most) {
+    throw new RunError(
+      `${runName(run)}: ${grouped(batches)} batches are more than the ${grouped(most)} that a metrics.csv ` +
+        `of ${columns} columns can have. Try fewer epochs or a larger batchSize`,
+    );
+  }
+  const evaluations = Math.floor(batches / experiment.evaluate.every) + 2;
+  const mostEvaluations = Math.floor(mostCells / layerColumns.length / network.maps.length);
+  if (evaluations > mostEvaluations) {
+    throw new RunError(
+      `${runName(run)}: ${grouped(evaluations)} evaluations are more than the ${grouped(mostEvaluations)} ` +
+        `that a layers.csv of ${network.maps.length} layers can have. Try a larger evaluate.every`,
+    );
+  }
 }
 
 /** Adds the run and its position to the message of an error. */
@@ -262,7 +296,7 @@ function restore(training: Training, { folder, state }: Checkpoint): void {
 /** @returns its duration in ms */
 async function saveCheckpoint(
   { checkpoints, checkpointing, experiment, run, emit }: TrainingJob,
-  position: Pick<Position, 'batch' | 'wallMs' | 'firstLoss' | 'metrics'>,
+  position: Pick<Position, 'batch' | 'wallMs' | 'firstLoss' | 'metrics' | 'layers'>,
   training: Training,
 ): Promise<number> {
   const started = runningTime();
@@ -274,15 +308,20 @@ async function saveCheckpoint(
   return ms;
 }
 
+/** Every `evaluate.every` batches, the first and the last. */
+function isEvaluated({ evaluate }: Experiment, batch: number, totalBatches: number): boolean {
+  return batch === 1 || batch % evaluate.every === 0 || batch === totalBatches;
+}
+
 async function evaluate(
   { experiment, evaluators }: TrainingJob,
   parameters: Parameters,
   batch: number,
   totalBatches: number,
 ): Promise<{ test?: Evaluation; validation?: Evaluation; weights?: number }> {
-  const { every, test } = experiment.evaluate;
+  if (!isEvaluated(experiment, batch, totalBatches)) return {};
+  const { test } = experiment.evaluate;
   const last = batch === totalBatches;
-  if (batch !== 1 && batch % every !== 0 && !last) return {};
   const testNow = test === 'every' || (test === 'last' && last);
   return {
     test: testNow ? await evaluators.test?.evaluate(parameters) : undefined,

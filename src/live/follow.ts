@@ -140,10 +140,11 @@ class DirectoryFollower {
       this.#metrics.set(file, follower);
       await follower.update();
     }
-    return loadRunDirectory(this.path, 'all rows', (file) => {
+    const metrics = (file: string) => {
       const follower = this.#metrics.get(file);
       return follower?.file() ?? new MetricsFollower(file).file();
-    });
+    };
+    return loadRunDirectory(this.path, 'all rows', { metrics });
   }
 
   #broken(outside: string): Snapshot {

@@ -1,3 +1,5 @@
+import type { layerColumns } from './layers.js';
+
 /**
  * What the columns of the CSV files and the files of a run directory contain: `fln explain` and
  * docs/reference.md print it. A column means the same for every method.
@@ -16,7 +18,8 @@ export const metricsColumns: Readonly<Record<string, string>> = {
   test_loss:
     'mean loss over the test set after the step, with the averaged weights where the method averages them',
   test_accuracy: 'share of the test set classified correctly by the same weights',
-  objective: 'lifted objective after the step, on the rows of the step, where the method has one',
+  objective:
+    'lifted objective after the step, on the rows of the step, where the method has one; of fenchel with solver preconditioned only after evaluated steps',
   residual:
     'relative optimality residual of the last sub-problem that the step solved, iteratively or in closed form (0: exact)',
   step_ms: 'milliseconds of the step, device reads included',
@@ -39,12 +42,33 @@ export const metricsColumns: Readonly<Record<string, string>> = {
   x_residual: 'distance from the fixed point of the X-updates (lpom)',
 };
 
+/** Columns of layers.csv; docs/layers.md has the equations. Empty where there is nothing to measure. */
+export const layersColumns: Readonly<Record<(typeof layerColumns)[number], string>> = {
+  method: 'label of the method',
+  seed: 'random seed of the run',
+  batch: 'number of the training step, from 1: those after which the test set is evaluated',
+  epoch: 'pass over the training data that the step belongs to, from 1',
+  layer: 'number of the layer, from 1; the last one is the output',
+  penalty:
+    'Fenchel penalty B(X, U) between the activations of the layer and what its weights give, summed over units, mean over rows',
+  constraint_violation:
+    '||X - phi(U)|| / ||phi(U)||: how far the activations are from what the weights give',
+  residual: 'largest optimality residual of the sub-problems that the step solved for the layer',
+  active_share:
+    'share of the units with a slope above a tenth of the largest one: for ReLU, those that are positive',
+  weight_change: 'relative change of the weights by the step',
+  activation_change: 'relative change of the activations by the step',
+  target_change:
+    '||X - phi(U)|| / ||phi(U)|| with the weights before the step: what the X-update asks of the layer',
+};
+
 /** Files of a run directory, by their path in it. */
 export const runFiles: Readonly<Record<string, string>> = {
   'config.yaml': 'the resolved config; `fln run` repeats the experiment from it',
   'run.json':
     'provenance: program version, git commit, lockfile, Node, backend, CPU, SHA-256 of the data, status of each run',
   'LABEL-sSEED/metrics.csv': 'one row per training step',
+  'LABEL-sSEED/layers.csv': 'lifted methods: one row per evaluated step and layer',
   'LABEL-sSEED/checkpoints/':
     'the last two checkpoints of an unfinished run, from which --resume continues',
   'LABEL-sSEED/model.safetensors': "the trained weights, as they were tested, in PyTorch's layout",

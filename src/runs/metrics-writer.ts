@@ -14,18 +14,24 @@ import { stringify } from 'csv-stringify/sync';
 import type { StepMetrics } from '../core/methods/method.js';
 import { RunError } from '../errors.js';
 import { temporaryName } from '../files/atomic.js';
-import { causeOf, DiskError, guardDisk, isSystemError } from '../files/disk.js';
+import { causeOf, DiskError, errorName, guardDisk, isSystemError } from '../files/disk.js';
 import { refuseIfLost } from '../files/lock.js';
 import { withRegularFile } from '../files/read.js';
 import { removeQuietly, renameWithRetry, syncFile } from '../files/system-calls.js';
-import { commonColumns, type Metrics, MetricsTable } from './metrics.js';
+import {
+  commonColumns,
+  type Metrics,
+  MetricsTable,
+  metricsFile,
+  type TableKind,
+} from './metrics.js';
 import type { RunId } from './run-json.js';
 
 /** Text is written as it is, numbers as {@link formatNumber} has them. */
-type Value = number | string | undefined;
+export type Value = number | string | undefined;
 
 /**
- * Appends rows to a metrics.csv. Rows are buffered and written as complete lines, and never changed
+ * Appends rows to a metrics.csv or layers.csv. Rows are buffered and written as complete lines, and never changed
  * afterwards, so that a reader sees a valid table at any time. The numbers stay in memory: the process that
  * wrote the file need not read it.
  */
@@ -54,14 +60,18 @@ export class MetricsWriter {
    * Starts a new file, with its header.
    * @throws DiskError
    */
-  static create(path: string, columns: readonly string[]): MetricsWriter {
+  static create(path: string, columns: readonly string[], kind = metricsFile): MetricsWriter {
     refuseIfLost(path);
     const file = guardDisk(path, () => {
       // A new file, not a truncated one: a process that reads the old one is not disturbed.
       rmSync(path, { force: true });
       return openSync(path, 'ax');
     });
-    const start = { hash: createHash('sha256'), size: 0, table: new MetricsTable(columns, path) };
+    const start = {
+      hash: createHash('sha256'),
+      size: 0,
+      table: new MetricsTable(columns, path, kind),
+    };
     const writer = new MetricsWriter(path, columns, file, start);
     writer.#pending.push(headerOf(columns));
     writer.flush();
@@ -73,10 +83,15 @@ export class MetricsWriter {
    * file: a suspended process that still has the old file open cannot write into the new one.
    * @throws RunError when these rows were changed or have other columns; DiskError, LostLockError
    */
-  static resume(path: string, columns: readonly string[], extent: MetricsExtent): MetricsWriter {
+  static resume(
+    path: string,
+    columns: readonly string[],
+    extent: MetricsExtent,
+    kind: TableKind = metricsFile,
+  ): MetricsWriter {
     const pieces: Buffer[] = [];
     const hash = hashOfStart(path, extent, headerOf(columns), (bytes) => pieces.push(bytes));
-    const table = new MetricsTable(columns, path);
+    const table = new MetricsTable(columns, path, kind);
     table.addFile(Buffer.concat(pieces));
     const copy = temporaryName(path);
     const file = guardDisk(path, () => {
@@ -164,7 +179,7 @@ function formatValue(value: Value): string {
   return typeof value === 'number' ? formatNumber(value) : (value ?? '');
 }
 
-/** The first bytes of a metrics.csv, complete lines, and their SHA-256. */
+/** The first bytes of a file that is appended to, complete lines, and their SHA-256. */
 export interface MetricsExtent {
   readonly bytes: number;
   readonly sha256: string;
@@ -174,7 +189,7 @@ export interface MetricsExtent {
 const piece = 1 << 20;
 
 /**
- * Verifies the rows of a metrics.csv that a checkpoint refers to, and returns their hash: a run never
+ * Verifies the rows of a metrics.csv or layers.csv that a checkpoint refers to, and returns their hash: a run never
  * resumes after rows that were changed or lost.
  * @param header expected first line, where it matters
  * @param use called with these rows, piece by piece
@@ -213,6 +228,7 @@ export function hashOfStart(
     });
   } catch (error) {
     if (error instanceof RunError) throw error;
+    if (errorName(error) === 'ENOENT') throw torn(path, 'it is missing');
     // A file that cannot be read now may be intact.
     if (isSystemError(error)) {
       throw new DiskError(`cannot read ${path}: ${causeOf(error)}`, { cause: error });

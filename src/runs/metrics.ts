@@ -1,7 +1,6 @@
-import { readSync } from 'node:fs';
 import { CsvError, parse } from 'csv-parse/sync';
 import { RunError } from '../errors.js';
-import { readBytes, withRegularFile } from '../files/read.js';
+import { readBytes } from '../files/read.js';
 import { printable } from '../shared/text.js';
 
 /** The first columns of every metrics.csv; a method's own columns follow. */
@@ -20,19 +19,36 @@ export const commonColumns = [
   'step_ms',
 ] as const;
 
+/** A kind of CSV file of a run. */
+export interface TableKind {
+  /** In messages. */
+  readonly noun: string;
+  /** Columns that it must have. */
+  readonly required: readonly string[];
+  /** Columns of numbers from 1 that number the rows: ascending, the first one first. */
+  readonly order: readonly string[];
+}
+
+/** metrics.csv: one row per batch. */
+export const metricsFile: TableKind = {
+  noun: 'a metrics file',
+  required: commonColumns,
+  order: ['batch'],
+};
+
 /** Columns of measured times, which differ between runs that are otherwise the same. */
 export const clockColumns: readonly string[] = ['wall_s', 'step_ms'];
 
-/** Most rows times columns of a metrics.csv, so that it can be read into memory. */
+/** Most rows times columns of such a file, so that it can be read into memory. */
 export const mostCells = 1 << 24;
-/** Most columns of a metrics.csv. */
+/** Most columns of such a file. */
 const mostColumns = 1000;
 /** Bytes; an endless line would fill the memory with empty fields. */
 const longestLine = 100 * mostColumns;
 /** Bytes; a number takes at most 16, with its comma. */
 const mostBytes = 16 * mostCells;
 
-/** Numbers of one metrics.csv, column by column. */
+/** Numbers of one metrics.csv or layers.csv, column by column. */
 export interface Metrics {
   /** The label of the run. */
   readonly method: string;
@@ -49,15 +65,15 @@ export interface MetricsFile {
 }
 
 /**
- * Reads a metrics.csv. A last line without its line end is what a killed run leaves: it is dropped,
+ * Reads a metrics.csv, or a file of another kind. A last line without its line end is what a killed run leaves: it is dropped,
  * with a warning.
  * @throws RunError naming file and line when the file cannot be read or is damaged anywhere else
  */
-export function readMetrics(path: string): MetricsFile {
-  return parseMetrics(readMetricsBytes(path), path);
+export function readMetrics(path: string, kind = metricsFile): MetricsFile {
+  return parseMetrics(readMetricsBytes(path), path, kind);
 }
 
-/** The content of a metrics.csv. @throws RunError when it cannot be read or is too long to be one */
+/** The content of such a file. @throws RunError when it cannot be read or is too long to be one */
 export function readMetricsBytes(path: string): Buffer {
   try {
     return readBytes(path, mostBytes);
@@ -70,7 +86,11 @@ export const unreadable = (path: string, error: unknown): RunError =>
   new RunError(`${path}: cannot be read (${(error as Error).message})`, { cause: error });
 
 /** {@link readMetrics} of content that is in memory; `path` is for messages. */
-export function parseMetrics(content: Buffer | string, path: string): MetricsFile {
+export function parseMetrics(
+  content: Buffer | string,
+  path: string,
+  kind = metricsFile,
+): MetricsFile {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   const warnings: string[] = [];
   const end = bytes.lastIndexOf('\n') + 1;
@@ -83,8 +103,8 @@ export function parseMetrics(content: Buffer | string, path: string): MetricsFil
   let table: MetricsTable | undefined;
   eachRecord(bytes.subarray(0, end), path, (record, line) => {
     if (table !== undefined) return table.add(record, line);
-    checkHeader(record, path);
-    table = new MetricsTable(record, path);
+    checkHeader(record, path, kind);
+    table = new MetricsTable(record, path, kind);
   });
   if (table === undefined) throw damage(path, 1, 'the file is empty, without even a header');
   return { metrics: table.metrics(), warnings };
@@ -95,13 +115,17 @@ export class MetricsTable {
   readonly #columns: readonly GrowingColumn[];
   #method = '';
   #rows = 0;
-  #batch = 0;
+  /** Position of each column that numbers the rows, and its value in the last row. */
+  readonly #order: { readonly at: number; last: number }[];
 
   constructor(
     private readonly names: readonly string[],
     private readonly path: string,
+    kind = metricsFile,
   ) {
     this.#columns = names.map(() => new GrowingColumn());
+    const order = kind.order.filter((name) => names.includes(name));
+    this.#order = order.map((name) => ({ at: names.indexOf(name), last: 0 }));
   }
 
   /** @param line number of the line, for messages */
@@ -119,12 +143,24 @@ export class MetricsTable {
       }
       const value = readNumber(record[index], name, path, line);
       this.#columns[index].push(value);
-      if (name !== 'batch') continue;
-      if (!Number.isInteger(value) || value < 1 || value <= this.#batch) {
-        const text = printable(record[index]);
-        throw damage(path, line, `batch is "${text}"; batches count up from 1`);
+    }
+    this.#checkOrder(record, line);
+  }
+
+  #checkOrder(record: readonly string[], line: number): void {
+    let isLater = false;
+    for (const column of this.#order) {
+      const name = this.names[column.at];
+      const value = Number(record[column.at]);
+      const isLast = column === this.#order.at(-1);
+      const tooSmall = !isLater && (isLast ? value <= column.last : value < column.last);
+      if (!Number.isInteger(value) || value < 1 || tooSmall) {
+        const text = printable(record[column.at]);
+        const plural = name === 'batch' ? 'batches' : `${name}s`;
+        throw damage(this.path, line, `${name} is "${text}"; ${plural} count up from 1`);
       }
-      this.#batch = value;
+      isLater ||= value > column.last;
+      column.last = value;
     }
   }
 
@@ -239,8 +275,12 @@ function eachPlainRecord(
 
 const byteOrderMark = Buffer.from([0xef, 0xbb, 0xbf]);
 
-/** @throws RunError for names that are not those of a metrics.csv */
-export function checkHeader(names: readonly string[], path: string): void {
+/** @throws RunError for names that are not those of such a file */
+export function checkHeader(
+  names: readonly string[],
+  path: string,
+  { noun, required }: TableKind = metricsFile,
+): void {
   if (names.length > mostColumns) {
     throw damage(
       path,
@@ -248,10 +288,10 @@ export function checkHeader(names: readonly string[], path: string): void {
       `${names.length} columns are more than the ${mostColumns} that it can have`,
     );
   }
-  const missing = commonColumns.filter((name) => !names.includes(name));
+  const missing = required.filter((name) => !names.includes(name));
   if (missing.length > 0) {
     const plural = missing.length === 1 ? 'column' : 'columns';
-    throw damage(path, 1, `not a metrics file: ${plural} ${missing.join(', ')} missing`);
+    throw damage(path, 1, `not ${noun}: ${plural} ${missing.join(', ')} missing`);
   }
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw damage(path, 1, `column "${printable(twice)}" appears twice`);
@@ -283,45 +323,6 @@ export const noLine = (path: string, line: number, bytes: number): RunError =>
 
 function damage(path: string, line: number, what: string): RunError {
   return new RunError(`${path}:${line}: ${what}`);
-}
-
-/** Bytes; lines are normally much shorter. Longer ones are read too, but slowly. */
-const window = 1 << 13;
-
-/**
- * Reads only the last row of a metrics.csv, in time that does not depend on its length, for the final
- * results of many runs. Damage in other rows is not detected.
- * @throws RunError naming file and line when header or last row are damaged
- */
-export function readMetricsEnd(path: string): MetricsFile {
-  const { head, tail } = readEnds(path);
-  const header = head.slice(0, head.indexOf('\n') + 1);
-  const end = tail.lastIndexOf('\n');
-  const last = tail.slice(tail.lastIndexOf('\n', end - 1) + 1);
-  // Short files are read as a whole, and so are damaged and truncated ones, for the line number.
-  const isPlain = tail.length === window && header !== '' && end === window - 1;
-  if (!isPlain) return readMetrics(path);
-  try {
-    return parseMetrics(header + last, path);
-  } catch (error) {
-    if (error instanceof RunError) return readMetrics(path);
-    throw error;
-  }
-}
-
-/** The first and the last bytes of a file, at most a window of each. */
-function readEnds(path: string): { head: string; tail: string } {
-  try {
-    return withRegularFile(path, Number.POSITIVE_INFINITY, (file, size) => {
-      const read = (position: number) => {
-        const buffer = Buffer.alloc(Math.min(window, size));
-        return buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, position));
-      };
-      return { head: read(0), tail: read(Math.max(0, size - window)) };
-    });
-  } catch (error) {
-    throw unreadable(path, error);
-  }
 }
 
 /** A column of numbers of unknown length. */

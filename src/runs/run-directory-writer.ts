@@ -5,10 +5,11 @@ import { isLeftOver, removeFolderAtomic, writeFileAtomic } from '../files/atomic
 import { guardDisk } from '../files/disk.js';
 import { makeFolder } from '../files/folder.js';
 import { explainHeld, type FileLock, type HeldLock, lockOfOther, takeLock } from '../files/lock.js';
+import { layerColumns, layersFile } from './layers.js';
 import type { Metrics } from './metrics.js';
 import { type MetricsExtent, MetricsWriter } from './metrics-writer.js';
 import { removeModel } from './model-file.js';
-import { folderOf, keyOf, metricsPath } from './run-directory.js';
+import { folderOf, keyOf, layersPath, metricsPath, type Written } from './run-directory.js';
 import { type RunEntry, type RunId, type RunRecord, sameRun, writeRecord } from './run-json.js';
 
 /** Name of the lock file in a run directory, and prefix of the files that belong to it. */
@@ -51,6 +52,7 @@ export class RunDirectoryWriter {
   #record: RunRecord;
   /** Of the runs that this process trained, by {@link keyOf}. */
   readonly #metrics = new Map<string, MetricsWriter>();
+  readonly #layers = new Map<string, MetricsWriter>();
 
   private constructor(
     readonly path: string,
@@ -125,9 +127,24 @@ export class RunDirectoryWriter {
     return writer;
   }
 
-  /** The metrics of the runs that this process trained, by {@link keyOf}. */
-  writtenMetrics(): ReadonlyMap<string, Metrics> {
-    return new Map([...this.#metrics].map(([key, writer]) => [key, writer.metrics()]));
+  /** Starts the layers.csv of a run, or continues it after its first rows. */
+  openLayers(run: RunId, after?: MetricsExtent): MetricsWriter {
+    const path = layersPath(this.path, run);
+    const writer = after
+      ? MetricsWriter.resume(path, layerColumns, after, layersFile)
+      : MetricsWriter.create(path, layerColumns, layersFile);
+    this.#layers.set(keyOf(run), writer);
+    return writer;
+  }
+
+  /** What the files of the runs that this process trained hold, by {@link keyOf}. */
+  written(): ReadonlyMap<string, Written> {
+    return new Map(
+      [...this.#metrics].map(([key, writer]) => [
+        key,
+        { metrics: writer.metrics(), layers: this.#layers.get(key)?.metrics() },
+      ]),
+    );
   }
 
   /** The metrics of a run; undefined where this process has written none. */

@@ -7,7 +7,9 @@ import { isFolder } from '../files/folder.js';
 import { livingLock } from '../files/lock.js';
 import { readOptional } from '../files/read.js';
 import { printable, withoutControls } from '../shared/text.js';
-import { type Metrics, type MetricsFile, readMetrics, readMetricsEnd } from './metrics.js';
+import { layersFile } from './layers.js';
+import { type Metrics, type MetricsFile, readMetrics } from './metrics.js';
+import { readMetricsEnd } from './metrics-end.js';
 import {
   type Pause,
   type RecordedRun,
@@ -41,6 +43,8 @@ export interface Run {
   readonly resumed?: { readonly at: string; readonly batch: number };
   /** No rows where there is no readable metrics.csv. */
   readonly metrics: Metrics;
+  /** Where there is a readable layers.csv, one row per measured batch and layer; only set when all rows are read. */
+  readonly layers?: Metrics;
   /** Why metrics.csv could not be read. */
   readonly unread?: 'absent' | 'damaged';
   /** The run's summary in run.json. */
@@ -99,16 +103,31 @@ export function loadRuns(
   };
 }
 
+type Reader = (file: string, key: string) => MetricsFile;
+
+/** What reads the CSVs of a run. */
+export interface Readers {
+  readonly metrics: Reader;
+  /** Absent where no layers.csv is wanted. */
+  readonly layers?: Reader;
+}
+
+const readersOf: Readonly<Record<Extent, Readers>> = {
+  'all rows': {
+    metrics: (file) => readMetrics(file),
+    layers: (file) => readMetrics(file, layersFile),
+  },
+  'last row': { metrics: readMetricsEnd },
+};
+
 /**
  * Reads one run directory: every metrics.csv in it, run.json and config.yaml where present.
- * @param readRows reads a metrics.csv, in place of the reader of the extent; gets the {@link keyOf} of its run
+ * @param readers in place of those of the extent; they get the {@link keyOf} of the run too
  */
 export function loadRunDirectory(
   path: string,
   extent: Extent = 'all rows',
-  readRows: (file: string, key: string) => MetricsFile = extent === 'all rows'
-    ? readMetrics
-    : readMetricsEnd,
+  readers: Readers = readersOf[extent],
 ): RunDirectory {
   const problems: Problem[] = [];
   const attempt = <T>(file: string, read: () => T): T | undefined => {
@@ -139,8 +158,17 @@ export function loadRunDirectory(
     const entry = entries.get(key);
     const folder = files.get(key);
     const { label, seed } = entry ?? folder!;
-    const read = folder && attempt(folder.file, () => readRows(folder.file, key));
-    for (const message of read?.warnings ?? []) problems.push(problem(folder!.file, message));
+    const tableOf = (file: string, readTable: Reader) => {
+      const table = attempt(file, () => readTable(file, key));
+      for (const message of table?.warnings ?? []) problems.push(problem(file, message));
+      return table;
+    };
+    const read = folder && tableOf(folder.file, readers.metrics);
+    const layersCsv = folder && join(dirname(folder.file), layersName);
+    const layers =
+      readers.layers && layersCsv && existsSync(layersCsv)
+        ? tableOf(layersCsv, readers.layers)?.metrics
+        : undefined;
     const metrics = { ...(read?.metrics ?? noMetrics), method: label, seed };
     if (entry === undefined && read === undefined) continue;
     const { error, status = 'COMPLETED', startedAt, endedAt, recorded } = entry ?? {};
@@ -148,7 +176,8 @@ export function loadRunDirectory(
     const unread = folder === undefined ? 'absent' : read === undefined ? 'damaged' : undefined;
     const id = { directory: path, experiment, label, variant: variants?.get(label), seed };
     const times = { startedAt, endedAt, totalBatches, resumed };
-    runs.push({ ...id, status, error, paused, ...times, metrics, unread, recorded });
+    const numbers = { metrics, ...(layers && { layers: { ...layers, method: label, seed } }) };
+    runs.push({ ...id, status, error, paused, ...times, ...numbers, unread, recorded });
   }
   return { path, info, config, runs: guessStatus(runs, entries), problems };
 }
@@ -173,6 +202,18 @@ export const keyOf = ({ label, seed }: RunId): string => `${label}-s${seed}`;
 
 /** The folder of a run, with its metrics.csv and checkpoints. */
 export const folderOf = (directory: string, run: RunId): string => join(directory, keyOf(run));
+
+/** What the files of one run hold. */
+export interface Written {
+  readonly metrics: Metrics;
+  readonly layers?: Metrics;
+}
+
+const layersName = 'layers.csv';
+
+/** The layers.csv of a run; only lifted methods have one. */
+export const layersPath = (directory: string, run: RunId): string =>
+  join(folderOf(directory, run), layersName);
 
 /** The metrics.csv of a run. */
 export const metricsPath = (directory: string, run: RunId): string =>

@@ -45,6 +45,9 @@ it('the loop gives a full-batch method no batches, and counts its iterations', a
     network: buildNetwork(experiment.network),
     evaluators: {},
     openMetrics: (columns) => MetricsWriter.create(metricsPath, columns),
+    openLayers: () => {
+      throw new Error('a method that measures no layers opens no layers.csv');
+    },
     checkpoints: new Checkpoints(folder),
     checkpointing: {
       interval: defaultInterval,

@@ -173,7 +173,8 @@ describe('a checkpoint', () => {
     await checkpoints.write({ ...position, metrics: writer.sync(), madeBy }, {} as never);
     writer.close();
     const warnings: string[] = [];
-    const find = () => resumePoint(checkpoints, path, (message) => warnings.push(message));
+    const csvs = { metrics: path, layers: join(folder, 'layers.csv') };
+    const find = () => resumePoint(checkpoints, csvs, (message) => warnings.push(message));
     expect(find()?.position.batch).toBe(5);
     reset(always('ESTALE', 'readFileSync'));
     expect(find).toThrow(/^cannot read .*batch-00000005: the network file system no longer/);

@@ -154,6 +154,54 @@ export function describeConformance(part: 'representatives' | 'others'): void {
         expect(await runInTwoSessions(start, setting)).toEqual({ metrics, weights });
       });
 
+      it('changes no number and leaks nothing when its layers are measured', async () => {
+        const setting = someSetting(definition, 3);
+        const method = await definition.load();
+        const config = defaultConfig(definition, setting);
+        const run = async (stepped?: () => void) => {
+          const training = await startTraining(method, config, setting);
+          const steps = [];
+          const tensors = [];
+          for (let t = 0; t < setting.steps; t++) {
+            const batch = batchAt(t, setting.batchSize);
+            steps.push(await training.step(batch, stepped));
+            batch.dispose();
+            tensors.push(tf.memory().numTensors);
+          }
+          const weights = await weightsOf(training);
+          training.dispose();
+          return { steps, tensors, weights };
+        };
+        const baseline = tf.memory().numTensors;
+        const plain = await run();
+        let times = 0;
+        const measured = await run(() => times++);
+        expect(times).toBe(setting.steps);
+        expect(measured.weights).toEqual(plain.weights);
+        expect(measured.tensors).toEqual(plain.tensors);
+        expect(tf.memory().numTensors).toBe(baseline);
+        for (const [t, { layers, objective, ...step }] of measured.steps.entries()) {
+          const { objective: _, layers: none, ...rest } = plain.steps[t];
+          expect(step).toEqual(rest);
+          expect(none).toBeUndefined();
+          expect(layers === undefined).toBe(['adam', 'sgd'].includes(definition.name));
+        }
+        const { layers } = measured.steps[2];
+        if (layers === undefined) return;
+        expect(layers).toHaveLength(setting.layers.length);
+        for (const [l, layer] of layers.entries()) {
+          expect(layer.weightChange).toBeGreaterThan(0);
+          const isHidden = l < setting.layers.length - 1;
+          if (isHidden) {
+            expect(layer.penalty).toBeGreaterThan(0);
+            expect(layer.constraintViolation).toBeGreaterThan(0);
+            expect(layer.activationChange).toBeGreaterThan(0);
+            expect(layer.targetChange).toBeGreaterThan(0);
+            expect(layer.activeShare).toBeLessThanOrEqual(1);
+          }
+        }
+      });
+
       it('reports the loss and accuracy of the raw weights before each step', async () => {
         const setting = someSetting(definition, 6);
         const method = await definition.load();

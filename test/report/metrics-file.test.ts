@@ -2,13 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../src/errors.js';
-import {
-  commonColumns,
-  mostCells,
-  parseMetrics,
-  readMetrics,
-  readMetricsEnd,
-} from '../../src/runs/metrics.js';
+import { commonColumns, mostCells, parseMetrics, readMetrics } from '../../src/runs/metrics.js';
+import { readMetricsEnd } from '../../src/runs/metrics-end.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 import { mnistMethods, syntheticCsv } from './synthetic.js';
 

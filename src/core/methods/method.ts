@@ -35,7 +35,7 @@ export interface Method<Config = unknown, Constants = unknown, S extends State =
     constants: Constants,
     state: S,
     batch: Batch,
-  ): Promise<{ readonly state: S; readonly metrics: StepMetrics }>;
+  ): Promise<Step<S>>;
   /** Parameters to evaluate (an average, where the method keeps one): tensors of the state. */
   parameters(state: S): Parameters;
 }
@@ -57,6 +57,46 @@ export interface TrainingData {
   readonly split: Split;
   /** Rows `indices` of the training images after preprocessing, as a new [n, features] tensor. */
   rows(indices: ArrayLike<number>): Tensor2D;
+}
+
+export interface Step<S> {
+  readonly state: S;
+  readonly metrics: StepMetrics;
+  /**
+   * Measures what the step did to each layer, with `measureLayers`: called after some of the steps, while their
+   * tensors still exist. Methods that have it write a layers.csv.
+   */
+  measure?(): Promise<StepMeasurements>;
+}
+
+/** What is measured after some of the steps only, for its cost. */
+export interface StepMeasurements {
+  /** One per layer, first layer first. */
+  readonly layers: readonly LayerMetrics[];
+  /** As in {@link StepMetrics}, of methods for which it costs as much as a good part of a step. */
+  readonly objective?: number;
+}
+
+/**
+ * What one step did to one layer of a lifted network, X_l = phi_l(U_l), U_l = A_l(X_{l-1}; W_l) + b_l, with
+ * X and W after the step, X- and W- before it, and U-_l = A_l(X_{l-1}; W-_l) + b-_l. The columns of
+ * layers.csv, with the same meaning for every method; absent where there is nothing to measure.
+ */
+export interface LayerMetrics {
+  /** sum B(X_l, U_l) / rows; of an output with a variable of its own, whose phi is the identity, half a square. */
+  readonly penalty?: number;
+  /** ||X_l - phi(U_l)|| / ||phi(U_l)|| */
+  readonly constraintViolation?: number;
+  /** Largest optimality residual of the sub-problems that the step solved for X_l and W_l. */
+  readonly residual?: number;
+  /** Share of the units of a hidden layer with phi'(U_l) > sup phi' / 10. */
+  readonly activeShare?: number;
+  /** ||W_l - W-_l|| / ||W-_l||, without biases and averaging. */
+  readonly weightChange?: number;
+  /** ||X_l - X-_l|| / ||X-_l|| */
+  readonly activationChange?: number;
+  /** ||X_l - phi(U-_l)|| / ||phi(U-_l)||: how far the step's X_l is from what the old W-_l gives. */
+  readonly targetChange?: number;
 }
 
 /** Inputs and targets of one step; owned by the loop, which disposes them. */

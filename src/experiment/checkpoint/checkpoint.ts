@@ -8,6 +8,9 @@ import { writeFileSynced, writeFolderAtomic } from '../../files/atomic.js';
 import { readText, withRegularFile } from '../../files/read.js';
 import { readState, type StateForm, writeState } from './state-file.js';
 
+/** The part of a CSV for the batches done: its first bytes, and their SHA-256. */
+const Extent = z.object({ bytes: z.int().positive(), sha256: z.string() });
+
 /** Progress of a run at a checkpoint. */
 const Position = z.object({
   /** Hash of the experiment's config. */
@@ -20,8 +23,9 @@ const Position = z.object({
   wallMs: z.number().nonnegative(),
   /** Training loss of the first batch. */
   firstLoss: z.number(),
-  /** The part of metrics.csv for these batches: its first bytes, and their SHA-256. */
-  metrics: z.object({ bytes: z.int().positive(), sha256: z.string() }),
+  metrics: Extent,
+  /** Where the run has a layers.csv. */
+  layers: Extent.optional(),
   /** What computed the state: with anything else, the last digits may differ. */
   madeBy: z.object({ program: z.string(), backend: z.string(), node: z.string() }),
 });

@@ -59,24 +59,27 @@ export class Checkpoints {
 }
 
 /**
- * The last checkpoint that a run can resume from: intact, and with its rows of metrics.csv unchanged.
+ * The last checkpoint that a run can resume from: intact, and with its rows of metrics.csv and layers.csv
+ * unchanged.
  * @param warn called for each later checkpoint that cannot be used
  * @returns undefined when there is none; a run without its metrics.csv starts from scratch as well
- * @throws RunError when there are intact checkpoints, but the metrics.csv was changed before each of them, or
+ * @throws RunError when there are intact checkpoints, but one of the CSVs was changed before each of them, or
  *   another version of the program wrote them
  */
 export function resumePoint(
   checkpoints: Checkpoints,
-  metricsPath: string,
+  csvs: { readonly metrics: string; readonly layers: string },
   warn: (message: string) => void,
 ): Checkpoint | undefined {
-  if (!existsSync(metricsPath)) return undefined;
+  if (!existsSync(csvs.metrics)) return undefined;
   let torn: RunError | undefined;
   for (const { folder } of checkpoints.list()) {
     const checkpoint = readIntact(folder, warn);
     if (checkpoint === undefined) continue;
     try {
-      hashOfStart(metricsPath, checkpoint.position.metrics);
+      const { metrics, layers } = checkpoint.position;
+      hashOfStart(csvs.metrics, metrics);
+      if (layers) hashOfStart(csvs.layers, layers);
     } catch (error) {
       if (!(error instanceof RunError)) throw error;
       torn ??= error;

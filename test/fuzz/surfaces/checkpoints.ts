@@ -54,7 +54,11 @@ export const checkpoints: Surface<Damage> = {
     const paths = parts.slice(0, 3).map((name) => join(last, name));
     const oddPath = makeOdd(odd, [...paths, metricsPath]);
     const found = await harmless(() =>
-      resumePoint(new Checkpoints(run), metricsPath, checkMessage),
+      resumePoint(
+        new Checkpoints(run),
+        { metrics: metricsPath, layers: join(run, 'layers.csv') },
+        checkMessage,
+      ),
     );
     if (found === undefined) {
       if (part !== 'metrics.csv' && oddPath !== metricsPath && !saysAnotherVersion(last)) {

@@ -19,6 +19,7 @@ import {
   squaredNorm,
   sumScalars,
 } from '../full-batch/rows.js';
+import { measureLayers } from '../layer-metrics.js';
 import type { Method } from '../method.js';
 import type { AskariConfig } from './config.js';
 
@@ -69,6 +70,14 @@ export const askariBcd: Method<AskariConfig, FullBatchConstants, State> = {
         residual: lastResidual([solved.residual, head.residual, first.residual]),
         extra: { ...scores.extra, z_residual: solved.residual, z_iterations: solved.iterations },
       },
+      measure: async () => ({
+        layers: await measureLayers(context.network, {
+          x,
+          before: { activations: [state.z], parameters: state.current },
+          after: { activations: [z], parameters: next.current },
+          residuals: [[solved.residual, first.residual], [head.residual]],
+        }),
+      }),
     };
   },
 

@@ -22,6 +22,7 @@ import {
   sumScalars,
   weightedMean,
 } from '../full-batch/rows.js';
+import { measureLayers } from '../layer-metrics.js';
 import type { Method, MethodContext } from '../method.js';
 import type { LauConfig } from './config.js';
 
@@ -80,7 +81,16 @@ export const lauBcd: Method<LauConfig, FullBatchConstants, State> = {
       objective: await objective(config, next, y),
       residual: lastResidual(residuals),
     };
-    return { state: next, metrics };
+    const measure = async () => ({
+      layers: await measureLayers(context.network, {
+        x,
+        before: { activations: v, parameters: current },
+        after: { activations: next.v, parameters: next.current },
+        // From the output down.
+        residuals: residuals.map((residual) => [residual]).reverse(),
+      }),
+    });
+    return { state: next, metrics, measure };
   },
 
   parameters: ({ current }) => current,

@@ -24,6 +24,7 @@ import {
   sumScalars,
   weightedMean,
 } from '../full-batch/rows.js';
+import { measureLayers } from '../layer-metrics.js';
 import type { Method } from '../method.js';
 import { layerValue } from '../per-layer.js';
 import type { LpomConfig } from './config.js';
@@ -112,6 +113,14 @@ export const lpom: Method<LpomConfig, FullBatchConstants, State> = {
         residual: head.residual,
         extra: { ...scores.extra, x_residual: xResidual, step_change: change },
       },
+      measure: async () => ({
+        layers: await measureLayers(context.network, {
+          x: set.x,
+          before: { activations: state.x, parameters: state.current },
+          after: { activations: x, parameters: current },
+          residuals: current.map((_, l) => (l === last ? [head.residual] : [])),
+        }),
+      }),
     };
   },
 

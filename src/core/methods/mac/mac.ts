@@ -21,6 +21,7 @@ import {
   squaredNorm,
   sumScalars,
 } from '../full-batch/rows.js';
+import { measureLayers } from '../layer-metrics.js';
 import type { Method } from '../method.js';
 import type { MacConfig } from './config.js';
 
@@ -77,6 +78,14 @@ export const mac: Method<MacConfig, FullBatchConstants, State> = {
         residual: head.residual,
         extra: { ...scores.extra, step_length: report.length, step_change: report.change },
       },
+      measure: async () => ({
+        layers: await measureLayers(context.network, {
+          x: constants.set.x,
+          before: { activations: [state.z], parameters: state.current },
+          after: { activations: [z], parameters: next.current },
+          residuals: [[], [head.residual]],
+        }),
+      }),
     };
   },
 

@@ -20,6 +20,7 @@ import {
   sumScalars,
   weightedMean,
 } from '../full-batch/rows.js';
+import { measureLayers } from '../layer-metrics.js';
 import type { Method } from '../method.js';
 import type { TaylorConfig } from './config.js';
 
@@ -95,7 +96,15 @@ export const taylorAdmm: Method<TaylorConfig, FullBatchConstants, State> = {
       objective: await objective(config, next, y),
       residual: lastResidual(residuals),
     };
-    return { state: next, metrics };
+    const measure = async () => ({
+      layers: await measureLayers(context.network, {
+        x,
+        before: { activations: [...state.a, state.z[last]], parameters: state.current },
+        after: { activations: [...next.a, next.z[last]], parameters: next.current },
+        residuals: residuals.map((residual) => [residual]),
+      }),
+    });
+    return { state: next, metrics, measure };
   },
 
   parameters: ({ current }) => current,

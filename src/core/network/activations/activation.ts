@@ -15,6 +15,11 @@ export interface Activation {
   slope(u: Tensor2D, v: Tensor2D): Tensor2D;
   /** F*(u), the antiderivative of phi, in a form that neither overflows nor cancels. */
   conjugate(u: Tensor2D): Tensor2D;
+  /**
+   * B(v, u) without cancellation where v is near phi(u), of the nearest v that phi takes. Where absent, it is
+   * measured in float64 on the host.
+   */
+  divergence?(v: Tensor2D, u: Tensor2D): Tensor2D;
   /** F(v) and F*(u) of one value in float64, for objectives that are reported. */
   readonly float64: {
     F(v: number): number;

@@ -8,6 +8,7 @@ import { updateActivations } from '../../../solvers/activation-update.js';
 import { extrapolate } from '../../../solvers/blend.js';
 import { lastResidual, type SolverReport } from '../../../solvers/solver.js';
 import { stepWeights, updateWeights } from '../../../solvers/weight-update.js';
+import { measureLayers } from '../../layer-metrics.js';
 import type { Batch, Method, MethodContext } from '../../method.js';
 import { layerValue } from '../../per-layer.js';
 import { scheduleFactor } from '../../schedule.js';
@@ -61,17 +62,20 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
     const rate = scheduleFactor(context.config.schedule, state.t, totalBatches, 0);
     const config = { ...context.config, lossWeight: context.config.lossWeight * rate };
     const anchor = proximalCenter(config, state);
-    let { blocks, scores } = forward(context, batch, anchor, state.parameters);
+    const { blocks: start, scores } = forward(context, batch, anchor, state.parameters);
+    let blocks = start;
     const gammas = await proximalWeights(context, blocks, rate);
     const problem = { config, network, loss, y: batch.y, anchor, gammas };
 
     const reports: Record<'X' | 'W', SolverReport[]> = { X: [], W: [] };
+    const layerResiduals: number[][] = anchor.map(() => []);
     for (let k = 0; k < config.alternations; k++) {
       for (const { block, l } of blockOrder(config.order, anchor.length)) {
         const update = block === 'X' ? updateActivationBlock : updateWeightBlock;
         const updated = await update(problem, blocks, l);
         blocks = updated.blocks;
         reports[block].push(updated.report);
+        layerResiduals[block === 'X' ? l - 1 : l].push(updated.report.residual);
       }
     }
 
@@ -95,11 +99,22 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
     const { parameters } = blocks;
     const weightAverage = averageWeights(context, state.weightAverage, parameters);
     const previous = config.momentum > 0 ? state.parameters : undefined;
-    return { state: { t: state.t + 1, parameters, previous, weightAverage }, metrics };
+    const measure = async () => ({
+      layers: await measureLayers(network, {
+        x: [batch.x],
+        before: { activations: activationsOf(start), parameters: state.parameters },
+        after: { activations: activationsOf(blocks), parameters },
+        residuals: layerResiduals,
+      }),
+    });
+    return { state: { t: state.t + 1, parameters, previous, weightAverage }, metrics, measure };
   },
 
   parameters: ({ parameters, weightAverage }) => weightAverage.average ?? parameters,
 };
+
+/** X_l above the first layer, each as one chunk of rows. */
+const activationsOf = ({ inputs }: Blocks) => inputs.slice(1).map((rows) => [rows]);
 
 /** The order of the blocks in one alternation; X_l lies between the layers l - 1 and l. */
 function blockOrder(

@@ -11,6 +11,7 @@ import {
   trainingScores,
 } from '../../full-batch/layers.js';
 import { affine, affineRows, mapChunks, type Rows } from '../../full-batch/rows.js';
+import { measureLayers } from '../../layer-metrics.js';
 import type { Method } from '../../method.js';
 import { layerValue } from '../../per-layer.js';
 import type { FenchelFullBatchConfig } from './config.js';
@@ -100,6 +101,17 @@ const plain: Variant<PlainState> = {
           hidden_gradient: gradient,
         },
       },
+      measure: async () => ({
+        layers: await measureLayers(context.network, {
+          x: constants.set.x,
+          before: {
+            activations: [mapChunks(u, (chunk) => tf.relu(u[chunk]))],
+            parameters: current,
+          },
+          after: { activations: [z], parameters: next.current },
+          residuals: [[solved.residual], [head.residual]],
+        }),
+      }),
     };
   },
 
@@ -169,6 +181,7 @@ const accelerated: Variant<AcceleratedState> = {
       difference,
       config.stepSize,
     );
+    tf.dispose(difference);
     const next: AcceleratedState = {
       current,
       scores: { loss, accuracy },
@@ -190,6 +203,19 @@ const accelerated: Variant<AcceleratedState> = {
           restarts: next.restarts,
           hidden_gradient: relativeTo(norm, state.firstGradient ?? norm),
         },
+      },
+      async measure() {
+        // Z once more, rather than keep it during the step.
+        const forward = mapChunks(point.u, (chunk) => tf.relu(point.u[chunk]));
+        const activations = await proximalSteps(config, head, { f: forward, u: point.u, y });
+        return {
+          layers: await measureLayers(context.network, {
+            x: constants.set.x,
+            before: { activations: [forward], parameters: state.current },
+            after: { activations: [activations], parameters: current },
+            residuals: [[], [residual]],
+          }),
+        };
       },
     };
   },

@@ -6,7 +6,8 @@ import { forwardLayers } from '../../../network/network.js';
 import type { LayerParameters, Parameters } from '../../../network/parameters.js';
 import { splitBias } from '../../../network/stacked.js';
 import { blend } from '../../../solvers/blend.js';
-import type { Method, MethodContext } from '../../method.js';
+import { measureLayers } from '../../layer-metrics.js';
+import type { Method, MethodContext, StepMeasurements } from '../../method.js';
 import { scalars } from '../../scalars.js';
 import { scheduleFactor } from '../../schedule.js';
 import { averageWeights, noAverage, type WeightAverage } from '../../weight-average.js';
@@ -82,6 +83,8 @@ export const fenchelPreconditioned: Method<FenchelPreconditionedConfig, Constant
     return {
       state: { t: t + 1, ...next, covariances, weightAverage },
       metrics: { loss, accuracy },
+      measure: () =>
+        measure(context, { x, y, hidden, preActivations, parameters }, next.parameters),
     };
   },
 
@@ -129,16 +132,16 @@ type Update = Rows &
   };
 
 /** X-step and W-step of every layer, top down. */
-const update = compiled((context: Context, { x, y, hidden, preActivations, ...input }: Update) => {
+const update = compiled((context: Context, input: Update) => {
   const { config, network } = context;
-  const inputs = [x, ...hidden];
-  const head = network.activations.length;
+  const inputs = [input.x, ...input.hidden];
+  const { gradients } = activationStep(context, input);
   const parameters = [...input.parameters];
   const averages = [...input.averages];
-  let g = lossGradient(context, y, preActivations[head]);
-  for (let l = head; l >= 0; l--) {
+  for (let l = network.activations.length; l >= 0; l--) {
     const map = network.maps[l];
-    const gradient = tf.div(map.gradient(inputs[l], g), x.shape[0]) as tf.Tensor2D;
+    const sum = map.gradient(inputs[l], gradients[l]);
+    const gradient = tf.div(sum, input.x.shape[0]) as tf.Tensor2D;
     const step = weightStep(config, gradient, {
       preconditioner: input.preconditioners[l],
       averages: input.averages[l],
@@ -147,14 +150,63 @@ const update = compiled((context: Context, { x, y, hidden, preActivations, ...in
     });
     parameters[l] = stepped(input.parameters[l], step.change, input.coefficients);
     averages[l] = step.averages;
-    if (l === 0) break;
-    const { phi } = network.activations[l - 1];
-    const back = map.adjoint(g, input.parameters[l].weights);
-    const move = l === head ? tf.mul(back, config.targetStep) : back;
-    g = tf.sub(inputs[l], phi(tf.sub(preActivations[l - 1], move)));
   }
   return { parameters, averages };
 });
+
+type Forward = Rows & Pick<Update, 'parameters' | 'hidden' | 'preActivations'>;
+
+/** g_l of every layer, and V_l of every hidden one, [m, units]. */
+function activationStep(
+  context: Context,
+  { y, parameters, hidden, preActivations }: Forward,
+): { readonly gradients: tf.Tensor2D[]; readonly activations: tf.Tensor2D[] } {
+  const { config, network } = context;
+  const head = network.activations.length;
+  let g = lossGradient(context, y, preActivations[head]);
+  const gradients = [g];
+  const activations: tf.Tensor2D[] = [];
+  for (let l = head; l > 0; l--) {
+    const back = network.maps[l].adjoint(g, parameters[l].weights);
+    const move = l === head ? tf.mul(back, config.targetStep) : back;
+    const moved = network.activations[l - 1].phi(tf.sub(preActivations[l - 1], move));
+    g = tf.sub(hidden[l - 1], moved);
+    gradients.unshift(g);
+    activations.unshift(moved);
+  }
+  return { gradients, activations };
+}
+
+/**
+ * The layers after the step, and the lifted objective that its X-steps decrease,
+ *
+ *     G = loss(smoothed Y, U_L) / m + lambda sum_l B(X_l, U_l) / m,   lambda = 1 / (targetStep s),
+ *
+ * at X_l = V_l and the new weights, where s is the scale of the loss in {@link lossGradient}. V is computed once
+ * more: a compiled step that returned it would cost more.
+ */
+async function measure(
+  context: Context,
+  forward: Forward,
+  parameters: Parameters,
+): Promise<StepMeasurements> {
+  const { config, network, loss } = context;
+  const { x, y, hidden } = forward;
+  const activations = tf.tidy(() => activationStep(context, forward).activations);
+  const layers = await measureLayers(network, {
+    x: [x],
+    before: { activations: hidden.map((rows) => [rows]), parameters: forward.parameters },
+    after: { activations: activations.map((rows) => [rows]), parameters },
+  });
+  const head = network.activations.length;
+  const fit = tf.tidy(() => {
+    const output = network.maps[head].apply(activations[head - 1] ?? x, parameters[head]);
+    return lossValue(loss, smoothLabels(y, config.labelSmoothing), output);
+  });
+  const lambda = (2 * losses[loss].curvature) / config.targetStep;
+  const penalties = layers.reduce((sum, { penalty = 0 }) => sum + penalty, 0);
+  return { layers, objective: (await fit.data())[0] + lambda * penalties };
+}
 
 /** Loss gradient [m, classes], scaled so that every loss has the cross-entropy's curvature bound of 1/2. */
 function lossGradient({ config, loss }: Context, y: tf.Tensor2D, output: tf.Tensor2D): tf.Tensor2D {

@@ -1,0 +1,118 @@
+import * as tf from '@tensorflow/tfjs';
+import type { Activation } from '../network/activations/activation.js';
+import type { Network } from '../network/network.js';
+import type { Parameters } from '../network/parameters.js';
+import { type Rows, sumScalars } from './full-batch/rows.js';
+import type { LayerMetrics } from './method.js';
+
+/** Activations and weights before a step, or after it. */
+export interface Lifted {
+  /** X_l from the first layer on; of the output only where it has a variable. In chunks of rows. */
+  readonly activations: readonly Rows[];
+  readonly parameters: Parameters;
+}
+
+/** A step on the rows `x`, X_0. */
+export interface LiftedStep {
+  readonly x: Rows;
+  /** Its X is that of a forward pass where the step starts with one. */
+  readonly before: Lifted;
+  readonly after: Lifted;
+  /** Of the sub-problems solved for each layer; absent where the method solves none. */
+  readonly residuals?: readonly (readonly number[])[];
+}
+
+/** Slopes above this share of the largest one count as active. */
+const activeSlope = 0.1;
+
+/** Measures every layer, from the blocks alone: the same code for every method. */
+export async function measureLayers(network: Network, step: LiftedStep): Promise<LayerMetrics[]> {
+  const { x, before, after, residuals } = step;
+  const rows = x.reduce((sum, chunk) => sum + chunk.shape[0], 0);
+  const measured: LayerMetrics[] = [];
+  for (const [l, { weights }] of after.parameters.entries()) {
+    const old = before.parameters[l].weights;
+    const [change, size] = await sumScalars([weights], () => distances(weights, old));
+    const solved = residuals?.[l] ?? [];
+    const hasVariable = l < after.activations.length;
+    measured.push({
+      weightChange: ratio(change, size),
+      residual: solved.length > 0 ? Math.max(...solved) : undefined,
+      ...(hasVariable && (await measureActivations(network, step, l, rows))),
+    });
+  }
+  return measured;
+}
+
+async function measureActivations(
+  network: Network,
+  { x, before, after }: LiftedStep,
+  l: number,
+  rows: number,
+): Promise<LayerMetrics> {
+  const activation = l < network.activations.length ? network.activations[l] : undefined;
+  const phi = (u: tf.Tensor2D) => activation?.phi(u) ?? u;
+  const inputs = l === 0 ? x : after.activations[l - 1];
+  const predicted = (chunk: number, { parameters }: Lifted) =>
+    network.maps[l].apply(inputs[chunk], parameters[l]);
+  const values = await sumScalars(x, (chunk) => {
+    const now = after.activations[l][chunk];
+    const u = predicted(chunk, after);
+    const image = phi(u);
+    return [
+      ...distances(now, image),
+      ...distances(now, before.activations[l][chunk]),
+      ...distances(now, phi(predicted(chunk, before))),
+      activation ? activeUnits(activation, u, image) : tf.scalar(0),
+      activation
+        ? tf.sum(activation.divergence?.(now, u) ?? tf.scalar(0))
+        : tf.mul(tf.sum(tf.squaredDifference(now, u)), 0.5),
+    ];
+  });
+  const [gap, image, moved, old, asked, oldImage, active] = values;
+  let penalty = values[values.length - 1];
+  if (activation && !activation.divergence) {
+    for (const chunk of x.keys()) {
+      const u = tf.tidy(() => predicted(chunk, after));
+      penalty += await divergenceOnHost(activation, after.activations[l][chunk], u);
+      u.dispose();
+    }
+  }
+  return {
+    penalty: penalty / rows,
+    constraintViolation: ratio(gap, image),
+    activeShare: activation && active / (rows * network.maps[l].outputs),
+    activationChange: ratio(moved, old),
+    targetChange: ratio(asked, oldImage),
+  };
+}
+
+function activeUnits(activation: Activation, u: tf.Tensor2D, v: tf.Tensor2D): tf.Scalar {
+  return tf.sum(tf.step(tf.sub(activation.slope(u, v), activeSlope * activation.maxSlope)));
+}
+
+/** sum B(v, u) in float64: in float32 its terms cancel where v is near phi(u). */
+async function divergenceOnHost(
+  { float64 }: Activation,
+  activations: tf.Tensor2D,
+  predicted: tf.Tensor2D,
+): Promise<number> {
+  const [v, u] = await Promise.all([activations.data(), predicted.data()]);
+  let sum = 0;
+  for (let i = 0; i < v.length; i++) {
+    sum += Math.max(0, float64.F(v[i]) + float64.conjugate(u[i]) - u[i] * v[i]);
+  }
+  return sum;
+}
+
+/** ||A - B||^2 and ||B||^2 */
+const distances = (a: tf.Tensor, b: tf.Tensor): tf.Scalar[] => [
+  tf.sum(tf.squaredDifference(a, b)),
+  tf.sum(tf.square(b)),
+];
+
+/** Of lengths, from their squares; undefined where only the second is 0. */
+function ratio(square: number, reference: number): number | undefined {
+  if (reference > 0) return Math.sqrt(square / reference);
+  return square === 0 ? 0 : undefined;
+}

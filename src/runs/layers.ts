@@ -1,0 +1,47 @@
+import type { StepMeasurements } from '../core/methods/method.js';
+import type { TableKind } from './metrics.js';
+import type { BatchMeasurement, Value } from './metrics-writer.js';
+
+/** The columns of layers.csv; each row is one layer after one batch. */
+export const layerColumns = [
+  'method',
+  'seed',
+  'batch',
+  'epoch',
+  'layer',
+  'penalty',
+  'constraint_violation',
+  'residual',
+  'active_share',
+  'weight_change',
+  'activation_change',
+  'target_change',
+] as const;
+
+/** layers.csv: one row per measured batch and layer. */
+export const layersFile: TableKind = {
+  noun: 'a layers file',
+  required: layerColumns,
+  order: ['batch', 'layer'],
+};
+
+/** The rows of layers.csv for one batch: one per layer, that of the output last. */
+export function layerRows(
+  { run, batch, epoch }: Pick<BatchMeasurement, 'run' | 'batch' | 'epoch'>,
+  { layers }: Pick<StepMeasurements, 'layers'>,
+): Record<(typeof layerColumns)[number], Value>[] {
+  return layers.map((measured, l) => ({
+    method: run.label,
+    seed: run.seed,
+    batch,
+    epoch,
+    layer: l + 1,
+    penalty: measured.penalty,
+    constraint_violation: measured.constraintViolation,
+    residual: measured.residual,
+    active_share: measured.activeShare,
+    weight_change: measured.weightChange,
+    activation_change: measured.activationChange,
+    target_change: measured.targetChange,
+  }));
+}
