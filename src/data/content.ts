@@ -49,16 +49,24 @@ export async function readContent(
     (handle) => handle.readFile(),
     file.otherSizes,
   );
-  const gzipped = isGzip(stored);
-  const content = gzipped ? await decompress(stored, file) : stored;
-  const sha256 = await checkContent(content, file);
+  const read = await contentOf(stored, file);
   const published = file.downloadSha256;
   const found = published === undefined ? undefined : sha256Of(stored);
   if (official && found !== undefined && found !== published) {
     throw wrongContent(found, published!);
   }
-  const isPublished = file.sha256 !== undefined || (found !== undefined && found === published);
-  return { content, sha256, verified: isPublished ? 'checksum' : 'format', gzipped };
+  const isPublished = found !== undefined && found === published;
+  return { ...read, verified: isPublished ? 'checksum' : read.verified, gzipped: isGzip(stored) };
+}
+
+/**
+ * The content of a gzipped or plain copy of `file` that has been read into memory.
+ * @throws ContentError as `readContent`
+ */
+export async function contentOf(stored: Buffer, file: DataFile): Promise<FileContent> {
+  const content = isGzip(stored) ? await decompress(stored, file) : stored;
+  const sha256 = await checkContent(content, file);
+  return { content, sha256, verified: file.sha256 === undefined ? 'format' : 'checksum' };
 }
 
 /**
@@ -81,6 +89,17 @@ async function checkContent(content: Uint8Array, file: DataFile): Promise<string
 
 export const sha256Of = (content: Uint8Array): string =>
   createHash('sha256').update(content).digest('hex');
+
+/** SHA-256 of an open file, from its start. @throws `signal.reason` when aborted */
+export async function hashOf(handle: FileHandle, signal?: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  const stream = handle.createReadStream({ start: 0, highWaterMark: 1 << 20, autoClose: false });
+  for await (const chunk of stream) {
+    signal?.throwIfAborted();
+    hash.update(chunk as Buffer);
+  }
+  return hash.digest('hex');
+}
 
 /** The first class that does not have an equal share of the labels, as a part of a message. */
 export function unequalClass(

@@ -75,7 +75,7 @@ export function idxDataset({ files, namesakes = {}, ...idx }: IdxFacts): Dataset
  * `train-images.idx3-ubyte` is the name inside the gzip file, which 7-zip and Kaggle use; both names may
  * be in a folder of either name.
  */
-function otherNames(name: string): string[] {
+export function otherNames(name: string): string[] {
   const names = [...new Set([name, name.replace(/-(?=idx\d-)/, '.')])];
   return [
     ...names.slice(1),
@@ -84,7 +84,7 @@ function otherNames(name: string): string[] {
 }
 
 /** @throws ContentError when a file has the records of only a part of the set */
-function expectCount(found: number, expected: number, what: string): void {
+export function expectCount(found: number, expected: number, what: string): void {
   if (found !== expected) throw new ContentError(`has ${found} ${what}, expected ${expected}`);
 }
 
@@ -148,18 +148,20 @@ export function parseIdxImages(
 }
 
 /**
- * @returns the labels of an IDX file, [count], as a view of `content`
- * @throws ContentError when the file is not labels, or one of them is not in 0..classes-1
+ * @param first the label of the first class in the file
+ * @returns the classes of an IDX file of labels, [count], from 0; a view of `content` where `first` is 0
+ * @throws ContentError when the file is not labels, or one of them is not in first..first+classes-1
  */
-export function parseIdxLabels(content: Uint8Array, classes: number): Uint8Array {
+export function parseIdxLabels(content: Uint8Array, classes: number, first = 0): Uint8Array {
   const { values } = parseIdx(content, 1);
-  const bad = values.findIndex((label) => label >= classes);
+  const last = first + classes - 1;
+  const bad = values.findIndex((label) => label < first || label > last);
   if (bad >= 0) {
     throw new ContentError(
-      `has label ${values[bad]} in record ${bad} (from 0); labels run from 0 to ${classes - 1}`,
+      `has label ${values[bad]} in record ${bad} (from 0); labels run from ${first} to ${last}`,
     );
   }
-  return values;
+  return first === 0 ? values : values.map((label) => label - first);
 }
 
 /** @throws ContentError when the file is not 8-bit values of this many dimensions */

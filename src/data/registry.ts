@@ -3,6 +3,7 @@ import { didYouMean } from '../shared/suggest.js';
 import type { DatasetDefinition } from './definition.js';
 import { cifar10 } from './sets/cifar10.js';
 import { cifar100, cifar100Coarse } from './sets/cifar100.js';
+import { emnist } from './sets/emnist.js';
 import { fashionMnist } from './sets/fashion-mnist.js';
 import { kmnist } from './sets/kmnist.js';
 import { mnist } from './sets/mnist.js';
@@ -14,6 +15,7 @@ export const datasets: readonly DatasetDefinition[] = [
   mnist,
   fashionMnist,
   kmnist,
+  ...emnist,
   cifar10,
   cifar100,
   cifar100Coarse,

@@ -57,7 +57,7 @@ describe('one mistake in a key', () => {
     [
       'swapped letters',
       { dataset: '{ name: minst }' },
-      'dataset.name: must be one of mnist, fashion-mnist, kmnist, cifar10, cifar100, cifar100-coarse, svhn, synthetic-digits, not "minst"; did you mean "mnist"?',
+      'dataset.name: must be one of mnist, fashion-mnist, kmnist, emnist-balanced, emnist-letters, emnist-digits, emnist-mnist, emnist-byclass, emnist-bymerge, cifar10, cifar100, cifar100-coarse, svhn, synthetic-digits, not "minst"; did you mean "mnist"?',
     ],
     ['a choice without value', { loss: '' }, 'loss: has no value; it is one of cross-entropy, mse'],
     [

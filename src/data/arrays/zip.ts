@@ -27,32 +27,37 @@ const deflated = 8;
 const mostRatio = 1032;
 const mostEntries = 10_000;
 
-/** @throws ContentError when the archive has no intact directory */
-export function zipEntries(archive: Buffer): ZipEntry[] {
+/**
+ * @param archive a whole archive, or its end
+ * @param start where in the archive `archive` starts
+ * @throws ContentError when the archive has no intact directory, or one that starts before `archive`
+ */
+export function zipEntries(archive: Buffer, start = 0): ZipEntry[] {
   try {
-    return directory(archive);
+    return directory(archive, start);
   } catch (error) {
     if (error instanceof RangeError) throw new ContentError('is a damaged ZIP archive');
     throw error;
   }
 }
 
-function directory(archive: Buffer): ZipEntry[] {
+function directory(archive: Buffer, start: number): ZipEntry[] {
   const end = endOf(archive);
   let count = archive.readUInt16LE(end + 10);
-  let at = archive.readUInt32LE(end + 16);
-  if (count === 0xffff || at === 0xffffffff) {
+  let position = archive.readUInt32LE(end + 16);
+  if (count === 0xffff || position === 0xffffffff) {
     const locator = end - 20;
     if (locator < 0 || archive.readUInt32LE(locator) !== 0x07064b50) {
       throw new ContentError('is a ZIP archive whose ZIP64 directory is missing');
     }
-    const end64 = safe(archive.readBigUInt64LE(locator + 8));
+    const end64 = safe(archive.readBigUInt64LE(locator + 8)) - start;
     if (archive.readUInt32LE(end64) !== 0x06064b50) {
       throw new ContentError('is a ZIP archive whose ZIP64 directory is damaged');
     }
     count = safe(archive.readBigUInt64LE(end64 + 32));
-    at = safe(archive.readBigUInt64LE(end64 + 48));
+    position = safe(archive.readBigUInt64LE(end64 + 48));
   }
+  let at = position - start;
   if (count > mostEntries) throw new ContentError(`is a ZIP archive of ${count} entries`);
   const entries: ZipEntry[] = [];
   for (let i = 0; i < count; i++) {

@@ -2,7 +2,7 @@ import type { Surface } from '../surface.js';
 import { checkpoints } from './checkpoints.js';
 import { commandLines } from './command-lines.js';
 import { configs, overrides } from './config.js';
-import { cifar, idx, mat } from './data.js';
+import { cifar, emnist, idx, mat } from './data.js';
 import { mirrors } from './mirrors.js';
 import { metrics, runDirectories } from './results.js';
 import { sweepDirectories, sweepFiles } from './sweeps.js';
@@ -15,6 +15,7 @@ export const surfaces = [
   idx,
   cifar,
   mat,
+  emnist,
   metrics,
   checkpoints,
   runDirectories,

@@ -12,7 +12,9 @@ import {
   tinyCifar,
 } from '../../data/tiny-cifar.js';
 import { mirrorFiles, names, plainFiles, tinyDataset } from '../../data/tiny-dataset.js';
+import { archive, members, tinyEmnist } from '../../data/tiny-emnist.js';
 import { arrays, plainFiles as matFiles, tinySvhn } from '../../data/tiny-svhn.js';
+import { zipArchive } from '../../data/zip-archive.js';
 import { mutated } from '../mutate.js';
 import { harmless, type Surface } from '../surface.js';
 
@@ -89,6 +91,22 @@ export const mat: Surface<Uint8Array> = {
     writeFileSync(join(place, 'test.mat'), matFiles['test.mat']);
     await harmless(() =>
       loadDefinition(tinySvhn(), request('tiny-svhn'), {
+        ...offline,
+        dataDir: folder,
+        cacheDir: join(folder, 'cache'),
+      }),
+    );
+  },
+};
+
+/** The archive of EMNIST, damaged; its members are deflated or stored. */
+export const emnist: Surface<Uint8Array> = {
+  name: 'EMNIST archives',
+  cases: mutated([archive, zipArchive(members(), { isStored: true })]),
+  run: async (content, folder) => {
+    writeFileSync(join(fresh(folder, 'emnist'), 'gzip.zip'), content);
+    await harmless(() =>
+      loadDefinition(tinyEmnist(), request('tiny-emnist'), {
         ...offline,
         dataDir: folder,
         cacheDir: join(folder, 'cache'),
