@@ -143,6 +143,12 @@ export const saving = {
   },
 } as const;
 
+/** Which trained models of a run directory are meant. */
+export const modelChoice = {
+  label: { type: 'string', describe: 'only the runs of this method', coerce: once('label') },
+  seed: { type: 'string', describe: 'only the runs of this seed', coerce: oneNumber('seed') },
+} as const;
+
 /** The forms in which commands print tables. */
 export type TableForm = 'table' | 'json' | 'csv' | 'markdown';
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { rmSync, statSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { devices } from '../backend/backend.js';
@@ -15,6 +15,7 @@ import type { PredictionRule } from '../core/prediction.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk } from '../files/disk.js';
+import { isFolder } from '../files/folder.js';
 import { readBytes, readText } from '../files/read.js';
 import { encodeArrays, type NamedArray, parseArrays } from '../files/safetensors.js';
 import type { Metrics } from './metrics.js';
@@ -211,7 +212,7 @@ export const scalingOf = ({ preprocessing: { mean, std } }: ModelDescription): C
 
 /** Whether a folder has a model. */
 export const hasModel = (folder: string): boolean =>
-  statSync(join(folder, descriptionName), { throwIfNoEntry: false })?.isFile() ?? false;
+  isFolder(folder) && existsSync(join(folder, descriptionName));
 
 /**
  * Reads and checks the model in the folder of a run. It needs nothing else: no config, no plugin.
@@ -220,10 +221,16 @@ export const hasModel = (folder: string): boolean =>
 export function readModel(folder: string): Model {
   const path = join(folder, descriptionName);
   const file = join(folder, weightsName);
-  const description = reading(path, () => parseDescription(readText(path)));
+  const description = readDescription(folder);
   const { layers, activations } = reading(path, () => networkOf(description));
   const weights = reading(file, () => readWeights(file, description, layers));
   return { folder, description, layers, activations, weights };
+}
+
+/** The `model.json` in the folder of a run. @throws UsageError as {@link readModel} */
+export function readDescription(folder: string): ModelDescription {
+  const path = join(folder, descriptionName);
+  return reading(path, () => parseDescription(readText(path)));
 }
 
 function reading<T>(path: string, read: () => T): T {

@@ -158,7 +158,9 @@ describe('a damaged model', () => {
     expect(refusal(intact)).toBe('read');
     expect(refusal('{')).toMatch(/model\.json cannot be used: not valid JSON\. Restore the file/);
     expect(refusal({ ...json, format: 7 })).toContain('it has format 7');
-    expect(refusal({ ...json, loss: 'hinge' })).toContain('the loss "hinge" is not one of this program');
+    expect(refusal({ ...json, loss: 'hinge' })).toContain(
+      'the loss "hinge" is not one of this program',
+    );
     const [hidden, last] = json.network.layers;
     const layers = (first: object) => ({
       ...json,

@@ -4,18 +4,24 @@ import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import { isFolder } from '../../files/folder.js';
 import type { Run } from '../../runs/run-directory.js';
-import { grouped, plural } from '../../shared/text.js';
-import { json, manual, once } from '../options.js';
+import { grouped, plural, runName } from '../../shared/text.js';
+import { json, manual, modelChoice, once } from '../options.js';
 import { nothingFound, print, printJson, shortPath, warn } from '../render/print.js';
 
 interface ExportArguments {
   dirs: readonly string[];
   tensorboard?: string;
   long?: string;
+  onnx?: string;
+  torch?: string;
+  label?: string;
+  seed?: number;
+  best?: boolean;
+  preprocessed?: boolean;
   json?: boolean;
 }
 
-/** `fln export DIR... --tensorboard FOLDER | --long FILE` */
+/** `fln export DIR... --tensorboard FOLDER | --long FILE | --onnx FILE | --torch FILE|FOLDER` */
 export const exportCommand: CommandModule<object, ExportArguments> = {
   command: 'export <dirs..>',
   describe: 'write runs in the formats of other programs',
@@ -38,10 +44,39 @@ export const exportCommand: CommandModule<object, ExportArguments> = {
           describe: 'write this CSV file with one row per measured value of all runs',
           coerce: once('long'),
         },
+        onnx: {
+          type: 'string',
+          describe: 'write the trained network of one run as this ONNX file',
+          coerce: once('onnx'),
+        },
+        torch: {
+          type: 'string',
+          describe:
+            'write the trained network of one run as a PyTorch module: FILE.py, or model.py in this folder',
+          coerce: once('torch'),
+        },
+        ...modelChoice,
+        best: {
+          type: 'boolean',
+          describe:
+            'the run with the best validation accuracy; test accuracy without a validation split',
+        },
+        preprocessed: {
+          type: 'boolean',
+          describe: 'the exported network takes preprocessed inputs, not raw pixels from 0 to 255',
+        },
         json,
       })
       .example('$0 export results/mnist-mlp --tensorboard tb', 'then: tensorboard --logdir tb')
       .example('$0 export results --long metrics.csv', 'every run below results, for data frames')
+      .example(
+        '$0 export results/mnist-mlp --onnx mlp.onnx --label fenchel --seed 1',
+        'one network',
+      )
+      .example(
+        '$0 export results/mnist-mlp/fenchel-s1 --torch mlp.py',
+        'mlp.py and mlp.safetensors',
+      )
       .epilogue(
         manual(
           'Files of an earlier export are replaced. What cannot be read is named on stderr and left out.',
@@ -51,10 +86,17 @@ export const exportCommand: CommandModule<object, ExportArguments> = {
   handler: exportRuns,
 };
 
-async function exportRuns({ dirs, tensorboard, long, json }: ExportArguments): Promise<void> {
+async function exportRuns(args: ExportArguments): Promise<void> {
+  const { dirs, tensorboard, long, onnx, torch, json } = args;
+  if (onnx !== undefined || torch !== undefined) {
+    if (tensorboard === undefined && long === undefined) return exportModel(args);
+    throw new UsageError(
+      'networks and curves are exported by separate commands: give --onnx and --torch, or --tensorboard and --long',
+    );
+  }
   if (tensorboard === undefined && long === undefined) {
     throw new UsageError(
-      'Nothing to write: give --tensorboard FOLDER or --long FILE. See fln export --help',
+      'Nothing to write: give --tensorboard FOLDER, --long FILE, --onnx FILE or --torch FILE. See fln export --help',
     );
   }
   // Before the runs are read.
@@ -81,6 +123,31 @@ async function exportRuns({ dirs, tensorboard, long, json }: ExportArguments): P
     print(`${files} written; tensorboard --logdir ${shortPath(tensorboard as string)}`);
   }
   if (written.long) print(`${shortPath(written.long.file)}: ${grouped(written.long.rows)} rows`);
+}
+
+/** The trained network of one run. */
+async function exportModel(args: ExportArguments): Promise<void> {
+  const { dirs, onnx, torch, label, seed, best, preprocessed, json } = args;
+  if (dirs.length > 1) {
+    throw new UsageError('--onnx and --torch export one network: give one run directory');
+  }
+  const { loadModel } = await import('../../model/find.js');
+  const { writeOnnx, writeTorch } = await import('../../model/export.js');
+  const model = loadModel(String(dirs[0]), { label, seed, best });
+  const files = [
+    ...(onnx === undefined ? [] : [writeOnnx(model, onnx, { preprocessed })]),
+    ...(torch === undefined ? [] : writeTorch(model, torch, { preprocessed })),
+  ];
+  const { description } = model;
+  const { prediction } = description;
+  if (prediction.rule === 'lifted') {
+    warn([
+      `the exported network classifies by the forward pass; the results in ${shortPath(model.folder)}/model.json ` +
+        `are those of lifted prediction with lambda ${prediction.lambda}`,
+    ]);
+  }
+  if (json) return printJson({ label: description.label, seed: description.seed, files });
+  print(`${runName(description)}: ${files.map(shortPath).join(', ')}`);
 }
 
 async function write(runs: readonly Run[], to: Pick<ExportArguments, 'tensorboard' | 'long'>) {

@@ -1,0 +1,88 @@
+import { readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { UsageError } from '../errors.js';
+import { isFolder } from '../files/folder.js';
+import {
+  hasModel,
+  type Model,
+  type ModelDescription,
+  readDescription,
+  readModel,
+} from '../runs/model-file.js';
+import { oneRunDirectory } from '../runs/run-directory.js';
+import { runName } from '../shared/text.js';
+
+/** Which trained models of a run directory are meant; all where nothing is given. */
+export interface ModelChoice {
+  readonly label?: string;
+  readonly seed?: number;
+  /** Only the one with the best validation accuracy; test accuracy where there is no validation split. */
+  readonly best?: boolean;
+}
+
+interface Found {
+  readonly folder: string;
+  readonly description: ModelDescription;
+}
+
+/**
+ * Reads the chosen models of a path.
+ * @param path a run directory, a folder LABEL-sSEED in one, or a folder with one run directory below it
+ * @throws UsageError where there is none, with the reason, or where a file is damaged
+ */
+export function loadModels(path: string, choice: ModelChoice = {}): Model[] {
+  return choose(path, choice).map(({ folder }) => readModel(folder));
+}
+
+/**
+ * The only model of a path.
+ * @throws UsageError as {@link loadModels}, and where several are left, with how to choose one
+ */
+export function loadModel(path: string, choice: ModelChoice = {}): Model {
+  const found = choose(path, choice);
+  if (found.length === 1) return readModel(found[0].folder);
+  const ways = found
+    .slice(0, 20)
+    .map(({ description: { label, seed } }) => `\n  --label ${label} --seed ${seed}`);
+  const rest = found.length > ways.length ? `\n  ... and ${found.length - ways.length} more` : '';
+  throw new UsageError(
+    `${path} holds ${found.length} trained models; choose one, or --best:${ways.join('')}${rest}`,
+  );
+}
+
+function choose(path: string, { label, seed, best = false }: ModelChoice): Found[] {
+  const all = findModels(path);
+  const found = all.filter(
+    ({ description }) =>
+      (label ?? description.label) === description.label &&
+      (seed ?? description.seed) === description.seed,
+  );
+  if (found.length === 0) {
+    const wanted = [label, seed !== undefined ? `seed ${seed}` : []].flat().filter(Boolean);
+    const names = all.map(({ description }) => runName(description)).join('; ');
+    throw new UsageError(`${path} has no trained model of ${wanted.join(', ')}; it has: ${names}`);
+  }
+  if (!best) return found;
+  const [first, ...others] = found;
+  return [others.reduce((a, b) => (accuracyOf(b) > accuracyOf(a) ? b : a), first)];
+}
+
+/** The test set chooses only where there is no validation split. */
+const accuracyOf = ({ description: { results } }: Found): number =>
+  (results.validation ?? results.test)?.accuracy ?? -1;
+
+function findModels(path: string): Found[] {
+  if (!isFolder(path)) throw new UsageError(`${path}: there is no such run directory`);
+  const read = (folder: string) => ({ folder, description: readDescription(folder) });
+  if (hasModel(path)) return [read(resolve(path))];
+  const directory = oneRunDirectory(path);
+  const folders = readdirSync(directory)
+    .sort()
+    .map((name) => join(directory, name))
+    .filter(hasModel);
+  if (folders.length > 0) return folders.map(read);
+  throw new UsageError(
+    `${directory} has no trained model: completed runs leave model.safetensors and model.json, except with ` +
+      '--no-model and in earlier versions of fln. Resume the runs with --resume, or train them again with --overwrite',
+  );
+}

@@ -1,0 +1,153 @@
+import { PbfReader } from 'pbf';
+import { averagePool, convolve, dense, type Image, softmax } from '../reference/forward.js';
+
+/** An ONNX file, read and evaluated in float64, by the numbers of the fields in onnx.proto. */
+
+export interface OnnxNode {
+  type: string;
+  inputs: string[];
+  outputs: string[];
+  attributes: Record<string, number | number[]>;
+}
+
+export interface OnnxModel {
+  irVersion: number;
+  opset: number;
+  nodes: OnnxNode[];
+  tensors: Map<string, { shape: number[]; values: Float32Array }>;
+  inputs: { name: string; shape: (number | string)[] }[];
+  outputs: { name: string; shape: (number | string)[] }[];
+  metadata: Record<string, string>;
+}
+
+type Field<T> = (tag: number, result: T, pbf: PbfReader) => void;
+
+const message = <T>(pbf: PbfReader, field: Field<T>, empty: T): T => pbf.readMessage(field, empty);
+
+export function readOnnx(bytes: Uint8Array): OnnxModel {
+  const model: OnnxModel = {
+    irVersion: 0,
+    opset: 0,
+    nodes: [],
+    tensors: new Map(),
+    inputs: [],
+    outputs: [],
+    metadata: {},
+  };
+  new PbfReader(bytes).readFields((tag, _, pbf) => {
+    if (tag === 1) model.irVersion = pbf.readVarint();
+    if (tag === 7) message(pbf, graphField, model);
+    if (tag === 8)
+      message(
+        pbf,
+        (inner, it: OnnxModel, own) => {
+          if (inner === 2) it.opset = own.readVarint();
+        },
+        model,
+      );
+    if (tag === 14) {
+      const entry = message(
+        pbf,
+        (inner, it: string[], own) => {
+          it[inner] = own.readString();
+        },
+        [],
+      );
+      model.metadata[entry[1]] = entry[2];
+    }
+  }, model);
+  return model;
+}
+
+const graphField: Field<OnnxModel> = (tag, model, pbf) => {
+  if (tag === 1) {
+    model.nodes.push(
+      message(pbf, nodeField, { type: '', inputs: [], outputs: [], attributes: {} }),
+    );
+  }
+  if (tag === 5) {
+    const read = message(pbf, tensorField, { name: '', shape: [], values: new Float32Array() });
+    model.tensors.set(read.name, read);
+  }
+  if (tag === 11) model.inputs.push(message(pbf, valueField, { name: '', shape: [] }));
+  if (tag === 12) model.outputs.push(message(pbf, valueField, { name: '', shape: [] }));
+};
+
+const nodeField: Field<OnnxNode> = (tag, node, pbf) => {
+  if (tag === 1) node.inputs.push(pbf.readString());
+  if (tag === 2) node.outputs.push(pbf.readString());
+  if (tag === 4) node.type = pbf.readString();
+  if (tag === 5) {
+    const ints: number[] = [];
+    let name = '';
+    let value: number | undefined;
+    message(
+      pbf,
+      (inner, _, own) => {
+        if (inner === 1) name = own.readString();
+        if (inner === 2) value = own.readFloat();
+        if (inner === 3) value = own.readVarint();
+        if (inner === 8) ints.push(own.readVarint());
+      },
+      {},
+    );
+    node.attributes[name] = value ?? ints;
+  }
+};
+
+interface NamedTensor {
+  name: string;
+  shape: number[];
+  values: Float32Array;
+}
+
+const tensorField: Field<NamedTensor> = (tag, tensor, pbf) => {
+  if (tag === 1) tensor.shape.push(pbf.readVarint());
+  if (tag === 8) tensor.name = pbf.readString();
+  if (tag === 9) tensor.values = new Float32Array(Uint8Array.from(pbf.readBytes()).buffer);
+};
+
+const valueField: Field<{ name: string; shape: (number | string)[] }> = (tag, value, pbf) => {
+  const dimension: Field<(number | string)[]> = (inner, shape, own) => {
+    if (inner === 1) shape.push(own.readVarint());
+    if (inner === 2) shape.push(own.readString());
+  };
+  const nested: Field<(number | string)[]>[] = [
+    (inner, shape, own) => void (inner === 1 && message(own, nested[1], shape)),
+    (inner, shape, own) => void (inner === 2 && message(own, nested[2], shape)),
+    (inner, shape, own) => void (inner === 1 && message(own, dimension, shape)),
+  ];
+  if (tag === 1) value.name = pbf.readString();
+  if (tag === 2) message(pbf, nested[0], value.shape);
+};
+
+/** The outputs of the graph for one row. */
+export function evaluateOnnx(model: OnnxModel, input: Image): Record<string, Float64Array> {
+  const values = new Map<string, Image>([[model.inputs[0].name, input]]);
+  for (const { type, inputs, outputs, attributes } of model.nodes) {
+    const x = values.get(inputs[0])!;
+    const tensor = (i: number) => model.tensors.get(inputs[i])!;
+    const each = (f: (u: number) => number): Image => ({ ...x, values: x.values.map(f) });
+    const perChannel = (f: (u: number, c: number) => number): Image => {
+      const pixels = x.shape[1] * x.shape[2];
+      const channels = tensor(1).values;
+      return { ...x, values: x.values.map((u, i) => f(u, channels[Math.floor(i / pixels)])) };
+    };
+    const first = (name: string) => (attributes[name] as number[])[0];
+    const operators: Record<string, () => Image> = {
+      Sub: () => perChannel((u, c) => u - c),
+      Div: () => perChannel((u, c) => u / c),
+      AveragePool: () => averagePool(x, first('kernel_shape')),
+      Conv: () => convolve(x, tensor(1), tensor(2).values, first('strides'), first('pads')),
+      Flatten: () => ({ shape: [x.values.length, 1, 1], values: x.values }),
+      Gemm: () => dense(x, tensor(1), tensor(2).values),
+      Relu: () => each((u) => Math.max(u, 0)),
+      LeakyRelu: () => each((u) => (u >= 0 ? u : (attributes.alpha as number) * u)),
+      Sigmoid: () => each((u) => 1 / (1 + Math.exp(-u))),
+      Tanh: () => each(Math.tanh),
+      Softmax: () => ({ ...x, values: softmax(x.values) }),
+    };
+    values.set(outputs[0], operators[type]());
+  }
+  return Object.fromEntries(model.outputs.map(({ name }) => [name, values.get(name)!.values]));
+}
