@@ -72,7 +72,7 @@ function drawCharts(root) {
           (point) => Number.isFinite(point[x]) && (!log || point[x] > 0),
         );
         const column = (name) => points.map((point) => place(point[name]));
-        return [points.map((point) => point[x]), column('accuracy'), column('low'), column('high')];
+        return [points.map((point) => point[x]), column('value'), column('low'), column('high')];
       });
     const axis = { stroke: () => color('--quiet'), font: '12px system-ui, sans-serif' };
     const lines = {
@@ -81,7 +81,7 @@ function drawCharts(root) {
     };
     const wholeRange = () => ({
       x: panel().domain,
-      y: data.errors.map((error) => place(1 - error)),
+      y: data.isAccuracy ? data.range.map((error) => place(1 - error)) : data.range,
     });
     let range = wholeRange();
     const options = {
@@ -129,7 +129,7 @@ function drawCharts(root) {
           ...axis,
           ...lines,
           size: 64,
-          splits: (_, __, min, max) => splits(min, max),
+          ...(data.isAccuracy && { splits: (_, __, min, max) => splits(min, max) }),
           values: (_, ticks) => ticks.map(tickLabel),
         },
       ],
@@ -192,7 +192,7 @@ function drawCharts(root) {
     legend.forEach(({ value }, i) => {
       const at = isOver && shown[i] ? nearest(plot, 3 * i + 1, idx) : null;
       const y = at === null ? null : plot.data[3 * i + 1][at];
-      value.textContent = y === null || y === undefined ? '' : accuracyText(accuracyOf(y));
+      value.textContent = y === null || y === undefined ? '' : valueText(y);
     });
   }
 
@@ -214,13 +214,18 @@ function drawCharts(root) {
 
   /** The error 1 - accuracy on a logarithmic scale, downwards: small errors need room. */
   function place(accuracy) {
+    if (!data.isAccuracy) return accuracy;
     return -Math.log10(Math.max(data.floor || 1e-9, 1 - accuracy));
   }
   function accuracyOf(y) {
     const error = 10 ** -y;
     return data.floor && error <= data.floor * 1.0001 ? 1 : 1 - error;
   }
+  function valueText(y) {
+    return data.isAccuracy ? `${(100 * accuracyOf(y)).toFixed(2)} %` : plain(y);
+  }
   function tickLabel(y) {
+    if (!data.isAccuracy) return plain(y);
     return `${Number((100 * accuracyOf(y)).toFixed(3))} %`;
   }
 }
@@ -255,9 +260,6 @@ function splits(min, max) {
   return found.reverse();
 }
 
-function accuracyText(accuracy) {
-  return `${(100 * accuracy).toFixed(2)} %`;
-}
 function plain(value) {
   return value == null ? '' : value.toLocaleString('en-US', { maximumSignificantDigits: 4 });
 }

@@ -13,10 +13,16 @@ export interface Axis {
   value(position: number): number;
 }
 
-/** The vertical axis; `error` places an accuracy on it. */
-export interface ErrorAxis extends Axis {
-  error(accuracy: number): number;
+/** A vertical axis of learning curves. */
+export interface ValueAxis extends Axis {
+  /** The number that the axis counts, for a value of the column: for an accuracy on a log scale its error. */
+  coordinate(value: number): number;
+  /** What its scale is, for the title of the axis; empty: a linear scale. */
+  readonly scale: string;
 }
+
+/** Whether the labels of an axis have enough space in the figure. */
+export type Fits = (axis: Axis) => boolean;
 
 function axis(
   type: 'linear' | 'log',
@@ -43,7 +49,7 @@ function axis(
  * value, and of the steep beginning only as much as leaves the end readable: curves enter from below.
  * @param height of the panel in pixels, for the number of ticks
  */
-export function errorAxis(curves: readonly Curve[], height: number): ErrorAxis {
+export function errorAxis(curves: readonly Curve[], height: number): ValueAxis {
   const drawn = curves.flatMap(({ points, partial }) => [points, ...partial]);
   const errors = drawn.flat().map(({ high }) => 1 - high);
   const positive = errors.filter((error) => error > 1e-9);
@@ -59,8 +65,9 @@ export function errorAxis(curves: readonly Curve[], height: number): ErrorAxis {
   if (floor > 0) ticks.unshift(floor);
   const label = (error: number) =>
     error === floor ? '100 %' : `${Number((100 * (1 - error)).toFixed(3))} %`;
-  const error = (accuracy: number) => Math.max(floor, 1 - accuracy);
-  return { ...axis('log', [bottom, top], ticks, label), error };
+  const coordinate = (accuracy: number) => Math.max(floor, 1 - accuracy);
+  const scale = 'log scale of the error';
+  return { ...axis('log', [bottom, top], ticks, label), coordinate, scale };
 }
 
 /** Lowest accuracy of a curve to show: its minimum after the first few percent of the run. */
@@ -98,44 +105,142 @@ function errorTicks(top: number, bottom: number, height: number): number[] {
 const minimumGap = 22;
 const tenths = Array.from({ length: 90 }, (_, k) => 1 + k / 10);
 
+/**
+ * A vertical axis of plain values: linear, from 0 where the values come close to it, or logarithmic.
+ * @param curves with positive values only, if `log`; bands may reach below
+ * @param height of the panel in pixels, for the number of ticks
+ * @param label of a tick
+ */
+export function plainAxis(
+  curves: readonly Curve[],
+  {
+    log,
+    height,
+    label = log ? power : plain,
+  }: { log: boolean; height: number; label?: (v: number) => string },
+): ValueAxis {
+  const points = allPoints(curves);
+  const positive = (value: number) => !log || value > 0;
+  const low = smallest(points.flatMap(({ low, value }) => [low, value]).filter(positive));
+  const high = largest(points.flatMap(({ high, value }) => [high, value]));
+  const fits: Fits = ({ ticks, position }) =>
+    ticks.every((tick, i) => {
+      return i === 0 || height * (position(tick) - position(ticks[i - 1])) >= minimumGap;
+    });
+  const coordinate = (value: number) => value;
+  if (log) {
+    // Not all of a band that reaches down to 0: as far below the lowest value as that is below the highest.
+    const least = smallest(points.map(({ value }) => value));
+    const start = Math.max(low, least / Math.max(10, largest(points.map((p) => p.value)) / least));
+    const domain = [start / 1.12, high * 1.12] as const;
+    return { ...logAxis(domain, fits, label), coordinate, scale: 'log scale' };
+  }
+  const margin = 0.04 * (high - low) || 0.1 * Math.abs(high) || 1;
+  const start = low >= 0 && low < 0.3 * high ? 0 : low - margin;
+  return { ...linearAxis([start, high + margin], fits, label), coordinate, scale: '' };
+}
+
+/** Accuracies on a linear scale. */
+export const linearAccuracyAxis = (curves: readonly Curve[], height: number): ValueAxis =>
+  plainAxis(curves, { log: false, height, label: (share) => `${plain(100 * share)} %` });
+
 /** Number of batches, from 0. */
-export function batchAxis(curves: readonly Curve[]): Axis {
+export function batchAxis(curves: readonly Curve[], fits: Fits = always): Axis {
   const end = largest(allPoints(curves).map(({ batch }) => batch));
-  return axis('linear', [0, end], linearTicks(end).filter(Number.isInteger), plain);
+  return linearAxis([0, end], fits, plain, Number.isInteger);
+}
+
+/** Number of epochs, from 0. */
+export function epochAxis(curves: readonly Curve[], fits: Fits = always): Axis {
+  const end = largest(allPoints(curves).map(({ epoch }) => epoch));
+  return linearAxis([0, end], fits, plain);
 }
 
 /**
  * Training seconds: linear while the slowest curve takes less than three times as long as the
  * fastest, else logarithmic from where the first curve enters the panel.
- * @param lowest accuracy at the bottom of the panel
+ * @param isVisible whether a point lies inside the panel vertically
  */
-export function timeAxis(curves: readonly Curve[], lowest: number): Axis {
+export function timeAxis(
+  curves: readonly Curve[],
+  isVisible: (point: CurvePoint) => boolean,
+  fits: Fits = always,
+): Axis {
   const ends = curves.map(({ points }) => points.at(-1)!.seconds);
   const all = allPoints(curves).filter(({ seconds }) => Number.isFinite(seconds));
   const end = Math.max(1e-3, largest(all.map(({ seconds }) => seconds)));
-  if (end < 3 * smallest(ends)) return axis('linear', [0, end], linearTicks(end), plain);
-  const visible = all.filter(({ accuracy, seconds }) => accuracy >= lowest && seconds > 0);
+  if (end < 3 * smallest(ends)) return linearAxis([0, end], fits, plain);
+  const visible = all.filter((point) => isVisible(point) && point.seconds > 0);
   const start = Math.min(end / 10, smallest(visible.map(({ seconds }) => seconds))) * 0.9;
-  return axis('log', [start, end], logTicks(start, end), plain);
+  return logAxis([start, end], fits, plain);
 }
 
+const always: Fits = () => true;
+
 const plain = (value: number) => value.toLocaleString('en-US', { maximumSignificantDigits: 6 });
+
+/** Powers of ten and their multiples: short even for 2e6 and 5e-7. */
+function power(value: number): string {
+  const isShort = value >= 0.01 && value < 1e4;
+  return isShort ? plain(value) : value.toExponential().replace('e+', 'e');
+}
+
+/** A value at the end of a curve: `0.0312`, `1.20e-7`, `2,875`. */
+export function valueText(value: number): string {
+  const size = Math.abs(value);
+  if (size > 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2).replace('e+', 'e');
+  return size < 100 ? Number(value.toPrecision(3)).toString() : plain(Math.round(value));
+}
 
 const allPoints = (curves: readonly Curve[]) =>
   curves.flatMap(({ points, partial }) => [...points, ...partial.flat()]);
 
-function linearTicks(end: number): number[] {
-  const magnitude = 10 ** Math.floor(Math.log10(end));
-  const step = [0.1, 0.2, 0.25, 0.5, 1, 2].find((k) => end / (k * magnitude) <= 6)! * magnitude;
-  const steps = Math.floor(end / step + 1e-9);
-  return Array.from({ length: steps + 1 }, (_, i) => Number((i * step).toPrecision(12)));
+/** The axis with the most ticks that fit, of a decreasing number of them. */
+function linearAxis(
+  domain: readonly [number, number],
+  fits: Fits,
+  label: (value: number) => string,
+  isTick: (value: number) => boolean = () => true,
+): Axis {
+  const axes = [6, 5, 4, 3, 2].map((most) =>
+    axis('linear', domain, linearTicks(domain, most).filter(isTick), label),
+  );
+  return axes.find(fits) ?? axes.at(-1)!;
 }
 
-function logTicks(start: number, end: number): number[] {
-  const ticks: number[] = [];
+function linearTicks([start, end]: readonly [number, number], most: number): number[] {
+  const length = end - start;
+  const magnitude = 10 ** Math.floor(Math.log10(length));
+  const steps = [0.1, 0.2, 0.25, 0.5, 1, 2, 5].map((k) => k * magnitude);
+  const step = steps.find((step) => length / step <= most)!;
+  const first = Math.ceil(start / step - 1e-9);
+  const count = Math.floor(end / step + 1e-9) - first + 1;
+  return Array.from({ length: count }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/** Ticks at 1, 2 and 5, or 1 and 3, or 1 times powers of ten, or at every n-th power; linear on a short range. */
+function logAxis(
+  [start, end]: readonly [number, number],
+  fits: Fits,
+  label: (value: number) => string,
+): Axis {
   const ratio = end / start;
-  const digits = ratio > 1e4 ? [1] : ratio > 30 ? [1, 3] : [1, 2, 5];
+  const sets = [[1, 2, 5], [1, 3], [1]].slice(ratio > 1e4 ? 2 : ratio > 30 ? 1 : 0);
+  const candidates = [
+    ...sets.map((digits) => logTicks(start, end, digits)),
+    ...[2, 3, 4, 5, 10, 20].map((stride) => logTicks(start, end, [1], stride)),
+  ];
+  if (ratio < 10) candidates.unshift(...[4, 3, 2].map((most) => linearTicks([start, end], most)));
+  const axes = candidates
+    .filter((ticks) => ticks.length > 1)
+    .map((ticks) => axis('log', [start, end], ticks, label));
+  return axes.find(fits) ?? axes.at(-1) ?? axis('log', [start, end], [start, end], label);
+}
+
+function logTicks(start: number, end: number, digits: readonly number[], stride = 1): number[] {
+  const ticks: number[] = [];
   for (let k = Math.floor(Math.log10(start)); 10 ** k <= end; k++) {
+    if (k % stride !== 0) continue;
     for (const digit of digits) ticks.push(Number((digit * 10 ** k).toPrecision(1)));
   }
   return ticks.filter((tick) => tick >= start && tick <= end);

@@ -4,6 +4,7 @@ import type { RunSummary } from '../runs/run-json.js';
 import { summarise } from '../runs/summary.js';
 import { plural, printable } from '../shared/text.js';
 import {
+  type Band,
   buildCurve,
   type Curve,
   chooseMeasure,
@@ -11,6 +12,7 @@ import {
   type Measure,
   measuredRows,
 } from './curves.js';
+import type { Settings } from './overlay.js';
 import { withVariant } from './table.js';
 
 /** The content of a figure of runs. */
@@ -20,23 +22,31 @@ export interface Curves {
 }
 
 /**
- * The learning curves of runs, one a method: test accuracy, or what {@link chooseMeasure} falls back
- * to. Runs without a single value are left out.
- * @returns undefined when no run holds any accuracy
+ * The learning curves of runs, one a method. Runs without a single value are left out.
+ * @param options.measure by default what {@link chooseMeasure} finds
+ * @param options.settings of the run directories, for the names of curves
+ * @returns undefined when no run holds any value
  */
-export function curvesOf(runs: readonly Run[]): Curves | undefined {
-  const measure = chooseMeasure(runs);
+export function curvesOf(
+  runs: readonly Run[],
+  options: {
+    readonly measure?: Measure;
+    readonly band?: Band;
+    readonly settings?: Settings;
+  } = {},
+): Curves | undefined {
+  const { measure = chooseMeasure(runs), band, settings } = options;
   if (measure === undefined) return undefined;
   const drawn = runs.filter((run) => measuredRows(run, measure.column).length > 0);
-  const curves = groupRuns(drawn).map(({ name, runs }) =>
-    buildCurve(withVariant(name, runs[0].variant), runs, measure),
+  const curves = groupRuns(drawn, settings).map(({ name, runs }) =>
+    buildCurve(withVariant(name, runs[0].variant), runs, measure, band),
   );
   return { curves, measure };
 }
 
 /** Summaries of runs, with their names in the figure. */
-export function summariseRuns(runs: readonly Run[]): RunSummary[] {
-  return groupRuns(runs).flatMap(({ name, runs }) =>
+export function summariseRuns(runs: readonly Run[], settings?: Settings): RunSummary[] {
+  return groupRuns(runs, settings).flatMap(({ name, runs }) =>
     runs.map(({ metrics, status, error, variant }) => ({
       ...summarise(metrics, status, error),
       method: name,
@@ -51,7 +61,7 @@ export function experimentName({ info, path, runs }: RunDirectory): string {
 }
 
 /** e.g. `mnist · 784-300-10, relu · wasm · mean and range of 3 seeds`; values that differ are omitted. */
-export function describeRuns(directories: readonly RunDirectory[]): string {
+export function describeRuns(directories: readonly RunDirectory[], band: Band = 'range'): string {
   const shared = (read: (directory: RunDirectory) => string | undefined) => {
     const values = new Set(directories.map(read));
     return values.size === 1 ? [...values][0] : undefined;
@@ -64,8 +74,14 @@ export function describeRuns(directories: readonly RunDirectory[]): string {
       return [info.layers, ...new Set(info.activations)].join(', ');
     }),
     shared(({ info }) => info?.backend && `${info.backend} backend`),
-    seeds > 1 ? `mean and range of ${plural(seeds, 'seed')}` : plural(seeds, 'seed'),
+    seeds > 1 ? `${bandNames[band]} of ${plural(seeds, 'seed')}` : plural(seeds, 'seed'),
   ]
     .filter((part) => part !== undefined && part !== '')
     .join(' · ');
 }
+
+const bandNames: Readonly<Record<Band, string>> = {
+  range: 'mean and range',
+  interval: 'mean and 95 % interval',
+  none: 'mean',
+};

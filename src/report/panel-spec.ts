@@ -1,15 +1,16 @@
-import type { Axis, ErrorAxis } from './axes.js';
-import type { Curve, CurvePoint, Measure } from './curves.js';
-import { labelFontSize, labelSpacing, spreadLabels, style } from './figure-style.js';
+import type { Axis, ValueAxis } from './axes.js';
+import type { Curve, CurvePoint } from './curves.js';
+import { labelFontSize, labelSpacing, type Style, spreadLabels, style } from './figure-style.js';
 
 /** What one panel of the figure shows along its horizontal axis. */
 export interface PanelSettings {
-  readonly title: string;
+  /** Above the panel. */
+  readonly title?: string;
   readonly axis: Axis;
   readonly axisTitle: string;
   readonly xOf: (point: CurvePoint) => number;
-  /** Text at the end of a curve. */
-  readonly labelOf: (curve: Curve) => string;
+  /** Text at the end of a curve; absent: none. */
+  readonly labelOf?: (curve: Curve) => string;
 }
 
 interface Size {
@@ -19,25 +20,29 @@ interface Size {
 
 /** Vega-Lite unit specifications are built as plain data: their types do not narrow in a list. */
 // biome-ignore lint/suspicious/noExplicitAny: see above
-type Layer = any;
+export type Layer = any;
 
 /**
- * One panel: curves without a label in grey; ranges over seeds as bands, partial runs, mean curves, and
- * labels at the line ends.
+ * One panel: curves without a label in grey; bands, partial runs, mean curves with a marker at their ends, and
+ * labels beside them.
+ * @param yTitle title of the vertical axis
  */
 export function panelSpec(
   { labelled, others }: { readonly labelled: readonly Curve[]; readonly others: readonly Curve[] },
-  y: ErrorAxis,
-  measure: Measure,
+  y: ValueAxis,
+  yTitle: string,
   size: Size,
   { title, axis: x, axisTitle, xOf, labelOf }: PanelSettings,
 ): Layer {
   const place = (point: CurvePoint) => ({
     x: xOf(point),
-    y: y.error(point.accuracy),
-    low: y.error(point.low),
-    high: y.error(point.high),
+    y: y.coordinate(point.value),
+    // A band may reach below what a logarithmic axis can show.
+    low: aboveZero(y.coordinate(point.low)),
+    high: y.coordinate(point.high),
   });
+  const lowest = Math.min(...y.domain) / 2;
+  const aboveZero = (value: number) => (y.type === 'log' ? Math.max(value, lowest) : value);
   // Points without a time cannot be placed on the time axis.
   const usable = (points: readonly CurvePoint[]) =>
     points
@@ -55,7 +60,14 @@ export function panelSpec(
     size.height,
   );
   const outside = (pixels: number) => x.value(1 + pixels / size.width);
+  const markers = drawn.map(
+    ({ curve, style, points }): Layer => ({
+      data: { values: [{ ...points.at(-1)!, label: labelOf?.(curve) ?? curve.name }] },
+      mark: endMarker(style),
+    }),
+  );
   const labels = drawn.flatMap(({ curve, style, points }, i): Layer[] => {
+    if (labelOf === undefined) return [markers[i]];
     const end = points.at(-1)!;
     const height = y.value(1 - labelY[i] / size.height);
     const leader = [
@@ -68,19 +80,7 @@ export function panelSpec(
         data: { values: leader },
         mark: { type: 'line', color: style.color, strokeWidth: 1, strokeDash: [1, 2] },
       },
-      {
-        data: { values: [{ ...end, label: labelOf(curve) }] },
-        mark: {
-          type: 'point',
-          shape: style.marker,
-          filled: true,
-          size: 55,
-          opacity: 1,
-          color: style.color,
-          stroke: '#ffffff',
-          strokeWidth: 1,
-        },
-      },
+      markers[i],
       {
         data: { values: [{ x: outside(16), y: height, label: labelOf(curve) }] },
         mark: {
@@ -101,7 +101,7 @@ export function panelSpec(
       x: { ...channel('x', x), axis: { ...ticks(x), title: axisTitle, grid: false } },
       y: {
         ...channel('y', y),
-        axis: { ...ticks(y), title: `${measure.title} (log scale of the error)`, domain: false },
+        axis: { ...ticks(y), title: yTitle, domain: false },
       },
     },
     layer: [
@@ -122,10 +122,24 @@ export function panelSpec(
         },
       })),
       ...labels,
-      textLayer(title, { x: 0, y: -18, fontSize: 14, color: '#222222' }),
+      ...(title === undefined
+        ? []
+        : [textLayer(title, { x: 0, y: -18, fontSize: 14, color: '#222222' })]),
     ],
   };
 }
+
+/** The marker at the end of a curve. */
+export const endMarker = ({ marker, color }: Style) => ({
+  type: 'point',
+  shape: marker,
+  filled: true,
+  size: 55,
+  opacity: 1,
+  color,
+  stroke: '#ffffff',
+  strokeWidth: 1,
+});
 
 interface Placed {
   readonly x: number;

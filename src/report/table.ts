@@ -92,8 +92,12 @@ export const tableNote = 'accuracy: mean ± 95 % interval over seeds; times: tra
 export const missing = '–';
 
 /** `fenchel (preconditioned)` */
-export const withVariant = (method: string, variant: string | undefined): string =>
-  variant === undefined ? method : `${method} (${variant})`;
+export function withVariant(method: string, variant: string | undefined): string {
+  if (variant === undefined) return method;
+  // `fenchel (targetStep 0.1)` in an overlay.
+  const [, label, detail] = /^(.*) \((.*)\)$/.exec(method) ?? [];
+  return detail === undefined ? `${method} (${variant})` : `${label} (${variant}, ${detail})`;
+}
 
 /** Mean ± 95 % interval, in per cent. */
 export function accuracy(value: Estimate | undefined): string {

@@ -1,13 +1,25 @@
 import { dirname, join } from 'node:path';
+import { stringify } from 'csv-stringify/sync';
+import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { makeFolder } from '../files/folder.js';
 import { loadRunDirectory, type RunDirectory } from '../runs/run-directory.js';
 import { summaryCsv, summaryJson } from '../runs/summary.js';
-import { curvesOf, describeRuns, experimentName, summariseRuns } from './content.js';
-import { leftOut } from './curves.js';
-import { drawFigure } from './figure.js';
+import { plural } from '../shared/text.js';
+import { type Curves, curvesOf, describeRuns, experimentName, summariseRuns } from './content.js';
+import {
+  type Band,
+  type CurvePoint,
+  isAccuracy,
+  leftOut,
+  type Measure,
+  onlyPositive,
+} from './curves.js';
+import { drawFigure, type Figure, type FigureStyle } from './figure.js';
+import type { FigureText } from './figure-spec.js';
 import { chartsHtml } from './html/charts.js';
 import { reportHtml } from './html/run-report.js';
+import type { Settings } from './overlay.js';
 
 /**
  * Writes the files that follow from a run directory's CSVs and run.json: figure.svg, figure.png,
@@ -23,10 +35,10 @@ export async function writeReport(
 ): Promise<string[]> {
   const directory = typeof source === 'string' ? loadRunDirectory(source) : source;
   const file = (name: string) => join(directory.path, name);
-  const { html, paths } = await writeFigure([directory], file('figure'), options.title);
+  const figure = ['figure.svg', 'figure.png', 'report.html'].map(file);
+  const { paths } = await writeFigures([directory], figure, options, new Map());
   const summaries = summariseRuns(directory.runs);
   const files: [string, string][] = [
-    [file('report.html'), html],
     [file('summary.csv'), summaryCsv(summaries)],
     [file('summary.json'), summaryJson(experimentName(directory), summaries)],
   ];
@@ -34,45 +46,112 @@ export async function writeReport(
   return [...paths, ...files.map(([path]) => path)];
 }
 
-/**
- * One figure of several run directories, with its page: BASE.svg, BASE.png and BASE.html.
- * @param base path without extension; its folder is made
- * @returns the paths written
- * @throws DiskError when the files cannot be written
- */
-export async function writeOverlay(
-  directories: readonly RunDirectory[],
-  base: string,
-  options: { readonly title?: string } = {},
-): Promise<string[]> {
-  makeFolder(dirname(base));
-  const { html, paths } = await writeFigure(directories, base, options.title);
-  writeFileAtomic(`${base}.html`, html);
-  return [...paths, `${base}.html`];
+/** What {@link writeFigures} draws, and how. */
+export interface FigureOptions extends Omit<FigureStyle, 'pdf'> {
+  /** By default the names of the experiments; empty: neither title nor subtitle. */
+  readonly title?: string;
+  /** By default what {@link chooseMeasure} finds. */
+  readonly measure?: Measure;
+  readonly band?: Band;
 }
 
-async function writeFigure(
+/** The formats of figures, by the extensions of their files. `html` is the whole report, `csv` the drawn points. */
+export const figureFormats = ['svg', 'png', 'pdf', 'html', 'csv'] as const;
+export type FigureFormat = (typeof figureFormats)[number];
+
+export const formatOf = (path: string): FigureFormat | undefined =>
+  figureFormats.find((format) => path.toLowerCase().endsWith(`.${format}`));
+
+/**
+ * Writes one figure of run directories into files, in the formats of their extensions. Their folders are made.
+ * @param settings of the directories, for the names of curves
+ * @returns the paths written, and remarks about what the figure does not show
+ * @throws DiskError when the files cannot be written
+ * @throws UsageError when there is nothing to draw, or too little space
+ */
+export async function writeFigures(
   directories: readonly RunDirectory[],
-  base: string,
-  wantedTitle: string | undefined,
-): Promise<{ paths: string[]; html: string }> {
+  files: readonly string[],
+  options: FigureOptions,
+  settings: Settings,
+): Promise<{ paths: string[]; remarks: string[] }> {
   const runs = directories.flatMap((directory) => directory.runs);
-  const title = wantedTitle ?? [...new Set(directories.map(experimentName))].join(', ');
-  const subtitle = describeRuns(directories);
-  const curves = curvesOf(runs);
-  const figure = curves && (await drawFigure(curves, { title, subtitle }));
-  const paths: string[] = [];
-  if (figure) {
-    paths.push(`${base}.svg`, `${base}.png`);
-    writeFileAtomic(paths[0], figure.svg);
-    writeFileAtomic(paths[1], figure.png);
+  const { measure, band } = options;
+  const all = curvesOf(runs, { measure, band, settings });
+  const { curves, dropped } = isPositiveOnly(all, options)
+    ? onlyPositive(all!.curves)
+    : { curves: all?.curves ?? [], dropped: 0 };
+  const { title, subtitle } = textOf(directories, options);
+  const formats = new Set(files.map(formatOf));
+  const drawn = all && curves.length > 0 ? { ...all, curves } : undefined;
+  if (all && !drawn) {
+    throw new UsageError(`--log: ${all.measure.column} has no positive value in these runs`);
   }
-  const html = reportHtml({
-    title,
-    subtitle,
-    figure: curves &&
-      figure && { charts: chartsHtml(curves.curves, curves.measure), svg: figure.svg },
-    summaries: summariseRuns(runs),
+  const draws = formats.has('svg') || formats.has('png') || formats.has('pdf');
+  const figure =
+    drawn && (draws || formats.has('html'))
+      ? await drawFigure(drawn, { title, subtitle }, { ...options, pdf: formats.has('pdf') })
+      : undefined;
+  const paths: string[] = [];
+  for (const path of files) {
+    const format = formatOf(path)!;
+    const content =
+      format === 'html'
+        ? pageOf(directories, { title, subtitle }, drawn, figure, settings)
+        : format === 'csv'
+          ? drawn && curvesCsv(drawn)
+          : figure?.[format];
+    if (content === undefined) continue;
+    makeFolder(dirname(path));
+    writeFileAtomic(path, content);
+    paths.push(path);
+  }
+  const values = plural(dropped, 'value');
+  const remarks =
+    dropped > 0 ? [`${values} that are not positive are left out of the logarithmic axis`] : [];
+  return { paths, remarks };
+}
+
+/** Accuracies on a logarithmic axis are drawn by their errors, which may be 0. */
+const isPositiveOnly = (all: Curves | undefined, { log }: FigureOptions): boolean =>
+  log === true && all !== undefined && !isAccuracy(all.measure);
+
+/** The points of a figure as CSV, a line for each curve and batch. */
+function curvesCsv({ curves, measure }: Curves): string {
+  const rows = curves.flatMap(({ name, points, partial, seeds }) => {
+    const row = (kind: string, count: number) => (point: CurvePoint) => {
+      const { batch, epoch, seconds, value, low, high } = point;
+      return [name, measure.column, kind, count, batch, epoch, seconds, value, low, high];
+    };
+    return [
+      ...points.map(row('mean', seeds)),
+      ...partial.flatMap((points) => points.map(row('stopped', 1))),
+    ];
+  });
+  const head = ['curve', 'y', 'kind', 'seeds', 'batch', 'epoch', 'seconds', 'mean', 'low', 'high'];
+  const text = (cell: string | number) =>
+    typeof cell === 'string' ? cell : Number.isNaN(cell) ? '' : String(Number(cell.toPrecision(9)));
+  return stringify([head, ...rows.map((cells) => cells.map(text))]);
+}
+
+function textOf(directories: readonly RunDirectory[], { title, band }: FigureOptions): FigureText {
+  if (title === '') return { title, subtitle: '' };
+  const names = [...new Set(directories.map(experimentName))].join(', ');
+  return { title: title ?? names, subtitle: describeRuns(directories, band) };
+}
+
+function pageOf(
+  directories: readonly RunDirectory[],
+  text: FigureText,
+  drawn: Curves | undefined,
+  figure: Figure | undefined,
+  settings?: Settings,
+): string {
+  const runs = directories.flatMap((directory) => directory.runs);
+  return reportHtml({
+    ...text,
+    figure: drawn && figure && { charts: chartsHtml(drawn.curves, drawn.measure), svg: figure.svg },
+    summaries: summariseRuns(runs, settings),
     problems: [...directories.flatMap(({ problems }) => problems), ...leftOut(runs)].map(
       ({ message }) => message,
     ),
@@ -82,5 +161,4 @@ async function writeFigure(
       config: directory.config,
     })),
   });
-  return { paths, html };
 }

@@ -8,6 +8,7 @@ import {
   chooseMeasure,
   groupRuns,
   leftOut,
+  thinned,
 } from '../../src/report/curves.js';
 import { spreadLabels, style } from '../../src/report/figure-style.js';
 import type { Run } from '../../src/runs/run-directory.js';
@@ -54,7 +55,15 @@ describe('the measure drawn', () => {
     expect(chooseMeasure([run(columns)])?.column).toBe(expected);
   });
 
-  it('is none without any accuracy', () => {
+  it.each([
+    [{ test_loss: [none, 0.5], train_loss: [1, 1] }, 'test_loss'],
+    [{ test_loss: [none, 0.5], validation_loss: [1, 1] }, 'validation_loss'],
+    [{ train_loss: [1, 1] }, 'train_loss'],
+  ])('is an error without accuracies: %o', (columns: Columns, expected) => {
+    expect(chooseMeasure([run(columns)])?.column).toBe(expected);
+  });
+
+  it('is none without any value', () => {
     expect(chooseMeasure([run({ test_accuracy: [none] })])).toBeUndefined();
     expect(chooseMeasure([])).toBeUndefined();
   });
@@ -79,7 +88,7 @@ describe('a curve', () => {
       [1, 2],
       [3, 4],
     ]);
-    expect(points[0].accuracy).toBeCloseTo(0.3);
+    expect(points[0].value).toBeCloseTo(0.3);
     expect(points[1]).toMatchObject({ low: 0.8, high: 0.9 });
   });
 
@@ -88,13 +97,13 @@ describe('a curve', () => {
     const cut = run({ test_accuracy: [0.1, 0.2] });
     const { points, seeds, partial } = buildCurve('adam', [cut, whole], test);
     expect(seeds).toBe(1);
-    expect(points.map(({ accuracy }) => accuracy)).toEqual([0.2, 0.6, 0.8]);
+    expect(points.map(({ value }) => value)).toEqual([0.2, 0.6, 0.8]);
     expect(partial.map((one) => one.length)).toEqual([2]);
   });
 
   it('is thinned on long runs, ends and beginning kept', () => {
     const accuracies = Array.from({ length: 20_000 }, (_, i) => i / 20_000);
-    const { points } = buildCurve('adam', [run({ test_accuracy: accuracies })], test);
+    const { points } = thinned(buildCurve('adam', [run({ test_accuracy: accuracies })], test));
     expect(points.length).toBeLessThan(500);
     expect(points.slice(0, 3).map(({ batch }) => batch)).toEqual([1, 2, 3]);
     expect(points.at(-1)!.batch).toBe(20_000);
@@ -124,7 +133,7 @@ describe('axes', () => {
       400,
     );
     for (const accuracies of all) {
-      const place = axis.position(axis.error(accuracies.at(-1)!));
+      const place = axis.position(axis.coordinate(accuracies.at(-1)!));
       expect(place).toBeGreaterThanOrEqual(0);
       expect(place).toBeLessThanOrEqual(1);
     }
@@ -143,8 +152,8 @@ describe('axes', () => {
 
   it('time is linear for curves of like length, logarithmic where one is much slower', () => {
     const fast = curve('a', rise(0.9), 10);
-    expect(timeAxis([fast, curve('b', rise(0.9), 20)], 0.5).type).toBe('linear');
-    const axis = timeAxis([fast, curve('b', rise(0.9), 300)], 0.5);
+    expect(timeAxis([fast, curve('b', rise(0.9), 20)], () => true).type).toBe('linear');
+    const axis = timeAxis([fast, curve('b', rise(0.9), 300)], () => true);
     expect(axis.type).toBe('log');
     expect(axis.domain[1]).toBeCloseTo(300);
     expect(axis.labels).toContain('10');

@@ -107,8 +107,8 @@ it('of 400 curves labels the best, draws the others grey, and says so', () => {
   const curves = Array.from({ length: 400 }, (_, i): Curve => {
     // 400 points each: more of them together than a call may have arguments.
     const points = Array.from({ length: 400 }, (_, k) => {
-      const accuracy = 0.5 + (0.4 * k) / 400 + 0.0001 * ((i * 7) % 400);
-      return { batch: k + 1, seconds: (k + 1) / 10, accuracy, low: accuracy, high: accuracy };
+      const value = 0.5 + (0.4 * k) / 400 + 0.0001 * ((i * 7) % 400);
+      return { batch: k + 1, epoch: 1, seconds: (k + 1) / 10, value, low: value, high: value };
     });
     return { name: `curve-${i}`, points, seeds: 1, unfinished: false, partial: [] };
   });

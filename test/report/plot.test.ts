@@ -62,20 +62,24 @@ describe('fln plot', () => {
     expect(readFileSync('one-vs-two.html', 'utf8')).toContain('>two/fenchel</td>');
   });
 
-  it('takes --out as a path without extension, or with one, or as a folder', async () => {
-    expect((await plot(one, '--out', 'new/a.svg')).out[0]).toBe('new/a.svg');
+  it('takes --out as a name, as files with extensions, or as a folder', async () => {
+    expect((await plot(one, '--out', 'new/a.svg')).out).toEqual(['new/a.svg']);
+    expect((await plot(one, '--out', 'c.csv', '--out', 'new/c.PNG')).out).toEqual([
+      'c.csv',
+      'new/c.PNG',
+    ]);
     expect((await plot(one, '--out', 'new/b')).out[1]).toBe('new/b.png');
+    expect((await plot(one, '--out', 'run.v2')).out[0]).toBe('run.v2.svg');
     mkdirSync('there');
     expect((await plot(one, two, '--out', 'there')).out[2]).toBe(join('there', 'one-vs-two.html'));
   });
 
-  it.each(['pdf', 'eps', 'jpg', 'PDF', 'csv'])(
-    'refuses --out x.%s before it reads anything',
-    async (format) => {
-      await expect(plot('nowhere', '--out', `x.${format}`)).rejects.toThrow(
-        `--out x.${format}: cannot write figures as .${format}. Give NAME without extension, to write NAME.svg, NAME.png and NAME.html`,
+  it.each(['x.eps', 'x.jpg', 'x.TIFF', 'x.svg.gz', 'x.foo'])(
+    'refuses --out %s before it reads anything',
+    async (path) => {
+      await expect(plot('nowhere', '--out', path)).rejects.toThrow(
+        `--out ${path}: cannot write figures as .${path.split('.').at(-1)}. Give a file that ends in .svg, .png, .pdf, .html, .csv, or NAME without extension`,
       );
-      expect((await plot(one, '--out', 'run.v2')).out[0]).toBe('run.v2.svg');
     },
   );
 

@@ -1,18 +1,44 @@
 import { basename, join, resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
-import { isFolder } from '../../files/folder.js';
-import type { RunDirectory } from '../../runs/run-directory.js';
+import type { Band, Measure } from '../../report/curves.js';
+import type { FigureSize, Length } from '../../report/figure-sized.js';
+import type { PanelName } from '../../report/figure-spec.js';
+import type { FigureOptions } from '../../report/write-report.js';
+import { commonColumns } from '../../runs/metrics.js';
+import type { Run, RunDirectory } from '../../runs/run-directory.js';
+import { didYouMean } from '../../shared/suggest.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
-import { json, manual, once } from '../options.js';
-import { nothingFound, print, printJson, warn } from '../render/print.js';
+import { json, listOf, manual, once, oneNumber, oneOf } from '../options.js';
+import { fontSizeOf, formats, lengthOf, outsOf, targets } from '../plot-options.js';
+import { note, nothingFound, print, printJson, warn } from '../render/print.js';
 
 interface PlotArguments {
   dirs: string[];
-  out?: string;
-  title?: string;
+  out?: string[];
+  /** `false`: --no-title. */
+  title?: string | false;
+  y?: string;
+  only?: string[];
+  panel?: (typeof panels)[number];
+  log?: boolean;
+  smooth?: number;
+  band?: (typeof bands)[number];
+  width?: Length;
+  height?: Length;
+  fontSize?: number;
+  font?: string;
+  pdf?: boolean;
+  csv?: boolean;
   json?: boolean;
 }
+
+const panels = ['batches', 'time', 'epochs'] as const satisfies readonly PanelName[];
+const bands = ['range', 'interval', 'none'] as const satisfies readonly Band[];
+
+const columns = commonColumns.filter(
+  (name) => !['method', 'seed', 'batch', 'epoch'].includes(name),
+);
 
 export const plotCommand: CommandModule<object, PlotArguments> = {
   command: 'plot <dirs..>',
@@ -27,82 +53,241 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
       })
       .option('out', {
         type: 'string',
-        coerce: once('out'),
-        describe:
-          'path of the figure without extension, or an existing folder [default: the run directory; for several, the current folder]',
+        coerce: outsOf,
+        describe: `FILE.EXT (${formats.join(', ')}), or NAME for NAME.svg, .png and .html, or an existing folder; may be repeated [default: in the run directory; for several, in the current folder]`,
+      })
+      .option('y', {
+        type: 'string',
+        coerce: Object.assign(once('y'), { words: columns }),
+        describe: 'column of metrics.csv to draw [default: test_accuracy, or what the runs have]',
+      })
+      .option('only', {
+        type: 'string',
+        coerce: listOf('only'),
+        describe: 'draw only these methods: LABEL,...',
+      })
+      .option('panel', {
+        type: 'string',
+        coerce: oneOf('panel', panels),
+        describe: `one panel: ${panels.join(', ')} [default: batches and time]`,
+      })
+      .option('log', {
+        type: 'boolean',
+        describe: 'logarithmic vertical axis; accuracies have one, of the error, without --no-log',
+      })
+      .option('smooth', {
+        type: 'string',
+        coerce: oneNumber('smooth'),
+        describe: 'moving average: the mean of each row and the N - 1 before it',
+      })
+      .option('band', {
+        type: 'string',
+        coerce: oneOf('band', bands),
+        describe: 'around a mean over seeds: range, interval (95 %) or none [default: range]',
+      })
+      .option('width', {
+        type: 'string',
+        coerce: lengthOf('width'),
+        describe: 'width of the figure with unit: 84mm, 3.3in, 240pt, 600px',
+      })
+      .option('height', {
+        type: 'string',
+        coerce: lengthOf('height'),
+        describe: 'height, with --width [default: what the panels need]',
+      })
+      .option('font-size', {
+        type: 'string',
+        coerce: fontSizeOf,
+        describe: 'size of all text in points, with --width [default: 8; widths in px: 9.75]',
+      })
+      .option('font', {
+        type: 'string',
+        coerce: once('font'),
+        describe: 'an installed family, or a TTF or OTF file [default: DejaVu Sans, bundled]',
       })
       .option('title', {
         type: 'string',
-        coerce: once('title'),
+        coerce: (value: string | false | (string | false)[] | undefined) =>
+          value === false ? value : once('title')(value as string),
         describe: 'title of the figure [default: name of the experiment]',
       })
+      .option('no-title', { type: 'boolean', describe: 'neither title nor subtitle' })
+      .option('pdf', { type: 'boolean', describe: 'also write a PDF, with its fonts embedded' })
+      .option('csv', { type: 'boolean', describe: 'also write the drawn points as CSV' })
       .option('json', json)
       .example('$0 plot results/mnist-mlp', 'redraw the figure of a run in its directory')
       .example('$0 plot results/sweeps/quickstart', 'the figure and the report of a sweep')
-      .epilogue(
-        manual('What cannot be read is named on stderr and left out.', {
-          0: 'ok',
-          1: 'a disk error',
-          2: 'usage, or there is nothing to draw',
-        }),
+      .example('$0 plot results/a results/b --out a-and-b', 'a-and-b.svg, .png and .html')
+      .example(
+        '$0 plot results/a --y test_loss --log --panel epochs --width 84mm --no-title --out a.pdf',
+        'a figure for a paper',
       )
-      .example('$0 plot results/a results/b --out a-and-b', 'a-and-b.svg, .png and .html') as never,
+      .epilogue(
+        manual(
+          'Figures that are drawn with options, and without --out, are named figure-COLUMN in the run directory.\n' +
+            'What cannot be read is named on stderr and left out.',
+          { 0: 'ok', 1: 'a disk error', 2: 'usage, or there is nothing to draw' },
+        ),
+      ) as never,
   handler: plot,
 };
 
-/** Extensions of unsupported formats; other extensions may be part of a name. */
-const otherFormats =
-  /\.(pdf|e?ps|jpe?g|gif|webp|avif|tiff?|bmp|emf|wmf|svgz|htm|tex|pgf|tikz|docx?|pptx?|odg|csv|tsv|xlsx?|json|txt|md)$/i;
-
-async function plot({ dirs, out, title, json }: PlotArguments): Promise<void> {
-  const format = out === undefined || isFolder(out) ? undefined : otherFormats.exec(out)?.[0];
-  if (format !== undefined) {
-    throw new UsageError(
-      `--out ${out}: cannot write figures as ${format}. Give NAME without extension, to write NAME.svg, NAME.png and NAME.html`,
-    );
-  }
-  const [only, ...others] = dirs.map(String);
-  if (others.length === 0 && out === undefined && isSweepDirectory(only)) {
+async function plot(args: PlotArguments): Promise<void> {
+  const { dirs, out, title, only, json, pdf, csv } = args;
+  const styled = stylingOptions(args);
+  const isPlain = out === undefined && styled.length === 0;
+  const [first, ...others] = dirs.map(String);
+  if (isPlain && !pdf && !csv && others.length === 0 && isSweepDirectory(first)) {
     const { writeSweepReport } = await import('../../sweep/report/write-sweep-report.js');
-    const files = await writeSweepReport(only, { title });
+    const files = await writeSweepReport(first, { title: title || undefined });
     if (json) printJson({ files, problems: [] });
     else print(files.join('\n'));
     return;
   }
+  checkOptions(args, styled);
   // Loaded here, so that --help does not wait for Vega.
   const { loadRuns } = await import('../../runs/run-directory.js');
-  const { writeOverlay, writeReport } = await import('../../report/write-report.js');
-  const { leftOut } = await import('../../report/curves.js');
-  const { directories, runs, problems } = loadRuns(dirs.map(String));
-  for (const problem of leftOut(runs)) problems.push(problem);
-  const filled = directories.filter((directory) => directory.runs.length > 0);
+  const { writeFigures, writeReport } = await import('../../report/write-report.js');
+  const { chooseMeasure, leftOut } = await import('../../report/curves.js');
+  const { differencesBetween, readSettingsOf } = await import('../../report/overlay.js');
+  const { directories: found, problems } = loadRuns(dirs.map(String));
+  const directories = onlyLabels(found, only).filter(({ runs }) => runs.length > 0);
+  const runs = directories.flatMap((directory) => directory.runs);
   if (!runs.some(({ metrics }) => metrics.rows > 0)) {
     throw new UsageError(
       nothingFound('there is nothing to draw: no metrics.csv with a finished batch', problems),
     );
   }
+  const measure = args.y === undefined ? chooseMeasure(runs) : await columnOf(runs, args);
+  const options = await figureOptions(args, measure);
+  for (const problem of leftOut(runs, measure)) problems.push(problem);
 
-  const inPlace = out === undefined && filled.length === 1;
-  const files = inPlace
-    ? await writeReport(filled[0], { title })
-    : await writeOverlay(filled, basePath(out, filled), { title });
+  const several = directories.length > 1;
+  const settings = several ? readSettingsOf(directories, problems) : new Map();
+  const inPlace = out === undefined && !several;
+  const files: string[] = [];
+  // The report of a run directory, with the summaries.
+  if (isPlain && inPlace) files.push(...(await writeReport(directories[0], options)));
+  const column = measure?.column ?? 'figure';
+  const name = inPlace
+    ? join(
+        directories[0].path,
+        isPlain ? 'figure' : ['figure', column, args.panel].filter(Boolean).join('-'),
+      )
+    : overlayName(directories);
+  const wanted = targets(out ?? [name], name, {
+    usual: isPlain && inPlace ? [] : styled.length > 0 ? ['svg', 'png'] : ['svg', 'png', 'html'],
+    more: [...(pdf ? ['pdf'] : []), ...(csv ? ['csv'] : [])],
+  });
+  if (wanted.length > 0) {
+    const { paths, remarks } = await writeFigures(directories, wanted, options, settings);
+    files.push(...paths);
+    for (const message of remarks) problems.push({ path: '', message });
+  }
+  const differences = several ? differencesBetween(settings, runs) : undefined;
   if (json) {
-    printJson({ files, problems });
+    printJson({ files, problems, ...(differences && { differences }) });
     return;
   }
   warn(problems);
+  if (differences) {
+    const { formatDifferences } = await import('../render/diff.js');
+    const unknown = directories.filter(({ path }) => settings.get(path)?.size === 0);
+    note(
+      formatDifferences(
+        differences,
+        unknown.map(({ path }) => path),
+      ),
+    );
+  }
   print(files.join('\n'));
 }
 
-/** Path of an overlay without extension: `--out`, or the experiments' names in the current folder. */
-function basePath(out: string | undefined, directories: readonly RunDirectory[]): string {
+/** Options that change what the figure shows, as they are written. */
+function stylingOptions(args: PlotArguments): string[] {
+  const names = ['y', 'only', 'panel', 'log', 'smooth', 'band', 'width', 'font'] as const;
+  const given: string[] = names.filter((name) => args[name] !== undefined);
+  return [...given.map((name) => `--${name}`), ...(args.title === false ? ['--no-title'] : [])];
+}
+
+function checkOptions(args: PlotArguments, styled: readonly string[]): void {
+  for (const name of ['height', 'fontSize'] as const) {
+    if (args[name] === undefined || args.width !== undefined) continue;
+    const option = name === 'fontSize' ? '--font-size' : '--height';
+    throw new UsageError(`${option} needs --width, as in --width 84mm`);
+  }
+  if (args.smooth !== undefined && args.y === undefined) {
+    throw new UsageError('--smooth needs --y, the column to smooth, as in --y train_loss');
+  }
+  const page = args.out?.find((path) => /\.html$/i.test(path));
+  if (page !== undefined && styled.some((option) => option !== '--only')) {
+    const options = styled.filter((option) => option !== '--only').join(', ');
+    throw new UsageError(
+      `--out ${page}: the report has the figure of "fln plot" without options, and cannot be combined with ${options}`,
+    );
+  }
+}
+
+/** Directories with the runs of some methods. @throws UsageError for a label that no run has */
+function onlyLabels(
+  directories: readonly RunDirectory[],
+  only: readonly string[] | undefined,
+): readonly RunDirectory[] {
+  if (only === undefined) return directories;
+  const labels = [...new Set(directories.flatMap(({ runs }) => runs.map(({ label }) => label)))];
+  const unknown = only.find((label) => !labels.includes(label));
+  if (unknown !== undefined && labels.length > 0) {
+    const hint = didYouMean(unknown, labels) || '.';
+    throw new UsageError(
+      `--only: no run is labelled "${unknown}"${hint} Labels: ${labels.join(', ')}`,
+    );
+  }
+  return directories.map((directory) => {
+    return { ...directory, runs: directory.runs.filter(({ label }) => only.includes(label)) };
+  });
+}
+
+/** The column of --y. @throws UsageError when no run has a value in it */
+async function columnOf(runs: readonly Run[], { y = '', smooth }: PlotArguments): Promise<Measure> {
+  const { measuredColumns, measureOf } = await import('../../report/curves.js');
+  const measured = measuredColumns(runs);
+  if (measured.includes(y)) return measureOf(y, smooth);
+  const exists = runs.some(({ metrics }) => Object.hasOwn(metrics.columns, y));
+  const reason = exists
+    ? 'is empty in all of these runs.'
+    : `is no column of their metrics.csv${didYouMean(y, measured) || '.'}`;
+  throw new UsageError(`--y: "${y}" ${reason} Columns with values: ${measured.join(', ')}`);
+}
+
+async function figureOptions(
+  { panel, log, band, width, height, fontSize, font, title }: PlotArguments,
+  measure: Measure | undefined,
+): Promise<FigureOptions> {
+  const size: FigureSize | undefined = width && {
+    width,
+    height,
+    // Pixels are for screens, where the text of the usual figure has 13 of them.
+    fontSize: fontSize ?? (width.unit === 'px' ? 9.75 : 8),
+  };
+  const loaded =
+    font === undefined ? undefined : (await import('../../report/find-font.js')).loadFont(font);
+  return {
+    measure,
+    band,
+    log,
+    size,
+    font: loaded,
+    panels: panel && [panel],
+    title: title === false ? '' : title,
+  };
+}
+
+/** Name of an overlay: the experiments' names. */
+function overlayName(directories: readonly RunDirectory[]): string {
   const names = [
     ...new Set(directories.map(({ info, path }) => info?.name ?? basename(resolve(path)))),
   ];
   const words = names.map((name) => name.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, ''));
   const joined = names.length === 1 ? `${words[0]}-overlay` : words.join('-vs-');
-  const name = (joined || 'overlay').slice(0, 100);
-  if (out === undefined) return name;
-  const goesInto = /[/\\]$/.test(out) || isFolder(out);
-  return goesInto ? join(out, name) : out.replace(/\.(svg|png|html)$/i, '');
+  return (joined || 'overlay').slice(0, 100);
 }

@@ -1,4 +1,5 @@
 import type { MetricsDifference, RunDiff, RunsDiff, ValueDifference } from '../../report/diff.js';
+import type { Difference } from '../../report/overlay.js';
 import { alignTable, missing } from '../../report/table.js';
 import { duration, inPercent, plural, printable, runName } from '../../shared/text.js';
 import { points, shortPath } from './print.js';
@@ -82,4 +83,38 @@ function differenceText(difference: MetricsDifference): string {
   const rest = difference.columns.length - columns.length;
   const more = rest > 0 ? ` and ${plural(rest, 'other column')}` : '';
   return `differ from batch ${difference.batch} on: ${columns.join(', ')}${more}`;
+}
+
+const mostDifferences = 20;
+
+/**
+ * What differs between the directories of an overlay, a line for each setting.
+ * @param unknown directories without settings
+ */
+export function formatDifferences(
+  differences: readonly Difference[],
+  unknown: readonly string[],
+): string {
+  const text = (value: unknown) => (value === undefined ? missing : printable(String(value)));
+  const rows = differences.slice(0, mostDifferences).map(({ name, values }) => {
+    const groups = [...new Set(values.map(({ value }) => value))].map((value) => {
+      const owners = values.filter((each) => each.value === value).map((each) => each.directory);
+      const where =
+        owners.length === 1 ? printable(shortPath(owners[0])) : `${owners.length} directories`;
+      return `${text(value)} (${where})`;
+    });
+    return [printable(name), groups.join(', ')];
+  });
+  const more = differences.length - rows.length;
+  const lines = rows.length > 0 ? alignTable({ head: ['', ''], rows }, 2).slice(2) : [];
+  return [
+    differences.length > 0
+      ? 'The directories differ in:'
+      : 'The directories have the same settings, backend and data.',
+    ...lines.map((line) => indented(line).trimEnd()),
+    ...(more > 0 ? [indented(`and ${more} more; "fln diff A B" lists them`)] : []),
+    ...unknown.map(
+      (path) => `${printable(shortPath(path))}: its settings are not known, it has no config.yaml`,
+    ),
+  ].join('\n');
 }

@@ -1,15 +1,15 @@
 import { grouped, plural } from '../../shared/text.js';
-import { errorAxis } from '../axes.js';
-import type { Curve, Measure } from '../curves.js';
-import { labelledCurves, panelsOf } from '../figure-spec.js';
+import { type Curve, isAccuracy, type Measure, thinned } from '../curves.js';
+import { axisTitleOf, labelledCurves, panelsOf, valueAxis } from '../figure-spec.js';
 import { style } from '../figure-style.js';
 import type { PanelSettings } from '../panel-spec.js';
 
 /** Input of assets/report/charts.js. */
 interface ChartData {
   readonly curves: readonly object[];
-  /** Errors 1 - accuracy at the bottom and at the top. */
-  readonly errors: readonly [number, number];
+  /** What the vertical axis counts at the bottom and at the top: errors 1 - accuracy, or values of another kind. */
+  readonly range: readonly [number, number];
+  readonly isAccuracy: boolean;
   /** Error at which a perfect score is drawn; 0 where there is none. */
   readonly floor: number;
   readonly panels: readonly {
@@ -20,14 +20,15 @@ interface ChartData {
   }[];
 }
 
-/** The interactive figure: accuracy against batches and against training time, as in the static one. */
-export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
-  const { labelled, remark } = labelledCurves(curves);
+/** The interactive figure: accuracy, or another quantity, against batches and against training time, as in the static one. */
+export function chartsHtml(all: readonly Curve[], measure: Measure): string {
+  const curves = all.map(thinned);
+  const { labelled, remark } = labelledCurves(curves, measure);
   const left = remark
-    ? ` Of ${grouped(curves.length)} curves, these are the ${labelled.length} with the highest final accuracy.`
+    ? ` Of ${grouped(curves.length)} curves, these are the ${labelled.length} with the ${isAccuracy(measure) ? 'highest final accuracy' : 'lowest final values'}.`
     : '';
-  const y = errorAxis(curves, 400);
-  const [batches, time] = panelsOf(curves, y);
+  const y = valueAxis(curves, measure, 400);
+  const [batches, time] = panelsOf(curves, measure, y);
   const data: ChartData = {
     curves: labelled.map((curve, i) => ({
       name: nameOf(curve),
@@ -37,8 +38,9 @@ export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
       darkColor: style(i).darkColor,
       dash: style(i).dash,
     })),
-    errors: y.domain,
-    floor: y.error(1),
+    range: y.domain,
+    isAccuracy: isAccuracy(measure),
+    floor: isAccuracy(measure) ? y.coordinate(1) : 0,
     // In the singular, since it also names the value under the cursor.
     panels: [panelData(batches, 'batch', 'batch'), panelData(time, 'seconds', time.axisTitle)],
   };
@@ -51,7 +53,7 @@ export function chartsHtml(curves: readonly Curve[], measure: Measure): string {
 <ul class="legend"></ul>
 <p class="readout" data-idle="${idle}">${idle}</p>
 <div class="panels">${panels.join('')}</div>
-<p class="note">Vertical axis: ${measure.title} (log scale of the error).${left} <button type="button" class="reset" hidden>Reset zoom</button></p>
+<p class="note">Vertical axis: ${axisTitleOf(measure, y)}.${left} <button type="button" class="reset" hidden>Reset zoom</button></p>
 <script type="application/json" class="chart-data">${json(data)}</script>
 </div>`;
 }
