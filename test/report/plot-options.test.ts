@@ -249,6 +249,8 @@ it.each([
     '--y test_loss --out x.html',
     '--out x.html: the report has the figure of "fln plot" without options, and cannot be combined with --y',
   ],
+  ['--log --no-log', '--log and --no-log are given together'],
+  ['--title T --no-title', '--title and --no-title are given together'],
   ['--band wide', '--band: expected one of range, interval, none, got "wide"'],
 ])('refuses %s with the way out', async (flags, message) => {
   const { code, stdout, stderr } = await plot('r', ...flags.split(' '));

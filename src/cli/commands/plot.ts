@@ -16,12 +16,13 @@ import { note, nothingFound, print, printJson, warn } from '../render/print.js';
 interface PlotArguments {
   dirs: string[];
   out?: string[];
-  /** `false`: --no-title. */
-  title?: string | false;
+  title?: string;
+  noTitle?: boolean;
   y?: string;
   only?: string[];
   panel?: (typeof panels)[number];
   log?: boolean;
+  noLog?: boolean;
   smooth?: number;
   band?: (typeof bands)[number];
   width?: Length;
@@ -71,9 +72,10 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
         coerce: oneOf('panel', panels),
         describe: `one panel: ${panels.join(', ')} [default: batches and time]`,
       })
-      .option('log', {
+      .option('log', { type: 'boolean', describe: 'logarithmic vertical axis' })
+      .option('no-log', {
         type: 'boolean',
-        describe: 'logarithmic vertical axis; accuracies have one, of the error, without --no-log',
+        describe: 'linear vertical axis for accuracies [default: logarithmic in the error]',
       })
       .option('smooth', {
         type: 'string',
@@ -107,8 +109,7 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
       })
       .option('title', {
         type: 'string',
-        coerce: (value: string | false | (string | false)[] | undefined) =>
-          value === false ? value : once('title')(value as string),
+        coerce: once('title'),
         describe: 'title of the figure [default: name of the experiment]',
       })
       .option('no-title', { type: 'boolean', describe: 'neither title nor subtitle' })
@@ -139,7 +140,7 @@ async function plot(args: PlotArguments): Promise<void> {
   const [first, ...others] = dirs.map(String);
   if (isPlain && !pdf && !csv && others.length === 0 && isSweepDirectory(first)) {
     const { writeSweepReport } = await import('../../sweep/report/write-sweep-report.js');
-    const files = await writeSweepReport(first, { title: title || undefined });
+    const files = await writeSweepReport(first, { title });
     if (json) printJson({ files, problems: [] });
     else print(files.join('\n'));
     return;
@@ -205,12 +206,28 @@ async function plot(args: PlotArguments): Promise<void> {
 
 /** Options that change what the figure shows, as they are written. */
 function stylingOptions(args: PlotArguments): string[] {
-  const names = ['y', 'only', 'panel', 'log', 'smooth', 'band', 'width', 'font'] as const;
-  const given: string[] = names.filter((name) => args[name] !== undefined);
-  return [...given.map((name) => `--${name}`), ...(args.title === false ? ['--no-title'] : [])];
+  const names = {
+    y: '--y',
+    only: '--only',
+    panel: '--panel',
+    log: '--log',
+    noLog: '--no-log',
+    smooth: '--smooth',
+    band: '--band',
+    width: '--width',
+    font: '--font',
+    noTitle: '--no-title',
+  } as const;
+  return Object.entries(names).flatMap(([key, option]) =>
+    args[key as keyof typeof names] === undefined ? [] : [option],
+  );
 }
 
 function checkOptions(args: PlotArguments, styled: readonly string[]): void {
+  if (args.log && args.noLog) throw new UsageError('--log and --no-log are given together');
+  if (args.title !== undefined && args.noTitle) {
+    throw new UsageError('--title and --no-title are given together');
+  }
   for (const name of ['height', 'fontSize'] as const) {
     if (args[name] === undefined || args.width !== undefined) continue;
     const option = name === 'fontSize' ? '--font-size' : '--height';
@@ -260,7 +277,7 @@ async function columnOf(runs: readonly Run[], { y = '', smooth }: PlotArguments)
 }
 
 async function figureOptions(
-  { panel, log, band, width, height, fontSize, font, title }: PlotArguments,
+  { panel, log, noLog, band, width, height, fontSize, font, title, noTitle }: PlotArguments,
   measure: Measure | undefined,
 ): Promise<FigureOptions> {
   const size: FigureSize | undefined = width && {
@@ -274,11 +291,11 @@ async function figureOptions(
   return {
     measure,
     band,
-    log,
+    log: noLog ? false : log,
     size,
     font: loaded,
     panels: panel && [panel],
-    title: title === false ? '' : title,
+    title: noTitle ? '' : title,
   };
 }
 
