@@ -19,7 +19,7 @@ import { expectCount, otherNames, parseIdxImages, parseIdxLabels } from './idx.j
 /** One of the six data sets of EMNIST: four IDX files, which all sets have in one ZIP archive. */
 export interface EmnistFacts
   extends DatasetPlaces,
-    Pick<DatasetDefinition, 'title' | 'classes' | 'trainSize' | 'testSize'> {
+    Pick<DatasetDefinition, 'title' | 'classes' | 'classNames' | 'trainSize' | 'testSize'> {
   /** Height and width of an image. */
   readonly side: number;
   /** The label of the first class in the files. */

@@ -15,6 +15,26 @@ const digits = (rest: Partial<DatasetRequest> = {}) =>
     ...rest,
   });
 
+describe('class names', () => {
+  it.each(datasets)('$name has one for each of its classes, or none', ({ classes, classNames }) => {
+    if (classNames) expect(new Set(classNames).size).toBe(classes);
+  });
+
+  it('are in the order of the labels', () => {
+    const names = (name: string) => findDataset(name).classNames!;
+    expect(names('emnist-byclass').map((name) => name.charCodeAt(0))).toEqual(
+      [48, 65, 97].flatMap((first) =>
+        Array.from({ length: first === 48 ? 10 : 26 }, (_, i) => first + i),
+      ),
+    );
+    expect(names('emnist-letters')[25]).toBe('Z');
+    expect(names('emnist-balanced')[46]).toBe('t');
+    for (const name of ['cifar100', 'cifar100-coarse']) {
+      expect(names(name)).toEqual([...names(name)].sort());
+    }
+  });
+});
+
 describe('limits and splits', () => {
   it('takes the first rows, and the last of them for validation', async () => {
     const all = await digits();

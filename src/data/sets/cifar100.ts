@@ -2,6 +2,32 @@ import { cifarDataset } from '../cifar-dataset.js';
 
 const cifar10Files = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`).concat('test_batch.bin');
 
+/** fine_label_names.txt of the archive. */
+const fineNames = `
+  apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+  butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach
+  couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster
+  house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree
+  motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear
+  pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket
+  rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+  sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip
+  turtle wardrobe whale willow_tree wolf woman worm
+`
+  .trim()
+  .split(/\s+/);
+
+/** coarse_label_names.txt. */
+const coarseNames = `
+  aquatic_mammals fish flowers food_containers fruit_and_vegetables
+  household_electrical_devices household_furniture insects large_carnivores
+  large_man-made_outdoor_things large_natural_outdoor_scenes
+  large_omnivores_and_herbivores medium_mammals non-insect_invertebrates people reptiles
+  small_mammals trees vehicles_1 vehicles_2
+`
+  .trim()
+  .split(/\s+/);
+
 const shared = {
   side: 32,
   labels: [
@@ -48,6 +74,7 @@ export const cifar100 = cifarDataset({
   name: 'cifar100',
   title: 'CIFAR-100, photographs of 100 kinds of things',
   label: 1,
+  classNames: fineNames,
 });
 
 /** The images of CIFAR-100 with its coarse labels, each of which joins five of the fine ones. */
@@ -56,4 +83,5 @@ export const cifar100Coarse = cifarDataset({
   name: 'cifar100-coarse',
   title: 'CIFAR-100 with its 20 coarse labels',
   label: 0,
+  classNames: coarseNames,
 });

@@ -9,8 +9,12 @@ import { emnistDataset } from '../emnist-dataset.js';
 const split = (
   name: string,
   title: string,
-  facts: {
-    readonly classes: number;
+  {
+    names,
+    ...facts
+  }: {
+    /** One character for each class. */
+    readonly names: string;
     readonly trainSize: number;
     readonly testSize: number;
     readonly equalClasses?: boolean;
@@ -21,6 +25,8 @@ const split = (
     firstLabel: 0,
     equalClasses: false,
     ...facts,
+    classes: names.length,
+    classNames: [...names],
     name: `emnist-${name}`,
     title: `EMNIST ${title}`,
     side: 28,
@@ -43,38 +49,43 @@ const split = (
     },
   });
 
+const digits = '0123456789';
+const capitals = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+/** The other lower-case letters look like their capitals, and are in one class with them. */
+const distinct = 'abdefghnqrt';
+
 export const emnist = [
   split('balanced', 'balanced: digits and letters, equally many of each class', {
-    classes: 47,
+    names: digits + capitals + distinct,
     trainSize: 112_800,
     testSize: 18_800,
     equalClasses: true,
   }),
   split('letters', 'letters, upper and lower case in one class', {
-    classes: 26,
+    names: capitals,
     trainSize: 124_800,
     testSize: 20_800,
     firstLabel: 1,
   }),
   split('digits', 'digits', {
-    classes: 10,
+    names: digits,
     trainSize: 240_000,
     testSize: 40_000,
     equalClasses: true,
   }),
   split('mnist', 'MNIST: digits, as many as MNIST has', {
-    classes: 10,
+    names: digits,
     trainSize: 60_000,
     testSize: 10_000,
     equalClasses: true,
   }),
   split('byclass', 'by class: digits, upper-case and lower-case letters', {
-    classes: 62,
+    names: digits + capitals + capitals.toLowerCase(),
     trainSize: 697_932,
     testSize: 116_323,
   }),
   split('bymerge', 'by merge: as by class, with the cases of some letters merged', {
-    classes: 47,
+    names: digits + capitals + distinct,
     trainSize: 697_932,
     testSize: 116_323,
   }),

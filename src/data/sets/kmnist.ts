@@ -14,6 +14,7 @@ export const kmnist = idxDataset({
   height: 28,
   width: 28,
   classes: 10,
+  classNames: ['o', 'ki', 'su', 'tsu', 'na', 'ha', 'ma', 'ya', 're', 'wo'],
   trainSize: 60_000,
   testSize: 10_000,
   equalClasses: true,
