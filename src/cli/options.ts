@@ -36,7 +36,7 @@ export const listOf =
   };
 
 /** `1,2` as positive integers. */
-const numbersOf =
+export const numbersOf =
   (name: string) =>
   (value: string | string[] | undefined): number[] | undefined =>
     listOf(name)(value)?.map((part) => {

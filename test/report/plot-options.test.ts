@@ -170,6 +170,33 @@ it('is named after its column in the run directory, which keeps its own figure',
   expect(read(names[0]).toString()).toContain('>milliseconds per step<');
 });
 
+it('draws columns of layers.csv, a curve for each layer that has values', async () => {
+  write('layered', { 'fenchel-s1': [3, 2, 1] });
+  const head =
+    'method,seed,batch,epoch,layer,penalty,constraint_violation,residual,active_share,weight_change,activation_change,target_change';
+  const lines = [1, 3].flatMap((batch) =>
+    [1, 2, 3].map(
+      (layer) => `fenchel,1,${batch},1,${layer},${layer < 3 ? batch * layer : ''},,,,,,`,
+    ),
+  );
+  writeFileSync(join(root, 'layered/fenchel-s1/layers.csv'), `${[head, ...lines].join('\n')}\n`);
+  const all = await plot('layered', '--y', 'penalty', '--out', 'layers.csv');
+  expect([all.code, all.stderr]).toEqual([0, '']);
+  const curve = (layer: number) => drawn('layers.csv', `fenchel, layer ${layer}`);
+  expect(curve(2).map(([batch, , mean]) => [batch, mean])).toEqual([
+    [1, 2],
+    [3, 6],
+  ]);
+  expect([curve(1).length, curve(3).length]).toEqual([2, 0]);
+  for (const [flags, message] of [
+    ['--y penalty --layer 7', '--layer: no run has a layer 7. Layers: 1, 2, 3'],
+    ['--y penalty --layer 3', '--layer: "penalty" has no value in these layers. Layers: 1, 2, 3'],
+    ['--layer 1', '--layer needs --y with a column of layers.csv. Columns with values: penalty'],
+  ]) {
+    expect((await plot('layered', ...flags.split(' '))).stderr).toContain(message);
+  }
+});
+
 describe('an overlay', () => {
   it('names curves by the settings that differ, and prints them', async () => {
     for (const [name, step] of [

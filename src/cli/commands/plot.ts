@@ -9,7 +9,7 @@ import { commonColumns } from '../../runs/metrics.js';
 import type { Run, RunDirectory } from '../../runs/run-directory.js';
 import { didYouMean } from '../../shared/suggest.js';
 import { isSweepDirectory } from '../../sweep/paths.js';
-import { json, listOf, manual, once, oneNumber, oneOf } from '../options.js';
+import { json, listOf, manual, numbersOf, once, oneNumber, oneOf } from '../options.js';
 import { fontSizeOf, formats, lengthOf, outsOf, targets } from '../plot-options.js';
 import { note, nothingFound, print, printJson, warn } from '../render/print.js';
 
@@ -19,6 +19,7 @@ interface PlotArguments {
   title?: string;
   noTitle?: boolean;
   y?: string;
+  layer?: number[];
   only?: string[];
   panel?: (typeof panels)[number];
   log?: boolean;
@@ -60,7 +61,13 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
       .option('y', {
         type: 'string',
         coerce: Object.assign(once('y'), { words: columns }),
-        describe: 'column of metrics.csv to draw [default: test_accuracy, or what the runs have]',
+        describe:
+          'column of metrics.csv or layers.csv to draw [default: test_accuracy, or what the runs have]',
+      })
+      .option('layer', {
+        type: 'string',
+        coerce: numbersOf('layer'),
+        describe: 'with a column of layers.csv: only these layers, from 1 [default: all]',
       })
       .option('only', {
         type: 'string',
@@ -152,7 +159,8 @@ async function plot(args: PlotArguments): Promise<void> {
   const { chooseMeasure, leftOut } = await import('../../report/curves.js');
   const { differencesBetween, readSettingsOf } = await import('../../report/overlay.js');
   const { directories: found, problems } = loadRuns(dirs.map(String));
-  const directories = onlyLabels(found, only).filter(({ runs }) => runs.length > 0);
+  const chosen = onlyLabels(found, only).filter(({ runs }) => runs.length > 0);
+  const directories = await ofLayers(chosen, args);
   const runs = directories.flatMap((directory) => directory.runs);
   if (!runs.some(({ metrics }) => metrics.rows > 0)) {
     throw new UsageError(
@@ -264,16 +272,58 @@ function onlyLabels(
   });
 }
 
+/**
+ * Directories with a run for each layer, where the column is one of layers.csv.
+ * @throws UsageError when there is no such column or layer
+ */
+async function ofLayers(
+  directories: readonly RunDirectory[],
+  { y, layer }: PlotArguments,
+): Promise<readonly RunDirectory[]> {
+  const { layerColumnsOf, layersOf, runsByLayer } = await import('../../report/layer-runs.js');
+  const { measuredColumns } = await import('../../report/curves.js');
+  const runs = directories.flatMap((directory) => directory.runs);
+  const columns = layerColumnsOf(runs);
+  if (layer === undefined && (y === undefined || !columns.includes(y))) return directories;
+  if (layer === undefined && measuredColumns(runs).includes(y!)) return directories;
+  if (y === undefined || !columns.includes(y)) {
+    const known = columns.length > 0 ? columns.join(', ') : 'none, they have no layers.csv';
+    throw new UsageError(
+      `--layer needs --y with a column of layers.csv${didYouMean(y ?? '', columns) || '.'} Columns with values: ${known}`,
+    );
+  }
+  const layers = layersOf(runs);
+  const unknown = layer?.find((number) => !layers.includes(number));
+  if (unknown !== undefined) {
+    throw new UsageError(`--layer: no run has a layer ${unknown}. Layers: ${layers.join(', ')}`);
+  }
+  // The output layer has no penalty, for example.
+  const hasValue = (run: Run) => measuredColumns([run]).includes(y);
+  const split = directories.map((directory) => {
+    const parts = runsByLayer(directory.runs, layer ?? layers);
+    return { ...directory, runs: parts.filter(hasValue) };
+  });
+  if (split.some((directory) => directory.runs.length > 0)) return split;
+  throw new UsageError(
+    `--layer: "${y}" has no value in these layers. Layers: ${layers.join(', ')}`,
+  );
+}
+
 /** The column of --y. @throws UsageError when no run has a value in it */
 async function columnOf(runs: readonly Run[], { y = '', smooth }: PlotArguments): Promise<Measure> {
   const { measuredColumns, measureOf } = await import('../../report/curves.js');
+  const { layerColumnsOf } = await import('../../report/layer-runs.js');
+  const byLayer = layerColumnsOf(runs);
+  const ofLayers = byLayer.length > 0 ? `; of layers.csv: ${byLayer.join(', ')}` : '';
   const measured = measuredColumns(runs);
   if (measured.includes(y)) return measureOf(y, smooth);
   const exists = runs.some(({ metrics }) => Object.hasOwn(metrics.columns, y));
   const reason = exists
     ? 'is empty in all of these runs.'
-    : `is no column of their metrics.csv${didYouMean(y, measured) || '.'}`;
-  throw new UsageError(`--y: "${y}" ${reason} Columns with values: ${measured.join(', ')}`);
+    : `is no column of their metrics.csv${didYouMean(y, [...measured, ...byLayer]) || '.'}`;
+  throw new UsageError(
+    `--y: "${y}" ${reason} Columns with values: ${measured.join(', ')}${ofLayers}`,
+  );
 }
 
 async function figureOptions(
