@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { writeReport } from '../../src/report/write-report.js';
+import { layerColumns } from '../../src/runs/layers.js';
 import { writeManifest } from '../../src/sweep/manifest.js';
 import { writeSweepReport } from '../../src/sweep/report/write-sweep-report.js';
 import { writeState } from '../../src/sweep/state.js';
@@ -71,6 +72,52 @@ describe.skipIf(!executablePath)('report.html in a browser (needs FLN_CHROMIUM)'
     expect(await page.locator('.plot canvas').count()).toBe(2);
     expect(await page.locator('.figure.static').isVisible()).toBe(false);
     expect(await names(page)).toEqual(mnistMethods.map(({ label }) => label).sort());
+    expect(complaints).toEqual([]);
+  });
+
+  it('draws the columns of layers.csv per layer, reads them off, and hides a layer', async () => {
+    const folder = writeRuns(join(root, 'layers'), mnistMethods.slice(0, 2), [1, 2], {
+      batches: 40,
+    });
+    const [{ label }] = mnistMethods;
+    const rows = [1, 10, 20, 30, 40].flatMap((batch) =>
+      [1, 2].map((layer) =>
+        layer === 1
+          ? `${label},1,${batch},1,1,${1 / batch},${0.5 / batch},,0.5,0.1,0.2,0.3`
+          : `${label},1,${batch},1,2,,,0.001,,${0.01 * batch},,`,
+      ),
+    );
+    const text = `${layerColumns.join()}\n${rows.join('\n')}\n`;
+    writeFileSync(join(folder, `${label}-s1`, 'layers.csv'), text);
+    await writeReport(folder);
+    const { page, complaints } = await open(join(folder, 'report.html'));
+    const headings = await page.locator('.layers h3, .layers h4').allInnerTexts();
+    expect(headings).toEqual([
+      `${label}, seed 1`,
+      'penalty B(X, U)',
+      'constraint violation',
+      'residual',
+      'share of active units, linear scale',
+      'change of the weights',
+      'change of the activations',
+      'change of the targets',
+    ]);
+    const plot = page.locator('.layer-plot').nth(4);
+    await plot.scrollIntoViewIfNeeded();
+    const legend = () => plot.locator('.u-series:visible').allInnerTexts();
+    const plain = (texts: string[]) => texts.map((text) => text.replace(/\s+/g, ' '));
+    await plot.locator('.u-over').hover();
+    expect(plain(await legend())).toEqual(['batch20', 'layer 10.1', 'layer 20.2']);
+    // The other panels of the method follow.
+    const penalty = page.locator('.layer-plot').first().locator('.u-series:visible');
+    expect(plain(await penalty.allInnerTexts())).toEqual(['batch20', 'layer 10.05']);
+    const image = () =>
+      plot
+        .locator('canvas')
+        .evaluate((canvas) => (canvas as unknown as { toDataURL(): string }).toDataURL());
+    const before = await image();
+    await plot.locator('.u-series', { hasText: 'layer 2' }).locator('th').click();
+    await expect.poll(image).not.toBe(before);
     expect(complaints).toEqual([]);
   });
 

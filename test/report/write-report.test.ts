@@ -11,8 +11,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { layersHtml } from '../../src/report/html/layers.js';
 import { reportHtml } from '../../src/report/html/run-report.js';
 import { writeReport } from '../../src/report/write-report.js';
+import { layerColumns } from '../../src/runs/layers.js';
 import { loadRunDirectory, loadRuns } from '../../src/runs/run-directory.js';
 import { mnistMethods, syntheticCsv, writeRuns } from './synthetic.js';
 
@@ -197,6 +199,7 @@ it('escapes whatever a page is given', () => {
   const html = reportHtml({
     title: evil,
     subtitle: evil,
+    layers: '',
     problems: [evil],
     summaries: [
       {
@@ -213,4 +216,35 @@ it('escapes whatever a page is given', () => {
   });
   expect(html).not.toContain('<img');
   expect(html.match(/&#60;img/g)!.length).toBeGreaterThanOrEqual(9);
+});
+
+it('draws the layers of the first seed that has some, thinned, and escapes its label', () => {
+  const rows = 2000;
+  const column = (value: (row: number) => number) =>
+    Float64Array.from({ length: rows }, (_, i) => value(i));
+  const nothing = column(() => Number.NaN);
+  const columns = {
+    ...Object.fromEntries(layerColumns.map((name) => [name, nothing])),
+    batch: column((row) => 1 + Math.floor(row / 2)),
+    layer: column((row) => 1 + (row % 2)),
+    penalty: column((row) => (row % 2 === 0 ? row : Number.NaN)),
+  };
+  const label = '<img src=x>';
+  const run = { label, directory: 'd', experiment: 'e', status: 'COMPLETED' as const };
+  const metrics = { method: label, seed: 1, rows: 0, columns: {} };
+  const layers = { method: label, seed: 2, rows, columns };
+  const html = layersHtml([
+    { ...run, seed: 2, metrics, layers },
+    { ...run, seed: 1, metrics },
+  ]);
+  expect(html).toContain('<h3>&#60;img src=x&#62;, seed 2</h3>');
+  expect(html.match(/<h4>/g)).toHaveLength(1);
+  const data = JSON.parse(html.slice(html.indexOf('>{') + 1, html.lastIndexOf('</script>')));
+  const [{ batches, panels }] = data.methods;
+  expect(batches.length).toBeLessThanOrEqual(401);
+  expect(batches.at(-1)).toBe(1000);
+  // Zero has no place on a logarithmic scale.
+  expect(panels[0].values[0].slice(0, 2)).toEqual([null, 2 * (batches[1] - 1)]);
+  expect(panels[0].values[1].every((value: unknown) => value === null)).toBe(true);
+  expect(layersHtml([{ ...run, seed: 1, metrics }])).toBe('');
 });

@@ -3,6 +3,7 @@ import { type Curve, isAccuracy, type Measure, thinned } from '../curves.js';
 import { axisTitleOf, labelledCurves, panelsOf, valueAxis } from '../figure-spec.js';
 import { style } from '../figure-style.js';
 import type { PanelSettings } from '../panel-spec.js';
+import { json } from './page.js';
 
 /** Input of assets/report/charts.js. */
 interface ChartData {
@@ -64,13 +65,6 @@ const panelData = ({ axis }: PanelSettings, x: 'batch' | 'seconds', axisTitle: s
   log: axis.type === 'log',
   domain: axis.domain,
 });
-
-/** JSON that cannot end its script element. */
-const json = (value: unknown) => JSON.stringify(value, shortNumber).replaceAll('<', '\\u003c');
-
-/** Six digits are enough for a screen. */
-const shortNumber = (_: string, value: unknown) =>
-  typeof value === 'number' ? Number(value.toPrecision(6)) : value;
 
 function nameOf({ name, seeds, partial, unfinished }: Curve): string {
   const cut = partial.length > 0 ? ` (${seeds} of ${plural(seeds + partial.length, 'seed')})` : '';

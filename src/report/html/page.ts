@@ -95,6 +95,14 @@ function content({ text, href }: LinkedCell): string {
   return `<a href="${escapeHtml(url)}">${escapeHtml(text)}</a>`;
 }
 
+/** JSON that cannot end its script element. */
+export const json = (value: unknown): string =>
+  JSON.stringify(value, shortNumber).replaceAll('<', '\\u003c');
+
+/** Six digits are enough for a screen. */
+const shortNumber = (_: string, value: unknown) =>
+  typeof value === 'number' ? Number(value.toPrecision(6)) : value;
+
 const require = createRequire(import.meta.url);
 
 const own = (name: string) =>
@@ -105,7 +113,9 @@ const uPlot = (name: string) => readFileSync(require.resolve(`uplot/dist/${name}
 export const pageAssets = {
   style: () => own('style.css'),
   tables: () => own('tables.js'),
-  /** The style and the scripts of the interactive figure. */
+  /** What draws the interactive figure and the panels of layers, and their scripts. */
   chartStyle: () => uPlot('uPlot.min.css'),
-  charts: () => [uPlot('uPlot.iife.min.js'), own('charts.js')],
+  uPlot: () => uPlot('uPlot.iife.min.js'),
+  charts: () => own('charts.js'),
+  layers: () => own('layers.js'),
 } as const;

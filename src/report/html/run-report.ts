@@ -10,6 +10,8 @@ export interface ReportContent {
   readonly summaries: readonly RunSummary[];
   /** The figure with scripts, and without; absent when there is nothing to draw. */
   readonly figure?: { readonly charts: string; readonly svg: string };
+  /** The panels of the layers; empty where there are none. */
+  readonly layers: string;
   /** What could not be read, as sentences. */
   readonly problems: readonly string[];
   /** One per run directory. */
@@ -25,11 +27,16 @@ export interface ReportSource {
 }
 
 /**
- * The report as one HTML page without external requests: table, figure, failures, provenance and config.
+ * The report as one HTML page without external requests: figure, table, failures, layers, provenance
+ * and config.
  * All text is escaped.
  */
 export function reportHtml(content: ReportContent): string {
-  const { title, subtitle, figure, sources } = content;
+  const { title, subtitle, figure, layers, sources } = content;
+  const drawn = [
+    ...(figure ? [pageAssets.charts()] : []),
+    ...(layers === '' ? [] : [pageAssets.layers()]),
+  ];
   const several = sources.length > 1;
   return htmlPage({
     title,
@@ -40,9 +47,13 @@ export function reportHtml(content: ReportContent): string {
         : `${figure.charts}\n<div class="figure static scroll">${figure.svg}</div>`,
       resultsHtml(content.summaries),
       failuresHtml(content),
+      layers,
       ...sources.map((source) => sourceHtml(source, several)),
     ],
-    ...(figure && { styles: [pageAssets.chartStyle()], scripts: pageAssets.charts() }),
+    ...(drawn.length > 0 && {
+      styles: [pageAssets.chartStyle()],
+      scripts: [pageAssets.uPlot(), ...drawn],
+    }),
   });
 }
 
