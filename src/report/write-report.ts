@@ -152,7 +152,7 @@ function pageOf(
   return reportHtml({
     ...text,
     figure: drawn && figure && { charts: chartsHtml(drawn.curves, drawn.measure), svg: figure.svg },
-    layers: layersHtml(runs),
+    layers: layersHtml(runs, settings),
     summaries: summariseRuns(runs, settings),
     problems: [...directories.flatMap(({ problems }) => problems), ...leftOut(runs)].map(
       ({ message }) => message,

@@ -3,6 +3,7 @@ import type { Run } from '../../runs/run-directory.js';
 import { escapeHtml } from '../../shared/text.js';
 import { groupRuns } from '../curves.js';
 import { style } from '../figure-style.js';
+import type { Settings } from '../overlay.js';
 import { json } from './page.js';
 
 /** Columns of layers.csv that are drawn, each in a panel of its own. */
@@ -37,9 +38,10 @@ interface LayersData {
 /**
  * The columns of layers.csv over batches: one small panel per column, one curve per layer, of the first seed of
  * each method. Empty without a layers.csv.
+ * @param settings of the directories, for the names of methods
  */
-export function layersHtml(runs: readonly Run[]): string {
-  const measured = groupRuns(runs).flatMap(({ name, runs: seeds }) => {
+export function layersHtml(runs: readonly Run[], settings?: Settings): string {
+  const measured = groupRuns(runs, settings).flatMap(({ name, runs: seeds }) => {
     const ordered = seeds.toSorted((a, b) => a.seed - b.seed);
     const first = ordered.find(({ layers }) => layers !== undefined && layers.rows > 0);
     return first ? [{ name, seed: first.seed, layers: first.layers as Metrics }] : [];
