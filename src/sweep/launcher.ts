@@ -32,7 +32,8 @@ export interface LaunchResult {
 /** Progress of a sweep. */
 export type SweepEvent =
   | { type: 'directory'; path: string }
-  | { type: 'begun'; due: number; kept: number }
+  /** `trainings`, with search: halving: the largest number that is left, since a trial is trained rung by rung. */
+  | { type: 'begun'; due: number; kept: number; trainings?: number }
   | { type: 'trial-started'; id: string; gpu?: string }
   /** Completed share of the trial's batches, in [0, 1]. */
   | { type: 'trial-progress'; id: string; share: number }

@@ -6,7 +6,9 @@ import { readConfigFile } from '../config/read-file.js';
 import { type Block, type Path, placeOf, plain, type Setting } from '../config/tree.js';
 import { type Finding, validate } from '../config/validate.js';
 import { parseBlock } from '../config/yaml.js';
-import { type SweepConfig, SweepSchema } from './schema.js';
+import { plural } from '../shared/text.js';
+import { rungEpochs } from './halving/scheduler.js';
+import { metricOf, type SweepConfig, SweepSchema, searchOf } from './schema.js';
 import { gridSize, type Overrides, searchSpace } from './search.js';
 
 /** One experiment of a sweep. */
@@ -26,6 +28,8 @@ export interface Sweep {
   readonly trials: readonly Trial[];
   /** Number of duplicates that were left out. */
   readonly duplicates: number;
+  /** With search: halving: its reduction factor, the epochs of its rungs, and the seeds of each trial. */
+  readonly halving?: { readonly eta: number; readonly epochs: number[]; readonly seeds: number };
   /** About renamed settings in the experiment, the overrides and the sweep file. */
   readonly warnings: readonly string[];
 }
@@ -43,10 +47,22 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
   const { tree, config } = parseSweep(source);
   const base = isAbsolute(config.config) ? config.config : resolve(dirname(file), config.config);
   const text = readConfigFile(base);
-  // The expectations of the experiment do not apply to its variants.
-  const fixed = [{ path: 'expect', value: {} }, ...overrides, ...settingsOf(config.set)];
+  const { kind } = searchOf(config);
+  const fixed = [
+    // The expectations of the experiment do not apply to its variants.
+    { path: 'expect', value: {} },
+    ...(kind === 'halving' ? [{ path: 'evaluate.test', value: 'never' }] : []),
+    ...overrides,
+    ...settingsOf(config.set),
+  ];
   // Errors of the experiment itself are reported once.
-  const { warnings } = parseExperiment(text, base, overrides);
+  const { experiment, warnings: old } = parseExperiment(text, base, overrides);
+  const warnings = [...old];
+  if (kind === 'halving' && experiment.evaluate.test !== 'never') {
+    warnings.push(
+      `search: halving never uses the test set: every trial has evaluate.test: never instead of ${experiment.evaluate.test}`,
+    );
+  }
 
   const renames = new Map<string, ConfigIssue>();
   const issues = new Map<string, ConfigIssue>();
@@ -74,11 +90,23 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
     }
   }
   if (issues.size > 0) throw new ConfigError(source, [...issues.values()]);
+  let halving: Sweep['halving'];
+  if (kind === 'halving') {
+    const { value, findings } = halvingOf(config, [...trials.values()]);
+    if (findings.length > 0) {
+      throw new ConfigError(
+        source,
+        findings.map((finding) => toIssue(finding, tree)),
+      );
+    }
+    halving = value;
+  }
   return {
     file,
     text: source.text,
     config,
     trials: [...trials.values()],
+    halving,
     duplicates: space.length - trials.size,
     warnings: [...warnings, ...[...renames.values()].map((own) => formatIssues(source, [own]))],
   };
@@ -98,19 +126,32 @@ function parseSweep(source: Source): { tree: Block; config: SweepConfig } {
 
 /** Constraints between fields. */
 function checkSweep(config: SweepConfig): Finding[] {
-  const { parameters, zip, search, trials } = config;
+  const { parameters, zip, trials } = config;
+  const { kind, given, isDrawn } = searchOf(config);
   const findings: Finding[] = [];
   const report = (path: Path, message: string) => findings.push({ path, message, at: 'value' });
   if (Object.keys(parameters).length + zip.length === 0) {
     report(['parameters'], 'nothing varies: add parameters or zip');
   }
-  if (search === 'random' && trials === undefined) {
+  if (kind === 'random' && trials === undefined) {
     report(['trials'], 'is required for a random search: the number of draws');
   }
-  if (search === 'grid' && trials !== undefined) {
+  if (kind === 'grid' && trials !== undefined) {
     report(
       ['trials'],
       'is for a random search, and a grid has every combination; remove it, or set search: random',
+    );
+  }
+  for (const field of ['eta', 'minEpochs'] as const) {
+    if (kind !== 'halving' && given[field] !== undefined) {
+      report(['search', field], `is for kind: halving, and this is a ${kind} search; remove it`);
+    }
+  }
+  const { column } = metricOf(config);
+  if (kind === 'halving' && column?.startsWith('test_')) {
+    report(
+      typeof config.metric === 'string' ? ['metric'] : ['metric', 'column'],
+      'search: halving never uses the test set: expected validation_accuracy, validation_loss or train_loss',
     );
   }
   for (const [path, parameter] of Object.entries(parameters)) {
@@ -138,13 +179,66 @@ function checkSweep(config: SweepConfig): Finding[] {
     if (seen.has(path))
       report(['set', path], 'is set for all trials and also varied: remove one of them');
   }
-  if (findings.length === 0 && search === 'grid' && gridSize(config) > maxTrials) {
+  if (findings.length === 0 && !isDrawn && gridSize(config) > maxTrials) {
     report(
       ['parameters'],
-      `the grid has ${gridSize(config)} trials, the maximum is ${maxTrials}. Use search: random to sample some of them`,
+      `the grid has ${gridSize(config)} trials, the maximum is ${maxTrials}. ${kind === 'grid' ? 'Use search: random' : 'Set trials'} to sample some of them`,
     );
   }
   return findings;
+}
+
+/** What search: halving needs of the trials, each of which has a valid config. */
+function halvingOf(
+  config: SweepConfig,
+  trials: readonly Trial[],
+): { value: NonNullable<Sweep['halving']>; findings: Finding[] } {
+  const { eta, minEpochs, given } = searchOf(config);
+  const { column = 'validation_accuracy' } = metricOf(config);
+  const findings: Finding[] = [];
+  const report = (path: Path, message: string) => findings.push({ path, message, at: 'value' });
+  const experiments = trials.map(({ experiment }) => experiment);
+  const isTested = experiments.find(({ evaluate }) => evaluate.test !== 'never')?.evaluate.test;
+  if (isTested !== undefined) {
+    report(
+      ['search'],
+      `halving never uses the test set, and evaluate.test is set to ${isTested} for its trials; remove that`,
+    );
+  }
+  if (column.startsWith('validation_') && experiments.some(({ dataset }) => !dataset.validation)) {
+    report(
+      ['search'],
+      `halving compares trials by their ${column}, and the data set holds out no validation split: add ` +
+        'dataset.validation: 5000 to set, or dataset.validation=5000 to the command',
+    );
+  }
+  const several = experiments.find(({ methods }) => methods.length > 1);
+  if (several !== undefined) {
+    const labels = several.methods.map(({ label }) => label).join(', ');
+    report(
+      ['search'],
+      `halving trains one method, and the experiment has ${several.methods.length} (${labels}): keep one with ` +
+        `methods in set, and search each method in a sweep of its own`,
+    );
+  }
+  const lengths = [...new Set(experiments.map(({ methods: [{ epochs }] }) => epochs))];
+  const [epochs] = lengths;
+  if (lengths.length > 1) {
+    report(
+      ['search'],
+      `halving compares trials of the same length, and these have ${lengths.slice(0, 5).join(', ')} epochs: do not vary epochs`,
+    );
+  } else if (minEpochs >= epochs) {
+    const where = given.minEpochs === undefined ? ['search'] : ['search', 'minEpochs'];
+    report(
+      where,
+      `the first rung has ${minEpochs} and a whole training ${plural(epochs, 'epoch')}: ` +
+        'halving needs fewer in the first rung',
+    );
+  }
+  const { seeds } = experiments[0];
+  const value = { eta, epochs: rungEpochs(minEpochs, epochs, eta), seeds: seeds.length };
+  return { value, findings };
 }
 
 /** The position in the sweep file of the override that causes an issue; undefined where none does. */

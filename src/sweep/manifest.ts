@@ -5,7 +5,7 @@ import { mostTextBytes, readOptional } from '../files/read.js';
 import { plural, sizeText } from '../shared/text.js';
 import type { Sweep } from './load.js';
 import { sweepPaths } from './paths.js';
-import { metricColumns } from './schema.js';
+import { metricColumns, metricOf, searchOf } from './schema.js';
 
 /** Format of trial ids, which are parts of paths. */
 export const trialId = /^[0-9a-f]{12}$/;
@@ -24,7 +24,16 @@ const Manifest = z.object({
   name: z.string(),
   /** Path of the experiment, as in the sweep file. */
   config: z.string(),
-  search: z.enum(['grid', 'random']),
+  search: z.enum(['grid', 'random', 'halving']),
+  /** Of search: halving; trials are paused after the epochs of each rung. */
+  halving: z
+    .object({
+      eta: z.int().min(2),
+      epochs: z.array(z.int().positive()).min(1),
+      /** Seeds that each trial trains. */
+      seeds: z.int().positive(),
+    })
+    .optional(),
   seed: z.number(),
   metric: z.object({
     method: z.string().optional(),
@@ -40,13 +49,15 @@ const Manifest = z.object({
 export type Manifest = Readonly<z.infer<typeof Manifest>>;
 export type ManifestTrial = Manifest['trials'][number];
 export type Metric = Manifest['metric'];
+export type HalvingSearch = NonNullable<Manifest['halving']>;
 
 /**
  * The manifest of a sweep file. Trials of the earlier manifest keep their date where the file still has
  * them, and are retired otherwise.
  */
 export function manifestOf(sweep: Sweep, earlier?: Manifest): Manifest {
-  const { name, config, search, seed, metric, parameters, zip } = sweep.config;
+  const { name, config, seed, parameters, zip } = sweep.config;
+  const metric = metricOf(sweep.config);
   const now = new Date().toISOString();
   const known = new Map(earlier?.trials.map((trial) => [trial.id, trial]));
   const current = sweep.trials.map(({ id, overrides }) => ({
@@ -65,7 +76,8 @@ export function manifestOf(sweep: Sweep, earlier?: Manifest): Manifest {
     version: 1,
     name,
     config,
-    search,
+    search: searchOf(sweep.config).kind,
+    ...(sweep.halving && { halving: sweep.halving }),
     seed,
     metric: {
       method: metric.method,

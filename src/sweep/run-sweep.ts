@@ -6,6 +6,7 @@ import { guardDisk } from '../files/disk.js';
 import { makeFolder } from '../files/folder.js';
 import { explainHeld, type HeldLock, lockOfOther, takeLock } from '../files/lock.js';
 import { checkTrials, failingText, type SweepCheck } from './check.js';
+import { halvingSummary, trainingsLeft } from './halving/record.js';
 import type { Launcher, LaunchOptions, LaunchResult, SweepEvent } from './launcher.js';
 import type { Sweep } from './load.js';
 import { writeManifest } from './manifest.js';
@@ -47,7 +48,9 @@ export async function runSweep(
     emit({ type: 'directory', path: directory });
     prepare(sweep, plan, options);
     const kept = plan.status.trials.filter(({ trial }) => !trial.retired).length - plan.due.length;
-    emit({ type: 'begun', due: plan.due.length, kept });
+    const search = halvingSummary(statusOf(directory, plan.manifest));
+    const trainings = search && plan.due.length > 0 ? trainingsLeft(search) : undefined;
+    emit({ type: 'begun', due: plan.due.length, kept, trainings });
     let result = plan.due.length > 0 ? await launch(plan, options, emit) : {};
     const rest = result.stopped === undefined ? leftByOthers(sweep, plan, options) : undefined;
     if (rest !== undefined) {

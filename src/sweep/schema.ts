@@ -32,7 +32,7 @@ export const metricColumns = [
   'train_loss',
 ] as const;
 
-const metric = z.strictObject({
+const metricOptions = z.strictObject({
   method: z
     .string()
     .optional()
@@ -48,6 +48,31 @@ const metric = z.strictObject({
     .optional()
     .describe('default: maximize for accuracies, minimize for losses'),
 });
+
+const metric = z.union([z.enum(metricColumns), metricOptions]);
+
+const searchKinds = ['grid', 'random', 'halving'] as const;
+
+const searchOptions = z.strictObject({
+  kind: z
+    .enum(searchKinds)
+    .describe(
+      'halving: train all trials for minEpochs, the best of them further, and only a few in full; ' +
+        'the trials are a grid, or with trials: N as many draws',
+    ),
+  eta: z
+    .int()
+    .min(2)
+    .optional()
+    .describe('of halving: the best 1/eta of a rung is trained eta times as long; default 3'),
+  minEpochs: z
+    .int()
+    .positive()
+    .optional()
+    .describe('of halving: epochs of the first rung; default 1'),
+});
+
+const search = z.union([z.enum(searchKinds), searchOptions]);
 
 const slurm = z.strictObject({
   options: z
@@ -81,11 +106,18 @@ export const SweepSchema = z.strictObject({
   $schema: z.string().optional().describe('schema of this file, for editors'),
   name: experimentName.describe('names the sweep directory, results/sweeps/NAME'),
   config: z.string().min(1).describe('config of the experiment; relative to this file'),
-  search: z
-    .enum(['grid', 'random'])
+  search: search
     .default('grid')
-    .describe('grid: every combination; random: independent draws'),
-  trials: z.int().positive().max(100_000).optional().describe('number of draws of a random search'),
+    .describe(
+      'grid: every combination; random: independent draws; halving, { kind: halving, eta, minEpochs }: ' +
+        'stops early what is not among the best',
+    ),
+  trials: z
+    .int()
+    .positive()
+    .max(100_000)
+    .optional()
+    .describe('number of draws of a random search, also of halving'),
   seed: z
     .int()
     .min(1)
@@ -101,7 +133,9 @@ export const SweepSchema = z.strictObject({
     .array(z.record(z.string(), z.array(value).min(1)))
     .default([])
     .describe('lists that vary together: the first value of each, then the second of each, ...'),
-  metric: metric.default({}).describe('the result by which trials are ranked'),
+  metric: metric
+    .default({})
+    .describe('the result by which trials are ranked: a column, or { method, column, goal }'),
   stopAfter: z
     .int()
     .positive()
@@ -111,6 +145,21 @@ export const SweepSchema = z.strictObject({
 });
 
 export type SweepConfig = z.output<typeof SweepSchema>;
+/** The search of a sweep, with its defaults. */
+export function searchOf({ search, trials }: Pick<SweepConfig, 'search' | 'trials'>) {
+  const given: Partial<z.output<typeof searchOptions>> =
+    typeof search === 'string' ? { kind: search } : search;
+  const { kind = 'grid', eta = 3, minEpochs = 1 } = given;
+  const isDrawn = kind === 'random' || (kind === 'halving' && trials !== undefined);
+  return { kind, given, eta, minEpochs, isDrawn };
+}
+
+/** The metric of a sweep as an object. */
+export const metricOf = ({
+  metric,
+}: Pick<SweepConfig, 'metric'>): z.output<typeof metricOptions> =>
+  typeof metric === 'string' ? { column: metric } : metric;
+
 export type Parameter = z.output<typeof parameter>;
 
 /** The JSON Schema of sweep files, as schemas/sweep.json contains it. */

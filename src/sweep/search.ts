@@ -1,12 +1,12 @@
 import { Random } from '../core/random.js';
-import type { Parameter, SweepConfig } from './schema.js';
+import { type Parameter, type SweepConfig, searchOf } from './schema.js';
 
 /** Values by the path of the override that sets them. */
 export type Overrides = Readonly<Record<string, unknown>>;
 
 /** The overrides of every trial, in order; duplicates are possible. */
 export function searchSpace(sweep: SweepConfig): Overrides[] {
-  return sweep.search === 'grid' ? grid(sweep) : draws(sweep);
+  return searchOf(sweep).isDrawn ? draws(sweep) : grid(sweep);
 }
 
 /** Every combination; the last dimension varies fastest. */

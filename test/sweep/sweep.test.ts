@@ -145,7 +145,7 @@ ${more}`;
 
   it('are those of docs/sweeps.md, whose sweep file is valid', () => {
     const docs = readFileSync(new URL('../../docs/sweeps.md', import.meta.url), 'utf8');
-    const [sweep, slurm] = [...docs.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text);
+    const [sweep, , slurm] = [...docs.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text);
     const folder = temporaryFolder();
     const config = fileURLToPath(new URL('../../configs/mnist-mlp.yaml', import.meta.url));
     const file = join(folder, 'sweep.yaml');

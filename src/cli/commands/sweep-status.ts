@@ -16,6 +16,7 @@ export async function showSweep<A extends Args>(
 ): Promise<void> {
   const directory = await directoryOf(args);
   const { sweepStatus } = await import('../../sweep/status.js');
+  const { openTrials } = await import('../../sweep/halving/record.js');
   const { crossCheck } = await import('../../sweep/slurm/cross-check.js');
   const { formatSweep, sweepJson } = await import('../render/sweep.js');
   const isFile = !isFolder(args.sweep);
@@ -33,6 +34,13 @@ export async function showSweep<A extends Args>(
   if (!status) return;
   if (args.json) printJson(sweepJson(directory, status));
   else print(formatSweep(directory, status));
+  const isOpen = status.manifest.halving !== undefined && openTrials(status).length > 0;
+  if (isOpen && status.counts.RUNNING === 0) {
+    const { readJobs } = await import('../../sweep/slurm/jobs.js');
+    const isLocal = readJobs(directory).length === 0;
+    const command = isLocal ? commandLine({ ...file, launcher: 'local' }, ['--resume']) : resume;
+    note(`The search is not finished. Continue with: ${command}`);
+  }
 }
 
 async function cancel(directory: string): Promise<void> {

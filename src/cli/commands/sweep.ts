@@ -173,6 +173,7 @@ async function dryRun(args: Args, sweep: Sweep, options: SweepPlanOptions): Prom
 
 async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise<void> {
   const { runSweep } = await import('../../sweep/run-sweep.js');
+  const { openTrials } = await import('../../sweep/halving/record.js');
   const { planSweep } = await import('../../sweep/plan.js');
   const { writeSweepReport } = await import('../../sweep/report/write-sweep-report.js');
   const { createSweepProgress, formatSweep, sweepJson } = await import('../render/sweep.js');
@@ -203,12 +204,16 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   ).finally(progress.pause);
 
   const { counts } = result.status;
-  const left = counts.QUEUED + counts.INTERRUPTED;
+  const { halving } = result.status.manifest;
+  const open = halving ? openTrials(result.status) : [];
+  const left = halving
+    ? open.filter(({ state }) => state.status !== 'RUNNING').length
+    : counts.QUEUED + counts.INTERRUPTED;
   // --rerun does not run unfinished trials, and Slurm reports its own.
   const isAll = args.resume || args.rerun === undefined;
   const isIncomplete = args.launcher === 'local' && isAll && left + counts.RUNNING > 0;
   const files =
-    counts.COMPLETED > 0 && result.stopped !== 'submitted'
+    counts.COMPLETED + counts.PAUSED > 0 && result.stopped !== 'submitted'
       ? await writeSweepReport(result.directory)
       : [];
   const code =
@@ -227,6 +232,11 @@ async function launch(args: Args, sweep: Sweep, plan: SweepPlanOptions): Promise
   }
   if (result.stopped === 'submitted') {
     note(`Print its state with: ${sweepCommandLine(args, { out: options.out }, ['--status'])}`);
+    if (halving) {
+      note(
+        `When trials have ended, submit those that their results promote with: ${commandLine(args, ['--resume'])}`,
+      );
+    }
   } else if (left > 0) {
     note(`${plural(left, 'trial')} unfinished. Resume with: ${commandLine(args, ['--resume'])}`);
   } else if (isIncomplete) {

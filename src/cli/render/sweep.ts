@@ -1,16 +1,30 @@
 import cliProgress from 'cli-progress';
 import { alignTable, missing } from '../../report/table.js';
-import { grouped, plural, printable, shellCommand, sizeText } from '../../shared/text.js';
+import {
+  grouped,
+  inPercent,
+  plural,
+  printable,
+  shellCommand,
+  sizeText,
+} from '../../shared/text.js';
 import type { SweepCheck } from '../../sweep/check.js';
+import { halvingSummary } from '../../sweep/halving/record.js';
 import type { SweepEvent } from '../../sweep/launcher.js';
 import type { Sweep, Trial } from '../../sweep/load.js';
 import { sweepPaths } from '../../sweep/paths.js';
 import { describeCounts, type SweepPlan } from '../../sweep/plan.js';
-import { metricText, nameParameters, textOf } from '../../sweep/report/sweep-view.js';
+import {
+  budgetText,
+  metricText,
+  nameParameters,
+  rungsTable,
+  textOf,
+} from '../../sweep/report/sweep-view.js';
 import type { Overrides } from '../../sweep/search.js';
 import type { SlurmPreview } from '../../sweep/slurm/launcher.js';
-import type { TrialState } from '../../sweep/state.js';
-import { bestTrial, ranked, type SweepStatus } from '../../sweep/status.js';
+import { isPaused, type TrialState } from '../../sweep/state.js';
+import { bestTrial, ranked, type SweepStatus, trialStatus } from '../../sweep/status.js';
 import { shortPath } from './print.js';
 
 const shown = 10;
@@ -34,19 +48,31 @@ export function formatSweep(directory: string, status: SweepStatus): string {
   ];
   const best = ranked(status);
   const { column, goal, method } = manifest.metric;
+  const search = halvingSummary(status);
+  if (search) {
+    const state = search.isFinished ? 'finished' : 'not finished';
+    lines.push('', `Rungs (${state}):`, ...alignTable(rungsTable(search, column), 0));
+    lines.push(budgetText(search));
+  }
   if (best.length > 0) {
     const rows = best
       .slice(0, shown)
-      .map(({ trial, value }, i) => [
+      .map(({ trial, value, epoch }, i) => [
         trial.retired ? missing : String(i + 1),
         trial.id,
         `${settings(trial.overrides)}${trial.retired ? ' (retired)' : ''}`,
+        ...(search ? [String(epoch ?? missing)] : []),
         metricText(column, value),
       ]);
-    const head = ['', 'trial', 'settings', column];
+    const head = ['', 'trial', 'settings', ...(search ? ['epochs'] : []), column];
     const of = method === undefined ? 'the best method' : method;
     lines.push('', `Best trials (${goal} ${column} of ${of}):`, ...alignTable({ head, rows }, 3));
     if (best.length > shown) lines.push(`... and ${best.length - shown} more; --json lists all`);
+    if (search?.isFinished && !best[0].trial.retired) {
+      const config = shortPath(sweepPaths(directory).config(best[0].trial.id));
+      const command = shellCommand(['fln', 'run', config, 'evaluate.test=last']);
+      lines.push('', `To train the best trial and measure it once on the test set: ${command}`);
+    }
   }
   const failed = current.filter(({ state }) => state.status === 'FAILED');
   if (failed.length > 0) {
@@ -71,7 +97,14 @@ export function sweepJson(directory: string, status: SweepStatus) {
     metric: manifest.metric,
     counts,
     best: bestTrial(status)?.trial.id,
-    trials: trials.map(({ trial, state, value }) => ({ ...trial, ...state, value })),
+    halving: halvingSummary(status),
+    trials: trials.map(({ trial, state, value, epoch }) => ({
+      ...trial,
+      ...state,
+      status: trialStatus(state),
+      value,
+      epoch,
+    })),
   };
 }
 
@@ -89,12 +122,27 @@ export function formatSweepDryRun(
   return [
     `${sweep.config.name}: the sweep is valid, with ${plural(sweep.trials.length, 'trial')}${equal}. Nothing was written.`,
     `Sweep: ${shortPath(directory)}`,
+    ...rungsOf(plan),
     ...(check ? found(check) : []),
     ...(slurm ? ['Data and backend: each trial checks those of its node'] : []),
     `Would run ${plural(due.length, 'trial')}${kept > 0 ? `, keep ${kept}` : ''}:`,
     ...due.map(({ id, overrides }) => `  ${id}  ${settings(overrides)}`),
     ...(slurm?.submissions ?? []).flatMap(describeSubmission),
   ].join('\n');
+}
+
+/** The rungs of a search, and what it costs at most. */
+function rungsOf({ status }: SweepPlan): string[] {
+  const search = halvingSummary(status);
+  if (search === undefined) return [];
+  const { rungs, most, full, eta } = search;
+  const each = rungs.map(
+    ({ epoch, most }) => `${plural(most, 'trial')} to epoch ${grouped(epoch)}`,
+  );
+  return [
+    `Halving, eta ${eta}: at most ${each.join(', ')}`,
+    `Epochs over all trials and seeds: at most ${grouped(most)}; all trials in full: ${grouped(full)} (at most ${inPercent(most / full)})`,
+  ];
 }
 
 function found({ backends, datasets }: SweepCheck): string[] {
@@ -114,7 +162,8 @@ function found({ backends, datasets }: SweepCheck): string[] {
 /** {@link formatSweepDryRun} for --json. */
 export function sweepDryRunJson(plan: SweepPlan, check?: SweepCheck, slurm?: SlurmPreview) {
   const trials = dueOf(plan, slurm).map(({ id, overrides }) => ({ id, overrides }));
-  return { directory: plan.directory, trials, ...check, slurm: slurm?.submissions };
+  const halving = halvingSummary(plan.status);
+  return { directory: plan.directory, trials, halving, ...check, slurm: slurm?.submissions };
 }
 
 /** Without trials that are already in Slurm. */
@@ -171,8 +220,12 @@ export function createSweepProgress(
       case 'directory':
         return note(`Sweep: ${shortPath(event.path)}`);
       case 'begun': {
-        due = event.due;
-        note(`${plural(due, 'trial')} to run, ${grouped(event.kept)} kept`);
+        due = event.trainings ?? event.due;
+        note(
+          event.trainings === undefined
+            ? `${plural(due, 'trial')} to run, ${grouped(event.kept)} kept`
+            : `${plural(event.due, 'trial')} in the search, at most ${plural(due, 'training')} from rung to rung left`,
+        );
         if (mode === 'bar' && due > 0) {
           bar = createBar();
           bar.start(due, 0, { ended, running: 0, failed });
@@ -204,9 +257,14 @@ export function createSweepProgress(
   return { listen, pause };
 }
 
-function endLine({ id, status, error }: TrialState, varied: string): string {
+function endLine(state: TrialState, varied: string): string {
+  const { id, status, error, rungs = [] } = state;
   const reason = status === 'FAILED' && error ? `: ${error.split('\n')[0]}` : '';
-  return `${id} ${varied}: ${status.toLowerCase()}${reason}`;
+  const last = rungs.at(-1);
+  const accuracy = last?.results[0]?.validation_accuracy;
+  const measured = accuracy === undefined ? '' : `, validation accuracy ${inPercent(accuracy)}`;
+  if (isPaused(state)) return `${id} ${varied}: paused after epoch ${last?.epoch}${measured}`;
+  return `${id} ${varied}: ${status.toLowerCase()}${reason}${status === 'COMPLETED' ? measured : ''}`;
 }
 
 function createBar(): cliProgress.SingleBar {

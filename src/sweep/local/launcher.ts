@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { refuseIfLost } from '../../files/lock.js';
 import { availableMemory, peakMemory } from '../../shared/memory.js';
 import { sizeText } from '../../shared/text.js';
+import { openQueue } from '../halving/queue.js';
 import type { Launcher, LaunchResult } from '../launcher.js';
 import { sweepPaths } from '../paths.js';
 import type { TrialState } from '../state.js';
@@ -15,7 +16,7 @@ export const localLauncher: Launcher = async (plan, options, emit) => {
   const { gpus = [], flags, signal, failFast, stopAfter } = options;
   const jobs =
     gpus.length > 0 ? Math.min(options.jobs ?? gpus.length, gpus.length) : (options.jobs ?? 1);
-  const queue = plan.due.map(({ id }) => id);
+  const queue = openQueue(plan);
   const freeGpus = [...gpus];
   const running = new Map<string, TrialProcess>();
   const memory = new MemoryGuard();
@@ -52,6 +53,7 @@ export const localLauncher: Launcher = async (plan, options, emit) => {
     );
   };
   const end = (state: TrialState) => {
+    queue.ended(state);
     emit({ type: 'trial-ended', state });
     if (state.status !== 'FAILED') return;
     const reason = failures.add(state.error ?? '');
@@ -60,8 +62,8 @@ export const localLauncher: Launcher = async (plan, options, emit) => {
     stop('failures');
   };
   const startWhatFits = () => {
-    while (stopped === undefined && queue.length > 0 && running.size < jobs) {
-      if (memory.allows(running.size)) start(queue.shift() as string);
+    while (stopped === undefined && !queue.isEmpty && running.size < jobs) {
+      if (memory.allows(running.size)) start(queue.take() as string);
       else {
         const message =
           `${running.size} of ${jobs} trials run at a time: there is not enough free memory for another, which may need ` +
@@ -77,7 +79,7 @@ export const localLauncher: Launcher = async (plan, options, emit) => {
   signal?.addEventListener('abort', interrupt);
   try {
     if (signal?.aborted) interrupt();
-    while (running.size > 0 || (stopped === undefined && queue.length > 0)) {
+    while (running.size > 0 || (stopped === undefined && !queue.isEmpty)) {
       refuseIfLost(sweepPaths(plan.directory).manifest);
       startWhatFits();
       memory.observe([...running.values()].flatMap(({ pid }) => pid ?? []));

@@ -1,5 +1,7 @@
+import { missing } from '../../report/table.js';
 import { largest, smallest } from '../../shared/statistics.js';
-import { inPercent, significant } from '../../shared/text.js';
+import { grouped, inPercent, significant } from '../../shared/text.js';
+import type { HalvingSummary } from '../halving/record.js';
 import { type RankedTrial, ranked, type SweepStatus } from '../status.js';
 
 /** An axis for the values of a parameter or the metric. */
@@ -117,3 +119,40 @@ function short(value: number): string {
 /** Formats the value of a metric. */
 export const metricText = (column: string, value: number): string =>
   column.endsWith('accuracy') ? inPercent(value) : significant(value);
+
+/** The rungs of a halving search: how many trials reached each, their best, and the last value among its best 1/eta. */
+export function rungsTable(
+  { rungs }: HalvingSummary,
+  column: string,
+): { readonly head: string[]; readonly rows: string[][] } {
+  const shown = (value: number | undefined) =>
+    value === undefined ? missing : metricText(column, value);
+  const name = column.replaceAll('_', ' ');
+  return {
+    head: [
+      'rung',
+      'epochs',
+      'trials',
+      'running',
+      'failed',
+      'promoted',
+      `best ${name}`,
+      'threshold',
+    ],
+    rows: rungs.map(({ epoch, results, most, running, failed, promoted, best, threshold }, k) => [
+      String(k + 1),
+      grouped(epoch),
+      `${grouped(results)} of ${grouped(most)}`,
+      grouped(running),
+      grouped(failed),
+      k === rungs.length - 1 ? missing : grouped(promoted),
+      shown(best),
+      shown(threshold),
+    ]),
+  };
+}
+
+/** What a halving search costs, against training every trial in full. */
+export const budgetText = ({ spent, most, full }: HalvingSummary): string =>
+  `Epochs over all trials and seeds: ${grouped(spent)} trained, at most ${grouped(most)}; ` +
+  `all trials in full: ${grouped(full)} (${inPercent(spent / full)} trained, at most ${inPercent(most / full)})`;

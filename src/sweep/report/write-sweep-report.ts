@@ -6,12 +6,27 @@ import { readOptional } from '../../files/read.js';
 import { renderFigure } from '../../report/figure.js';
 import { htmlPage, type LinkedCell, sortableTable } from '../../report/html/page.js';
 import { missing } from '../../report/table.js';
-import { duration, escapeHtml, plural, printable } from '../../shared/text.js';
+import { duration, escapeHtml, grouped, plural, printable } from '../../shared/text.js';
+import { type HalvingSummary, halvingSummary } from '../halving/record.js';
 import { sweepPaths } from '../paths.js';
-import { bestTrial, ranked, type SweepStatus, sweepStatus, type TrialReport } from '../status.js';
+import {
+  bestTrial,
+  ranked,
+  type SweepStatus,
+  sweepStatus,
+  type TrialReport,
+  trialStatus,
+} from '../status.js';
 import { heatMap, isGridOfTwo, retiredMark } from './heat-map.js';
 import { parallelFigure } from './parallel-figure.js';
-import { metricText, nameParameters, textOf, viewOf } from './sweep-view.js';
+import {
+  budgetText,
+  metricText,
+  nameParameters,
+  rungsTable,
+  textOf,
+  viewOf,
+} from './sweep-view.js';
 
 /**
  * Writes the results of a sweep: figure.svg and figure.png (a heat map of two parameters, else parallel
@@ -53,11 +68,15 @@ export async function writeSweepReport(
 /** `grid of 6 trials · best validation accuracy in orange · 1 failed` */
 function describe({ manifest, trials, counts }: SweepStatus, valued: number): string {
   const current = trials.filter(({ trial }) => !trial.retired).length;
+  const search = { grid: 'grid', random: 'random search', halving: 'successive halving' }[
+    manifest.search
+  ];
   const { column, goal } = manifest.metric;
   const extreme = goal === 'maximize' ? 'highest' : 'lowest';
   return [
-    `${manifest.search === 'grid' ? 'grid' : 'random search'} of ${plural(current, 'trial')}`,
+    `${search} of ${plural(current, 'trial')}`,
     ...(valued > 0 ? [`${extreme} ${column.replaceAll('_', ' ')} in orange`] : []),
+    ...(manifest.halving ? ['each at the last rung that it reached'] : []),
     ...(counts.FAILED > 0 ? [`${counts.FAILED} failed`] : []),
     ...(current - valued - counts.FAILED > 0
       ? [`${current - valued - counts.FAILED} not done`]
@@ -76,6 +95,7 @@ function sweepPage(
   }: { readonly title: string; readonly subtitle: string; readonly svg?: string },
 ): string {
   const { parameters, metric } = status.manifest;
+  const search = halvingSummary(status);
   const paths = sweepPaths(directory);
   const best = ranked(status);
   const valued = new Set(best.map(({ trial }) => trial.id));
@@ -84,12 +104,15 @@ function sweepPage(
   const head = [
     'trial',
     ...parameters.map((path) => names.get(path) ?? path),
+    ...(search ? ['epochs'] : []),
     metric.column.replaceAll('_', ' '),
     'train time',
     'status',
   ];
   const hasReport = (id: string) => existsSync(join(paths.trial(id), 'report.html'));
-  const rows = trials.map((report) => row(report, parameters, metric.column, hasReport));
+  const rows = trials.map((report) =>
+    row(report, parameters, metric.column, hasReport, search !== undefined),
+  );
   const bestRow = bestTrial(status) === undefined ? undefined : 0;
   const file = readOptional(paths.file);
   return htmlPage({
@@ -99,6 +122,7 @@ function sweepPage(
       svg === undefined
         ? '<p>There is no figure: no trial has completed.</p>'
         : `<div class="figure natural scroll">${svg}</div>`,
+      search === undefined ? '' : rungsSection(search, metric.column),
       `<h2>Trials</h2>\n${sortableTable({ head, rows, best: bestRow })}`,
       failures(trials),
       file === undefined ? '' : `<h2>Sweep</h2>\n<pre><code>${escapeHtml(file)}</code></pre>`,
@@ -107,12 +131,13 @@ function sweepPage(
 }
 
 function row(
-  { trial, state, value }: TrialReport,
+  { trial, state, value, epoch }: TrialReport,
   parameters: readonly string[],
   column: string,
   hasReport: (id: string) => boolean,
+  isHalving: boolean,
 ): LinkedCell[] {
-  const seconds = (state.results ?? []).reduce(
+  const seconds = (state.rungs?.at(-1)?.results ?? state.results ?? []).reduce(
     (sum, { wall_s = 0, seeds }) => sum + wall_s * seeds,
     0,
   );
@@ -126,10 +151,17 @@ function row(
         value: typeof setting === 'number' ? setting : undefined,
       };
     }),
+    ...(isHalving ? [{ text: epoch === undefined ? missing : grouped(epoch), value: epoch }] : []),
     { text: value === undefined ? missing : metricText(column, value), value },
     seconds > 0 ? { text: duration(seconds), value: seconds } : { text: missing },
-    { text: state.status.toLowerCase() + (trial.retired ? ', retired' : '') },
+    { text: trialStatus(state).toLowerCase() + (trial.retired ? ', retired' : '') },
   ];
+}
+
+function rungsSection(search: HalvingSummary, column: string): string {
+  const { head, rows } = rungsTable(search, column);
+  const table = sortableTable({ head, rows: rows.map((cells) => cells.map((text) => ({ text }))) });
+  return `<h2>Rungs</h2>\n${table}\n<p>${escapeHtml(budgetText(search))}.</p>`;
 }
 
 function failures(trials: readonly TrialReport[]): string {

@@ -5,9 +5,11 @@ import { readState, type TrialState, writeState } from '../state.js';
 import { ask } from './commands.js';
 import { isQueued, jobName, lookUpJobs, readJobs, type SlurmJob, tasksOf } from './jobs.js';
 
-/** Whether, by its state file, a trial has completed, or failed in this job. */
-export const hasEndedIn = ({ status, job }: TrialState, { id }: SlurmJob): boolean =>
-  status === 'COMPLETED' || (status === 'FAILED' && job?.id === id);
+/** Whether, by its state file, a trial has completed, or failed or reached a rung in this job. */
+export const hasEndedIn = ({ status, job, rungs = [] }: TrialState, { id }: SlurmJob): boolean =>
+  status === 'COMPLETED' ||
+  (status === 'FAILED' && job?.id === id) ||
+  rungs.some((rung) => rung.job?.id === id);
 
 /** Jobs in which a trial may still be queued or running, by the trials' state files. */
 export function openJobs(directory: string, jobs: readonly SlurmJob[]): SlurmJob[] {

@@ -4,9 +4,11 @@ import { EnvironmentError, UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { makeFolder } from '../../files/folder.js';
 import { plural } from '../../shared/text.js';
+import { startable } from '../halving/queue.js';
 import { type Launcher, type LaunchOptions, trialCommand } from '../launcher.js';
 import { sweepPaths } from '../paths.js';
 import type { SweepPlan } from '../plan.js';
+import { writeState } from '../state.js';
 import {
   ask,
   type ClusterConfig,
@@ -63,7 +65,9 @@ export async function slurmLauncher(given: SlurmOptions): Promise<Launcher> {
   const slurm = await inspectSlurm(given);
   return async (plan, options, emit) => {
     const { directory } = plan;
-    const { arrays, earlier, messages, throttled } = await planArrays(slurm, given, plan, options);
+    const now = startable(plan, (state) => writeState(directory, state));
+    const planned = await planArrays(slurm, given, now, options);
+    const { arrays, earlier, messages, throttled } = planned;
     for (const message of messages) emit({ type: 'warning', message });
     for (const job of throttled) {
       const message = await setThrottle(directory, job, earlier, options.jobs);
@@ -119,7 +123,8 @@ export async function previewSlurm(
   options: LaunchOptions,
 ): Promise<SlurmPreview> {
   const slurm = await inspectSlurm(given);
-  const { arrays, earlier, messages, throttled } = await planArrays(slurm, given, plan, options);
+  const now = startable(plan, () => {});
+  const { arrays, earlier, messages, throttled } = await planArrays(slurm, given, now, options);
   const [first] = arrays;
   if (first) await sbatch(['--test-only', ...first.args([])], first.text);
   const limits = throttled.map(
