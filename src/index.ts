@@ -5,6 +5,8 @@
  *
  * @packageDocumentation
  */
+
+export { startBackend } from './backend/registry.js';
 export type { Experiment } from './config/experiment.js';
 export { type LoadedExperiment, loadExperiment, parseExperiment } from './config/load.js';
 export * from './config/plugins/api.js';
@@ -12,6 +14,10 @@ export { experimentSchemaText } from './config/schema.js';
 export { ExitCode, FlnError } from './errors.js';
 export type { ExperimentEvent } from './experiment/events.js';
 export { type ExperimentOptions, type ExperimentResult, runExperiment } from './experiment/run.js';
+export { type EvaluateOptions, evaluateModels, type ModelEvaluation } from './model/evaluate.js';
+export { loadModel, loadModels, type ModelChoice } from './model/find.js';
+export { onnxFile } from './model/onnx.js';
+export { type Predictions, predictSamples, readInputs } from './model/predict.js';
 export { type Comparison, type ComparisonRow, compareRuns } from './report/comparison.js';
 export { diffRuns, type RunsDiff } from './report/diff.js';
 export {
@@ -23,6 +29,7 @@ export {
 } from './report/listing.js';
 export { writeReport } from './report/write-report.js';
 export type { Metrics } from './runs/metrics.js';
+export type { Model, ModelDescription } from './runs/model-file.js';
 export {
   loadRunDirectory,
   loadRuns,

@@ -47,6 +47,18 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/diff.js')).diffCommand),
   },
   {
+    name: 'evaluate',
+    usage: 'evaluate RUN [FILE [LABELS]]',
+    summary: 'evaluate trained networks again: accuracy, confusion matrix',
+    load: async () => erased((await import('./commands/evaluate.js')).evaluateCommand),
+  },
+  {
+    name: 'predict',
+    usage: 'predict RUN FILES...',
+    summary: 'classify own images or rows with a trained network',
+    load: async () => erased((await import('./commands/predict.js')).predictCommand),
+  },
+  {
     name: 'export',
     usage: 'export DIR...',
     summary: 'write runs in the formats of other programs',

@@ -120,6 +120,8 @@ const needs: Readonly<Record<string, string>> = {
   run: 'a config file, as in: fln run configs/quickstart.yaml',
   sweep: 'a sweep file, as in: fln sweep configs/sweeps/quickstart.yaml',
   plot: 'a run directory, as in: fln plot results/quickstart',
+  evaluate: 'a run directory, as in: fln evaluate results/quickstart',
+  predict: 'a run directory and files, as in: fln predict results/quickstart/adam-s1 digit.png',
   compare: 'a run directory, as in: fln compare results/quickstart',
   diff: 'two run directories, as in: fln diff results/a results/b',
   watch: 'a run directory, as in: fln watch results/quickstart',

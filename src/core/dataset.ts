@@ -12,6 +12,10 @@ export interface Split {
   readonly count: number;
 }
 
+/** The splits of a data set. */
+export const splits = ['test', 'validation', 'train'] as const;
+export type SplitName = (typeof splits)[number];
+
 export interface Dataset {
   readonly name: string;
   /** [height, width, channels] */

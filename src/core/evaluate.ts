@@ -94,8 +94,39 @@ export class Evaluator {
     return { loss: loss / this.#count, accuracy: correct / this.#count };
   }
 
+  /** The predicted class of each row, by the prediction rule. */
+  async classes(parameters: Parameters): Promise<Int32Array> {
+    const classes = new Int32Array(this.#count);
+    let start = 0;
+    for (const { x } of this.#chunks) {
+      classes.set(await predictedClasses(this.network, parameters, x, this.rule), start);
+      start += x.shape[0];
+    }
+    return classes;
+  }
+
   dispose(): void {
     for (const { x, y } of this.#chunks) tf.dispose([x, y]);
+  }
+}
+
+/** The predicted class of each row of x [m, features], by the prediction rule. */
+export async function predictedClasses(
+  network: Network,
+  parameters: Parameters,
+  x: tf.Tensor2D,
+  { lambda }: PredictionRule,
+): Promise<ArrayLike<number>> {
+  const result = tf.tidy(() => {
+    if (lambda === undefined) return tf.argMax(predict(network, parameters, x), 1) as tf.Tensor1D;
+    const { preActivations } = forwardLayers(network, parameters, x);
+    return preActivations[preActivations.length - 2];
+  });
+  try {
+    if (lambda === undefined) return await result.data();
+    return await liftedClasses(network, parameters, result as tf.Tensor2D, lambda);
+  } finally {
+    result.dispose();
   }
 }
 

@@ -1,0 +1,73 @@
+import { stringify } from 'csv-stringify/sync';
+import type { ModelEvaluation } from '../../model/evaluate.js';
+import { alignTable, missing } from '../../report/table.js';
+import { formatNumber } from '../../runs/metrics-writer.js';
+import { grouped, inPercent, printable, runName } from '../../shared/text.js';
+
+/** A table of all runs; for one, also its confusion matrix. */
+export function evaluationText(found: readonly ModelEvaluation[]): string {
+  const [first] = found;
+  const place = first.split ? `, ${first.split} split` : '';
+  const table = {
+    head: ['run', 'accuracy', 'reported', 'loss', 'reported', ''],
+    rows: found.map((one) => [
+      printable(runName(one)),
+      inPercent(one.accuracy),
+      one.reported ? inPercent(one.reported.accuracy) : missing,
+      formatNumber(one.loss),
+      one.reported ? formatNumber(one.reported.loss) : missing,
+      one.agrees === undefined ? 'no reported result' : one.agrees ? 'agrees' : 'differs',
+    ]),
+  };
+  const other = found.find(({ otherBackend }) => otherBackend)?.otherBackend;
+  const lines = [
+    `${printable(first.data)}${place}, ${grouped(first.images)} rows, computed on ${first.backend}`,
+    ...(other ? [`The last digits may differ from the reported ones: ${other}.`] : []),
+    '',
+    ...alignTable(table),
+    ...(found.length === 1 ? ['', ...confusionLines(first)] : []),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** Rows: true classes; columns: predicted classes, by number. */
+function confusionLines({ classes, confusion }: ModelEvaluation): string[] {
+  const table = {
+    head: ['true class', ...classes.map((_, k) => String(k)), 'rows', 'correct'],
+    rows: confusion.map((row, k) => {
+      const rows = sum(row);
+      const name = classes[k] === String(k) ? String(k) : `${k} ${printable(classes[k])}`;
+      const correct = rows === 0 ? missing : inPercent(row[k] / rows);
+      return [name, ...row.map((n) => (n === 0 ? '.' : String(n))), String(rows), correct];
+    }),
+  };
+  return ['Confusion matrix: predicted class by column', ...alignTable(table)];
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+
+/** A row per run and true class. */
+export function evaluationCsv(found: readonly ModelEvaluation[]): string {
+  const rows = found.flatMap((one) =>
+    one.confusion.map((row, k) => {
+      const count = sum(row);
+      return {
+        method: one.label,
+        seed: one.seed,
+        data: one.data,
+        split: one.split,
+        loss: formatNumber(one.loss),
+        accuracy: formatNumber(one.accuracy),
+        reported_loss: one.reported?.loss,
+        reported_accuracy: one.reported?.accuracy,
+        agrees: one.agrees === undefined ? undefined : String(one.agrees),
+        class: k,
+        class_name: one.classes[k],
+        rows: count,
+        class_accuracy: count === 0 ? undefined : formatNumber(row[k] / count),
+        ...Object.fromEntries(row.map((n, predicted) => [`predicted_${predicted}`, n])),
+      };
+    }),
+  );
+  return stringify(rows, { header: true });
+}
