@@ -11,6 +11,7 @@ export type { Experiment } from './config/experiment.js';
 export { type LoadedExperiment, loadExperiment, parseExperiment } from './config/load.js';
 export * from './config/plugins/api.js';
 export { experimentSchemaText } from './config/schema.js';
+export type { ArrayData, LabelledArrays, TypedArray } from './data/arrays/data.js';
 export { ExitCode, FlnError } from './errors.js';
 export type { ExperimentEvent } from './experiment/events.js';
 export { type ExperimentOptions, type ExperimentResult, runExperiment } from './experiment/run.js';

@@ -2,13 +2,13 @@ import * as tf from '@tensorflow/tfjs';
 import type { BackendReport } from '../backend/backend.js';
 import { startBackend } from '../backend/registry.js';
 import type { Experiment } from '../config/experiment.js';
-import { gatherRows, oneHot } from '../core/batches.js';
+import { gatherRows, targetRows } from '../core/batches.js';
 import type { Dataset, LoadOptions } from '../core/dataset.js';
 import { initializeParameters } from '../core/network/initialize.js';
 import { activationNames, lossNames } from '../core/network/names.js';
 import { buildNetwork, disposeParameters } from '../core/network/network.js';
 import { Random } from '../core/random.js';
-import { loadDataset } from '../data/load.js';
+import { loadDefinition } from '../data/load.js';
 import { UsageError } from '../errors.js';
 import { networkBound } from './network-bound.js';
 import { oneLayerBound } from './one-layer.js';
@@ -48,7 +48,7 @@ export async function computeBound(
     );
   }
   const backend = await startBackend(experiment.backend, experiment.device);
-  const dataset = await loadDataset(experiment.dataset, options);
+  const dataset = await loadDefinition(experiment.data, experiment.dataset, options);
   const network = buildNetwork(experiment.network);
   const random = new Random(settings.seed, 'init');
   const initial = initializeParameters(network, { initializer: 'he', bias: 0 }, random);
@@ -73,7 +73,7 @@ export async function computeBound(
 function tensors({ train, levels, classes }: Dataset): { x: tf.Tensor2D; y: tf.Tensor2D } {
   const rows = Uint32Array.from({ length: train.count }, (_, i) => i);
   const x = gatherRows(train, rows, levels);
-  const y = oneHot(train.labels, rows, classes);
+  const y = targetRows(train, rows, classes);
   return {
     x: tf.tensor2d(x, [train.count, x.length / train.count]),
     y: tf.tensor2d(y, [train.count, classes]),

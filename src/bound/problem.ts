@@ -1,6 +1,5 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { Experiment } from '../config/experiment.js';
-import type { DatasetInfo } from '../core/dataset.js';
 import type { ActivationName, LossName } from '../core/network/names.js';
 import type { Network } from '../core/network/network.js';
 import { splitSizes } from '../data/load.js';
@@ -41,7 +40,6 @@ const maxRows = 10_000;
 /** @throws UsageError for values that are not positive, do not fit the network, or too many images */
 export function boundSettings(
   experiment: Experiment,
-  dataset: DatasetInfo,
   { lambda, rho, sweeps, seed }: BoundRequest,
 ): BoundSettings {
   const layers = experiment.network.layers.length;
@@ -60,7 +58,7 @@ export function boundSettings(
       `--rho has ${rho.length} values, but the network has ${layers} layers: give one value, or one per layer`,
     );
   }
-  const { train } = splitSizes(dataset, experiment.dataset);
+  const { train } = splitSizes(experiment.data, experiment.dataset);
   if (train > maxRows) {
     throw new UsageError(
       `fln bound solves every block over all ${train} training images at once, and supports at most ` +

@@ -24,8 +24,12 @@ interface Lengths {
  * What is wrong with keys that are valid by themselves but not together, such as sizes and the data set.
  * Keys that are already found wrong are left out, so that one mistake does not hide another.
  */
-export function checkTogether(get: Lookup, lengths: Lengths, registry: Registry): Finding[] {
-  const dataset = datasetOf(get, registry);
+export function checkTogether(
+  get: Lookup,
+  lengths: Lengths,
+  dataset: DatasetInfo | undefined,
+  registry: Registry,
+): Finding[] {
   return [
     ...(dataset ? checkSizes(get, dataset, lengths) : []),
     ...checkSeeds(get, lengths),
@@ -35,18 +39,15 @@ export function checkTogether(get: Lookup, lengths: Lengths, registry: Registry)
   ];
 }
 
-const datasetOf = (get: Lookup, { datasets }: Registry): DatasetInfo | undefined =>
-  datasets.find(({ name }) => name === get('dataset', 'name'));
-
 /** The network on this data set, and what is wrong with it; undefined when it cannot be used. */
 export function readNetwork(
   get: Lookup,
+  dataset: DatasetInfo | undefined,
   registry: Registry,
 ): {
   network?: NetworkShape;
   findings: readonly Finding[];
 } {
-  const dataset = datasetOf(get, registry);
   const inputs = get<LayerInput[]>('network', 'layers');
   if (!inputs) return { findings: [] };
   const { layers, activations, findings } = readLayers(inputs, dataset, registry);
@@ -64,7 +65,8 @@ function checkSizes(
   const refuse = (path: Path, message: string) => findings.push({ path, message, at: 'value' });
   const limit = get<number>('dataset', 'limit');
   const testLimit = get<number>('dataset', 'testLimit');
-  const validation = get<number>('dataset', 'validation') ?? 0;
+  const heldOut = get('dataset', 'validation');
+  const validation = typeof heldOut === 'number' ? heldOut : 0;
   if (limit !== undefined && limit > trainSize) {
     refuse(['dataset', 'limit'], `is more than the ${trainSize} training images of ${name}`);
   }
@@ -149,7 +151,12 @@ export function checkExpected(
   get: Lookup,
   methods: number,
   expected: readonly string[],
+  isRegression = false,
 ): Finding[] {
+  if (isRegression) {
+    const message = 'is an accuracy, which a regression does not have; remove it';
+    return expected.map((label) => ({ path: ['expect', label], message, at: 'key' }));
+  }
   const labels = Array.from({ length: methods }, (_, i) => labelOf(get, i)).filter(
     (label) => label !== undefined,
   );

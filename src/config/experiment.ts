@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
 import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
+import { type ArrayData, arraysName } from '../data/arrays/definition.js';
+import type { DatasetDefinition } from '../data/definition.js';
 import type { ResolvedLayer } from './layers.js';
 import type { LoadedPlugin } from './plugins/registry.js';
 import type { ExperimentOutput } from './schema.js';
@@ -23,6 +26,14 @@ export interface Experiment
   readonly plugins: readonly LoadedPlugin[];
   readonly layers: readonly ResolvedLayer[];
   readonly network: NetworkShape;
+  /** The data set, which loads `dataset`. */
+  readonly data: DatasetDefinition;
+  /**
+   * Of `dataset: { name: arrays }`: the experiment on arrays in memory. Without files in the config, `network` and
+   * `data` are known only then.
+   * @throws ConfigError, DataError
+   */
+  readonly withData?: (data: ArrayData) => Experiment;
   readonly evaluate: Omit<ExperimentOutput['evaluate'], 'predict'> & {
     /** How images are classified; by the forward pass when absent. */
     readonly predict?: 'lifted';
@@ -37,12 +48,14 @@ export interface Experiment
 /**
  * First 12 hex digits of the SHA-256 of everything that the numbers of an experiment depend on: the
  * resolved config without `name` and `expect`. The order of keys, methods and seeds does not matter,
- * since every (method, seed) is a run of its own. Of plugins the checksums count, not the paths.
+ * since every (method, seed) is a run of its own. Of plugins the checksums count, not the paths; of files of data their
+ * names, since run.json has their SHA-256: the hash is the same wherever they are.
  */
 export function experimentHash(resolved: Readonly<Record<string, unknown>>): string {
-  const { name: _, expect: __, methods, seeds, plugins, ...rest } = resolved;
+  const { name: _, expect: __, methods, seeds, plugins, dataset, ...rest } = resolved;
   const content = canonical({
     ...rest,
+    dataset: withoutFolders(dataset as object),
     plugins: (plugins as { sha256: string }[] | undefined)?.map(({ sha256 }) => sha256).sort(),
     methods: (methods as { label: string }[]).toSorted((a, b) => (a.label < b.label ? -1 : 1)),
     seeds: (seeds as number[]).toSorted((a, b) => a - b),
@@ -57,4 +70,14 @@ function canonical(value: unknown): string {
       ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
   );
+}
+
+function withoutFolders(dataset: object): object {
+  if (!('name' in dataset) || dataset.name !== arraysName) return dataset;
+  const nameOf = (value: unknown): unknown => {
+    if (typeof value === 'string') return basename(value);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, nameOf(inner)]));
+  };
+  return Object.fromEntries(Object.entries(dataset).map(([key, value]) => [key, nameOf(value)]));
 }

@@ -108,7 +108,7 @@ export function resolveLayer(
  */
 export function readLayers(
   inputs: readonly LayerInput[],
-  dataset: Pick<DatasetInfo, 'name' | 'shape' | 'classes'> | undefined,
+  dataset: Pick<DatasetInfo, 'name' | 'shape' | 'classes' | 'isRegression'> | undefined,
   { layers: types, activations: known }: Pick<Registry, 'layers' | 'activations'>,
 ): { layers: LayerShape[]; activations: ActivationName[]; findings: Finding[] } {
   const findings: Finding[] = [];
@@ -194,7 +194,8 @@ export function readLayers(
     pool = undefined;
     if (isLast && dataset && kind === 'dense' && layer.dense !== dataset.classes) {
       const { classes, name } = dataset;
-      const message = `is ${layer.dense}, but the last layer has one unit for each of the ${classes} classes of ${name}; write ${classes}, or add a layer of ${classes}`;
+      const units = dataset.isRegression ? 'targets' : 'classes';
+      const message = `is ${layer.dense}, but the last layer has one unit for each of the ${classes} ${units} of ${name}; write ${classes}, or add a layer of ${classes}`;
       refuse([l, 'dense'], message);
     }
   }

@@ -1,5 +1,7 @@
 import { dirname, resolve as resolvePath } from 'node:path';
-import { UsageError } from '../errors.js';
+import type { DatasetInfo } from '../core/dataset.js';
+import { type ArrayData, arraysName } from '../data/arrays/definition.js';
+import { DataError, UsageError } from '../errors.js';
 import {
   checkExpected,
   checkFullBatch,
@@ -12,6 +14,7 @@ import { ConfigError, type ConfigIssue, formatIssues, type Source } from './issu
 import { resolveLayer } from './layers.js';
 import { homeOfField, type MethodResolution, resolveMethod } from './methods.js';
 import { applyOverrides, type Override } from './overrides.js';
+import { configuredData, resolveDataPaths } from './own-data.js';
 import { loadPlugin } from './plugins/load.js';
 import { builtIn, listOfEntries, type Registry, withPlugin } from './plugins/registry.js';
 import { readConfigFile } from './read-file.js';
@@ -36,6 +39,8 @@ export interface LoadedExperiment {
 }
 
 export interface LoadOptions {
+  /** The shape of own data, which is then not read: of earlier results. */
+  readonly info?: Omit<DatasetInfo, 'name' | 'title'>;
   /** The file was written into a run directory by the program: no warnings about old names in it. */
   readonly ofRunDirectory?: boolean;
   /** Plugins besides those of the config: paths relative to the current folder. They run as code. */
@@ -61,7 +66,7 @@ export function parseExperiment(
   text: string,
   file: string,
   overrides: readonly Override[] = [],
-  { ofRunDirectory = false, plugins = [] }: LoadOptions = {},
+  { ofRunDirectory = false, plugins = [], info }: LoadOptions = {},
 ): LoadedExperiment {
   const source = { file, text: text.replace(/^\uFEFF/, '') };
   const { tree, issues } = parseBlock(source, 'a config', Object.keys(ExperimentSchema.shape));
@@ -72,7 +77,8 @@ export function parseExperiment(
   const old = replaceOldNames(tree, registry.methods);
   const renames = old.warnings.filter(({ place }) => !(ofRunDirectory && place.from === 'file'));
   const earlier = [...issues, ...unwritable, ...old.issues, ...expandSeeds(tree)];
-  return resolve(tree, source, earlier, renames, registry);
+  resolveDataPaths(tree, file);
+  return resolve(tree, source, earlier, renames, registry, { info });
 }
 
 /** Loads the plugins that a config names, and those that its caller adds to it. */
@@ -115,6 +121,7 @@ function resolve(
   earlier: readonly ConfigIssue[],
   renames: readonly ConfigIssue[],
   registry: Registry,
+  given: Parameters<typeof configuredData>[2],
 ): LoadedExperiment {
   const data = plain(tree);
   const parsed = validate(schemaWith(registry), data);
@@ -123,7 +130,8 @@ function resolve(
   const get = ((...path: Path) =>
     unread.touches(path) || wrong.touches(path) ? undefined : valueAt(data, path)) as Lookup;
 
-  const { network, findings: inLayers } = readNetwork(get, registry);
+  const own = configuredData(get, registry.datasets, given);
+  const { network, findings: inLayers } = readNetwork(get, own.definition, registry);
   const entries = get<unknown[]>('methods') ?? [];
   const methods = entries.map((entry, i) =>
     resolveMethod(entry, ['methods', i], network, registry),
@@ -131,31 +139,50 @@ function resolve(
   const inMethods = methods.flatMap((method) => method.findings);
   for (const { path } of inMethods) wrong.add(path);
   const lengths = { seeds: lengthOf(valueAt(data, ['seeds'])), methods: entries.length };
-  const together = checkTogether(get, lengths, registry);
+  const together = checkTogether(get, lengths, own.definition, registry);
   const expected = Object.keys(valueAt(data, ['expect']) ?? {});
   // An expectation of a method that was removed from the file is allowed, but not one of the command line.
-  const unexpected = checkExpected(get, entries.length, expected).map((found) =>
+  const isRegression = own.definition?.isRegression;
+  const unexpected = checkExpected(get, entries.length, expected, isRegression).map((found) =>
     toIssue(found, tree),
   );
-  const leftOver = unexpected.filter(({ place }) => place.from === 'file');
+  const leftOver = isRegression ? [] : unexpected.filter(({ place }) => place.from === 'file');
   const issues = [
     ...earlier,
-    ...unexpected.filter(({ place }) => place.from === 'command line'),
+    ...unexpected.filter((issue) => !leftOver.includes(issue)),
     ...[
       ...parsed.findings.map((finding) => placed(finding, entries, registry)),
       ...inMethods,
       ...inLayers,
+      ...own.findings,
       ...together,
       ...checkFullBatch(get, methods),
     ]
       .filter(({ path }) => !unread.touches(path))
       .map((finding) => toIssue(finding, tree)),
   ];
-  if (issues.length > 0 || !parsed.value || !network) throw new ConfigError(source, issues);
+  const unreadable = own.unreadable.map((finding) => toIssue(finding, tree));
+  // Without any other mistake it is an error of the data.
+  if (issues.length === 0 && unreadable.length > 0) {
+    throw new DataError(formatIssues(source, unreadable));
+  }
+  if (issues.length > 0 || !parsed.value) throw new ConfigError(source, [...issues, ...unreadable]);
   const unknown = leftOver.map(({ path }) => path[1]);
   const expect = Object.entries(parsed.value.expect).filter(([label]) => !unknown.includes(label));
   const config = { ...parsed.value, expect: Object.fromEntries(expect) };
-  const experiment = build(config, network, methods, registry);
+  const withData = (data: ArrayData): Experiment =>
+    resolve(tree, source, earlier, renames, registry, { data }).experiment;
+  const missing = {
+    path: ['dataset', 'train'],
+    message: noData,
+    place: placeOf(tree, ['dataset']),
+  };
+  const experiment = build(config, methods, registry, {
+    network,
+    definition: own.definition,
+    ...(config.dataset.name === arraysName && { withData }),
+    missing: new ConfigError(source, [missing]),
+  });
   const origins = {
     ...traceOrigins(experiment.resolved, tree, source.file, methods),
     ...originsOfPlugins(tree, source.file, registry),
@@ -196,11 +223,22 @@ export function toIssue({ path, message, at }: Finding, tree: Block): ConfigIssu
   return { path, message, place: key ?? placeOf(tree, path) };
 }
 
+const noData =
+  'is missing: name the files, as in { name: arrays, train: train.npz, test: test.npz } (docs/data.md); in the library, give runExperiment(experiment, { data })';
+
+/** What an experiment knows once its data is known. */
+interface OnData extends Pick<Experiment, 'withData'> {
+  readonly network: Experiment['network'] | undefined;
+  readonly definition: Experiment['data'] | undefined;
+  /** Thrown where it is used before. */
+  readonly missing: ConfigError;
+}
+
 function build(
   config: ExperimentOutput,
-  network: Experiment['network'],
   resolutions: readonly MethodResolution[],
   registry: Registry,
+  { network, definition, missing, withData }: OnData,
 ): Experiment {
   const methods = resolutions.flatMap(({ method }): ResolvedMethod[] => {
     if (method === undefined) return [];
@@ -224,7 +262,15 @@ function build(
     name,
     ...settings,
     layers,
-    network,
+    get network() {
+      if (network === undefined) throw missing;
+      return network;
+    },
+    get data() {
+      if (definition === undefined) throw missing;
+      return definition;
+    },
+    ...(withData && { withData }),
     methods,
     plugins: registry.plugins,
     resolved,

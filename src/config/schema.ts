@@ -2,7 +2,8 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { devices } from '../backend/backend.js';
 import { backendNames } from '../backend/registry.js';
-import type { Preprocessing } from '../core/dataset.js';
+import type { ArraySource, Preprocessing } from '../core/dataset.js';
+import { arraysName } from '../data/arrays/definition.js';
 import { layerSchema, layerVariants } from './layers.js';
 import { builtIn, type Registry } from './plugins/registry.js';
 
@@ -78,7 +79,46 @@ function experimentSchema<Method extends z.ZodType, Layer extends z.ZodType>(
 const count = z.int().positive();
 const share = z.number().min(0).max(1);
 
-const preprocessings = ['scale', 'standardize'] as const satisfies readonly Preprocessing[];
+const preprocessings = ['scale', 'standardize', 'none'] as const satisfies readonly Preprocessing[];
+
+const file = z.string().min(1, 'is empty; expected a path');
+
+/** The fields of which a source has one. */
+export const sourceKinds = ['npz', 'x', 'csv', 'images'] as const;
+
+const SourceSchema = z
+  .strictObject({
+    npz: file.optional().describe('NumPy archive (np.savez, np.savez_compressed)'),
+    x: file
+      .optional()
+      .describe('.npy or IDX file of the inputs; with npz, the name of their array'),
+    y: file
+      .optional()
+      .describe('.npy or IDX file of the labels; with npz, the name of their array'),
+    csv: file.optional().describe('CSV file with a header'),
+    label: z.string().optional().describe('column of a CSV file with the classes'),
+    target: z
+      .string()
+      .optional()
+      .describe('column of a CSV file to predict as a number (loss: mse)'),
+    images: file.optional().describe('folder with one folder of PNG images for each class'),
+  })
+  .superRefine(({ npz, x, y, csv, label, target, images }, context) => {
+    const refuse = (message: string, ...path: string[]) =>
+      context.addIssue({ code: 'custom', message, path });
+    const given = [npz, csv, images, npz === undefined ? x : undefined];
+    const count = given.filter((value) => value !== undefined).length;
+    if (count === 0) refuse('names no data: set one of npz, csv, images, or x and y');
+    if (count > 1) refuse('has several of npz, csv, images and x: write one');
+    if (csv === undefined && label !== undefined) refuse('is for csv', 'label');
+    if (csv === undefined && target !== undefined) refuse('is for csv', 'target');
+    if (label !== undefined && target !== undefined)
+      refuse('is instead of label: write one', 'target');
+    if (y !== undefined && (csv ?? images) !== undefined) refuse('is for npz, or beside x', 'y');
+  })
+  .transform((source) => source as ArraySource);
+
+const source = z.union([file, SourceSchema]);
 
 export const PluginSchema = z.union([
   z.string().min(1).describe('path of the module, relative to this file'),
@@ -94,18 +134,40 @@ export const PluginSchema = z.union([
 
 const datasetSchema = (datasets: Registry['datasets']) =>
   z.strictObject({
-    name: z.enum(datasets.map(({ name }) => name)).describe('data set'),
+    name: z
+      .enum([...datasets.map(({ name }) => name), arraysName])
+      .describe('data set; arrays is your own data'),
+    train: source
+      .optional()
+      .describe(
+        'own data: training split, as a .npz file, a folder of images, or { x, y }, { csv, label }',
+      ),
+    test: z
+      .union([z.number().gt(0).lt(1), file, SourceSchema])
+      .optional()
+      .describe('own data: test split, or the share of the training rows to hold out for it'),
+    channels: z
+      .enum(['last', 'first'])
+      .optional()
+      .describe(
+        'own data: position of the channels in images of four dimensions; last when absent',
+      ),
     limit: count
       .optional()
       .describe('use only the first training images, before the validation split is taken'),
     testLimit: count.optional().describe('use only the first test images'),
-    validation: count
+    validation: z
+      .union([count, file, SourceSchema])
       .optional()
-      .describe('hold out this many training images, the last ones, as a validation split'),
+      .describe(
+        'validation split: number of training images to hold out (the last ones; of own data, a fixed random choice), or own data',
+      ),
     preprocessing: z
       .enum(preprocessings)
       .default('scale')
-      .describe('scale: pixels / 255; standardize: zero mean and unit variance per channel'),
+      .describe(
+        'scale: 8-bit pixels / 255, other numbers as they are; standardize: zero mean and unit variance per channel or feature of the training split; none: as they are',
+      ),
   });
 
 const maxSeed = 2 ** 31 - 1;

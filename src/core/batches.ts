@@ -5,7 +5,7 @@ import { Random } from './random.js';
  * Copies rows of a split, preprocessed, into one matrix.
  *
  * @param indices row numbers in the split
- * @param levels per channel, the value of each of the 256 pixel levels (`Dataset.levels`)
+ * @param levels per channel, the value of each of the 256 pixel levels (`Dataset.levels`); unused for numbers
  * @param out reused when given; its length must be n * features
  * @returns [n, features], row-major
  * @throws RangeError on a row outside the split or an `out` of another length
@@ -22,6 +22,7 @@ export function gatherRows(
   if (target.length !== indices.length * features) {
     throw new RangeError(`out has ${target.length} values for ${indices.length} x ${features}`);
   }
+  if (images instanceof Float32Array) return copyRows(images, features, indices, target);
   const words = levels.length === 1 ? asWords(images, features) : undefined;
   for (let i = 0, to = 0; i < indices.length; i++, to += features) {
     const from = checkedRow(indices[i], count) * features;
@@ -31,9 +32,33 @@ export function gatherRows(
   return target;
 }
 
+/** [n, width] of the rows `indices` of a matrix. */
+function copyRows(
+  values: Float32Array,
+  width: number,
+  indices: ArrayLike<number>,
+  target: Float32Array = new Float32Array(indices.length * width),
+): Float32Array {
+  const count = values.length / width;
+  for (let i = 0; i < indices.length; i++) {
+    const from = checkedRow(indices[i], count) * width;
+    target.set(values.subarray(from, from + width), i * width);
+  }
+  return target;
+}
+
+/** @returns [n, classes]: the targets of the rows `indices`, one-hot labels except in a regression */
+export function targetRows(
+  { labels, targets }: Split,
+  indices: ArrayLike<number>,
+  classes: number,
+): Float32Array {
+  return targets ? copyRows(targets, classes, indices) : oneHot(labels, indices, classes);
+}
+
 /** @returns [n, classes] with a 1 at the label of each row of `indices`; RangeError outside the labels */
 export function oneHot(
-  labels: Uint8Array,
+  labels: Split['labels'],
   indices: ArrayLike<number>,
   classes: number,
 ): Float32Array {

@@ -5,10 +5,12 @@
  * copied (see batches.ts), which is two orders of magnitude faster than slicing a large tensor.
  */
 export interface Split {
-  /** [count, height * width * channels], row-major, channels last. */
-  readonly images: Uint8Array;
-  /** [count], class indices. */
-  readonly labels: Uint8Array;
+  /** [count, height * width * channels], row-major, channels last: 8-bit pixels, or numbers after preprocessing. */
+  readonly images: Uint8Array | Float32Array;
+  /** [count], class indices; empty in a regression. */
+  readonly labels: Uint8Array | Uint32Array;
+  /** [count, classes], row-major: the targets of a regression. */
+  readonly targets?: Float32Array;
   readonly count: number;
 }
 
@@ -20,14 +22,20 @@ export interface Dataset {
   readonly name: string;
   /** [height, width, channels] */
   readonly shape: readonly [number, number, number];
+  /** Outputs of the network: classes, or targets of a regression. */
   readonly classes: number;
+  /** Names of the features of a CSV file, in order. */
+  readonly columns?: readonly string[];
   readonly train: Split;
   /** Present when the config holds out a validation split; never part of `train`. */
   readonly validation?: Split;
   readonly test: Split;
   /** Of the source files, for run.json: file name (or `generated`) -> SHA-256. */
   readonly sha256: Readonly<Record<string, string>>;
-  /** Per channel, the value of each of the 256 pixel levels after preprocessing: [channels][256]. */
+  /**
+   * Value of each of the 256 pixel levels after preprocessing: [channels][256], or [1][256] for all channels. Empty
+   * where the images are no 8-bit pixels.
+   */
   readonly levels: readonly Float32Array[];
   /** The numbers of the preprocessing, per channel. */
   readonly scaling: readonly ChannelScaling[];
@@ -35,20 +43,25 @@ export interface Dataset {
   readonly classNames?: readonly string[];
 }
 
-/** Preprocessing of a channel: the value of pixel level p in 0..255 is (p - mean) / std. */
+/** Preprocessing of a channel: the value of pixel level p in 0..255, or of a number p, is (p - mean) / std. */
 export interface ChannelScaling {
   readonly mean: number;
   readonly std: number;
 }
 
-/** The value of each of the 256 pixel levels, per channel: [channels][256]. */
+/** The value of each of the 256 pixel levels, per channel: [channels][256], or [1][256] for many equal ones. */
 export function pixelLevels(scaling: readonly ChannelScaling[]): Float32Array[] {
-  return scaling.map(({ mean, std }) =>
+  const [first] = scaling;
+  // Flat features have one channel each, often all with the same scaling.
+  const isShared =
+    scaling.length > 4 &&
+    scaling.every(({ mean, std }) => mean === first.mean && std === first.std);
+  return (isShared ? [first] : scaling).map(({ mean, std }) =>
     Float32Array.from({ length: 256 }, (_, p) => (p - mean) / std),
   );
 }
 
-export type Preprocessing = 'scale' | 'standardize';
+export type Preprocessing = 'scale' | 'standardize' | 'none';
 
 /** Properties of a data set that are known before it is loaded: enough to check a config. */
 export interface DatasetInfo {
@@ -58,8 +71,12 @@ export interface DatasetInfo {
   readonly classes: number;
   /** What each class is called; absent: its number. */
   readonly classNames?: readonly string[];
+  /** Whether the outputs are numbers rather than classes. */
+  readonly isRegression?: boolean;
   readonly trainSize: number;
   readonly testSize: number;
+  /** Of a validation split of its own. */
+  readonly validationSize?: number;
 }
 
 export interface LoadOptions {
@@ -111,9 +128,14 @@ export interface DatasetRequest {
   readonly limit?: number;
   /** Use only the first `testLimit` test images. */
   readonly testLimit?: number;
-  /** Hold out this many training images (the last ones) as a validation split. */
-  readonly validation?: number;
+  /** Hold out this many training images as a validation split: the last ones; of `arrays`, a fixed random choice. */
+  readonly validation?: number | ArraySource;
   readonly preprocessing: Preprocessing;
+  /** The following are of the data set `arrays` alone. */
+  readonly train?: ArraySource;
+  /** A number is the share of the training rows to hold out. */
+  readonly test?: number | ArraySource;
+  readonly channels?: 'first' | 'last';
 }
 
 /**

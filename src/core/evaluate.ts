@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { gatherRows, oneHot, rowChunks } from './batches.js';
+import { gatherRows, rowChunks, targetRows } from './batches.js';
 import type { Dataset, Split } from './dataset.js';
 import { accuracyValue, lossValue } from './network/loss.js';
 import type { LossName } from './network/names.js';
@@ -9,11 +9,11 @@ import { liftedClasses, type PredictionRule } from './prediction.js';
 
 /**
  * Mean loss of the feed-forward network over the rows of a split, and the share of them classified
- * correctly by the prediction rule.
+ * correctly by the prediction rule; a regression has no accuracy.
  */
 export interface Evaluation {
   readonly loss: number;
-  readonly accuracy: number;
+  readonly accuracy?: number;
 }
 
 /** A split on the device, on which parameters are evaluated repeatedly. */
@@ -21,6 +21,7 @@ export class Evaluator {
   readonly #chunks: readonly { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D }[];
   readonly #count: number;
   readonly #labels: Split['labels'];
+  readonly #isRegression: boolean;
 
   constructor(
     split: Split,
@@ -31,9 +32,10 @@ export class Evaluator {
   ) {
     this.#count = split.count;
     this.#labels = split.labels;
+    this.#isRegression = split.targets !== undefined;
     this.#chunks = rowChunks(split.count).map((rows) => {
       const x = gatherRows(split, rows, dataset.levels);
-      const y = oneHot(split.labels, rows, dataset.classes);
+      const y = targetRows(split, rows, dataset.classes);
       return {
         x: tf.tensor2d(x, [rows.length, x.length / rows.length]),
         y: tf.tensor2d(y, [rows.length, dataset.classes]),
@@ -64,7 +66,8 @@ export class Evaluator {
       loss += values[i];
       correct += Math.round(values[i + 1]);
     }
-    return { loss: loss / this.#count, accuracy: correct / this.#count };
+    const mean = { loss: loss / this.#count };
+    return this.#isRegression ? mean : { ...mean, accuracy: correct / this.#count };
   }
 
   async #lifted(parameters: Parameters, lambda: number): Promise<Evaluation> {

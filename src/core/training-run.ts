@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { BatchSource, gatherRows, oneHot } from './batches.js';
+import { BatchSource, gatherRows, targetRows } from './batches.js';
 import type { Dataset } from './dataset.js';
 import type {
   MethodDefinition,
@@ -83,22 +83,28 @@ export class TrainingRun {
    * @param stepped as of {@link Training.step}: the layers are measured too
    * @throws what the method throws
    */
-  async step(
-    batch: number,
-    stepped?: () => void,
-  ): Promise<StepMetrics & Partial<StepMeasurements>> {
+  async step(batch: number, stepped?: () => void): Promise<ScoredStep> {
     const training = this.#training;
     if (!training) throw new Error('step before start');
     const { method, dataset } = this.setup;
-    if (method.definition.fullBatch) return training.step(undefined, stepped);
     const { train, classes } = dataset;
+    if (method.definition.fullBatch) return scored(train, await training.step(undefined, stepped));
     const indices = this.#source.indices(batch - 1);
     const x = this.data.rows(indices);
-    const y = tf.tensor2d(oneHot(train.labels, indices, classes), [indices.length, classes]);
+    const y = tf.tensor2d(targetRows(train, indices, classes), [indices.length, classes]);
     try {
-      return await training.step({ x, y, indices }, stepped);
+      return scored(train, await training.step({ x, y, indices }, stepped));
     } finally {
       tf.dispose([x, y]);
     }
   }
 }
+
+/** Metrics of a step; a regression has no accuracy. */
+export type ScoredStep = Omit<StepMetrics, 'accuracy'> &
+  Partial<Pick<StepMetrics, 'accuracy'> & StepMeasurements>;
+
+const scored = (
+  { targets }: Dataset['train'],
+  metrics: StepMetrics & Partial<StepMeasurements>,
+): ScoredStep => (targets ? { ...metrics, accuracy: undefined } : metrics);

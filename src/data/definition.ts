@@ -76,7 +76,11 @@ export interface RowCounts {
 export interface RawDataset {
   /** At least the rows asked for. */
   readonly train: Split;
+  /** A validation split of its own. */
+  readonly validation?: Split;
   readonly test: Split;
+  /** Names of the features of a CSV file. */
+  readonly columns?: readonly string[];
   readonly sha256: Readonly<Record<string, string>>;
 }
 

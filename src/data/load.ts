@@ -37,17 +37,23 @@ export async function loadDefinition(
   const raw = await definition.load(rows, options);
   const train = rowsOf(raw.train, 0, sizes.train);
   const { name, shape, classes, classNames } = definition;
+  const validation =
+    raw.validation ?? (sizes.validation > 0 && rowsOf(raw.train, sizes.train, rows.train));
+  const test = rowsOf(raw.test, 0, sizes.test);
   const scaling = channelScaling(request.preprocessing, train, shape[2]);
+  const isPixels = train.images instanceof Uint8Array;
+  if (!isPixels) for (const split of [train, validation, test]) if (split) rescale(split, scaling);
   return {
     name,
     shape,
     classes,
     ...(classNames && { classNames }),
+    ...(raw.columns && { columns: raw.columns }),
     train,
-    ...(sizes.validation > 0 && { validation: rowsOf(raw.train, sizes.train, rows.train) }),
-    test: rowsOf(raw.test, 0, sizes.test),
+    ...(validation && { validation }),
+    test,
     sha256: raw.sha256,
-    levels: pixelLevels(scaling),
+    levels: isPixels ? pixelLevels(scaling) : [],
     scaling,
   };
 }
@@ -72,7 +78,10 @@ export function splitSizes(
     'dataset.testLimit',
     `test images in ${info.name}`,
   );
-  const validation = request.validation ?? 0;
+  if (info.validationSize !== undefined) {
+    return { train: used, validation: info.validationSize, test };
+  }
+  const validation = Number(request.validation ?? 0);
   if (validation >= used) {
     throw new UsageError(
       `dataset.validation holds out ${validation} of ${used} training images, which leaves none for training.`,
@@ -90,10 +99,14 @@ function atMost(value: number | undefined, size: number, path: string, what: str
 
 /** Rows [start, end) of a split, as views. */
 function rowsOf(split: Split, start: number, end: number): Split {
-  const features = split.images.length / split.count;
+  const part = <T extends Uint8Array | Uint32Array | Float32Array>(values: T): T => {
+    const width = values.length / split.count;
+    return values.subarray(start * width, end * width) as T;
+  };
   return {
-    images: split.images.subarray(start * features, end * features),
-    labels: split.labels.subarray(start, end),
+    images: part(split.images),
+    labels: part(split.labels),
+    ...(split.targets && { targets: part(split.targets) }),
     count: end - start,
   };
 }
@@ -101,8 +114,9 @@ function rowsOf(split: Split, start: number, end: number): Split {
 /**
  * The preprocessing of each channel.
  *
- * scale: p / 255. standardize: (p / 255 - mean) / std, with the mean and the (population) standard
- * deviation of the channel over `train`; a constant channel is only centred. Here in pixel units.
+ * none: p. scale: p / 255. standardize: (p / 255 - mean) / std, with the mean and the (population) standard
+ * deviation of the channel over `train`; a constant channel is only centred. Here in pixel units. Numbers that are no
+ * pixels are not scaled.
  *
  * @param train the training images in use: neither validation nor test images enter the statistics
  */
@@ -111,11 +125,16 @@ function channelScaling(
   train: Split,
   channels: number,
 ): ChannelScaling[] {
-  return Array.from({ length: channels }, (_, channel) =>
-    preprocessing === 'standardize'
-      ? channelStatistics(train.images, channels, channel)
-      : { mean: 0, std: 255 },
-  );
+  const { images } = train;
+  const isPixels = images instanceof Uint8Array;
+  return Array.from({ length: channels }, (_, channel) => {
+    if (preprocessing !== 'standardize') {
+      return { mean: 0, std: isPixels && preprocessing === 'scale' ? 255 : 1 };
+    }
+    return isPixels
+      ? channelStatistics(images, channels, channel)
+      : numberStatistics(images, channels, channel);
+  });
 }
 
 /** In pixel units, from exact integer sums: the same whatever the order of the images. */
@@ -133,4 +152,26 @@ function channelStatistics(images: Uint8Array, channels: number, channel: number
   for (let p = 0; p < 256; p++) squares += histogram[p] * (p - mean) * (p - mean);
   const std = Math.sqrt(squares / count);
   return { mean, std: std > 0 ? std : 255 };
+}
+
+/** Mean and (population) standard deviation of a channel of numbers, in float64. */
+function numberStatistics(values: Float32Array, channels: number, channel: number): ChannelScaling {
+  const count = values.length / channels;
+  let sum = 0;
+  for (let i = channel; i < values.length; i += channels) sum += values[i];
+  const mean = sum / count;
+  let squares = 0;
+  for (let i = channel; i < values.length; i += channels) squares += (values[i] - mean) ** 2;
+  const std = Math.sqrt(squares / count);
+  // The rounding of a constant channel's mean is not a spread.
+  return { mean, std: std > 1e-7 * Math.abs(mean) ? std : 1 };
+}
+
+/** Numbers of a split to (x - mean) / std, in place. */
+function rescale({ images }: Split, scaling: readonly ChannelScaling[]): void {
+  if (scaling.every(({ mean, std }) => mean === 0 && std === 1)) return;
+  for (let i = 0, channel = 0; i < images.length; i++) {
+    images[i] = (images[i] - scaling[channel].mean) / scaling[channel].std;
+    if (++channel === scaling.length) channel = 0;
+  }
 }

@@ -1,8 +1,8 @@
 import type { BackendReport } from '../backend/backend.js';
 import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../core/batches.js';
+import { arraysName } from '../data/arrays/definition.js';
 import { splitSizes } from '../data/load.js';
-import { findDataset } from '../data/registry.js';
 import { folderOf } from '../runs/run-directory.js';
 import type { RunId, RunStatus } from '../runs/run-json.js';
 import { sameRun } from '../runs/run-json.js';
@@ -64,7 +64,7 @@ export async function checkExperiment(
   );
   const { directory, runs, previous } = plan;
   const points = backend ? inspectDirectory(plan, { backend, dataset }, warn) : new Map();
-  const definition = findDataset(experiment.dataset.name);
+  const definition = experiment.data;
   const { train } = splitSizes(definition, experiment.dataset);
   const recorded = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
   const { memory: _, ...computes } = backend ?? {};
@@ -77,7 +77,11 @@ export async function checkExperiment(
     ...(backend && { computes: computes as BackendReport }),
     dataset: {
       name: definition.name,
-      state: stateOf(backend !== undefined, downloadBytes, definition.storage === undefined),
+      state: stateOf(
+        backend !== undefined,
+        downloadBytes,
+        definition.storage === undefined && definition.name !== arraysName,
+      ),
       downloadBytes: downloadBytes ?? 0,
     },
     train: runs

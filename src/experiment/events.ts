@@ -23,7 +23,7 @@ export type ExperimentEvent =
       /** The batch after which it pauses. */
       stopAt?: number;
     }
-  | { type: 'batch'; run: RunId; batch: number; epoch: number; loss: number; accuracy: number }
+  | { type: 'batch'; run: RunId; batch: number; epoch: number; loss: number; accuracy?: number }
   | { type: 'evaluation'; run: RunId; batch: number; test?: Evaluation; validation?: Evaluation }
   /** `ms` is the time it took, which is no training time. */
   | { type: 'checkpoint'; run: RunId; batch: number; bytes: number; ms: number }

@@ -5,8 +5,7 @@ import { startBackend } from '../backend/registry.js';
 import type { Experiment } from '../config/experiment.js';
 import type { Dataset, LoadOptions } from '../core/dataset.js';
 import { DownloadNeeded } from '../data/file-errors.js';
-import { loadDataset, splitSizes } from '../data/load.js';
-import { findDataset } from '../data/registry.js';
+import { loadDefinition, splitSizes } from '../data/load.js';
 import { EnvironmentError, FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { readRecord } from '../runs/run-json.js';
@@ -49,6 +48,7 @@ export async function prepareExperiment(
   options: PrepareOptions,
   emit: (event: ExperimentEvent) => void,
 ): Promise<Preparation> {
+  const { data } = experiment;
   const plan = planExperiment(experiment, options);
   if (options.resume && plan.previous === undefined) warnOfChangedPlugins(experiment, plan, emit);
   if (plan.runs.every(({ done }) => done)) return { plan };
@@ -60,7 +60,7 @@ export async function prepareExperiment(
   if (dataset === undefined && downloadBytes === undefined) return prepared;
 
   const methods = plan.runs.flatMap(({ method, done }) => (done ? [] : [method]));
-  const { train } = splitSizes(findDataset(experiment.dataset.name), experiment.dataset);
+  const { train } = splitSizes(data, experiment.dataset);
   refuseBeyondMemory(experiment, methods, train, backend);
   return prepared;
 }
@@ -166,7 +166,7 @@ async function load(
 ): Promise<Pick<Preparation, 'dataset' | 'downloadBytes'>> {
   const { dataDir, cacheDir, offline, dryRun, signal } = options;
   try {
-    const dataset = await loadDataset(experiment.dataset, {
+    const dataset = await loadDefinition(experiment.data, experiment.dataset, {
       dataDir,
       cacheDir,
       offline,

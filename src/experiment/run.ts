@@ -5,6 +5,8 @@ import { Evaluator } from '../core/evaluate.js';
 import { buildNetwork } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import { predictionRule } from '../core/prediction.js';
+import type { ArrayData } from '../data/arrays/definition.js';
+import { UsageError } from '../errors.js';
 import { onDiskWarning } from '../files/system-calls.js';
 import { layersFile } from '../runs/layers.js';
 import { type Metrics, type MetricsFile, readMetrics } from '../runs/metrics.js';
@@ -40,6 +42,8 @@ export interface ExperimentOptions extends Omit<PrepareOptions, 'dryRun'> {
   readonly stopAtEpoch?: number;
   /** Whether completed runs leave their weights, `model.safetensors` and `model.json`; by default they do. */
   readonly model?: boolean;
+  /** Arrays to train on, for a config with `dataset: { name: arrays }`: instead of its files. */
+  readonly data?: ArrayData;
   /** Stops after the current batch and a checkpoint; runs are left INTERRUPTED or QUEUED. */
   readonly signal?: AbortSignal;
 }
@@ -74,9 +78,17 @@ export function runExperiment(
   options: ExperimentOptions = {},
   emit: Emit = () => {},
 ): Promise<ExperimentResult> {
-  const result = last.then(() => trainExperiment(experiment, options, emit));
+  const result = last.then(() => trainExperiment(onData(experiment, options.data), options, emit));
   last = result.catch(() => {});
   return result;
+}
+
+function onData(experiment: Experiment, data: ArrayData | undefined): Experiment {
+  if (data === undefined) return experiment;
+  if (experiment.withData) return experiment.withData(data);
+  throw new UsageError(
+    `the config trains on ${experiment.dataset.name}; to give it arrays, set dataset: { name: arrays }`,
+  );
 }
 
 async function trainExperiment(

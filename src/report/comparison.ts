@@ -18,6 +18,8 @@ export interface ComparisonRow {
   /** Split of the accuracy: test, or validation where the test set was not evaluated. */
   readonly measuredOn?: 'test' | 'validation';
   readonly accuracy?: Estimate;
+  /** Mean loss on the same split, where there is no accuracy: of a regression. */
+  readonly loss?: Estimate;
   /** The paper's test accuracy. */
   readonly paper?: number;
   /** Mean minus the paper's; absent for validation accuracies, which are not comparable. */
@@ -65,14 +67,17 @@ function compareMethod(
     estimate(results.map(value).filter((x) => x !== undefined));
   const test = over(({ testAccuracy }) => testAccuracy);
   const accuracy = test ?? over(({ validationAccuracy }) => validationAccuracy);
+  const testLoss = accuracy ? undefined : over((result) => result.testLoss);
+  const loss = accuracy ? undefined : (testLoss ?? over((result) => result.validationLoss));
   return {
     directory,
     experiment: runs[0].experiment,
     method: runs[0].label,
     completed: results.length,
     seeds: runs.length,
-    measuredOn: accuracy && (test ? 'test' : 'validation'),
+    measuredOn: (accuracy ?? loss) && ((test ?? testLoss) ? 'test' : 'validation'),
     accuracy,
+    ...(loss && { loss }),
     paper,
     difference: test && paper !== undefined ? test.mean - paper : undefined,
     trainSeconds: over(({ trainSeconds }) => trainSeconds),

@@ -32,7 +32,10 @@ export function resultTable(methods: readonly MethodSummary[]): {
 } {
   const tested = methods.some(({ finalTestAccuracy }) => finalTestAccuracy !== undefined);
   const validated = methods.some((method) => method.finalValidationAccuracy !== undefined);
-  const final = tested || !validated ? 'final test accuracy' : 'final validation accuracy';
+  const losses = lossesOf(methods);
+  const final = losses
+    ? `final ${losses.split} loss`
+    : `final ${tested || !validated ? 'test' : 'validation'} accuracy`;
   const thresholds = tableThresholds(methods);
   return {
     head: [
@@ -53,7 +56,9 @@ export function resultTable(methods: readonly MethodSummary[]): {
             : `${method.completed} of ${method.seeds}`,
         value: method.completed,
       },
-      cell(tested ? method.finalTestAccuracy : method.finalValidationAccuracy, accuracy),
+      losses
+        ? cell(losses.of(method), lossText)
+        : cell(tested ? method.finalTestAccuracy : method.finalValidationAccuracy, accuracy),
       ...(tested ? [share(method.bestTestAccuracy)] : []),
       ...thresholds.map((t) => cell(method.secondsToAccuracy[t], seconds)),
       cell(method.stepMs, ({ mean }) => significant(mean)),
@@ -62,9 +67,24 @@ export function resultTable(methods: readonly MethodSummary[]): {
   };
 }
 
+/** The losses to show where no method has an accuracy: of a regression. */
+function lossesOf(methods: readonly MethodSummary[]) {
+  const has = (key: keyof MethodSummary) => methods.some((method) => method[key] !== undefined);
+  if (has('finalTestAccuracy') || has('finalValidationAccuracy')) return undefined;
+  if (has('finalTestLoss')) {
+    return { split: 'test', of: ({ finalTestLoss }: MethodSummary) => finalTestLoss };
+  }
+  if (!has('finalValidationLoss')) return undefined;
+  return {
+    split: 'validation',
+    of: ({ finalValidationLoss }: MethodSummary) => finalValidationLoss,
+  };
+}
+
 /** The final table for a terminal: aligned plain text with a header and a note, without colours. */
 export function formatTable(methods: readonly MethodSummary[]): string {
-  const note = methods.some(({ completed }) => completed > 1) ? [tableNote] : [];
+  const measure = lossesOf(methods) ? 'loss' : 'accuracy';
+  const note = methods.some(({ completed }) => completed > 1) ? [tableNoteOf(measure)] : [];
   const { head, rows } = resultTable(methods);
   const table = { head, rows: rows.map((cells) => cells.map(({ text }) => text)) };
   return [...alignTable(table), ...note].join('\n');
@@ -87,7 +107,10 @@ export function alignTable({ head, rows }: Table, left = 1): string[] {
   return [aligned[0], rule, ...aligned.slice(1)];
 }
 
-export const tableNote = 'accuracy: mean ± 95 % interval over seeds; times: training alone, means';
+const tableNoteOf = (measure: string) =>
+  `${measure}: mean ± 95 % interval over seeds; times: training alone, means`;
+
+export const tableNote = tableNoteOf('accuracy');
 
 export const missing = '–';
 
@@ -104,6 +127,11 @@ export function accuracy(value: Estimate | undefined): string {
   if (value === undefined) return missing;
   const spread = value.halfWidth === undefined ? '' : ` ± ${percent(value.halfWidth)}`;
   return `${percent(value.mean)}${spread} %`;
+}
+
+/** Mean ± 95 % interval of a loss. */
+export function lossText({ mean, halfWidth }: Estimate): string {
+  return `${mean.toPrecision(4)}${halfWidth === undefined ? '' : ` ± ${halfWidth.toPrecision(2)}`}`;
 }
 
 const cell = (value: Estimate | undefined, show: (value: Estimate) => string): Cell =>

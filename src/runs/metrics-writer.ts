@@ -11,7 +11,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { stringify } from 'csv-stringify/sync';
-import type { StepMetrics } from '../core/methods/method.js';
+import type { Evaluation } from '../core/evaluate.js';
+import type { ScoredStep } from '../core/training-run.js';
 import { RunError } from '../errors.js';
 import { temporaryName } from '../files/atomic.js';
 import { causeOf, DiskError, errorName, guardDisk, isSystemError } from '../files/disk.js';
@@ -263,9 +264,9 @@ export interface BatchMeasurement {
   /** Training time since the start of the run. */
   readonly wallMs: number;
   readonly stepMs: number;
-  readonly step: StepMetrics;
-  readonly test?: { readonly loss: number; readonly accuracy: number };
-  readonly validation?: { readonly loss: number; readonly accuracy: number };
+  readonly step: ScoredStep;
+  readonly test?: Evaluation;
+  readonly validation?: Evaluation;
 }
 
 /** The row of metrics.csv for one batch. */

@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { type BackendReport, devices } from '../backend/backend.js';
 import type { Experiment } from '../config/experiment.js';
 import { listOfEntries } from '../config/plugins/registry.js';
-import type { Dataset } from '../core/dataset.js';
+import type { Dataset, DatasetInfo } from '../core/dataset.js';
 import { describeLayers } from '../core/network/shape.js';
+import { arraysName } from '../data/arrays/definition.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { readOptional } from '../files/read.js';
@@ -92,6 +93,18 @@ const recordSchema = z.object({
       widths: z.array(z.number()).readonly(),
       activations: z.array(z.string()).readonly(),
     }),
+    /** Shape of own data, so that the config can be read without it. */
+    data: z
+      .object({
+        shape: z.tuple([z.number(), z.number(), z.number()]).readonly(),
+        classes: z.number(),
+        classNames: z.array(z.string()).readonly().optional(),
+        isRegression: z.boolean().optional(),
+        trainSize: z.number(),
+        testSize: z.number(),
+        validationSize: z.number().optional(),
+      })
+      .optional(),
   }),
   backend: z.object({
     name: z.string(),
@@ -151,7 +164,7 @@ export function newRecord(
   { memory: _, ...backend }: BackendReport,
   dataset: Dataset,
 ): RunRecord {
-  const { name, hash, network } = experiment;
+  const { name, hash, network, data } = experiment;
   return {
     ...provenance,
     experiment: {
@@ -163,6 +176,7 @@ export function newRecord(
         widths: network.widths,
         activations: network.activations,
       },
+      ...(data.name === arraysName && { data: infoOf(data) }),
     },
     backend,
     dataset: { name: dataset.name, sha256: dataset.sha256 },
@@ -177,6 +191,11 @@ export function newRecord(
     startedAt: new Date().toISOString(),
     runs: [],
   };
+}
+
+function infoOf(data: DatasetInfo): RunRecord['experiment']['data'] {
+  const { shape, classes, classNames, isRegression, trainSize, testSize, validationSize } = data;
+  return { shape, classes, classNames, isRegression, trainSize, testSize, validationSize };
 }
 
 /** @throws DiskError */
@@ -202,6 +221,16 @@ export function readRecord(directory: string): RunRecord | undefined {
   throw new UsageError(
     `${path} is damaged, or not a run record of this program. Move it away, or choose another --out DIR`,
   );
+}
+
+/** The shape of the own data that a run directory was computed from; undefined without such data, or a valid run.json. */
+export function recordedData(directory: string): RunRecord['experiment']['data'] {
+  try {
+    const record = fitting(recordSchema, readRunInfo(directory)?.json) as FittingRecord | undefined;
+    return recordSchema.shape.experiment.shape.data.safeParse(record?.experiment?.data).data;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -54,6 +54,8 @@ export interface MethodSummary {
   /** The largest test accuracy of any seed at any time. */
   readonly bestTestAccuracy?: number;
   readonly finalValidationAccuracy?: Estimate;
+  readonly finalTestLoss?: Estimate;
+  readonly finalValidationLoss?: Estimate;
   /** Training seconds of a whole run. */
   readonly wallSeconds?: Estimate;
   /** Milliseconds, mean over seeds of the run's median. */
@@ -82,6 +84,8 @@ export function aggregate(summaries: readonly RunSummary[]): MethodSummary[] {
       finalTestAccuracy: over((run) => run.finalTestAccuracy),
       bestTestAccuracy: bests.length > 0 ? largest(bests) : undefined,
       finalValidationAccuracy: over((run) => run.finalValidationAccuracy),
+      finalTestLoss: over((run) => run.finalTestLoss),
+      finalValidationLoss: over((run) => run.finalValidationLoss),
       wallSeconds: over((run) => run.wallSeconds),
       stepMs: over((run) => run.medianStepMs),
       secondsToAccuracy,
@@ -104,6 +108,8 @@ export type FinalResult =
   | {
       readonly testAccuracy?: number;
       readonly validationAccuracy?: number;
+      readonly testLoss?: number;
+      readonly validationLoss?: number;
       /** Training time alone. */
       readonly trainSeconds?: number;
     }
@@ -124,6 +130,8 @@ export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
     return measured({
       testAccuracy: finalTestAccuracy,
       validationAccuracy: finalValidationAccuracy,
+      testLoss: recorded.finalTestLoss,
+      validationLoss: recorded.finalValidationLoss,
       trainSeconds: wallSeconds,
     });
   }
@@ -136,6 +144,8 @@ export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
   return measured({
     testAccuracy: lastValue(metrics, 'test_accuracy'),
     validationAccuracy: lastValue(metrics, 'validation_accuracy'),
+    testLoss: lastValue(metrics, 'test_loss'),
+    validationLoss: lastValue(metrics, 'validation_loss'),
     trainSeconds: lastValue(metrics, 'wall_s'),
   });
 }
@@ -150,8 +160,10 @@ const why = {
 } as const;
 
 function measured(result: Exclude<FinalResult, { missing: string }>): FinalResult {
-  const { testAccuracy, validationAccuracy } = result;
-  if (testAccuracy !== undefined || validationAccuracy !== undefined) return result;
+  const { testAccuracy, validationAccuracy, testLoss, validationLoss } = result;
+  // A regression has no accuracy.
+  const values = [testAccuracy, validationAccuracy, testLoss, validationLoss];
+  if (values.some((value) => value !== undefined)) return result;
   return { missing: 'no accuracy was measured after its last batch' };
 }
 

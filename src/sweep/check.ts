@@ -7,8 +7,7 @@ import { hasBinding } from '../backend/tensorflow/binding.js';
 import { listGpus } from '../backend/tensorflow/cuda.js';
 import type { Experiment } from '../config/experiment.js';
 import { DownloadNeeded } from '../data/file-errors.js';
-import { loadDataset, splitSizes } from '../data/load.js';
-import { findDataset } from '../data/registry.js';
+import { loadDefinition, splitSizes } from '../data/load.js';
 import { EnvironmentError, FlnError, UsageError } from '../errors.js';
 import { refuseBeyondMemory } from '../experiment/memory.js';
 import { planExperiment } from '../experiment/plan.js';
@@ -41,7 +40,7 @@ export async function checkTrials(plan: SweepPlan, options: CheckOptions): Promi
   const { due, directory } = plan;
   const warnings: string[] = [];
   if (options.gpus && due.length > 0) refuseUnknownGpus(options.gpus);
-  const data = once(({ dataset }: Experiment) => readData(dataset, options, warnings));
+  const data = once((experiment: Experiment) => readData(experiment, options, warnings));
   const backends = once(({ name, device }: BackendRequest) =>
     startOn(name, device, options.gpus, options.signal ?? new AbortController().signal),
   );
@@ -59,8 +58,8 @@ export async function checkTrials(plan: SweepPlan, options: CheckOptions): Promi
             dryRun: options.dryRun,
           })
         : { directory: run, runs: [] };
-      await data(experiment.dataset.name, experiment);
-      const { train } = splitSizes(findDataset(experiment.dataset.name), experiment.dataset);
+      await data(JSON.stringify(experiment.dataset), experiment);
+      const { train } = splitSizes(experiment.data, experiment.dataset);
       const request = requestBackend(experiment, { device: options.gpus && 'cuda' }, own);
       const { name, device, recorded } = request;
       const started = await backends(`${name} ${device}`, request);
@@ -119,14 +118,14 @@ function once<Input, Output>(work: (input: Input) => Promise<Output>) {
 }
 
 async function readData(
-  request: Experiment['dataset'],
+  { data, dataset: request }: Experiment,
   { flags, signal }: CheckOptions,
   warnings: string[],
 ): Promise<SweepCheck['datasets'][number]> {
   const { dataDir, offline } = flags;
   const onWarning = (message: string) => void warnings.push(message);
   try {
-    await loadDataset(request, { dataDir, offline, signal, onWarning, dryRun: true });
+    await loadDefinition(data, request, { dataDir, offline, signal, onWarning, dryRun: true });
     return { name: request.name, downloadBytes: 0 };
   } catch (error) {
     if (error instanceof DownloadNeeded) return { name: request.name, downloadBytes: error.bytes };

@@ -6,6 +6,7 @@ import { FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { diffValues, provenanceOf, type ValueDifference } from '../report/diff.js';
 import { loadRunDirectory, oneRunDirectory, type RunDirectory } from '../runs/run-directory.js';
+import { recordedData } from '../runs/run-json.js';
 import { leavesOf } from '../runs/settings.js';
 import { entryFor, readBaseline } from './baseline.js';
 import type { SeedResult } from './judge.js';
@@ -137,7 +138,8 @@ function settingDifferences(now: Experiment, base: RunDirectory): ValueDifferenc
 function experimentOf(base: RunDirectory, now: Experiment): Experiment | undefined {
   if (base.config !== undefined) {
     try {
-      return loadExperiment(join(base.path, 'config.yaml')).experiment;
+      const info = recordedData(base.path);
+      return loadExperiment(join(base.path, 'config.yaml'), [], { info }).experiment;
     } catch (error) {
       if (!(error instanceof FlnError)) throw error;
       throw new UsageError(

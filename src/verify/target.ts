@@ -6,6 +6,7 @@ import { UsageError } from '../errors.js';
 import { defaultDirectory } from '../experiment/plan.js';
 import { isFolder } from '../files/folder.js';
 import { loadRunDirectory, oneRunDirectory, type RunDirectory } from '../runs/run-directory.js';
+import { recordedData } from '../runs/run-json.js';
 import { shellCommand } from '../shared/text.js';
 
 /** Results and the expectations that they are compared with. */
@@ -44,7 +45,10 @@ export function findTarget({
         `${path} has no config.yaml, which would contain the expectations. Pass the config: fln verify CONFIG --run ${path}`,
       );
     }
-    const loaded = loadExperiment(config, overrides, { ofRunDirectory: true });
+    const loaded = loadExperiment(config, overrides, {
+      ofRunDirectory: true,
+      info: recordedData(path),
+    });
     return matched({ ...loaded, config }, path);
   }
   const { experiment, warnings } = loadExperiment(target, overrides);
@@ -81,7 +85,8 @@ function matched(
  */
 function hashOf(directory: RunDirectory): string | undefined {
   try {
-    return loadExperiment(join(directory.path, 'config.yaml')).experiment.hash;
+    const info = recordedData(directory.path);
+    return loadExperiment(join(directory.path, 'config.yaml'), [], { info }).experiment.hash;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
   }

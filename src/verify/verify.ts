@@ -1,6 +1,5 @@
 import type { Experiment } from '../config/experiment.js';
 import { splitSizes } from '../data/load.js';
-import { findDataset } from '../data/registry.js';
 import { UsageError } from '../errors.js';
 import type { Run, RunDirectory } from '../runs/run-directory.js';
 import { finalResult } from '../runs/summary.js';
@@ -32,18 +31,18 @@ export function verify(
     allowUnlimited = false,
   }: { readonly baseline?: BaselineEntry; readonly allowUnlimited?: boolean } = {},
 ): Verification {
-  const { name, dataset, seeds, expect } = experiment;
+  const { name, data, dataset, seeds, expect } = experiment;
   const hasLimits =
     baseline !== undefined ||
     Object.values(expect).some(({ atLeast, atMost }) => (atLeast ?? atMost) !== undefined);
-  if (hasLimits) requireTestAccuracy(experiment);
+  if (hasLimits || experiment.data.isRegression) requireTestAccuracy(experiment);
   else if (!allowUnlimited) {
     throw new UsageError(
       `the config of ${name} has no limits to verify. Add one, as in\n` +
         `expect:\n  ${experiment.methods[0].label}: { atLeast: 0.97 }\nor compare with earlier results: --paired DIR, --exact DIR or --baseline FILE`,
     );
   }
-  const testImages = splitSizes(findDataset(dataset.name), dataset).test;
+  const testImages = splitSizes(data, dataset).test;
   const methods = experiment.methods.map(({ label }) => {
     const results = seeds.map((seed) => seedResult(directory, label, seed));
     const expected = Object.hasOwn(expect, label) ? expect[label] : undefined;
@@ -70,7 +69,12 @@ export function seedResult(directory: RunDirectory, label: string, seed: number)
 }
 
 /** @throws UsageError when a config does not measure test accuracy */
-export function requireTestAccuracy({ name, evaluate }: Experiment): void {
+export function requireTestAccuracy({ name, evaluate, data }: Experiment): void {
+  if (data.isRegression) {
+    throw new UsageError(
+      `the data of ${name} is a regression, which has no accuracy to verify; --exact DIR compares the bytes of metrics.csv`,
+    );
+  }
   if (evaluate.test === 'never') {
     throw new UsageError(
       `the config of ${name} does not measure test accuracy (evaluate.test: never), which fln verify compares. Set evaluate.test to last or every`,

@@ -5,7 +5,6 @@ import { penalty64 } from '../../src/bound/float64.js';
 import { boundSettings, statements } from '../../src/bound/problem.js';
 import { activationNames } from '../../src/core/network/names.js';
 import { Random } from '../../src/core/random.js';
-import { findDataset } from '../../src/data/registry.js';
 import { tinyExperiment } from '../experiment/tiny.js';
 import { scalarActivations } from '../reference/activations.js';
 
@@ -19,7 +18,7 @@ const oneLayer = [...small.slice(0, 2), 'network.layers=[{ averagePool: 4 }, { d
 
 async function bound(overrides: readonly string[]) {
   const experiment = tinyExperiment(...overrides);
-  const settings = boundSettings(experiment, findDataset('synthetic-digits'), request);
+  const settings = boundSettings(experiment, request);
   const { report } = await computeBound(experiment, settings, {});
   return report;
 }
@@ -66,7 +65,7 @@ describe('the bound of one layer', () => {
 describe('the settings of a bound', () => {
   const settings = (change: object, ...overrides: string[]) => {
     const experiment = tinyExperiment(...overrides);
-    return boundSettings(experiment, findDataset('synthetic-digits'), { ...request, ...change });
+    return boundSettings(experiment, { ...request, ...change });
   };
 
   it('take one rho a layer', () => {
@@ -87,7 +86,7 @@ describe('the settings of a bound', () => {
 
   it('refuse more images than can be solved for at once', () => {
     const mnist = tinyExperiment('dataset.name=mnist', 'dataset.limit=20000');
-    expect(() => boundSettings(mnist, findDataset('mnist'), request)).toThrow(
+    expect(() => boundSettings(mnist, request)).toThrow(
       /all 20000 training images at once, and supports at most 10000/,
     );
   });

@@ -27,7 +27,7 @@ export interface Outcome {
   readonly losses: readonly number[];
   /** All weights and biases, layer by layer. */
   readonly weights: readonly number[];
-  readonly accuracy: number;
+  readonly accuracy?: number;
   /** Tensors that are left when all is disposed of. */
   readonly leaked: number;
 }

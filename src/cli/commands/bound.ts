@@ -84,11 +84,10 @@ export const boundCommand: CommandModule<object, BoundArguments> = {
 
 async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<void> {
   const { loadExperiment } = await import('../../config/load.js');
-  const { findDataset } = await import('../../data/registry.js');
   const { boundSettings, statements } = await import('../../bound/problem.js');
   const { experiment, warnings } = loadExperiment(args.config, args.overrides.map(String));
   warn(warnings);
-  const settings = boundSettings(experiment, findDataset(experiment.dataset.name), {
+  const settings = boundSettings(experiment, {
     lambda: args.lambda!,
     rho: args.rho!,
     sweeps: args.sweeps!,

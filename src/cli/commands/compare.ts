@@ -25,7 +25,8 @@ export const compareCommand: CommandModule<object, CompareArguments> = {
       .example('$0 compare results --csv > results.csv', 'every run below a folder')
       .epilogue(
         manual(
-          'Test accuracy after the last batch, or validation accuracy for runs with `evaluate.test: never`. ' +
+          'Test accuracy after the last batch, or validation accuracy for runs with `evaluate.test: never`; the loss ' +
+            'of a regression. ' +
             "The paper's value is `expect.LABEL.paper` of the run's config.yaml.\n" +
             'What cannot be read is named on stderr and left out.',
           { 0: 'ok', 2: 'usage, or no run has a final accuracy' },
@@ -43,7 +44,7 @@ async function compare({ dirs, ...forms }: CompareArguments): Promise<void> {
   const { directories, problems: unread } = loadRuns(dirs.map(String), 'last row');
   const comparison = compareRuns(directories);
   const problems = [...unread, ...comparison.problems];
-  if (!comparison.rows.some(({ accuracy }) => accuracy)) {
+  if (!comparison.rows.some(({ accuracy, loss }) => accuracy ?? loss)) {
     throw new UsageError(
       nothingFound('there is nothing to compare: no run with a final accuracy', problems),
     );

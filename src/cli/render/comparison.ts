@@ -1,6 +1,13 @@
 import { stringify } from 'csv-stringify/sync';
 import type { Comparison, ComparisonRow } from '../../report/comparison.js';
-import { accuracy, alignTable, missing, type Table, withVariant } from '../../report/table.js';
+import {
+  accuracy,
+  alignTable,
+  lossText,
+  missing,
+  type Table,
+  withVariant,
+} from '../../report/table.js';
 import type { Problem } from '../../runs/run-directory.js';
 import { duration, inPercent, printable } from '../../shared/text.js';
 import { markdown, points, shortPath } from './print.js';
@@ -19,7 +26,7 @@ type Format = (comparison: Comparison, problems: readonly Problem[]) => string;
 function comparisonText({ rows }: Comparison): string {
   const table = comparisonTable(rows);
   const note =
-    'accuracy: mean ± 95 % interval over seeds; difference: from the paper, in percentage points; ' +
+    `${measureOf(rows)}: mean ± 95 % interval over seeds; difference: from the paper, in percentage points; ` +
     'train time: mean, without evaluation';
   return `${[...alignTable(table, wordColumns(table)), note].join('\n')}\n`;
 }
@@ -39,7 +46,8 @@ function comparisonCsv({ rows }: Comparison): string {
     completed: row.completed,
     measured_on: row.measuredOn,
     accuracy: number(row.accuracy?.mean),
-    half_width_95: number(row.accuracy?.halfWidth),
+    loss: number(row.loss?.mean),
+    half_width_95: number((row.accuracy ?? row.loss)?.halfWidth),
     paper: number(row.paper),
     difference: number(row.difference),
     train_s: number(row.trainSeconds?.mean),
@@ -56,12 +64,13 @@ function comparisonTable(rows: readonly ComparisonRow[]): Table {
   const several = new Set(rows.map(({ directory }) => directory)).size > 1;
   const splits = [...new Set(rows.flatMap(({ measuredOn }) => measuredOn ?? []))];
   const mixed = splits.length > 1;
+  const measure = measureOf(rows);
   return {
     head: [
       ...(several ? ['run'] : []),
       'method',
       'seeds',
-      mixed ? 'final accuracy' : `final ${splits[0]} accuracy`,
+      mixed ? `final ${measure}` : `final ${splits[0]} ${measure}`,
       ...(mixed ? ['measured on'] : []),
       'paper',
       'difference',
@@ -71,13 +80,19 @@ function comparisonTable(rows: readonly ComparisonRow[]): Table {
       ...(several ? [printable(shortPath(row.directory))] : []),
       withVariant(row.method, row.variant),
       row.completed === row.seeds ? String(row.seeds) : `${row.completed} of ${row.seeds}`,
-      accuracy(row.accuracy),
+      row.loss ? lossText(row.loss) : accuracy(row.accuracy),
       ...(mixed ? [row.measuredOn ?? missing] : []),
       row.paper === undefined ? missing : inPercent(row.paper),
       row.difference === undefined ? missing : points(row.difference),
       row.trainSeconds ? duration(row.trainSeconds.mean) : missing,
     ]),
   };
+}
+
+/** Runs of a regression have a loss instead of an accuracy. */
+function measureOf(rows: readonly ComparisonRow[]): string {
+  if (!rows.some(({ loss }) => loss !== undefined)) return 'accuracy';
+  return rows.some(({ accuracy }) => accuracy !== undefined) ? 'accuracy or loss' : 'loss';
 }
 
 const wordColumns = ({ head }: Table) => head.indexOf('method') + 1;

@@ -54,12 +54,22 @@ export function createProgress(
         return display.batch(event.batch, event.loss);
       case 'evaluation': {
         const measured = event.test ?? event.validation;
-        return measured && display.accuracy(measured.accuracy);
+        if (measured === undefined) return undefined;
+        const { loss, accuracy } = measured;
+        return display.measured(
+          accuracy === undefined
+            ? `${event.test ? 'test' : 'validation'} loss ${loss.toPrecision(3)}`
+            : `accuracy ${inPercent(accuracy)}`,
+        );
       }
       case 'run-finished': {
         display.stop();
         const { finalTestAccuracy: test, finalValidationAccuracy: validation } = event.summary;
+        const { finalTestLoss: loss } = event.summary;
         const result = [
+          (test ?? validation) === undefined &&
+            loss !== undefined &&
+            `test loss ${loss.toPrecision(4)}`,
           test !== undefined && `test accuracy ${inPercent(test)}`,
           validation !== undefined && `validation accuracy ${inPercent(validation)}`,
           `${event.summary.wallSeconds.toFixed(1)} s of training`,
@@ -96,12 +106,12 @@ function createLines(note: (text: string) => void): RunDisplay {
   let tenths = 0;
   let latest = { batch: 0, loss: 0 };
   let due = false;
-  const line = (accuracy: string) => {
+  const line = (measured: string) => {
     due = false;
     const { batch, loss } = latest;
     const share = Math.round((100 * batch) / batches);
     note(
-      `${heading}: batch ${batch}/${batches} (${share} %), loss ${loss.toPrecision(3)}${accuracy}`,
+      `${heading}: batch ${batch}/${batches} (${share} %), loss ${loss.toPrecision(3)}${measured}`,
     );
   };
   return {
@@ -120,8 +130,8 @@ function createLines(note: (text: string) => void): RunDisplay {
       // The end of the run has its own line.
       due = batch < batches && (due || passed);
     },
-    accuracy(value) {
-      if (due) line(`, accuracy ${inPercent(value)}`);
+    measured(text) {
+      if (due) line(`, ${text}`);
     },
     stop() {},
   };
@@ -142,22 +152,25 @@ interface RunDisplay {
   /** @param done batches of an earlier session */
   start(run: RunId, heading: string, batches: number, done: number): void;
   batch(batch: number, loss: number): void;
-  accuracy(value: number): void;
+  /** @param text of the last evaluation, such as `accuracy 97.65 %` */
+  measured(text: string): void;
   stop(): void;
 }
+
+const notMeasured = 'accuracy   –    ';
 
 /** One progress bar per run on stderr, for terminals. */
 export function createBar(labels: readonly string[]): RunDisplay {
   const width = Math.max(...labels.map((label) => label.length));
   let bar: cliProgress.SingleBar | undefined;
-  let accuracy = '  –    ';
+  let measured = notMeasured;
   return {
     start(_run, heading, batches, done) {
-      accuracy = '  –    ';
+      measured = notMeasured;
       const padded = heading.padEnd(width + '[10/10] , seed 10'.length);
       bar = new cliProgress.SingleBar({
         stream: process.stderr,
-        format: `{heading} {bar} {value}/{total}  loss {loss}  accuracy {accuracy}  {eta_formatted} left`,
+        format: `{heading} {bar} {value}/{total}  loss {loss}  {measured}  {eta_formatted} left`,
         barsize: barSize(process.stderr.columns, padded.length, batches),
         barCompleteChar: '█',
         barIncompleteChar: '░',
@@ -169,13 +182,13 @@ export function createBar(labels: readonly string[]): RunDisplay {
         hideCursor: false,
         gracefulExit: false,
       });
-      bar.start(batches, done, { heading: padded, loss: '–', accuracy });
+      bar.start(batches, done, { heading: padded, loss: '–', measured });
     },
     batch(batch, loss) {
-      bar?.update(batch, { loss: loss.toPrecision(3).padEnd(7), accuracy });
+      bar?.update(batch, { loss: loss.toPrecision(3).padEnd(7), measured });
     },
-    accuracy(value) {
-      accuracy = inPercent(value);
+    measured(text) {
+      measured = text.padEnd(notMeasured.length);
     },
     stop() {
       bar?.stop();

@@ -103,7 +103,7 @@ export interface LayerMetrics {
 export interface Batch {
   /** [m, features], preprocessed */
   readonly x: Tensor2D;
-  /** [m, classes], one-hot */
+  /** [m, classes], one-hot, or the targets of a regression */
   readonly y: Tensor2D;
   /** Row numbers in the training split, for methods that keep per-row caches. */
   readonly indices: Uint32Array;
@@ -115,7 +115,7 @@ export interface StepMetrics {
    * extrapolation.
    */
   readonly loss: number;
-  /** Share of the batch classified correctly by the same weights. */
+  /** Share of the batch classified correctly by the same weights; unused in a regression. */
   readonly accuracy: number;
   /** Lifted objective after the step, where the method has one. */
   readonly objective?: number;

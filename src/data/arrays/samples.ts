@@ -38,7 +38,7 @@ export type SampleLabels =
       readonly values: Values;
       /** Numbers in a row; undefined for a vector [count]. */
       readonly width?: number;
-      /** Whether they are to be predicted as numbers although they may be integers. */
+      /** Stored as floating-point numbers, or named as the target of a regression. */
       readonly isTarget?: boolean;
     };
 
@@ -47,6 +47,8 @@ export interface ReadSamplesOptions {
   readonly role?: 'train' | 'test' | 'validation';
   /** Position of the channels in images [n, ., ., .]; last when absent, unless the shape contradicts. */
   readonly channels?: 'first' | 'last';
+  /** Arrays of an archive that are not named after the split are not taken. */
+  readonly onlyOwnRole?: boolean;
   /** Files without labels are accepted. */
   readonly labelsAreOptional?: boolean;
   /** Feature columns that a CSV file must have: those of the training file. */
@@ -104,11 +106,21 @@ function readNpz(
   return samplesOf(arrays.x, arrays.y, names, options, { [basename(npz)]: sha256 });
 }
 
+/** An archive has no arrays of the names that were looked for. */
+export class NoArrays extends ContentError {}
+
+/** Names of the arrays of an archive of one split. */
+const general = [
+  ['x', 'y'],
+  ['images', 'labels'],
+  ['data', 'target'],
+];
+
 /** The names of the arrays of a split in an archive. */
 function namesIn(
   names: readonly string[],
   given: { readonly x?: string; readonly y?: string },
-  { role = 'train', labelsAreOptional = false }: ReadSamplesOptions,
+  { role = 'train', onlyOwnRole = false, labelsAreOptional = false }: ReadSamplesOptions,
 ): [x: string, y: string | undefined] {
   const holds = names.length === 0 ? 'it has no arrays' : `it has ${names.slice(0, 20).join(', ')}`;
   const lower = names.map((name) => name.toLowerCase());
@@ -125,15 +137,13 @@ function namesIn(
       [`${split}_x`, `${split}_y`],
       [`${split}_images`, `${split}_labels`],
     ]),
-    ['x', 'y'],
-    ['images', 'labels'],
-    ['data', 'target'],
+    ...(onlyOwnRole ? [] : general),
   ];
   const pair = pairs.find(([x]) => find(x, false) !== undefined);
   const only = names.length === 1 && labelsAreOptional ? names[0] : undefined;
   const xName = given.x ?? (pair && find(pair[0], false)) ?? only;
   if (xName === undefined) {
-    throw new ContentError(
+    throw new NoArrays(
       `has none of the arrays ${pairs.map(([x]) => x).join(', ')}; ${holds}. Name them: { npz: FILE, x: NAME, y: NAME }`,
     );
   }
@@ -284,8 +294,14 @@ function labelArray({ values, shape, dtype }: NumericArray): SampleLabels {
       );
     }
   }
-  const isColumn = shape.length === 2 && shape[1] === 1 && !dtype.startsWith('float');
-  return { kind: 'numbers', values, ...(shape.length === 2 && !isColumn && { width: shape[1] }) };
+  const isTarget = dtype.startsWith('float');
+  const isMatrix = shape.length === 2 && (shape[1] > 1 || isTarget);
+  return {
+    kind: 'numbers',
+    values,
+    ...(isMatrix && { width: shape[1] }),
+    ...(isTarget && { isTarget }),
+  };
 }
 
 function readCsv(

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { oneHot, rowChunks } from '../../batches.js';
+import { rowChunks, targetRows } from '../../batches.js';
 import type { LayerParameters } from '../../network/parameters.js';
 import type { TrainingData } from '../method.js';
 
@@ -17,7 +17,7 @@ export type Rows = readonly tf.Tensor2D[];
 export type TrainingSet = {
   /** [rows, features], preprocessed */
   readonly x: tf.Tensor2D[];
-  /** [rows, classes], one-hot */
+  /** [rows, classes], one-hot, or the targets of a regression */
   readonly y: tf.Tensor2D[];
   readonly rows: number;
 };
@@ -27,7 +27,7 @@ export function trainingSet(train: TrainingData, classes: number): TrainingSet {
   return {
     x: chunks.map((rows) => train.rows(rows)),
     y: chunks.map((rows) =>
-      tf.tensor2d(oneHot(train.split.labels, rows, classes), [rows.length, classes]),
+      tf.tensor2d(targetRows(train.split, rows, classes), [rows.length, classes]),
     ),
     rows: train.split.count,
   };
