@@ -42,12 +42,12 @@ describe('one mistake in a key', () => {
     [
       '__proto__',
       { dataset: '{ name: mnist, __proto__: 1 }' },
-      'dataset.__proto__: unknown key; known here: name, limit, testLimit, validation, preprocessing',
+      'dataset.__proto__: unknown key; known here: name, train, test, channels, limit, testLimit, validation, preprocessing',
     ],
     [
       'constructor',
       { dataset: '{ name: mnist, constructor: 1 }' },
-      'dataset.constructor: unknown key; known here: name, limit, testLimit, validation, preprocessing',
+      'dataset.constructor: unknown key; known here: name, train, test, channels, limit, testLimit, validation, preprocessing',
     ],
     [
       'a misspelt choice',
@@ -57,7 +57,7 @@ describe('one mistake in a key', () => {
     [
       'swapped letters',
       { dataset: '{ name: minst }' },
-      'dataset.name: must be one of mnist, fashion-mnist, kmnist, emnist-balanced, emnist-letters, emnist-digits, emnist-mnist, emnist-byclass, emnist-bymerge, cifar10, cifar100, cifar100-coarse, svhn, synthetic-digits, not "minst"; did you mean "mnist"?',
+      'dataset.name: must be one of mnist, fashion-mnist, kmnist, emnist-balanced, emnist-letters, emnist-digits, emnist-mnist, emnist-byclass, emnist-bymerge, cifar10, cifar100, cifar100-coarse, svhn, synthetic-digits, arrays, not "minst"; did you mean "mnist"?',
     ],
     ['a choice without value', { loss: '' }, 'loss: has no value; it is one of cross-entropy, mse'],
     [
