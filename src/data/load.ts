@@ -9,6 +9,7 @@ import {
   type Split,
 } from '../core/dataset.js';
 import { UsageError } from '../errors.js';
+import { arraysDefinition, arraysName } from './arrays/definition.js';
 import type { DatasetDefinition } from './definition.js';
 import { findDataset } from './registry.js';
 
@@ -23,7 +24,11 @@ export async function loadDataset(
   request: DatasetRequest,
   options: LoadOptions = {},
 ): Promise<Dataset> {
-  return loadDefinition(findDataset(request.name), request, options);
+  const definition =
+    request.name === arraysName
+      ? arraysDefinition(request, 'cross-entropy')
+      : findDataset(request.name);
+  return loadDefinition(definition, request, options);
 }
 
 /** {@link loadDataset} for a data set outside the registry. */

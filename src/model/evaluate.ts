@@ -131,6 +131,11 @@ async function evaluateSplit(
       `${dataset.name} has no validation split here: the run was trained without dataset.validation. Use --split test or train`,
     );
   }
+  if (rows.targets) {
+    throw new UsageError(
+      `${dataset.name} is a regression, which has no classes to evaluate; its test_loss is in metrics.csv`,
+    );
+  }
   const [channels, height, width] = description.network.input;
   if (
     String(dataset.shape) !== String([height, width, channels]) ||
@@ -147,7 +152,7 @@ async function evaluateSplit(
   const prepared = { ...dataset, levels: pixelLevels(scalingOf(description)) };
   const evaluator = new Evaluator(rows, prepared, network, description.loss, rule);
   try {
-    const { loss, accuracy } = await evaluator.evaluate(parameters);
+    const { loss, accuracy = Number.NaN } = await evaluator.evaluate(parameters);
     const confusion = confusionMatrix(
       rows.labels,
       await evaluator.classes(parameters),

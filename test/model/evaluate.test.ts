@@ -86,8 +86,8 @@ describe('own files', () => {
     const cwd = temporaryFolder();
     await trainTiny(join(cwd, 'run'), lenet, 'dataset.preprocessing=standardize');
     const { images, labels, count } = await testImages();
-    writeFileSync(join(cwd, 'x.npy'), npy('|u1', [count, 28, 28], images));
-    writeFileSync(join(cwd, 'y.npy'), npy('|u1', [count], labels));
+    writeFileSync(join(cwd, 'x.npy'), npy('|u1', [count, 28, 28], images as Uint8Array));
+    writeFileSync(join(cwd, 'y.npy'), npy('|u1', [count], labels as Uint8Array));
     mkdirSync(join(cwd, 'png'));
     const data = new Uint8Array(images.subarray(0, 784));
     const png = encode({ width: 28, height: 28, data, channels: 1, depth: 8 });
