@@ -25,6 +25,8 @@ const entries: Readonly<Record<string, (build: string) => string>> = {
   'cli/main.js': (build) => `import '../${build}/cli/main.js';\n`,
   'index.js': (build) => `export * from './${build}/index.js';\n`,
   'index.d.ts': (build) => `export * from './${build}/index.js';\n`,
+  'testing.js': (build) => `export * from './${build}/testing/conformance.js';\n`,
+  'testing.d.ts': (build) => `export * from './${build}/testing/conformance.js';\n`,
 };
 
 /** Earlier builds that are kept, for running processes. */

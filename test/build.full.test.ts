@@ -57,7 +57,7 @@ it('npm run build and npm pack leave fln able to start at every moment', async (
   );
   expect(
     new Set(paths.filter((path) => path.startsWith('dist/')).map((path) => path.split('/')[1])),
-  ).toEqual(new Set([first, 'cli', 'index.js', 'index.d.ts']));
+  ).toEqual(new Set([first, 'cli', 'index.js', 'index.d.ts', 'testing.js', 'testing.d.ts']));
 
   // What a process meets whose build was removed, which takes more builds than are kept.
   rmSync(join(folder, 'dist', first, 'shared', 'provenance.js'));

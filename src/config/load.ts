@@ -133,9 +133,17 @@ function resolve(
   const own = configuredData(get, registry.datasets, given);
   const { network, findings: inLayers } = readNetwork(get, own.definition, registry);
   const entries = get<unknown[]>('methods') ?? [];
-  const methods = entries.map((entry, i) =>
-    resolveMethod(entry, ['methods', i], network, registry),
-  );
+  const methods = entries.map((entry, i): MethodResolution => {
+    const path = ['methods', i];
+    try {
+      return resolveMethod(entry, path, network, registry);
+    } catch (error) {
+      // A function of a plugin failed.
+      if (!(error instanceof UsageError)) throw error;
+      const findings = [{ path, message: error.message, at: 'value' as const }];
+      return { findings, fallback: () => 'default' };
+    }
+  });
   const inMethods = methods.flatMap((method) => method.findings);
   for (const { path } of inMethods) wrong.add(path);
   const lengths = { seeds: lengthOf(valueAt(data, ['seeds'])), methods: entries.length };

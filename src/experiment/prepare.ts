@@ -55,6 +55,7 @@ export async function prepareExperiment(
 
   const backend = await startPlanned(experiment, options, plan);
   emit({ type: 'backend', ...backend });
+  await checkNumerics(experiment);
   const { dataset, downloadBytes } = await load(experiment, options, emit);
   const prepared = { plan, backend, dataset, downloadBytes };
   if (dataset === undefined && downloadBytes === undefined) return prepared;
@@ -63,6 +64,24 @@ export async function prepareExperiment(
   const { train } = splitSizes(data, experiment.dataset);
   refuseBeyondMemory(experiment, methods, train, backend);
   return prepared;
+}
+
+/** @throws UsageError where an activation or the loss of a plugin contradicts itself */
+async function checkNumerics({ plugins, network, loss }: Experiment): Promise<void> {
+  if (plugins.length === 0) return;
+  const { activationTensorProblem, lossProblem } = await import('../config/plugins/numerics.js');
+  const refuse = (file: string, entry: string, problem: string | undefined) => {
+    if (problem !== undefined) throw new UsageError(`${file}: ${entry}: ${problem}`);
+  };
+  for (const { file, entries } of plugins) {
+    for (const activation of entries.activations) {
+      if (!network.activations.includes(activation.name)) continue;
+      const entry = `activation "${activation.name}"`;
+      refuse(file, entry, await activationTensorProblem(activation));
+    }
+    const own = entries.losses.find(({ name }) => name === loss);
+    if (own) refuse(file, `loss "${own.name}"`, await lossProblem(own));
+  }
 }
 
 /** A changed plugin has another run directory, so that there is nothing to resume. */

@@ -5,7 +5,7 @@ import type {
   MethodContext,
   NetworkShape,
   Preset,
-  StepMetrics,
+  Step,
 } from '../../core/methods/method.js';
 import type { Activation } from '../../core/network/activations/activation.js';
 import type { Loss } from '../../core/network/loss.js';
@@ -61,7 +61,7 @@ export interface MethodPlugin<
     constants: Constants,
     state: S,
     batch: Batch,
-  ): Promise<{ readonly state: S; readonly metrics: StepMetrics }>;
+  ): Promise<Step<S>>;
   /** The parameters to evaluate: tensors of the state. */
   parameters(state: S): Parameters;
 }
