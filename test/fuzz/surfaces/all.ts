@@ -2,7 +2,7 @@ import type { Surface } from '../surface.js';
 import { checkpoints } from './checkpoints.js';
 import { commandLines } from './command-lines.js';
 import { configs, overrides } from './config.js';
-import { cifar, emnist, idx, mat } from './data.js';
+import { cifar, emnist, idx, mat, ownData } from './data.js';
 import { mirrors } from './mirrors.js';
 import { metrics, runDirectories } from './results.js';
 import { sweepDirectories, sweepFiles } from './sweeps.js';
@@ -13,6 +13,7 @@ export const surfaces = [
   configs,
   overrides,
   idx,
+  ownData,
   cifar,
   mat,
   emnist,

@@ -2,8 +2,11 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { encode } from 'fast-png';
 import type { DatasetRequest } from '../../../src/core/dataset.js';
+import { readSamples } from '../../../src/data/arrays/samples.js';
 import { loadDefinition } from '../../../src/data/load.js';
+import { float32File, int64File, npzFile } from '../../data/array-files.js';
 import { matFile } from '../../data/mat-file.js';
 import {
   plainFiles as cifarFiles,
@@ -112,6 +115,39 @@ export const emnist: Surface<Uint8Array> = {
         cacheDir: join(folder, 'cache'),
       }),
     );
+  },
+};
+
+const numpy = {
+  x: float32File([3, 2], [1, 2, 3, 4, 5, 6]),
+  y: int64File([0, 1, 2]),
+};
+const image = { width: 3, height: 2, data: new Uint8Array(6), channels: 1 };
+const ownFiles = {
+  'a.npy': numpy.x,
+  'a.npz': npzFile(numpy),
+  'b.npz': npzFile(numpy, { compress: true }),
+  'a.csv': Buffer.from('a,b,kind\n1,2,x\n3,"4",y\n'),
+  'a.png': Buffer.from(encode(image)),
+};
+
+/** A file of the user's own data, damaged. */
+export const ownData: Surface<readonly [string, Uint8Array]> = {
+  name: 'NumPy, CSV and PNG files',
+  cases: fc.oneof(
+    ...Object.entries(ownFiles).map(([name, content]) =>
+      fc.tuple(fc.constant(name), mutated([content])),
+    ),
+  ),
+  run: async ([name, content], folder) => {
+    const path = join(fresh(folder, 'own'), name);
+    writeFileSync(path, content);
+    const source = name.endsWith('.csv')
+      ? { csv: path, label: 'kind' }
+      : name.endsWith('.png')
+        ? { images: join(folder, 'own') }
+        : path;
+    await harmless(() => readSamples(source, { labelsAreOptional: true }));
   },
 };
 
