@@ -25,6 +25,7 @@ function drawCharts(root) {
     const line = { x1: 0, y1: 5, x2: 26, y2: 5, 'stroke-width': 2.5 };
     swatch.append(svg('line', { ...line, 'stroke-dasharray': curve.dash.join(' ') }));
     const name = document.createTextNode(curve.name);
+    button.dataset.name = curve.name;
     const value = document.createElement('output');
     button.append(swatch, name, value);
     button.addEventListener('click', () => {
@@ -278,4 +279,4 @@ function svg(name, attributes) {
   return element;
 }
 
-for (const root of document.querySelectorAll('.charts')) drawCharts(root);
+for (const root of document.querySelectorAll('.charts')) root.showData = drawCharts(root);

@@ -71,6 +71,12 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/watch.js')).watchCommand),
   },
   {
+    name: 'serve',
+    usage: 'serve [DIR]',
+    summary: 'show runs on local web pages, with curves that grow',
+    load: async () => erased((await import('./commands/serve.js')).serveCommand),
+  },
+  {
     name: 'verify',
     usage: 'verify DIR|CONFIG',
     summary: 'compare accuracies with expected or earlier ones; exit 3 if worse',

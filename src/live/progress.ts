@@ -76,8 +76,7 @@ const mostWhole = 20;
 /** Reads the progress of runs again and again. */
 export class ProgressReader {
   readonly #live = new LiveRuns();
-  /** States of the last minute of the runs in progress, by metrics.csv. */
-  readonly #seen = new Map<string, Place[]>();
+  readonly #meter = new ProgressMeter();
 
   /** @param paths run directories, sweeps, or folders that contain some */
   constructor(readonly paths: readonly string[]) {}
@@ -97,7 +96,7 @@ export class ProgressReader {
       }
       isActive ||= snapshot.isActive || snapshot.directory.runs.some(isRunning);
       problems.push(...snapshot.directory.problems);
-      runs.push(...snapshot.directory.runs.map((run) => this.#progress(snapshot.directory, run)));
+      runs.push(...snapshot.directory.runs.map((run) => this.#meter.of(snapshot.directory, run)));
     }
     const sweeps = this.#sweeps(directories).flatMap((directory) => {
       const status = readSweep(directory, problems);
@@ -109,7 +108,19 @@ export class ProgressReader {
     return { at, ended: !isActive, runs, sweeps, problems };
   }
 
-  #progress(directory: RunDirectory, run: Run): RunProgress {
+  #sweeps(directories: readonly string[]): string[] {
+    const parents = directories.map((path) => dirname(dirname(resolve(path))));
+    const given = this.paths.map((path) => resolve(path));
+    return [...new Set([...given, ...parents])].filter(isSweepDirectory);
+  }
+}
+
+/** Measures the progress of runs, and their speed from one time to the next. */
+export class ProgressMeter {
+  /** States of the last minute of the runs in progress, by metrics.csv. */
+  readonly #seen = new Map<string, Place[]>();
+
+  of(directory: RunDirectory, run: Run): RunProgress {
     const file = metricsPath(directory.path, run);
     const written = isRunning(run) ? statsOf(file)?.mtimeMs : undefined;
     if (written === undefined) {
@@ -121,12 +132,6 @@ export class ProgressReader {
     const seen = (this.#seen.get(file) ?? []).filter(isRecent);
     this.#seen.set(file, [...seen, place]);
     return { ...progressOf(directory, run), ...rateOf(run, place, seen[0]) };
-  }
-
-  #sweeps(directories: readonly string[]): string[] {
-    const parents = directories.map((path) => dirname(dirname(resolve(path))));
-    const given = this.paths.map((path) => resolve(path));
-    return [...new Set([...given, ...parents])].filter(isSweepDirectory);
   }
 }
 

@@ -5,6 +5,7 @@ import {
   oneRunDirectory,
   type Problem,
   type Run,
+  type RunDirectory,
 } from '../runs/run-directory.js';
 import type { RunStatus } from '../runs/run-json.js';
 import { leavesOf, type Setting, settingsOf } from '../runs/settings.js';
@@ -47,6 +48,11 @@ export interface Sides<T> {
  */
 export function diffRuns(a: string, b: string): RunsDiff {
   const [left, right] = [a, b].map((path) => loadRunDirectory(oneRunDirectory(path)));
+  return diffDirectories(left, right);
+}
+
+/** {@link diffRuns} of directories whose rows were all read. */
+export function diffDirectories(left: RunDirectory, right: RunDirectory): RunsDiff {
   const problems = [...left.problems, ...right.problems];
   const settings = diffValues(settingsOf(left, problems), settingsOf(right, problems));
   const keys = new Map([...left.runs, ...right.runs].map((run) => [keyOf(run), run]));

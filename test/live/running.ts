@@ -1,6 +1,10 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { comparisonTable, wordColumns } from '../../src/cli/render/comparison.js';
+import { formatDiff } from '../../src/cli/render/diff.js';
 import { takeLock } from '../../src/files/lock.js';
+import { serveRuns } from '../../src/live/server.js';
 import { commonColumns } from '../../src/runs/metrics.js';
 import type { RunStatus } from '../../src/runs/run-json.js';
 
@@ -52,4 +56,20 @@ export class RunningDirectory {
   release(): void {
     this.#lock.release();
   }
+}
+
+/** `fln serve` in this process, until the test ends. */
+export async function served(root: string): Promise<{ url: string; errors: unknown[] }> {
+  const errors: unknown[] = [];
+  const { close, url } = await serveRuns(root, {
+    port: 0,
+    texts: {
+      comparison: ({ rows }) => comparisonTable(rows),
+      words: wordColumns,
+      diff: formatDiff,
+    },
+    onError: (error) => errors.push(error),
+  });
+  onTestFinished(close);
+  return { url, errors };
 }

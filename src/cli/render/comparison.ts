@@ -60,7 +60,7 @@ function comparisonJson({ rows }: Comparison, problems: readonly Problem[]): str
 }
 
 /** Cells of the text and the Markdown table, with a column for the directory if there are several. */
-function comparisonTable(rows: readonly ComparisonRow[]): Table {
+export function comparisonTable(rows: readonly ComparisonRow[]): Table {
   const several = new Set(rows.map(({ directory }) => directory)).size > 1;
   const splits = [...new Set(rows.flatMap(({ measuredOn }) => measuredOn ?? []))];
   const mixed = splits.length > 1;
@@ -95,7 +95,8 @@ function measureOf(rows: readonly ComparisonRow[]): string {
   return rows.some(({ accuracy }) => accuracy !== undefined) ? 'accuracy or loss' : 'loss';
 }
 
-const wordColumns = ({ head }: Table) => head.indexOf('method') + 1;
+/** Number of columns, from the first, that are text. */
+export const wordColumns = ({ head }: Table) => head.indexOf('method') + 1;
 
 /** Nine digits: enough for all measurements, without the noise of binary fractions. */
 const number = (value: number | undefined) =>

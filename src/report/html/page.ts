@@ -13,30 +13,34 @@ export interface PageContent {
   readonly main: readonly string[];
   readonly styles?: readonly string[];
   readonly scripts?: readonly string[];
+  /** Whether the page asks the server that it came from for data, and has forms that lead there. */
+  readonly isServed?: boolean;
+}
+
+const codeOf = ({ scripts = [] }: PageContent) =>
+  [pageAssets.tables(), ...scripts].map((code) => `\n${code}\n`);
+
+/** The content security policy of a page. */
+export function contentPolicy(page: PageContent): string {
+  const hashes = codeOf(page).map(
+    (code) => `'sha256-${createHash('sha256').update(code).digest('base64')}'`,
+  );
+  const server = page.isServed ? "; connect-src 'self'; form-action 'self'; base-uri 'none'" : '';
+  return `default-src 'none'; style-src 'unsafe-inline'; script-src ${hashes.join(' ')}${server}`;
 }
 
 /**
  * One HTML page without external requests. The browser runs only its own scripts, which the policy lists by
  * their hashes, so that even an error in escaping could not run a script in a label.
  */
-export function htmlPage({
-  title,
-  subtitle,
-  main,
-  styles = [],
-  scripts = [],
-}: PageContent): string {
-  const all = [pageAssets.tables(), ...scripts].map((code) => `\n${code}\n`);
-  const hashes = all.map(
-    (code) => `'sha256-${createHash('sha256').update(code).digest('base64')}'`,
-  );
-  const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src ${hashes.join(' ')}`;
+export function htmlPage(page: PageContent): string {
+  const { title, subtitle, main, styles = [] } = page;
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta http-equiv="Content-Security-Policy" content="${contentPolicy(page)}">
 <title>${escapeHtml(title)}</title>
 <style>
 ${[...styles, pageAssets.style()].join('\n')}
@@ -50,7 +54,9 @@ ${[...styles, pageAssets.style()].join('\n')}
 <main>
 ${main.filter((part) => part !== '').join('\n')}
 </main>
-${all.map((code) => `<script>${code}</script>`).join('\n')}
+${codeOf(page)
+  .map((code) => `<script>${code}</script>`)
+  .join('\n')}
 </body>
 </html>
 `;
@@ -60,6 +66,10 @@ ${all.map((code) => `<script>${code}</script>`).join('\n')}
 export interface LinkedCell extends Cell {
   /** A relative path. */
   readonly href?: string;
+  /** Query of the link. */
+  readonly query?: Readonly<Record<string, string>>;
+  /** A checkbox of a form, before the text. */
+  readonly choice?: { readonly name: string; readonly value: string };
 }
 
 export interface HtmlTable {
@@ -89,10 +99,15 @@ ${lines.join('\n')}
 
 const sortValue = ({ value }: Cell) => (value === undefined ? '' : ` data-value="${value}"`);
 
-function content({ text, href }: LinkedCell): string {
-  if (href === undefined) return escapeHtml(text);
-  const url = href.split('/').map(encodeURIComponent).join('/');
-  return `<a href="${escapeHtml(url)}">${escapeHtml(text)}</a>`;
+function content({ text, href, query, choice }: LinkedCell): string {
+  const box =
+    choice === undefined
+      ? ''
+      : `<input type="checkbox" name="${escapeHtml(choice.name)}" value="${escapeHtml(choice.value)}" aria-label="select ${escapeHtml(text)}"> `;
+  if (href === undefined) return box + escapeHtml(text);
+  const path = href.split('/').map(encodeURIComponent).join('/');
+  const url = query === undefined ? path : `${path}?${new URLSearchParams(query)}`;
+  return `${box}<a href="${escapeHtml(url)}">${escapeHtml(text)}</a>`;
 }
 
 /** JSON that cannot end its script element. */
@@ -118,4 +133,6 @@ export const pageAssets = {
   uPlot: () => uPlot('uPlot.iife.min.js'),
   charts: () => own('charts.js'),
   layers: () => own('layers.js'),
+  /** Keeps a page of `fln serve` up to date. */
+  live: () => own('live.js'),
 } as const;

@@ -57,13 +57,16 @@ export function reportHtml(content: ReportContent): string {
   });
 }
 
-function resultsHtml(summaries: readonly RunSummary[]): string {
+export function resultsHtml(summaries: readonly RunSummary[]): string {
   return `<h2>Results</h2>
 ${sortableTable(resultTable(aggregate(summaries)))}
 <p class="note">${escapeHtml(tableNote)}.</p>`;
 }
 
-function failuresHtml({ summaries, problems }: ReportContent): string {
+export function failuresHtml({
+  summaries,
+  problems,
+}: Pick<ReportContent, 'summaries' | 'problems'>): string {
   const unfinished = summaries
     .filter(({ status }) => status !== 'COMPLETED')
     .map(({ method, seed, status, error, batches }) => {
@@ -79,7 +82,7 @@ function failuresHtml({ summaries, problems }: ReportContent): string {
   return `<h2>Not complete</h2>\n<ul class="problems">\n${items}\n</ul>`;
 }
 
-function sourceHtml({ name, provenance, config }: ReportSource, several: boolean): string {
+export function sourceHtml({ name, provenance, config }: ReportSource, several: boolean): string {
   const of = several ? ` of ${escapeHtml(name)}` : '';
   const parts: string[] = [];
   if (provenance !== undefined) {
