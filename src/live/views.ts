@@ -134,7 +134,7 @@ export function runView(
     parts: {
       figure:
         curves === undefined
-          ? '<p>There is no figure yet: no run has recorded an accuracy.</p>'
+          ? '<p>There is no figure yet: no run has recorded anything.</p>'
           : chartsHtml(curves.curves, curves.measure),
       progress: progress.length > 0 ? progressHtml(progress) : '',
       results: hasResults && !several ? resultsHtml(summaries) : '',

@@ -196,7 +196,7 @@ describe('fln serve', () => {
     const get = async (since: string) =>
       JSON.parse((await raw(url, `/api/run?dir=run&since=${since}`)).body);
     const first = await get('unknown');
-    expect(first.parts.figure).toContain('"accuracy":0.6');
+    expect(first.parts.figure).toContain('"value":0.6');
     // The time left.
     const same = await get(first.version);
     expect(Object.keys(same.parts ?? { progress: '' })).toEqual(['progress']);

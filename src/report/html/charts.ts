@@ -34,7 +34,7 @@ export function chartsHtml(all: readonly Curve[], measure: Measure): string {
     curves: labelled.map((curve, i) => ({
       name: nameOf(curve),
       seeds: curve.seeds,
-      points: curve.points,
+      points: curve.points.map(({ epoch: _, ...point }) => point),
       color: style(i).textColor,
       darkColor: style(i).darkColor,
       dash: style(i).dash,
