@@ -117,7 +117,7 @@ export function runView(
   const summaries = summariseRuns(runs);
   const several = directories.length > 1;
   const comparison = compareRuns(snapshots.map(named));
-  const hasResults = comparison.rows.some(({ accuracy }) => accuracy !== undefined);
+  const hasResults = comparison.rows.some((row) => (row.accuracy ?? row.loss) !== undefined);
   const isCompared = several || comparison.rows.some(({ paper }) => paper !== undefined);
   const ended = summaries.filter(({ status }) => status !== 'RUNNING' && status !== 'QUEUED');
   const problems = [...directories.flatMap(({ problems }) => problems), ...leftOut(runs)];
