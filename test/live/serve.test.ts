@@ -51,7 +51,7 @@ describe('fln serve', () => {
       expect(status).toBe(200);
       expect(body).toMatch(content);
       expect(head).toMatch(
-        /content-security-policy: default-src 'none'; style-src 'unsafe-inline'; script-src ('sha256-\S+' ?){4}; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n/,
+        /content-security-policy: default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src ('sha256-\S+' ?){4}; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n/,
       );
       expect(head).toMatch(/x-content-type-options: nosniff/);
       expect(head).not.toMatch(/access-control/i);

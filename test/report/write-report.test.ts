@@ -11,11 +11,14 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { runExperiment } from '../../src/experiment/run.js';
+import { drawFilters } from '../../src/report/html/filters.js';
 import { layersHtml } from '../../src/report/html/layers.js';
 import { reportHtml } from '../../src/report/html/run-report.js';
 import { writeReport } from '../../src/report/write-report.js';
 import { layerColumns } from '../../src/runs/layers.js';
 import { loadRunDirectory, loadRuns } from '../../src/runs/run-directory.js';
+import { temporaryFolder, tinyExperiment } from '../experiment/tiny.js';
 import { mnistMethods, syntheticCsv, writeRuns } from './synthetic.js';
 
 const root = mkdtempSync(join(tmpdir(), 'fln-report-'));
@@ -200,6 +203,7 @@ it('escapes whatever a page is given', () => {
     title: evil,
     subtitle: evil,
     layers: '',
+    filters: '',
     problems: [evil],
     summaries: [
       {
@@ -247,4 +251,43 @@ it('draws the layers of the first seed that has some, thinned, and escapes its l
   expect(panels[0].values[0].slice(0, 2)).toEqual([null, 2 * (batches[1] - 1)]);
   expect(panels[0].values[1].every((value: unknown) => value === null)).toBe(true);
   expect(layersHtml([{ ...run, seed: 1, metrics }])).toBe('');
+});
+
+it('draws the filters of the first layer, channels first, scaled one by one', () => {
+  const layer = (input: [number, number, number], units: number) =>
+    ({ input, output: [1, 1, units], pool: 1 }) as const;
+  const stored = Float32Array.from([1, 0, -1, 0.5, 0, 2, 0, -2]);
+  const grey = drawFilters({
+    layers: [layer([2, 2, 1], 2)],
+    weights: [{ stored, bias: new Float32Array(2) }],
+  });
+  const { width, height, channels, data } = grey.picture;
+  expect([width, height, channels, grey.shown, grey.all]).toEqual([5, 2, 1, 2, 2]);
+  expect([...data]).toEqual([255, 128, 255, 128, 255, 1, 192, 255, 128, 1]);
+  const color = drawFilters({
+    layers: [{ ...layer([4, 4, 3], 40), window: { kernel: 1, stride: 1, padding: 0 } }],
+    weights: [
+      {
+        stored: Float32Array.from({ length: 120 }, (_, i) => (i % 3) - 1),
+        bias: new Float32Array(40),
+      },
+    ],
+  });
+  expect(color.shown).toBe(32);
+  expect([...color.picture.data.subarray(0, 6)]).toEqual([1, 128, 255, 255, 255, 255]);
+});
+
+it('has the filters of the models in a run directory, and names a model that is damaged', async () => {
+  const folder = temporaryFolder();
+  await runExperiment(tinyExperiment('epochs=1'), { outDir: folder });
+  const page = () => readFileSync(join(folder, 'report.html'), 'utf8');
+  expect(page().match(/<img class="filters" src="data:image\/png;base64,/g)).toHaveLength(2);
+  writeFileSync(join(folder, 'adam-s1', 'model.safetensors'), '');
+  await writeReport(folder);
+  expect(page().match(/<img class="filters"/g)).toHaveLength(1);
+  expect(page()).toContain('model.safetensors cannot be used');
+  rmSync(join(folder, 'adam-s1', 'model.json'));
+  rmSync(join(folder, 'sgd-s1', 'model.json'));
+  await writeReport(folder);
+  expect(page()).not.toContain('First-layer filters');
 });

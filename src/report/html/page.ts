@@ -26,7 +26,7 @@ export function contentPolicy(page: PageContent): string {
     (code) => `'sha256-${createHash('sha256').update(code).digest('base64')}'`,
   );
   const server = page.isServed ? "; connect-src 'self'; form-action 'self'; base-uri 'none'" : '';
-  return `default-src 'none'; style-src 'unsafe-inline'; script-src ${hashes.join(' ')}${server}`;
+  return `default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src ${hashes.join(' ')}${server}`;
 }
 
 /**

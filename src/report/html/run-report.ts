@@ -12,6 +12,8 @@ export interface ReportContent {
   readonly figure?: { readonly charts: string; readonly svg: string };
   /** The panels of the layers; empty where there are none. */
   readonly layers: string;
+  /** Images of the first layers' weights; empty where there are none. */
+  readonly filters: string;
   /** What could not be read, as sentences. */
   readonly problems: readonly string[];
   /** One per run directory. */
@@ -32,7 +34,7 @@ export interface ReportSource {
  * All text is escaped.
  */
 export function reportHtml(content: ReportContent): string {
-  const { title, subtitle, figure, layers, sources } = content;
+  const { title, subtitle, figure, layers, filters, sources } = content;
   const drawn = [
     ...(figure ? [pageAssets.charts()] : []),
     ...(layers === '' ? [] : [pageAssets.layers()]),
@@ -48,6 +50,7 @@ export function reportHtml(content: ReportContent): string {
       resultsHtml(content.summaries),
       failuresHtml(content),
       layers,
+      filters,
       ...sources.map((source) => sourceHtml(source, several)),
     ],
     ...(drawn.length > 0 && {
