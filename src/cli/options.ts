@@ -139,7 +139,8 @@ export const saving = {
   },
   'no-model': {
     type: 'boolean',
-    describe: 'do not write model.safetensors and model.json, the weights of completed runs',
+    describe:
+      'do not write model.safetensors, model.json and activations.safetensors of completed runs',
   },
 } as const;
 

@@ -5,6 +5,7 @@ import { accuracyValue, lossValue } from './network/loss.js';
 import type { LossName } from './network/names.js';
 import { forwardLayers, type Network, predict } from './network/network.js';
 import type { Parameters } from './network/parameters.js';
+import type { LayerShape } from './network/shape.js';
 import { liftedClasses, type PredictionRule } from './prediction.js';
 
 /**
@@ -147,4 +148,50 @@ export async function sumOf(parameters: Parameters): Promise<number> {
   const [value] = await sum.data();
   sum.dispose();
   return value;
+}
+
+/** Outputs of a layer for a few images, on the host. */
+export interface LayerOutputs {
+  /** [height, width, channels] */
+  readonly shape: readonly [number, number, number];
+  /** [count, height, width, channels], row-major */
+  readonly values: Float32Array;
+}
+
+/** Images that {@link hiddenActivations} takes, and numbers that it returns, at most. */
+const mostImages = 8;
+const mostNumbers = 1 << 18;
+
+/**
+ * The inputs, after preprocessing, and the outputs of each hidden layer for the first images of a split: for
+ * pictures. None where one image has too many.
+ */
+export async function hiddenActivations(
+  network: Network,
+  parameters: Parameters,
+  layers: readonly LayerShape[],
+  split: Split,
+  levels: Dataset['levels'],
+): Promise<{ count: number; layers: LayerOutputs[] }> {
+  const sizes = layers.map(({ input: [height, width, channels] }) => height * width * channels);
+  const perImage = sizes.reduce((sum, size) => sum + size, 0);
+  const count = Math.min(mostImages, split.count, Math.floor(mostNumbers / perImage));
+  if (count === 0) return { count, layers: [] };
+  const rows = gatherRows(
+    split,
+    Uint32Array.from({ length: count }, (_, i) => i),
+    levels,
+  );
+  const inputs = tf.tidy(() => {
+    const x = tf.tensor2d(rows, [count, sizes[0]]);
+    return forwardLayers(network, parameters, x).inputs;
+  });
+  try {
+    const outputs = inputs.map(async (input, l) => {
+      return { shape: layers[l].input, values: (await input.data()) as Float32Array };
+    });
+    return { count, layers: await Promise.all(outputs) };
+  } finally {
+    tf.dispose(inputs);
+  }
 }

@@ -1,13 +1,14 @@
 import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
-import { Evaluator } from '../core/evaluate.js';
+import { Evaluator, hiddenActivations } from '../core/evaluate.js';
 import { buildNetwork } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import { predictionRule } from '../core/prediction.js';
 import type { ArrayData } from '../data/arrays/definition.js';
 import { UsageError } from '../errors.js';
 import { onDiskWarning } from '../files/system-calls.js';
+import { writeActivations } from '../runs/activations-file.js';
 import { layersFile } from '../runs/layers.js';
 import { type Metrics, type MetricsFile, readMetrics } from '../runs/metrics.js';
 import { writeModel } from '../runs/model-file.js';
@@ -186,7 +187,16 @@ async function trainAll(
         if (options.model === false) return;
         const trained = { experiment, method, run: id(run), dataset, rule, metrics };
         const { record } = directory;
-        await writeModel(folderOf(directory.path, run), parameters, { ...trained, record });
+        const folder = folderOf(directory.path, run);
+        const { layers } = experiment.network;
+        const { test } = experiment.evaluate;
+        // The test set is not looked at where it is not to be used.
+        const split = (test === 'never' ? undefined : dataset.test) ?? dataset.validation;
+        const { levels, train } = dataset;
+        const of = [network, parameters, layers, split ?? train, levels] as const;
+        const activations = await hiddenActivations(...of);
+        if (activations.count > 0) writeActivations(folder, activations);
+        await writeModel(folder, parameters, { ...trained, record });
       };
       const job = { experiment, method, run: id(run), dataset, network, evaluators, checkpointing };
       const session = { resumeFrom, warmUp, stopAtEpoch, saveModel, emit, signal };

@@ -18,7 +18,7 @@ import {
 import { drawFigure, type Figure, type FigureStyle } from './figure.js';
 import type { FigureText } from './figure-spec.js';
 import { chartsHtml } from './html/charts.js';
-import { filtersHtml } from './html/filters.js';
+import { imagesHtml } from './html/images.js';
 import { layersHtml } from './html/layers.js';
 import { reportHtml } from './html/run-report.js';
 import type { Settings } from './overlay.js';
@@ -154,7 +154,7 @@ function pageOf(
     ...text,
     figure: drawn && figure && { charts: chartsHtml(drawn.curves, drawn.measure), svg: figure.svg },
     layers: layersHtml(runs, settings),
-    filters: filtersHtml(runs, settings),
+    images: imagesHtml(runs, settings),
     summaries: summariseRuns(runs, settings),
     problems: [...directories.flatMap(({ problems }) => problems), ...leftOut(runs)].map(
       ({ message }) => message,

@@ -72,6 +72,8 @@ export const runFiles: Readonly<Record<string, string>> = {
   'LABEL-sSEED/checkpoints/':
     'the last two checkpoints of an unfinished run, from which --resume continues',
   'LABEL-sSEED/model.safetensors': "the trained weights, as they were tested, in PyTorch's layout",
+  'LABEL-sSEED/activations.safetensors':
+    'inputs and hidden activations of the trained network for up to 8 images, which report.html draws',
   'LABEL-sSEED/model.json':
     'what is needed to use the weights: network, preprocessing, classes; results and provenance',
   'summary.csv': 'one row per run: final and best test accuracy, losses, time, time to thresholds',

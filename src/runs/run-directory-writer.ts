@@ -5,6 +5,7 @@ import { isLeftOver, removeFolderAtomic, writeFileAtomic } from '../files/atomic
 import { guardDisk } from '../files/disk.js';
 import { makeFolder } from '../files/folder.js';
 import { explainHeld, type FileLock, type HeldLock, lockOfOther, takeLock } from '../files/lock.js';
+import { removeActivations } from './activations-file.js';
 import { layerColumns, layersFile } from './layers.js';
 import type { Metrics } from './metrics.js';
 import { type MetricsExtent, MetricsWriter } from './metrics-writer.js';
@@ -89,6 +90,7 @@ export class RunDirectoryWriter {
       removeLeftOvers(folder);
       // A process that was killed after the last batch may have written it.
       removeModel(folder);
+      removeActivations(folder);
     } else {
       removeFolderAtomic(folder);
     }

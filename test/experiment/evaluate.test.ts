@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Evaluator, sumOf } from '../../src/core/evaluate.js';
+import { Evaluator, hiddenActivations, sumOf } from '../../src/core/evaluate.js';
 import { initializeParameters } from '../../src/core/network/initialize.js';
-import { buildNetwork } from '../../src/core/network/network.js';
+import { buildNetwork, forwardLayers } from '../../src/core/network/network.js';
 import { predictionRule } from '../../src/core/prediction.js';
 import { Random } from '../../src/core/random.js';
 import { loadDataset } from '../../src/data/load.js';
@@ -26,6 +26,32 @@ describe('the sum of the weights', () => {
   it('is not finite as soon as one of them is not', async () => {
     expect(await sumOf([layer(3, 0), layer(Number.NaN, 0)])).toBeNaN();
     expect(await sumOf([layer(3, Number.POSITIVE_INFINITY)])).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+describe('hidden activations', () => {
+  beforeAll(startTestBackend);
+
+  it('are those of the forward pass for the first images, and nothing else is kept', async () => {
+    const layers =
+      'network.layers=[{ conv: 2, kernel: 5, activation: relu }, { averagePool: 2 }, { dense: 7, activation: tanh }, { dense: 10 }]';
+    const experiment = tinyExperiment(layers);
+    const { test, levels } = await loadDataset(experiment.dataset);
+    const network = buildNetwork(experiment.network);
+    const random = new Random(1, 'activations');
+    const parameters = initializeParameters(network, { initializer: 'he', bias: 0.1 }, random);
+    const before = tf.memory().numTensors;
+    const { layers: shapes } = experiment.network;
+    const found = await hiddenActivations(network, parameters, shapes, test, levels);
+    expect(tf.memory().numTensors).toBe(before);
+    expect(found.count).toBe(8);
+    expect(found.layers.map(({ shape }) => shape)).toEqual(shapes.map(({ input }) => input));
+    const x = tf.tensor2d(found.layers[0].values, [8, found.layers[0].values.length / 8]);
+    expect(found.layers[0].values[0]).toBe(levels[0][test.images[0]]);
+    const { inputs } = tf.tidy(() => ({ inputs: forwardLayers(network, parameters, x).inputs }));
+    for (const [l, { values }] of found.layers.entries()) {
+      expect([...values]).toEqual([...(await inputs[l].data())]);
+    }
   });
 });
 

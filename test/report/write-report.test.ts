@@ -12,7 +12,7 @@ import { basename, join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { runExperiment } from '../../src/experiment/run.js';
-import { drawFilters } from '../../src/report/html/filters.js';
+import { drawActivations, drawFilters } from '../../src/report/html/images.js';
 import { layersHtml } from '../../src/report/html/layers.js';
 import { reportHtml } from '../../src/report/html/run-report.js';
 import { writeReport } from '../../src/report/write-report.js';
@@ -203,7 +203,7 @@ it('escapes whatever a page is given', () => {
     title: evil,
     subtitle: evil,
     layers: '',
-    filters: '',
+    images: '',
     problems: [evil],
     summaries: [
       {
@@ -281,13 +281,39 @@ it('has the filters of the models in a run directory, and names a model that is 
   const folder = temporaryFolder();
   await runExperiment(tinyExperiment('epochs=1'), { outDir: folder });
   const page = () => readFileSync(join(folder, 'report.html'), 'utf8');
-  expect(page().match(/<img class="filters" src="data:image\/png;base64,/g)).toHaveLength(2);
+  // For each of two methods the filters, the inputs and one hidden layer.
+  expect(page().match(/<img class="pixels" src="data:image\/png;base64,/g)).toHaveLength(6);
   writeFileSync(join(folder, 'adam-s1', 'model.safetensors'), '');
   await writeReport(folder);
-  expect(page().match(/<img class="filters"/g)).toHaveLength(1);
+  expect(page().match(/<img class="pixels"/g)).toHaveLength(5);
   expect(page()).toContain('model.safetensors cannot be used');
   rmSync(join(folder, 'adam-s1', 'model.json'));
   rmSync(join(folder, 'sgd-s1', 'model.json'));
   await writeReport(folder);
   expect(page()).not.toContain('First-layer filters');
+  writeFileSync(join(folder, 'adam-s1', 'activations.safetensors'), 'x');
+  await writeReport(folder);
+  expect(page()).toContain('activations.safetensors cannot be used');
+  expect(page().match(/<img class="pixels"/g)).toHaveLength(2);
+});
+
+it('draws activations, a column for each image and a row for each channel', () => {
+  const inputs = Float32Array.of(0, 2, 2, 0);
+  const maps = Float32Array.of(1, -2, 0, 2, 2, 0, 1, 0);
+  const flat = Float32Array.of(1, 0, -1, 0, 1, 1);
+  const layers = [
+    { shape: [1, 2, 1], values: inputs },
+    { shape: [1, 2, 2], values: maps },
+    { shape: [1, 1, 3], values: flat },
+  ] as const;
+  const drawn = (l: number) => drawActivations({ count: 2, layers }, l).picture;
+  expect(drawn(0)).toMatchObject({ width: 5, height: 1, channels: 1 });
+  expect([...drawn(0).data]).toEqual([128, 255, 255, 255, 128]);
+  // Channels last: the first map of the first image is 1, 0, of the second 2, 1.
+  expect(drawn(1)).toMatchObject({ width: 5, height: 3 });
+  expect([...drawn(1).data.subarray(0, 5)]).toEqual([192, 128, 255, 255, 192]);
+  expect([...drawn(1).data.subarray(10)]).toEqual([1, 255, 255, 128, 128]);
+  // Three units in a square of two by two.
+  expect(drawn(2)).toMatchObject({ width: 5, height: 2 });
+  expect([...drawn(2).data]).toEqual([255, 128, 255, 128, 255, 1, 255, 255, 255, 255]);
 });

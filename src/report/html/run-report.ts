@@ -12,8 +12,8 @@ export interface ReportContent {
   readonly figure?: { readonly charts: string; readonly svg: string };
   /** The panels of the layers; empty where there are none. */
   readonly layers: string;
-  /** Images of the first layers' weights; empty where there are none. */
-  readonly filters: string;
+  /** Images of first-layer filters and of hidden activations; empty where there are none. */
+  readonly images: string;
   /** What could not be read, as sentences. */
   readonly problems: readonly string[];
   /** One per run directory. */
@@ -34,7 +34,7 @@ export interface ReportSource {
  * All text is escaped.
  */
 export function reportHtml(content: ReportContent): string {
-  const { title, subtitle, figure, layers, filters, sources } = content;
+  const { title, subtitle, figure, layers, images, sources } = content;
   const drawn = [
     ...(figure ? [pageAssets.charts()] : []),
     ...(layers === '' ? [] : [pageAssets.layers()]),
@@ -50,7 +50,7 @@ export function reportHtml(content: ReportContent): string {
       resultsHtml(content.summaries),
       failuresHtml(content),
       layers,
-      filters,
+      images,
       ...sources.map((source) => sourceHtml(source, several)),
     ],
     ...(drawn.length > 0 && {
