@@ -27,7 +27,7 @@ export function nameRuns(runs: readonly Run[]): NamedRun[] {
 const portable = (name: string) => name.replace(/[^A-Za-z0-9._-]/g, '_').replace(/^\.+/, '_');
 
 /** Columns that say which row it is. */
-const positions: readonly string[] = ['seed', 'batch', 'epoch', 'wall_s'];
+const positions: readonly string[] = ['seed', 'batch', 'epoch', 'wall_s', 'layer'];
 
 /** The columns of measurements, without those that are empty. */
 export const measured = ({ columns }: Metrics): [string, Float64Array][] =>
@@ -43,6 +43,7 @@ export const longColumns = [
   'batch',
   'epoch',
   'wall_s',
+  'layer',
   'metric',
   'value',
 ] as const;
@@ -51,7 +52,7 @@ export const longColumns = [
 const chunk = 10_000;
 
 /**
- * Writes one row per measured value of all runs: the same nine columns, of the same types, whatever the methods
+ * Writes one row per measured value of all runs: the same ten columns, of the same types, whatever the methods
  * measure. Data frames and Parquet writers take it as it is.
  * @returns the number of rows
  * @throws DiskError; an earlier file is then unchanged
@@ -87,20 +88,23 @@ export function writeLongTable(runs: readonly Run[], path: string): number {
   return written;
 }
 
-function* chunksOf({ experiment, directory, label, seed, metrics }: Run) {
-  const columns = measured(metrics);
-  const { batch, epoch, wall_s: wall } = metrics.columns;
+function* chunksOf(run: Run) {
+  const { experiment, directory, label, seed } = run;
   let rows: (string | number)[][] = [];
-  for (let row = 0; row < metrics.rows; row++) {
-    for (const [name, values] of columns) {
-      const value = values[row];
-      if (Number.isNaN(value)) continue;
-      const at = [batch[row], epoch[row], wall[row]];
-      rows.push([experiment, directory, label, seed, ...at, name, value]);
+  for (const table of [run.metrics, ...(run.layers ? [run.layers] : [])]) {
+    const columns = measured(table);
+    const { batch, epoch, wall_s: wall, layer } = table.columns;
+    for (let row = 0; row < table.rows; row++) {
+      const at = [batch[row], epoch[row], wall?.[row] ?? '', layer?.[row] ?? ''];
+      for (const [name, values] of columns) {
+        const value = values[row];
+        if (!Number.isNaN(value))
+          rows.push([experiment, directory, label, seed, ...at, name, value]);
+      }
+      if (rows.length < chunk) continue;
+      yield rows;
+      rows = [];
     }
-    if (rows.length < chunk) continue;
-    yield rows;
-    rows = [];
   }
   yield rows;
 }

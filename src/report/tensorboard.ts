@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { PbfWriter } from 'pbf';
 import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk } from '../files/disk.js';
+import type { Metrics } from '../runs/metrics.js';
 import type { Run } from '../runs/run-directory.js';
 import { measured, type NamedRun } from './long-table.js';
 
@@ -31,22 +32,37 @@ const startOf = ({ startedAt }: Pick<Run, 'startedAt'>): number =>
   startedAt === undefined ? 0 : Date.parse(startedAt) / 1000 || 0;
 
 /**
- * The event file of a run: a scalar per measured value, at its batch. Its wall time is the start of the run
- * plus its training time.
+ * The event file of a run: a scalar per measured value of metrics.csv and layers.csv, at its batch. Its wall time is
+ * the start of the run plus its training time.
  */
-export function tensorBoardEvents(run: Pick<Run, 'metrics' | 'startedAt'>): Buffer {
-  const { metrics } = run;
+export function tensorBoardEvents(run: Pick<Run, 'metrics' | 'layers' | 'startedAt'>): Buffer {
   const start = startOf(run);
   const records = [record(event(start, 0, [], 'brain.Event:2'))];
-  const columns = measured(metrics);
-  const { batch, wall_s: wall } = metrics.columns;
-  for (let row = 0; row < metrics.rows; row++) {
+  const layers = rowsByBatch(run.layers);
+  const columns = measured(run.metrics);
+  const { batch, wall_s: wall } = run.metrics.columns;
+  for (let row = 0; row < run.metrics.rows; row++) {
     const scalars = columns
-      .map(([name, values]) => [tagOf(name), values[row]] as const)
+      .map(([name, values]): Scalar => [tagOf(name), values[row]])
+      .concat(layers.get(batch[row]) ?? [])
       .filter(([, value]) => !Number.isNaN(value));
     records.push(record(event(start + (wall?.[row] || 0), batch[row], scalars)));
   }
   return Buffer.concat(records);
+}
+
+/** The values of layers.csv at each batch: `layer1/penalty`. */
+function rowsByBatch(layers: Run['layers']): Map<number, Scalar[]> {
+  const found = new Map<number, Scalar[]>();
+  const columns = layers ? measured(layers) : [];
+  for (let row = 0; row < (layers?.rows ?? 0); row++) {
+    const { batch, layer } = (layers as Metrics).columns;
+    const scalars = columns.map(
+      ([name, values]): Scalar => [`layer${layer[row]}/${name}`, values[row]],
+    );
+    found.set(batch[row], [...(found.get(batch[row]) ?? []), ...scalars]);
+  }
+  return found;
 }
 
 /** TensorBoard groups by what stands before a slash: `test_accuracy` is `test/accuracy`. */

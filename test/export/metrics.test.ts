@@ -21,6 +21,20 @@ function exampleRuns(folder: string): readonly Run[] {
   return runs;
 }
 
+/** layers.csv of two layers at batches 1 and 2. */
+const exampleLayers = {
+  method: 'fenchel',
+  seed: 1,
+  rows: 4,
+  columns: {
+    batch: Float64Array.of(1, 1, 2, 2),
+    epoch: Float64Array.of(1, 1, 1, 1),
+    layer: Float64Array.of(1, 2, 1, 2),
+    penalty: Float64Array.of(0.75, Number.NaN, 0.5, Number.NaN),
+    residual: Float64Array.of(Number.NaN, 0.125, Number.NaN, 0.25),
+  },
+};
+
 interface Event {
   wallTime: number;
   step: number;
@@ -91,6 +105,11 @@ describe('event files of TensorBoard', () => {
         Number.isNaN(accuracy) ? undefined : Math.fround(accuracy),
       );
     }
+    const withLayers = [{ ...runs[0], layers: exampleLayers }];
+    const [path] = writeTensorBoard(nameRuns(withLayers), join(folder, 'layers'));
+    const second = readEvents(path).find(({ step }) => step === 2);
+    expect(second?.scalars).toMatchObject({ 'layer1/penalty': 0.5, 'layer2/residual': 0.25 });
+    expect(second?.scalars).not.toHaveProperty('layer2/penalty');
     // Again: replaced, not doubled.
     expect(writeTensorBoard(nameRuns(runs), join(folder, 'tb'))).toEqual(paths);
   });
@@ -146,6 +165,16 @@ it('the long table has one row per measured value, and the same columns for ever
     .map((batch, row) => [batch, columns.test_accuracy[row]])
     .filter(([, value]) => !Number.isNaN(value));
   expect(accuracies).toEqual(expected);
+  writeLongTable([{ ...runs[0], layers: exampleLayers }], path);
+  const ofLayers = parse<Record<string, string>>(readFileSync(path), { columns: true })
+    .filter(({ layer }) => layer !== '')
+    .map(({ batch, layer, metric, value }) => [batch, layer, metric, value]);
+  expect(ofLayers).toEqual([
+    ['1', '1', 'penalty', '0.75'],
+    ['1', '2', 'residual', '0.125'],
+    ['2', '1', 'penalty', '0.5'],
+    ['2', '2', 'residual', '0.25'],
+  ]);
 });
 
 it('fln export writes both, and refuses what it cannot write', async () => {
@@ -162,7 +191,7 @@ it('fln export writes both, and refuses what it cannot write', async () => {
     expect(code).toBe(2);
     return stderr;
   };
-  expect(await refused('runs')).toContain('give --tensorboard FOLDER or --long FILE');
+  expect(await refused('runs')).toContain('give --tensorboard FOLDER, --long FILE');
   expect(await refused('runs', '--tensorboard', 'all.csv')).toContain('all.csv is a file');
   expect(await refused('runs', '--long', 'absent/x.csv')).toContain('does not exist');
   expect(await refused('tb', '--long', 'x.csv')).toContain('there is no run to export');
