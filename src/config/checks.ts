@@ -53,7 +53,9 @@ export function readNetwork(
   const { layers, activations, findings } = readLayers(inputs, dataset, registry);
   if (!dataset || findings.length > 0) return { findings };
   const loss = get<LossName>('loss') ?? 'cross-entropy';
-  return { network: { layers, widths: widthsOf(layers), activations, loss }, findings };
+  const { isRegression } = dataset;
+  const shape = { layers, widths: widthsOf(layers), activations, loss };
+  return { network: { ...shape, ...(isRegression && { isRegression }) }, findings };
 }
 
 function checkSizes(

@@ -1,3 +1,4 @@
+import { checkSmoothing } from '../core/methods/checks.js';
 import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
 import { checkPerLayer } from '../core/methods/per-layer.js';
 import { methodVariant } from '../core/methods/registry.js';
@@ -69,6 +70,7 @@ export function resolveMethod(
   const misfits = network
     ? [
         ...checkPerLayer(config, ['initializer'], network.layers.length, 'layer'),
+        ...checkSmoothing(config, network),
         ...(definition.check?.(config, network) ?? []),
       ]
     : [];

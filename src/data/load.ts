@@ -8,6 +8,7 @@ import {
   pixelLevels,
   type Split,
 } from '../core/dataset.js';
+import type { LossName } from '../core/network/names.js';
 import { UsageError } from '../errors.js';
 import { arraysDefinition, arraysName } from './arrays/definition.js';
 import type { DatasetDefinition } from './definition.js';
@@ -17,17 +18,17 @@ import { findDataset } from './registry.js';
  * Loads a data set as a config describes it: from the user's folder, the cache or a mirror, or
  * generated; then applies limits, validation split and preprocessing.
  *
+ * @param loss which decides whether own data with floating-point targets is a regression
  * @throws UsageError on an unknown name or too large splits; DataError when the data is missing,
  *   unreachable or damaged; `options.signal.reason` when aborted
  */
 export async function loadDataset(
   request: DatasetRequest,
   options: LoadOptions = {},
+  loss: LossName = 'cross-entropy',
 ): Promise<Dataset> {
   const definition =
-    request.name === arraysName
-      ? arraysDefinition(request, 'cross-entropy')
-      : findDataset(request.name);
+    request.name === arraysName ? arraysDefinition(request, loss) : findDataset(request.name);
   return loadDefinition(definition, request, options);
 }
 

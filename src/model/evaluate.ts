@@ -8,11 +8,14 @@ import {
   type SplitName,
 } from '../core/dataset.js';
 import { Evaluator } from '../core/evaluate.js';
+import type { LossName } from '../core/network/names.js';
+import { arraysName, movedTo, SplitError } from '../data/arrays/definition.js';
 import type { Samples } from '../data/arrays/samples.js';
 import { loadDataset } from '../data/load.js';
 import { DataError, UsageError } from '../errors.js';
 import { formatNumber } from '../runs/metrics-writer.js';
 import { type Model, type ModelDescription, scalingOf } from '../runs/model-file.js';
+import { plural } from '../shared/text.js';
 import { checkInputs, loadNetwork, predictSamples, probabilities, readInputs } from './predict.js';
 
 export interface EvaluateOptions
@@ -37,17 +40,20 @@ export interface ModelEvaluation {
   readonly split?: SplitName;
   readonly images: number;
   readonly loss: number;
-  readonly accuracy: number;
+  /** Absent in a regression. */
+  readonly accuracy?: number;
   /** The results of the training on the same images, as in metrics.csv. */
-  readonly reported?: { readonly loss: number; readonly accuracy: number };
+  readonly reported?: { readonly loss: number; readonly accuracy?: number };
   /** Whether loss and accuracy are the reported ones to the last digit. */
   readonly agrees?: boolean;
   readonly backend: string;
   /** Why the last digits may differ from the reported ones. */
   readonly otherBackend?: string;
+  /** Files of the data set whose SHA-256 is not that of the training. */
+  readonly changed?: readonly string[];
   readonly classes: readonly string[];
-  /** Rows of each class (first index) that were classified as each class. */
-  readonly confusion: readonly (readonly number[])[];
+  /** Rows of each class (first index) that were classified as each class; absent in a regression. */
+  readonly confusion?: readonly (readonly number[])[];
 }
 
 /**
@@ -60,9 +66,10 @@ export async function evaluateModels(
 ): Promise<ModelEvaluation[]> {
   const backend = await start(models[0].description, options);
   const loaded = new Map<string, Promise<Dataset>>();
-  const load = (request: DatasetRequest) => {
+  const load = (description: ModelDescription) => {
+    const request = requestOf(description, options);
     const key = JSON.stringify(request);
-    const dataset = loaded.get(key) ?? loadDataset(request, options);
+    const dataset = loaded.get(key) ?? loadTrained(request, description, options);
     loaded.set(key, dataset);
     return dataset;
   };
@@ -72,7 +79,7 @@ export async function evaluateModels(
     const { label, seed, classes } = description;
     const part = options.file
       ? await evaluateFile(model, options.file)
-      : await evaluateSplit(model, await load(requestOf(description, options)), options);
+      : await evaluateSplit(model, await load(description), options);
     const name = `${backend.name} ${backend.version}`;
     const trained = `${description.backend.name} ${description.backend.version}`;
     const same = name === trained && backend.device === description.backend.device;
@@ -105,16 +112,47 @@ async function start(
 
 function requestOf(
   { dataset }: ModelDescription,
-  { dataset: other }: EvaluateOptions,
+  { dataset: other, dataDir }: EvaluateOptions,
 ): DatasetRequest {
   const trained = dataset.config as unknown as DatasetRequest;
-  if (other === undefined || other === trained.name) return trained;
-  return { name: other, preprocessing: 'scale' };
+  if (other !== undefined && other !== trained.name) return { name: other, preprocessing: 'scale' };
+  return dataDir === undefined || trained.name !== arraysName ? trained : movedTo(dataDir, trained);
+}
+
+/** @throws DataError where own data cannot be read, with the ways out */
+async function loadTrained(
+  request: DatasetRequest,
+  { loss }: ModelDescription,
+  options: EvaluateOptions,
+): Promise<Dataset> {
+  if (request.name === arraysName && request.train === undefined) {
+    throw new UsageError(
+      'the run was trained on arrays in the memory of a program, which are not stored: evaluate a file, as in "fln evaluate RUN FILE"',
+    );
+  }
+  try {
+    return await loadDataset(request, options, loss as LossName);
+  } catch (error) {
+    if (!(error instanceof SplitError)) throw error;
+    throw new DataError(
+      `The data of the run cannot be used: ${error.message} --data-dir DIR names the folder that it was moved to; ` +
+        '"fln evaluate RUN FILE" evaluates another file.',
+      { cause: error },
+    );
+  }
 }
 
 type Part = Pick<
   ModelEvaluation,
-  'data' | 'split' | 'images' | 'loss' | 'accuracy' | 'reported' | 'agrees' | 'confusion'
+  | 'data'
+  | 'split'
+  | 'images'
+  | 'loss'
+  | 'accuracy'
+  | 'reported'
+  | 'agrees'
+  | 'changed'
+  | 'confusion'
 >;
 
 async function evaluateSplit(
@@ -123,7 +161,7 @@ async function evaluateSplit(
   options: EvaluateOptions,
 ): Promise<Part> {
   const { description } = model;
-  const { results, classes } = description;
+  const { results, classes, isRegression } = description;
   const split = options.split ?? (results.test || !results.validation ? 'test' : 'validation');
   const rows = dataset[split];
   if (rows === undefined) {
@@ -131,68 +169,94 @@ async function evaluateSplit(
       `${dataset.name} has no validation split here: the run was trained without dataset.validation. Use --split test or train`,
     );
   }
-  if (rows.targets) {
-    throw new UsageError(
-      `${dataset.name} is a regression, which has no classes to evaluate; its test_loss is in metrics.csv`,
-    );
-  }
-  const [channels, height, width] = description.network.input;
-  if (
-    String(dataset.shape) !== String([height, width, channels]) ||
-    dataset.classes !== classes.length
-  ) {
-    const text = (h: number, w: number, c: number, k: number) =>
-      `${h}x${w}x${c} images of ${k} classes`;
-    throw new DataError(
-      `${dataset.name} has ${text(...dataset.shape, dataset.classes)}; the model was trained on ${text(height, width, channels, classes.length)}.`,
-    );
-  }
+  refuseOtherKind(dataset, description);
   const { network, parameters, rule, dispose } = loadNetwork(model);
   // The preprocessing is the model's own, whatever data it sees.
   const prepared = { ...dataset, levels: pixelLevels(scalingOf(description)) };
   const evaluator = new Evaluator(rows, prepared, network, description.loss, rule);
   try {
-    const { loss, accuracy = Number.NaN } = await evaluator.evaluate(parameters);
-    const confusion = confusionMatrix(
-      rows.labels,
-      await evaluator.classes(parameters),
-      classes.length,
-    );
-    const part = { data: dataset.name, split, images: rows.count, loss, accuracy, confusion };
+    const { loss, accuracy } = await evaluator.evaluate(parameters);
+    const part = {
+      ...{ data: dataset.name, split, images: rows.count, loss },
+      ...(!isRegression && {
+        accuracy,
+        confusion: confusionMatrix(
+          rows.labels,
+          await evaluator.classes(parameters),
+          classes.length,
+        ),
+      }),
+    };
+    const trained = description.dataset;
+    const changed = dataset.name === trained.name ? changedFiles(dataset, trained) : [];
     const reported = split === 'train' ? undefined : results[split];
-    const isSame =
-      reported?.images === rows.count &&
-      JSON.stringify(dataset.sha256) === JSON.stringify(description.dataset.sha256);
-    if (!reported || !isSame) return part;
+    const isSame = dataset.name === trained.name && changed.length === 0;
+    if (changed.length > 0) return { ...part, changed };
+    if (!reported || !isSame || reported.images !== rows.count) return part;
+    const { images: _, ...values } = reported;
     const agrees = equal(loss, reported.loss) && equal(accuracy, reported.accuracy);
-    return { ...part, reported: { loss: reported.loss, accuracy: reported.accuracy }, agrees };
+    return { ...part, reported: values, agrees };
   } finally {
     evaluator.dispose();
     dispose();
   }
 }
 
+/** @throws DataError where a data set has other rows, classes or targets than the model was trained on */
+function refuseOtherKind(dataset: Dataset, description: ModelDescription): void {
+  const { classes, isRegression = false } = description;
+  const [channels, height, width] = description.network.input;
+  const text = ([h, w, c]: readonly number[], k: number, numbers: boolean) =>
+    `${h}x${w}x${c} ${numbers ? 'rows' : 'images'} of ${plural(k, numbers ? 'target' : 'class')}`;
+  const [found, trained] = [
+    text(dataset.shape, dataset.classes, dataset.train.targets !== undefined),
+    text([height, width, channels], classes.length, isRegression),
+  ];
+  if (found !== trained) {
+    throw new DataError(`${dataset.name} has ${found}; the model was trained on ${trained}.`);
+  }
+  // The numbers of classes depend on their names in the training split.
+  const names = dataset.name === arraysName ? (dataset.classNames ?? classes) : classes;
+  const other = names.findIndex((name, k) => name !== classes[k]);
+  if (other < 0) return;
+  throw new DataError(
+    `The training split of ${dataset.name} now has the class "${names[other]}" where the model has "${classes[other]}": evaluate the test files alone, as in "fln evaluate RUN FILE".`,
+  );
+}
+
+function changedFiles(
+  { sha256 }: Dataset,
+  { sha256: trained }: ModelDescription['dataset'],
+): string[] {
+  const names = new Set([...Object.keys(trained), ...Object.keys(sha256)]);
+  return [...names].filter((name) => sha256[name] !== trained[name]);
+}
+
 /** In the digits of metrics.csv. */
-const equal = (value: number, reported: number) => Number(formatNumber(value)) === reported;
+const equal = (value: number | undefined, reported: number | undefined) =>
+  value === undefined ? reported === undefined : Number(formatNumber(value)) === reported;
 
 async function evaluateFile(
   model: Model,
   { path, labels: given }: NonNullable<EvaluateOptions['file']>,
 ): Promise<Part> {
   const { description } = model;
-  const { classes, loss } = description;
-  const samples = readInputs(path, given);
+  const { classes, loss, isRegression } = description;
+  const samples = readInputs(path, given, description);
   checkInputs(path, samples, description);
-  const labels = labelsOf(path, samples, classes);
-  const predicted = await predictSamples(model, samples);
   const k = classes.length;
+  const targets = isRegression ? targetsOf(path, samples, k) : undefined;
+  const labels = isRegression ? undefined : labelsOf(path, samples, classes);
+  const predicted = await predictSamples(model, samples);
   let total = 0;
   let correct = 0;
-  for (const [row, label] of labels.entries()) {
+  for (let row = 0; row < samples.count; row++) {
     const outputs = predicted.outputs.subarray(row * k, (row + 1) * k);
+    const label = labels?.[row] ?? -1;
+    const target = (c: number) => (targets ? targets[row * k + c] : Number(c === label));
     total +=
       loss === 'mse'
-        ? outputs.reduce((sum, u, c) => sum + (u - Number(c === label)) ** 2, 0)
+        ? outputs.reduce((sum, u, c) => sum + (u - target(c)) ** 2, 0)
         : -Math.log(probabilities(outputs)[label]);
     if (predicted.classes[row] === label) correct++;
   }
@@ -200,18 +264,30 @@ async function evaluateFile(
     data: path,
     images: samples.count,
     loss: total / samples.count,
-    accuracy: correct / samples.count,
-    confusion: confusionMatrix(labels, predicted.classes, k),
+    ...(labels && {
+      accuracy: correct / samples.count,
+      confusion: confusionMatrix(labels, predicted.classes, k),
+    }),
   };
+}
+
+const noLabels = (path: string) =>
+  new DataError(
+    `${path} has no labels: give their file, or the name of their column. "fln predict" needs none.`,
+  );
+
+/** The targets of a regression, [rows, width]. @throws DataError */
+function targetsOf(path: string, { y }: Samples, width: number): ArrayLike<number> {
+  if (y === undefined) throw noLabels(path);
+  const found = y.kind === 'names' ? 0 : (y.width ?? 1);
+  if (y.kind !== 'names' && found === width) return y.values;
+  const text = found === 0 ? 'class names' : `${plural(found, 'target')} a row`;
+  throw new DataError(`${path} has ${text}; the model was trained on ${width}.`);
 }
 
 /** The labels as class indices: names of classes, or their numbers. @throws DataError */
 function labelsOf(path: string, { y, rowName }: Samples, classes: readonly string[]): Int32Array {
-  if (y === undefined) {
-    throw new DataError(
-      `${path} has no labels: give their file, or the name of their column. "fln predict" needs none.`,
-    );
-  }
+  if (y === undefined) throw noLabels(path);
   const isIndex = (value: unknown) =>
     Number.isInteger(value) && Number(value) >= 0 && Number(value) < classes.length;
   return Int32Array.from(y.values as ArrayLike<string | number>, (value, row) => {

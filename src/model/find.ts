@@ -16,7 +16,10 @@ import { runName } from '../shared/text.js';
 export interface ModelChoice {
   readonly label?: string;
   readonly seed?: number;
-  /** Only the one with the best validation accuracy; test accuracy where there is no validation split. */
+  /**
+   * Only the one with the best validation accuracy; test accuracy where there is no validation split. Of a regression, the
+   * lowest loss.
+   */
   readonly best?: boolean;
 }
 
@@ -64,12 +67,14 @@ function choose(path: string, { label, seed, best = false }: ModelChoice): Found
   }
   if (!best) return found;
   const [first, ...others] = found;
-  return [others.reduce((a, b) => (accuracyOf(b) > accuracyOf(a) ? b : a), first)];
+  return [others.reduce((a, b) => (scoreOf(b) > scoreOf(a) ? b : a), first)];
 }
 
 /** The test set chooses only where there is no validation split. */
-const accuracyOf = ({ description: { results } }: Found): number =>
-  (results.validation ?? results.test)?.accuracy ?? -1;
+function scoreOf({ description: { results } }: Found): number {
+  const result = results.validation ?? results.test;
+  return result === undefined ? Number.NEGATIVE_INFINITY : (result.accuracy ?? -result.loss);
+}
 
 function findModels(path: string): Found[] {
   if (!isFolder(path)) throw new UsageError(`${path}: there is no such run directory`);

@@ -131,7 +131,7 @@ function metadata(
       ? 'preprocessed: (x - mean) / std per channel, with the numbers of preprocessing'
       : 'raw values, as pixels from 0 to 255; the graph subtracts the mean and divides by std, per channel',
     preprocessing: JSON.stringify(preprocessing),
-    classes: JSON.stringify(classes),
+    ...(description.isRegression ? { task: 'regression' } : { classes: JSON.stringify(classes) }),
     prediction: JSON.stringify(prediction),
     results: JSON.stringify(results),
     weights_sha256: weights.sha256,

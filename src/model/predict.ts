@@ -1,12 +1,18 @@
 import * as tf from '@tensorflow/tfjs';
 import { rowChunks } from '../core/batches.js';
+import type { DatasetRequest } from '../core/dataset.js';
 import { predictedClasses } from '../core/evaluate.js';
 import { buildNetwork, disposeParameters, type Network, predict } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import type { PredictionRule } from '../core/prediction.js';
 import { parsePng } from '../data/arrays/png.js';
 import { about, readWhole } from '../data/arrays/read.js';
-import { readSamples, type Samples } from '../data/arrays/samples.js';
+import {
+  NoArrays,
+  type ReadSamplesOptions,
+  readSamples,
+  type Samples,
+} from '../data/arrays/samples.js';
 import { DataError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { type Model, type ModelDescription, ownWeights, scalingOf } from '../runs/model-file.js';
@@ -35,22 +41,53 @@ export function loadNetwork(model: Model): LoadedNetwork {
 /**
  * Reads inputs of the user's own: a PNG image, a folder of them, `.npy`, `.npz`, IDX or CSV.
  * @param labels file of the labels of an array file; column of the labels of a CSV file
+ * @param trained the model: names of columns and arrays, and the position of the channels, are those of its training data
  * @throws DataError
  */
-export function readInputs(path: string, labels?: string): Samples {
-  const options = { role: 'test', labelsAreOptional: labels === undefined } as const;
-  if (isFolder(path) || /\.npz$/i.test(path))
-    return readSamples(path, { ...options, labelsAreOptional: true });
+export function readInputs(path: string, labels?: string, trained?: ModelDescription): Samples {
+  const { train, channels } = (trained?.dataset.config ?? {}) as Partial<DatasetRequest>;
+  const source = (typeof train === 'object' ? train : {}) as Partial<
+    Record<'npz' | 'x' | 'y' | 'label' | 'target', string>
+  >;
+  const options = { role: 'test', channels, labelsAreOptional: labels === undefined } as const;
+  if (isFolder(path)) return readSamples(path, { ...options, labelsAreOptional: true });
+  if (/\.npz$/i.test(path)) return readArchive(path, source, options);
   if (/\.csv$/i.test(path)) {
-    return readSamples({ csv: path, ...(labels !== undefined && { label: labels }) }, options);
+    const column = labels ?? source.label ?? source.target;
+    const kind = trained?.isRegression ? 'target' : 'label';
+    const named = { csv: path, ...(column !== undefined && { [kind]: column }) };
+    return readSamples(named, { ...options, columns: trained?.columns });
   }
   if (!/\.png$/i.test(path)) {
     return readSamples({ x: path, ...(labels !== undefined && { y: labels }) }, options);
   }
   const { content, sha256 } = readWhole(path);
-  const { pixels, height, width, channels } = about(path, () => parsePng(content));
-  const shape = [height, width, channels] as const;
+  const { pixels, height, width, channels: depth } = about(path, () => parsePng(content));
+  const shape = [height, width, depth] as const;
   return { x: pixels, count: 1, shape, rowName: () => path, sha256: { [path]: sha256 } };
+}
+
+/** The arrays that the training data named, where the archive has them; else those of the usual names. */
+function readArchive(
+  npz: string,
+  { npz: named, x, y }: Readonly<Partial<Record<'npz' | 'x' | 'y', string>>>,
+  options: ReadSamplesOptions,
+): Samples {
+  const given =
+    named === undefined || x === undefined
+      ? []
+      : [
+          { npz, x, y },
+          { npz, x },
+        ];
+  for (const source of given) {
+    try {
+      return readSamples(source, { ...options, labelsAreOptional: true });
+    } catch (error) {
+      if (!(error instanceof DataError && error.cause instanceof NoArrays)) throw error;
+    }
+  }
+  return readSamples(npz, { ...options, labelsAreOptional: true });
 }
 
 /** @throws DataError where the inputs do not have the shape that the model was trained on */
@@ -72,9 +109,9 @@ export function checkInputs(path: string, { shape }: Samples, { network }: Model
 
 /** What a model makes of inputs, row by row. */
 export interface Predictions {
-  /** The predicted class of each row, by the model's prediction rule. */
+  /** The predicted class of each row, by the model's prediction rule; of a regression all 0. */
   readonly classes: Int32Array;
-  /** Outputs of the network, [rows, classes]: logits, or with loss mse the estimates. */
+  /** Outputs of the network, [rows, classes]: logits, or with loss mse the estimates; of a regression the predictions. */
   readonly outputs: Float32Array;
 }
 
@@ -103,7 +140,8 @@ export async function predictSamples(model: Model, samples: Samples): Promise<Pr
       const out = predict(network, parameters, x);
       try {
         outputs.set(await out.data(), start * k);
-        classes.set(await predictedClasses(network, parameters, x, rule), start);
+        if (!description.isRegression)
+          classes.set(await predictedClasses(network, parameters, x, rule), start);
       } finally {
         tf.dispose([x, out]);
       }

@@ -25,9 +25,15 @@ export function torchModule(model: Model, { preprocessed = false }: ExportOption
     const { kernel, stride, padding } = layer.window;
     return `nn.Conv2d(${inputs}, ${outputs}, kernel_size=${kernel}, stride=${stride}, padding=${padding}),`;
   });
-  const outputs =
-    loss === 'cross-entropy' ? 'logits' : 'one output per class, near 1 for the right one';
-  const input = preprocessed ? 'preprocessed' : 'raw values, as pixels from 0 to 255';
+  const { isRegression } = description;
+  const perClass = isRegression
+    ? 'the predicted numbers'
+    : 'one output per class, near 1 for the right one';
+  const outputs = loss === 'cross-entropy' ? 'logits' : perClass;
+  const raw = isFlat(model)
+    ? 'raw values, as in the training data'
+    : 'raw values, as pixels from 0 to 255';
+  const input = preprocessed ? 'preprocessed' : raw;
   const shape = flat ? `[N, ${channels}]` : `[N, ${channels}, ${height}, ${width}]`;
   return `"""A network that fln trained. Usage: import this file, then
 
@@ -48,8 +54,7 @@ from torch.nn import functional as F
 EXPERIMENT = ${JSON.stringify(description.experiment)}
 LABEL = ${JSON.stringify(description.label)}
 SEED = ${description.seed}
-CLASSES = ${JSON.stringify(classes)}
-MEAN = ${JSON.stringify(preprocessing.mean)}
+${isRegression ? '' : `CLASSES = ${JSON.stringify(classes)}\n`}MEAN = ${JSON.stringify(preprocessing.mean)}
 STD = ${JSON.stringify(preprocessing.std)}
 
 

@@ -70,9 +70,8 @@ const measures: readonly Measure[] = [
   measureOf('test_accuracy'),
   measureOf('validation_accuracy'),
   { column: 'train_accuracy', title: 'training accuracy, smoothed', smooth: 'auto' },
-  ...['test_rmse', 'validation_rmse', 'test_loss', 'validation_loss'].map((column) =>
-    measureOf(column),
-  ),
+  measureOf('test_loss'),
+  measureOf('validation_loss'),
   { column: 'train_loss', title: 'training loss, smoothed', smooth: 'auto' },
 ];
 

@@ -9,7 +9,7 @@ import {
 } from '../runs/run-directory.js';
 import type { RunStatus } from '../runs/run-json.js';
 import { leavesOf, type Setting, settingsOf } from '../runs/settings.js';
-import { finalResult } from '../runs/summary.js';
+import { type FinalResult, finalResult } from '../runs/summary.js';
 
 /** Two run directories side by side. */
 export interface RunsDiff {
@@ -30,6 +30,8 @@ export interface RunDiff {
   readonly status: Sides<RunStatus>;
   /** Final accuracies, shares in [0, 1]: on the test set, or on the validation split where neither has the former. */
   readonly accuracy: Sides<number>;
+  /** Final losses of a regression on the same split; absent where there is an accuracy. */
+  readonly loss?: Sides<number>;
   /** Training seconds. */
   readonly trainSeconds: Sides<number>;
   /** Absent unless both have metrics. */
@@ -73,20 +75,30 @@ export function diffDirectories(left: RunDirectory, right: RunDirectory): RunsDi
 
 function diffRun(method: string, seed: number, { a, b }: Sides<Run>): RunDiff {
   const results = { a: resultOf(a), b: resultOf(b) };
-  const tested = results.a?.testAccuracy !== undefined || results.b?.testAccuracy !== undefined;
-  const split = tested ? 'testAccuracy' : 'validationAccuracy';
+  const sides = (value: keyof FinalValues): Sides<number> => ({
+    a: results.a?.[value],
+    b: results.b?.[value],
+  });
+  const has = ({ a, b }: Sides<number>) => a !== undefined || b !== undefined;
+  const [test, validation] = [sides('testAccuracy'), sides('validationAccuracy')];
+  const testLoss = sides('testLoss');
+  const isRegression = !has(test) && !has(validation);
+  const loss = has(testLoss) ? testLoss : sides('validationLoss');
   const measured = a && b && a.metrics.rows > 0 && b.metrics.rows > 0;
   return {
     method,
     seed,
     status: { a: a?.status, b: b?.status },
-    accuracy: { a: results.a?.[split], b: results.b?.[split] },
-    trainSeconds: { a: results.a?.trainSeconds, b: results.b?.trainSeconds },
+    accuracy: has(test) ? test : validation,
+    ...(isRegression && has(loss) && { loss }),
+    trainSeconds: sides('trainSeconds'),
     metrics: measured ? diffMetrics(a.metrics, b.metrics) : undefined,
   };
 }
 
-function resultOf(run: Run | undefined) {
+type FinalValues = Exclude<FinalResult, { missing: string }>;
+
+function resultOf(run: Run | undefined): FinalValues | undefined {
   const result = run && finalResult(run, 'any');
   return result && !('missing' in result) ? result : undefined;
 }

@@ -32,7 +32,8 @@ export const descriptionName = 'model.json';
 const format = 1;
 
 const size = z.int().positive();
-const evaluation = z.object({ loss: z.number(), accuracy: z.number(), images: size });
+/** A regression has no accuracy. */
+const evaluation = z.object({ loss: z.number(), accuracy: z.number().optional(), images: size });
 
 const descriptionSchema = z.object({
   format: z.literal(format),
@@ -63,7 +64,12 @@ const descriptionSchema = z.object({
     mean: z.array(z.number()).min(1),
     std: z.array(z.number().positive()).min(1),
   }),
+  /** Names of the outputs, in order: of the classes, or their numbers. */
   classes: z.array(z.string()).min(1),
+  /** Whether the outputs are numbers to be predicted rather than classes. */
+  isRegression: z.boolean().optional(),
+  /** Names of the features of a CSV file, in the order of the inputs. */
+  columns: z.array(z.string()).optional(),
   prediction: z.union([
     z.object({ rule: z.literal('feed-forward') }),
     z.object({ rule: z.literal('lifted'), lambda: z.number().positive() }),
@@ -167,12 +173,14 @@ function describe(trained: TrainedBy): Omit<ModelDescription, 'format' | 'weight
   const [height, width, channels] = dataset.shape;
   const { lambda } = rule;
   const { solver } = method.config;
+  const isRegression = dataset.train.targets !== undefined;
   const { name, version, detail, device } = record.backend;
   const result = (split: 'test' | 'validation') => {
     const loss = lastValue(metrics, `${split}_loss`);
     const accuracy = lastValue(metrics, `${split}_accuracy`);
-    if (loss === undefined || accuracy === undefined) return {};
-    return { [split]: { loss, accuracy, images: dataset[split]?.count } };
+    if (loss === undefined || (accuracy === undefined && !isRegression)) return {};
+    const measured = { loss, ...(accuracy !== undefined && { accuracy }) };
+    return { [split]: { ...measured, images: dataset[split]?.count } };
   };
   return {
     experiment: experiment.name,
@@ -190,6 +198,8 @@ function describe(trained: TrainedBy): Omit<ModelDescription, 'format' | 'weight
       std: dataset.scaling.map(({ std }) => std),
     },
     classes: classNames(dataset),
+    ...(isRegression && { isRegression }),
+    ...(dataset.columns && { columns: [...dataset.columns] }),
     prediction: lambda === undefined ? { rule: 'feed-forward' } : { rule: 'lifted', lambda },
     dataset: { name: dataset.name, config: experiment.dataset, sha256: { ...dataset.sha256 } },
     results: {
@@ -201,7 +211,7 @@ function describe(trained: TrainedBy): Omit<ModelDescription, 'format' | 'weight
   };
 }
 
-/** What the classes are called; their numbers where the data set has no names for them. */
+/** What the classes are called; their numbers where the data set has no names for them, as the targets of a regression. */
 export const classNames = ({ classes, classNames }: Pick<Dataset, 'classes' | 'classNames'>) => [
   ...(classNames ?? Array.from({ length: classes }, (_, k) => String(k))),
 ];

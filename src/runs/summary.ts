@@ -179,6 +179,7 @@ export function summaryCsv(summaries: readonly RunSummary[]): string {
     final_test_loss: run.finalTestLoss,
     final_train_loss: run.finalTrainLoss,
     final_validation_accuracy: run.finalValidationAccuracy,
+    final_validation_loss: run.finalValidationLoss,
     wall_s: run.wallSeconds,
     median_step_ms: run.medianStepMs,
     ...Object.fromEntries(
@@ -199,6 +200,7 @@ const summaryColumns = [
   'final_test_loss',
   'final_train_loss',
   'final_validation_accuracy',
+  'final_validation_loss',
   'wall_s',
   'median_step_ms',
   ...accuracyThresholds.map((t) => `seconds_to_${t}`),

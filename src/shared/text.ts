@@ -45,9 +45,10 @@ export function grouped(count: number): string {
   return count.toLocaleString('en-US');
 }
 
-/** `1 seed`, `3 seeds`. */
+/** `1 seed`, `3 seeds`, `10 classes`. */
 export function plural(count: number, noun: string): string {
-  return `${grouped(count)} ${noun}${count === 1 ? '' : 's'}`;
+  const ending = noun.endsWith('s') ? 'es' : 's';
+  return `${grouped(count)} ${noun}${count === 1 ? '' : ending}`;
 }
 
 /**

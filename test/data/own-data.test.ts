@@ -275,6 +275,9 @@ describe('a config with mistakes in its data', () => {
     expect(
       problem(regression, { units: 1, loss: 'mse', more: 'expect: { fenchel: { atLeast: 0.9 } }' }),
     ).toMatch(/expect.fenchel: is an accuracy, which a regression does not have; remove it$/);
+    expect(
+      problem(regression, { units: 1, loss: 'mse' }, ['methods.fenchel.labelSmoothing=0.1']),
+    ).toMatch(/labelSmoothing\)?: is for classes, and the targets are those of a regression/);
     expect(problem(own, {}, ['batchSize=61'])).toMatch(/is more than the 60 training images/);
     expect(problem('{ name: synthetic-digits, train: train.npz }', { units: 10 })).toMatch(
       /dataset.train: is for your own data, name: arrays$/,
@@ -316,7 +319,16 @@ describe('fln run', () => {
     expect(other.stderr).toContain(
       'were computed from other data (the checksums in run.json differ)',
     );
+    const changed = await fln(['evaluate', 'run'], { cwd });
+    expect(changed.stdout).toContain('the SHA-256 of test/test.npz differs');
     rmSync(join(folder, 'test.npz'));
+    const absent = await fln(['evaluate', 'run'], { cwd });
+    expect(absent).toMatchObject({ code: 5, stdout: '' });
+    expect(absent.stderr).toMatch(/test\.npz: no such file or folder.*--data-dir DIR names/);
+    mkdirSync(join(folder, 'other'));
+    writeFileSync(join(folder, 'other/test.npz'), test);
+    const moved = await fln(['evaluate', 'run', '--data-dir', 'other'], { cwd });
+    expect(moved.stdout).toMatch(/fenchel, seed 1 .* agrees/);
     const verified = await fln(['verify', 'run'], { cwd });
     expect(verified.stdout).toContain('1 of 2');
     expect(verified.code, verified.stderr).toBe(3);
@@ -346,8 +358,29 @@ describe('fln run', () => {
     expect(Number(cell('test_loss'))).toBeGreaterThan(0);
     const compared = await fln(['compare', 'regression'], { cwd });
     expect(compared.stdout).toMatch(/final test loss/);
+    expect(compared.stdout).not.toMatch(/paper|percentage/);
     const listed = await fln(['ls', 'regression', '--best', 'test_loss'], { cwd });
     expect(listed.stdout).toMatch(/test_loss/);
+    const resolved = readFileSync(join(folder, 'regression/config.yaml'), 'utf8');
+    expect(resolved).toContain('labelSmoothing: 0\n');
+    const own = await fln(['diff', 'regression', 'regression'], { cwd });
+    expect(own.stdout).toMatch(/loss a +loss b[\s\S]*fenchel, seed 1 +\d\S+ +\d\S+ +\+0\.00/);
+    const evaluated = await fln(['evaluate', 'regression'], { cwd });
+    expect(evaluated.stdout).toMatch(/run +loss +reported\s+-.*\s+fenchel, seed 1 .* agrees\n$/);
+    const [result] = JSON.parse(
+      (await fln(['evaluate', 'regression', 'price.npz', '--json'], { cwd })).stdout,
+    ).runs;
+    expect(result).toMatchObject({ images: 60 });
+    expect(Object.keys(result)).not.toContain('accuracy');
+    const predicted = await fln(
+      ['predict', 'regression', 'price.npz', '--backend', 'wasm', '--json'],
+      { cwd },
+    );
+    const outputs: Record<string, number>[] = JSON.parse(predicted.stdout);
+    expect(Object.keys(outputs[0])).toEqual(['file', 'row', 'output_0']);
+    const targets = rows(60).map(([a, b]) => 3 * a - b);
+    const loss = targets.reduce((sum, t, i) => sum + (outputs[i].output_0 - t) ** 2, 0) / 60;
+    expect(result.loss).toBeCloseTo(loss, 4);
     const verified = await fln(['verify', 'regression'], { cwd });
     expect(verified.code).toBe(2);
     expect(verified.stderr).toContain('is a regression, which has no accuracy to verify');

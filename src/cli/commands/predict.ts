@@ -13,7 +13,8 @@ const options = {
   ...modelChoice,
   best: {
     type: 'boolean',
-    describe: 'the run with the best validation accuracy; test accuracy without a validation split',
+    describe:
+      'the run with the best validation accuracy (regression: loss); of the test set without a validation split',
   },
   labels: {
     type: 'string',
@@ -36,7 +37,7 @@ type PredictArguments = InferredOptionTypes<typeof options> & { run: string; fil
 /** `fln predict RUN FILES...` */
 export const predictCommand: CommandModule<object, PredictArguments> = {
   command: 'predict <run> <files..>',
-  describe: 'classify own images or rows with a trained network',
+  describe: 'predict the classes or numbers of own images or rows with a trained network',
   builder: (parser) =>
     parser
       .positional('run', {
@@ -57,7 +58,7 @@ export const predictCommand: CommandModule<object, PredictArguments> = {
         manual(
           'Inputs are raw: pixels from 0 to 255, or the numbers of the training data; the preprocessing of the ' +
             'training is applied. Columns: file, row (from 0), label, class, then p_0, p_1, ... (probabilities), ' +
-            'or output_0, ... for a network trained with loss mse.',
+            'or output_0, ... for a network trained with loss mse; of a regression, output_0, ... alone.',
           {
             0: 'ok',
             2: 'usage, or there is no trained network',
@@ -80,10 +81,14 @@ async function predictFiles(args: PredictArguments): Promise<void> {
   );
   const { startBackend } = await import('../../backend/registry.js');
   const model = loadModel(String(run), { label, seed, best });
-  const { classes, loss } = model.description;
+  const { classes, loss, isRegression } = model.description;
   // All files are read before the first is predicted.
   const inputs = files.map(String).map((path) => {
-    const samples = readInputs(path, /\.csv$/i.test(path) ? args.labels : undefined);
+    const samples = readInputs(
+      path,
+      /\.csv$/i.test(path) ? args.labels : undefined,
+      model.description,
+    );
     checkInputs(path, samples, model.description);
     return { path, samples };
   });
@@ -99,8 +104,10 @@ async function predictFiles(args: PredictArguments): Promise<void> {
       rows.push({
         file: isFolder(path) ? join(path, samples.rowName(row)) : path,
         row,
-        label: predicted.classes[row],
-        class: classes[predicted.classes[row]],
+        ...(!isRegression && {
+          label: predicted.classes[row],
+          class: classes[predicted.classes[row]],
+        }),
         ...Object.fromEntries(
           Array.from(values, (value, c) => [`${name}_${c}`, Number(value.toPrecision(7))]),
         ),

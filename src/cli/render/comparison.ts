@@ -25,8 +25,9 @@ type Format = (comparison: Comparison, problems: readonly Problem[]) => string;
 
 function comparisonText({ rows }: Comparison): string {
   const table = comparisonTable(rows);
+  const difference = hasPaper(rows) ? ' difference: from the paper, in percentage points;' : '';
   const note =
-    `${measureOf(rows)}: mean ± 95 % interval over seeds; difference: from the paper, in percentage points; ` +
+    `${measureOf(rows)}: mean ± 95 % interval over seeds;${difference} ` +
     'train time: mean, without evaluation';
   return `${[...alignTable(table, wordColumns(table)), note].join('\n')}\n`;
 }
@@ -65,6 +66,7 @@ export function comparisonTable(rows: readonly ComparisonRow[]): Table {
   const splits = [...new Set(rows.flatMap(({ measuredOn }) => measuredOn ?? []))];
   const mixed = splits.length > 1;
   const measure = measureOf(rows);
+  const compared = hasPaper(rows);
   return {
     head: [
       ...(several ? ['run'] : []),
@@ -72,8 +74,7 @@ export function comparisonTable(rows: readonly ComparisonRow[]): Table {
       'seeds',
       mixed ? `final ${measure}` : `final ${splits[0]} ${measure}`,
       ...(mixed ? ['measured on'] : []),
-      'paper',
-      'difference',
+      ...(compared ? ['paper', 'difference'] : []),
       'train time',
     ],
     rows: rows.map((row) => [
@@ -82,12 +83,19 @@ export function comparisonTable(rows: readonly ComparisonRow[]): Table {
       row.completed === row.seeds ? String(row.seeds) : `${row.completed} of ${row.seeds}`,
       row.loss ? lossText(row.loss) : accuracy(row.accuracy),
       ...(mixed ? [row.measuredOn ?? missing] : []),
-      row.paper === undefined ? missing : inPercent(row.paper),
-      row.difference === undefined ? missing : points(row.difference),
+      ...(compared
+        ? [
+            row.paper === undefined ? missing : inPercent(row.paper),
+            row.difference === undefined ? missing : points(row.difference),
+          ]
+        : []),
       row.trainSeconds ? duration(row.trainSeconds.mean) : missing,
     ]),
   };
 }
+
+/** Losses of a regression are not compared with the paper, which has accuracies. */
+const hasPaper = (rows: readonly ComparisonRow[]) => measureOf(rows) !== 'loss';
 
 /** Runs of a regression have a loss instead of an accuracy. */
 function measureOf(rows: readonly ComparisonRow[]): string {

@@ -50,22 +50,27 @@ function withoutLoneMethods(differences: readonly ValueDifference[]): ValueDiffe
 }
 
 function results(runs: readonly RunDiff[]) {
-  const share = (value?: number) => (value === undefined ? missing : inPercent(value));
+  const isRegression = runs.some(({ loss }) => loss !== undefined);
+  const measure = isRegression ? 'loss' : 'accuracy';
   const seconds = (value?: number) => (value === undefined ? missing : duration(value));
+  const text = (value: number) => (isRegression ? value.toPrecision(4) : inPercent(value));
   return {
-    head: ['', 'accuracy a', 'accuracy b', 'difference', 'train time a', 'train time b'],
-    rows: runs.map(({ method, seed, accuracy, trainSeconds, status }) => [
-      nameOf({ method, seed }),
-      accuracy.a === undefined ? (status.a?.toLowerCase() ?? missing) : share(accuracy.a),
-      accuracy.b === undefined ? (status.b?.toLowerCase() ?? missing) : share(accuracy.b),
-      accuracy.a === undefined || accuracy.b === undefined
-        ? missing
-        : points(accuracy.b - accuracy.a),
-      seconds(trainSeconds.a),
-      seconds(trainSeconds.b),
-    ]),
+    head: ['', `${measure} a`, `${measure} b`, 'difference', 'train time a', 'train time b'],
+    rows: runs.map(({ method, seed, accuracy, loss, trainSeconds, status }) => {
+      const { a, b } = (isRegression ? loss : accuracy) ?? {};
+      return [
+        nameOf({ method, seed }),
+        a === undefined ? (status.a?.toLowerCase() ?? missing) : text(a),
+        b === undefined ? (status.b?.toLowerCase() ?? missing) : text(b),
+        a === undefined || b === undefined ? missing : (isRegression ? signed : points)(b - a),
+        seconds(trainSeconds.a),
+        seconds(trainSeconds.b),
+      ];
+    }),
   };
 }
+
+const signed = (value: number) => `${value < 0 ? '' : '+'}${value.toPrecision(3)}`;
 
 function metricsText({ status, metrics }: RunDiff): string {
   if (metrics !== undefined) return differenceText(metrics);
@@ -79,7 +84,10 @@ function differenceText(difference: MetricsDifference): string {
     const { a, b } = difference.batches;
     return `the same for the batches that both have; a has ${a} batches, b has ${b}`;
   }
-  const columns = difference.columns.slice(0, 3).map(({ name, a, b }) => `${name} ${a} and ${b}`);
+  const value = (number: number) => (Number.isNaN(number) ? 'no value' : String(number));
+  const columns = difference.columns
+    .slice(0, 3)
+    .map(({ name, a, b }) => `${name} ${value(a)} and ${value(b)}`);
   const rest = difference.columns.length - columns.length;
   const more = rest > 0 ? ` and ${plural(rest, 'other column')}` : '';
   return `differ from batch ${difference.batch} on: ${columns.join(', ')}${more}`;

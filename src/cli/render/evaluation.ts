@@ -7,13 +7,14 @@ import { grouped, inPercent, printable, runName } from '../../shared/text.js';
 /** A table of all runs; for one, also its confusion matrix. */
 export function evaluationText(found: readonly ModelEvaluation[]): string {
   const [first] = found;
+  const hasAccuracy = found.some(({ accuracy }) => accuracy !== undefined);
+  const share = (value?: number) => (value === undefined ? missing : inPercent(value));
   const place = first.split ? `, ${first.split} split` : '';
   const table = {
-    head: ['run', 'accuracy', 'reported', 'loss', 'reported', ''],
+    head: ['run', ...(hasAccuracy ? ['accuracy', 'reported'] : []), 'loss', 'reported', ''],
     rows: found.map((one) => [
       printable(runName(one)),
-      inPercent(one.accuracy),
-      one.reported ? inPercent(one.reported.accuracy) : missing,
+      ...(hasAccuracy ? [share(one.accuracy), share(one.reported?.accuracy)] : []),
       formatNumber(one.loss),
       one.reported ? formatNumber(one.reported.loss) : missing,
       one.agrees === undefined ? 'no reported result' : one.agrees ? 'agrees' : 'differs',
@@ -23,15 +24,25 @@ export function evaluationText(found: readonly ModelEvaluation[]): string {
   const lines = [
     `${printable(first.data)}${place}, ${grouped(first.images)} rows, computed on ${first.backend}`,
     ...(other ? [`The last digits may differ from the reported ones: ${other}.`] : []),
+    ...(first.changed
+      ? [
+          `The data is not that of the training, so there is nothing to compare with: the SHA-256 of ${first.changed.join(', ')} differs.`,
+        ]
+      : []),
     '',
     ...alignTable(table),
-    ...(found.length === 1 ? ['', ...confusionLines(first)] : []),
+    ...(found.length === 1 && first.confusion
+      ? ['', ...confusionLines(first.confusion, first)]
+      : []),
   ];
   return `${lines.join('\n')}\n`;
 }
 
 /** Rows: true classes; columns: predicted classes, by number. */
-function confusionLines({ classes, confusion }: ModelEvaluation): string[] {
+function confusionLines(
+  confusion: NonNullable<ModelEvaluation['confusion']>,
+  { classes }: ModelEvaluation,
+): string[] {
   const table = {
     head: ['true class', ...classes.map((_, k) => String(k)), 'rows', 'correct'],
     rows: confusion.map((row, k) => {
@@ -46,28 +57,35 @@ function confusionLines({ classes, confusion }: ModelEvaluation): string[] {
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
-/** A row per run and true class. */
+/** A row per run and true class; of a regression, a row per run. */
 export function evaluationCsv(found: readonly ModelEvaluation[]): string {
-  const rows = found.flatMap((one) =>
-    one.confusion.map((row, k) => {
+  const isRegression = found.every(({ confusion }) => confusion === undefined);
+  const rows = found.flatMap((one) => {
+    const facts = {
+      method: one.label,
+      seed: one.seed,
+      data: one.data,
+      split: one.split,
+      loss: formatNumber(one.loss),
+      ...(!isRegression && {
+        accuracy: one.accuracy === undefined ? undefined : formatNumber(one.accuracy),
+      }),
+      reported_loss: one.reported?.loss,
+      ...(!isRegression && { reported_accuracy: one.reported?.accuracy }),
+      agrees: one.agrees === undefined ? undefined : String(one.agrees),
+    };
+    if (!one.confusion) return [{ ...facts, rows: one.images }];
+    return one.confusion.map((row, k) => {
       const count = sum(row);
       return {
-        method: one.label,
-        seed: one.seed,
-        data: one.data,
-        split: one.split,
-        loss: formatNumber(one.loss),
-        accuracy: formatNumber(one.accuracy),
-        reported_loss: one.reported?.loss,
-        reported_accuracy: one.reported?.accuracy,
-        agrees: one.agrees === undefined ? undefined : String(one.agrees),
+        ...facts,
         class: k,
         class_name: one.classes[k],
         rows: count,
         class_accuracy: count === 0 ? undefined : formatNumber(row[k] / count),
         ...Object.fromEntries(row.map((n, predicted) => [`predicted_${predicted}`, n])),
       };
-    }),
-  );
+    });
+  });
   return stringify(rows, { header: true });
 }

@@ -36,6 +36,16 @@ export function checkReluLeastSquares(
   return findings;
 }
 
+/** Label smoothing is defined for classes: it would shrink the targets of a regression. */
+export function checkSmoothing(
+  { labelSmoothing }: Readonly<{ labelSmoothing?: unknown }>,
+  { isRegression }: NetworkShape,
+): { path: string[]; message: string }[] {
+  if (!isRegression || typeof labelSmoothing !== 'number' || labelSmoothing === 0) return [];
+  const message = 'is for classes, and the targets are those of a regression; remove it, or set 0';
+  return [{ path: ['labelSmoothing'], message }];
+}
+
 /** A network without hidden layers has nothing to lift. */
 export function checkHiddenLayer(
   activations: readonly unknown[],

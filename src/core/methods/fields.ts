@@ -78,7 +78,9 @@ export const labelSmoothing = z
   .number()
   .min(0)
   .lt(1)
-  .describe('training targets are (1 - s) y + s / classes; reported losses use the true labels');
+  .describe(
+    'training targets are (1 - s) y + s / classes; reported losses use the true labels; not for a regression',
+  );
 
 const weightDecay = nonNegative.describe(
   'weights shrink by learning rate x weightDecay a step, apart from the gradient; biases do not',

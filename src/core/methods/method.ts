@@ -136,6 +136,8 @@ export interface NetworkShape {
   /** One per hidden layer. */
   readonly activations: readonly ActivationName[];
   readonly loss: LossName;
+  /** Whether the targets are numbers rather than one-hot classes. */
+  readonly isRegression?: boolean;
 }
 
 /** One line of the method registry. */

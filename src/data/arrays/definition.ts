@@ -1,9 +1,10 @@
 import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { DatasetInfo, DatasetRequest, Split } from '../../core/dataset.js';
 import type { LossName } from '../../core/network/names.js';
 import { Random } from '../../core/random.js';
 import { DataError } from '../../errors.js';
+import { isFolder } from '../../files/folder.js';
 import type { DatasetDefinition, RawDataset } from '../definition.js';
 import { type ArrayData, dataSamples } from './data.js';
 import { labelsOf, taskOf } from './labels.js';
@@ -70,6 +71,36 @@ export function arraysDefinition(
       return { ...splits, train: parts(used, Uint32Array.from([...kept, ...held]))[0] };
     },
   };
+}
+
+/**
+ * The request with the paths of a folder that has the files, or the last folders and names of their paths; what the folder
+ * lacks stays where it was.
+ */
+export function movedTo(folder: string, request: DatasetRequest): DatasetRequest {
+  if (!isFolder(folder)) {
+    throw new DataError(
+      `The data folder ${resolve(folder)} (from --data-dir) does not exist, or is not a folder.`,
+    );
+  }
+  const moved = (path: string): string => {
+    const names = resolve(path).split(/[\\/]/).slice(1);
+    const places = names.map((_, i) => join(resolve(folder), ...names.slice(i)));
+    return places.find((place) => statSync(place, { throwIfNoEntry: false })) ?? path;
+  };
+  const source = <T>(value: T): T => {
+    if (typeof value === 'string') return moved(value) as T;
+    if (typeof value !== 'object' || value === null) return value;
+    // Beside npz, x and y are names of arrays.
+    const keys = 'npz' in value ? ['npz'] : ['x', 'y', 'csv', 'images'];
+    const entries = Object.entries(value).map(([key, text]) => [
+      key,
+      keys.includes(key) ? moved(text) : text,
+    ]);
+    return Object.fromEntries(entries);
+  };
+  const { train, test, validation } = request;
+  return { ...request, train: source(train), test: source(test), validation: source(validation) };
 }
 
 /** What was read last and not loaded yet: the trials of a sweep, and the check and the load of a run, read once. */

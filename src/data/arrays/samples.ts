@@ -128,7 +128,7 @@ function namesIn(
     names[isGiven ? names.indexOf(wanted) : lower.indexOf(wanted)] as string | undefined;
   for (const name of [given.x, given.y]) {
     if (name === undefined || names.includes(name)) continue;
-    throw new ContentError(`has no array "${name}"${didYouMean(name, names) || `; ${holds}`}`);
+    throw new NoArrays(`has no array "${name}"${didYouMean(name, names) || `; ${holds}`}`);
   }
   const short = role === 'validation' ? ['validation', 'val'] : [role];
   const pairs = [

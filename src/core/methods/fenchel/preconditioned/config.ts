@@ -88,8 +88,17 @@ export const preconditionedRenames = {
   },
 };
 
-/** The first and the last layer have no ReLU's loss of half the variance to make up for. */
-export function preconditionedDefaults({ layers }: NetworkShape): Record<string, unknown> {
+/**
+ * The first and the last layer have no ReLU's loss of half the variance to make up for. Smoothed targets would bias a
+ * regression.
+ */
+export function preconditionedDefaults({
+  layers,
+  isRegression,
+}: NetworkShape): Record<string, unknown> {
   const last = layers.length - 1;
-  return { initializer: layers.map((_, l) => (l === 0 || l === last ? 'lecun' : 'he')) };
+  return {
+    initializer: layers.map((_, l) => (l === 0 || l === last ? 'lecun' : 'he')),
+    ...(isRegression && { labelSmoothing: 0 }),
+  };
 }
