@@ -1,7 +1,11 @@
 // The panels of layers.csv: one curve per layer. uPlot draws, and its legend reads the values off.
 
-{
-  const data = JSON.parse(document.getElementById('layers-data').textContent);
+/**
+ * Draws the data in an element `.layers`.
+ * @returns a function that shows other data of the same layers and columns
+ */
+function drawLayers(root) {
+  const data = JSON.parse(root.querySelector('.layers-data').textContent);
   const scheme = matchMedia('(prefers-color-scheme: dark)');
   const variable = (name) =>
     getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -19,7 +23,7 @@
         : value.toExponential(2);
 
   document.documentElement.classList.add('layered');
-  const plots = [...document.querySelectorAll('.layers section')].flatMap((section, m) => {
+  const plots = [...root.querySelectorAll('section')].map((section, m) => {
     const { batches, panels } = data.methods[m];
     return [...section.querySelectorAll('.layer-plot')].map((element, p) => {
       const { log, values } = panels[p];
@@ -46,7 +50,7 @@
               // A curve without values has no entry in the legend.
               show: curve.some((value) => value !== null),
               class: curve.some((value) => value !== null) ? 'measured' : 'unmeasured',
-              points: { show: batches.length < 3 },
+              points: { show: (plot) => plot.data[0].length < 3 },
               value: (_, value) => read(value),
             })),
           ],
@@ -73,6 +77,15 @@
     });
   });
   scheme.addEventListener('change', () => {
-    for (const plot of plots) plot.redraw(false, true);
+    for (const plot of plots.flat()) plot.redraw(false, true);
   });
+  return ({ methods }) => {
+    methods.forEach(({ batches, panels }, m) => {
+      plots[m].forEach((plot, p) => {
+        plot.setData([batches, ...panels[p].values]);
+      });
+    });
+  };
 }
+
+for (const root of document.querySelectorAll('.layers')) root.showData = drawLayers(root);

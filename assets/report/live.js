@@ -4,7 +4,9 @@ const live = document.querySelector('#live');
 /** ms between two requests; more where an answer takes long. */
 const pause = 2000;
 let version = live.dataset.version;
-let chartData = dataOf(document.querySelector('.charts'));
+/** The numbers of the drawings. */
+let chartData = dataOf('.chart-data');
+let layersData = dataOf('.layers-data');
 
 next(pause);
 
@@ -35,20 +37,26 @@ async function poll() {
   next(Math.max(pause, 5 * (performance.now() - start)));
 }
 
-/** @param update parts of the page that are different, and points that were added to curves */
+/** @param update parts of the page that are different, and numbers that were added to drawings */
 function show(update) {
   version = update.version;
   for (const [name, html] of Object.entries(update.parts ?? {})) {
     const part = document.querySelector(`[data-part="${name}"]`);
     if (part) replace(part, html);
   }
-  if (!update.charts) return;
-  const { from, data } = update.charts;
-  data.curves.forEach((curve, i) => {
-    curve.points = [...chartData.curves[i].points.slice(0, from[i]), ...curve.points];
-  });
-  chartData = data;
-  document.querySelector('.charts').showData(data);
+  if (update.charts) {
+    const { from, data } = update.charts;
+    data.curves.forEach((curve, i) => {
+      curve.points = [...chartData.curves[i].points.slice(0, from[i]), ...curve.points];
+    });
+    chartData = data;
+    document.querySelector('.charts').showData(data);
+  }
+  if (update.layers) {
+    const methods = update.layers.methods.map((method, i) => method ?? layersData.methods[i]);
+    layersData = { ...layersData, methods };
+    document.querySelector('.layers').showData(layersData);
+  }
 }
 
 /** Replaces a part; what is chosen, sorted and hidden in it remains so. */
@@ -74,15 +82,21 @@ function replace(part, html) {
   });
   const scroll = part.querySelector('.scroll');
   if (scroll) scroll.scrollLeft = scrollLeft;
+  const layers = part.querySelector('.layers');
+  if (layers) {
+    layersData = dataOf('.layers-data');
+    layers.showData = drawLayers(layers);
+  }
   const charts = part.querySelector('.charts');
   if (!charts) return;
-  chartData = dataOf(charts);
+  chartData = dataOf('.chart-data');
   charts.showData = drawCharts(charts);
   for (const button of charts.querySelectorAll('.legend button')) {
     if (hidden.includes(button.dataset.name)) button.click();
   }
 }
 
-function dataOf(charts) {
-  return charts && JSON.parse(charts.querySelector('.chart-data').textContent);
+function dataOf(selector) {
+  const element = document.querySelector(selector);
+  return element && JSON.parse(element.textContent);
 }

@@ -1,11 +1,13 @@
 import { realpathSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { livingLock } from '../files/lock.js';
 import { statsOf } from '../files/read.js';
+import { layersFile } from '../runs/layers.js';
 import { MetricsFollower } from '../runs/metrics-follower.js';
 import {
   type Extent,
   findRunDirectories,
+  layersName,
   loadRunDirectory,
   type Problem,
   problem,
@@ -88,7 +90,8 @@ export class LiveRuns {
 let versions = 0;
 
 class DirectoryFollower {
-  readonly #metrics = new Map<string, MetricsFollower>();
+  /** Of every metrics.csv and layers.csv, by path. */
+  readonly #csvs = new Map<string, MetricsFollower>();
   #extent: Extent = 'last row';
   #signature = '';
   #snapshot: Snapshot | undefined;
@@ -101,11 +104,11 @@ class DirectoryFollower {
   ) {}
 
   get cells(): number {
-    return [...this.#metrics.values()].reduce((sum, { cells }) => sum + cells, 0);
+    return [...this.#csvs.values()].reduce((sum, { cells }) => sum + cells, 0);
   }
 
   drop(): void {
-    this.#metrics.clear();
+    this.#csvs.clear();
     this.#snapshot = undefined;
   }
 
@@ -116,7 +119,10 @@ class DirectoryFollower {
   }
 
   async #read(extent: Extent): Promise<Snapshot> {
-    const files = runFolders(this.path).map(({ file }) => file);
+    const files = runFolders(this.path).flatMap(({ file }) => [
+      file,
+      join(dirname(file), layersName),
+    ]);
     const known = ['run.json', 'config.yaml', lockName].map((name) => join(this.path, name));
     const outside = [...known, ...files].find((file) => !this.isInside(file));
     if (outside !== undefined) return this.#broken(outside);
@@ -134,17 +140,19 @@ class DirectoryFollower {
   }
 
   async #follow(files: readonly string[]): Promise<RunDirectory> {
-    for (const file of this.#metrics.keys()) if (!files.includes(file)) this.#metrics.delete(file);
-    for (const file of files) {
-      const follower = this.#metrics.get(file) ?? new MetricsFollower(file);
-      this.#metrics.set(file, follower);
-      await follower.update();
-    }
-    const metrics = (file: string) => {
-      const follower = this.#metrics.get(file);
-      return follower?.file() ?? new MetricsFollower(file).file();
-    };
-    return loadRunDirectory(this.path, 'all rows', { metrics });
+    for (const file of this.#csvs.keys()) if (!files.includes(file)) this.#csvs.delete(file);
+    for (const file of files) await this.#follower(file).update();
+    const read = (file: string) => this.#follower(file).file();
+    return loadRunDirectory(this.path, 'all rows', { metrics: read, layers: read });
+  }
+
+  #follower(file: string): MetricsFollower {
+    const known = this.#csvs.get(file);
+    if (known !== undefined) return known;
+    const isLayers = basename(file) === layersName;
+    const follower = new MetricsFollower(file, isLayers ? layersFile : undefined);
+    this.#csvs.set(file, follower);
+    return follower;
   }
 
   #broken(outside: string): Snapshot {

@@ -4,13 +4,27 @@ import { relative, sep } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { EnvironmentError } from '../errors.js';
-import { contentPolicy, htmlPage, type PageContent, pageAssets } from '../report/html/page.js';
+import {
+  contentPolicy,
+  htmlPage,
+  json,
+  type PageContent,
+  pageAssets,
+} from '../report/html/page.js';
 import type { Extent } from '../runs/run-directory.js';
 import { escapeHtml, printable } from '../shared/text.js';
 import { LiveRuns } from './follow.js';
 import { ProgressMeter } from './progress.js';
 import { Versions } from './updates.js';
-import { diffView, listView, type NamedSnapshot, runView, type Texts, type View } from './views.js';
+import {
+  diffView,
+  listView,
+  type NamedSnapshot,
+  partHtml,
+  runView,
+  type Texts,
+  type View,
+} from './views.js';
 
 /** A running server. */
 export interface LiveServer {
@@ -131,7 +145,9 @@ function createApp(
       return context.html(htmlPage(page));
     });
     app.get(`/api${path}`, async (context) => {
-      return context.json(pages.update(context, await read(context)));
+      return context.body(json(pages.update(context, await read(context))), 200, {
+        'Content-Type': 'application/json',
+      });
     });
   }
   app.notFound((context) => context.text('there is no such page\n', 404));
@@ -183,7 +199,7 @@ class Pages {
     const url = `api${path}?${addressOf(context)}`;
     const back = path === '/' ? '' : '<p class="note"><a href=".">All runs</a></p>';
     const parts = Object.entries(view.parts).map(
-      ([name, html]) => `<section data-part="${name}">${html}</section>`,
+      ([name, part]) => `<section data-part="${name}">${partHtml(part)}</section>`,
     );
     // Without scripts the form works too.
     const form = `<form action="compare"><p><button class="reset">Compare the selected runs</button></p>`;
@@ -194,7 +210,7 @@ class Pages {
       subtitle: view.subtitle,
       main: [back, state, ...main],
       styles: [pageAssets.chartStyle()],
-      scripts: [pageAssets.uPlot(), pageAssets.charts(), pageAssets.live()],
+      scripts: [pageAssets.uPlot(), pageAssets.charts(), pageAssets.layers(), pageAssets.live()],
       isServed: true,
     };
   }

@@ -1,4 +1,6 @@
-import type { View } from './views.js';
+import type { Charts } from '../report/html/charts.js';
+import type { LayerPanels } from '../report/html/layers.js';
+import { type Part, partHtml, type View } from './views.js';
 
 /** What a page must change to show another version. */
 export interface Update {
@@ -6,25 +8,25 @@ export interface Update {
   /** HTML of the parts that are different. */
   readonly parts?: Readonly<Record<string, string>>;
   readonly charts?: ChartUpdate;
+  readonly layers?: LayersUpdate;
 }
 
 /** New points of the curves of a figure that is otherwise the same. */
 export interface ChartUpdate {
   /** Number of points of each curve that stay; the points in `data` follow these. */
   readonly from: readonly number[];
-  readonly data: ChartData;
+  readonly data: Charts['data'];
 }
 
-/** The data in a figure, as far as updates concern it; the rest is passed on. */
-interface ChartData {
-  readonly curves: readonly { readonly name: string; readonly points: readonly object[] }[];
-  readonly panels: readonly object[];
+/** Numbers of the panels of layers, which are otherwise the same: of each method, null where nothing is different. */
+export interface LayersUpdate {
+  readonly methods: readonly (LayerPanels['data']['methods'][number] | null)[];
 }
 
 interface Version {
   readonly view: View;
-  /** The figure without its data, and the data. */
-  readonly figure?: { readonly frame: string; readonly data: ChartData };
+  /** HTML of each part. */
+  readonly html: Readonly<Record<string, string>>;
 }
 
 /** Versions in memory, of all pages. */
@@ -41,16 +43,19 @@ export class Versions {
 
   /** @returns the version of a view */
   add(page: string, view: View): string {
+    const html = Object.fromEntries(
+      Object.entries(view.parts).map(([name, part]) => [name, partHtml(part)]),
+    );
     const latest = this.#latest.get(page);
     const known = latest === undefined ? undefined : this.#known.get(latest);
-    if (latest !== undefined && known && isSame(known.view, view)) {
+    if (latest !== undefined && known && isSame(known, { view, html })) {
       this.#known.delete(latest);
       this.#known.set(latest, known);
       return latest;
     }
     const version = `${this.#prefix}${++this.#count}`;
     this.#latest.set(page, version);
-    this.#known.set(version, { view, figure: figureOf(view.parts.figure) });
+    this.#known.set(version, { view, html });
     const [oldest] = this.#known.keys();
     if (this.#known.size > most) this.#known.delete(oldest);
     if (this.#latest.size > most) this.#latest.delete([...this.#latest.keys()][0]);
@@ -62,49 +67,75 @@ export class Versions {
     if (since === version) return { version };
     const now = this.#known.get(version)!;
     const before = since === undefined ? undefined : this.#known.get(since);
-    if (before === undefined) return { version, parts: now.view.parts };
-    const isOther = before.view.parts.figure !== now.view.parts.figure;
-    const charts =
-      isOther && before.figure && now.figure ? chartUpdate(before.figure, now.figure) : undefined;
-    const parts = Object.entries(now.view.parts).filter(
-      ([name, html]) => html !== before.view.parts[name] && !(name === 'figure' && charts),
-    );
-    return { version, parts: Object.fromEntries(parts), charts };
+    if (before === undefined) return { version, parts: now.html };
+    const parts: Record<string, string> = {};
+    let numbers: Pick<Update, 'charts' | 'layers'> = {};
+    for (const [name, html] of Object.entries(now.html)) {
+      if (html === before.html[name]) continue;
+      const more = numbersOf(before.view.parts[name], now.view.parts[name]);
+      if (more) numbers = { ...numbers, ...more };
+      else parts[name] = html;
+    }
+    return { version, parts, ...numbers };
   }
 }
 
-const isSame = (a: View, b: View): boolean =>
-  a.title === b.title && JSON.stringify(a.parts) === JSON.stringify(b.parts);
+const isSame = (a: Version, b: Version): boolean =>
+  a.view.title === b.view.title && JSON.stringify(a.html) === JSON.stringify(b.html);
 
-function figureOf(html: string | undefined): Version['figure'] {
-  const [, start, json, end] =
-    /^(.*<script type="application\/json" class="chart-data">)(.*)(<\/script>.*)$/s.exec(
-      html ?? '',
-    ) ?? [];
-  return json === undefined ? undefined : { frame: start + end, data: JSON.parse(json) };
+/** @returns undefined where a part has to be drawn anew */
+function numbersOf(before: Part, now: Part): Pick<Update, 'charts' | 'layers'> | undefined {
+  if (typeof before === 'string' || typeof now === 'string') return undefined;
+  if (before.frame.join() !== now.frame.join()) return undefined;
+  if (before.kind === 'charts' && now.kind === 'charts') {
+    const charts = chartUpdate(before.data, now.data);
+    return charts && { charts };
+  }
+  if (before.kind === 'layers' && now.kind === 'layers') {
+    const layers = layersUpdate(before.data, now.data);
+    return layers && { layers };
+  }
+  return undefined;
 }
 
-/** @returns undefined where the figure has other curves or panels, and has to be drawn anew */
-function chartUpdate(
-  before: NonNullable<Version['figure']>,
-  now: NonNullable<Version['figure']>,
-): ChartUpdate | undefined {
-  if (before.frame !== now.frame || shapeOf(before.data) !== shapeOf(now.data)) return undefined;
-  const from = now.data.curves.map(({ points }, i) => {
-    const old = before.data.curves[i].points;
-    const first = points.findIndex((point, k) => JSON.stringify(point) !== JSON.stringify(old[k]));
+/** @returns undefined where the figure has other curves or panels */
+function chartUpdate(before: Charts['data'], now: Charts['data']): ChartUpdate | undefined {
+  const shapeOf = ({ curves, panels }: Charts['data']) => [
+    curves.map(({ name: _, points: __, ...rest }) => rest),
+    panels.map((panel) => ({ ...panel, domain: undefined })),
+  ];
+  if (!isEqual(shapeOf(before), shapeOf(now))) return undefined;
+  const from = now.curves.map(({ points }, i) => {
+    const old = before.curves[i].points;
+    const first = points.findIndex((point, k) => !isEqual(point, old[k]));
     return first < 0 ? points.length : first;
   });
-  const curves = now.data.curves.map((curve, i) => ({
+  const curves = now.curves.map((curve, i) => ({
     ...curve,
     points: curve.points.slice(from[i]),
   }));
-  return { from, data: { ...now.data, curves } };
+  return { from, data: { ...now, curves } };
 }
 
-/** What a figure cannot change by itself. */
-const shapeOf = ({ curves, panels }: ChartData): string =>
-  JSON.stringify([
-    curves.map(({ name: _, points: __, ...rest }) => rest),
-    panels.map((panel) => ({ ...panel, domain: undefined })),
-  ]);
+/** @returns undefined where there are other layers, or columns that had no value before */
+function layersUpdate(
+  before: LayerPanels['data'],
+  now: LayerPanels['data'],
+): LayersUpdate | undefined {
+  const shapeOf = ({ layers, methods }: LayerPanels['data']) => [
+    layers,
+    methods.map(({ panels }) =>
+      panels.map(({ log, values }) => [
+        log,
+        values.map((curve) => curve.some((value) => value !== null)),
+      ]),
+    ),
+  ];
+  if (!isEqual(shapeOf(before), shapeOf(now))) return undefined;
+  const methods = now.methods.map((method, i) => {
+    return isEqual(method, before.methods[i]) ? null : method;
+  });
+  return { methods };
+}
+
+const isEqual = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);

@@ -3,8 +3,14 @@ import { compareRuns } from '../report/comparison.js';
 import { curvesOf, describeRuns, experimentName, summariseRuns } from '../report/content.js';
 import { leftOut } from '../report/curves.js';
 import { diffDirectories, type RunsDiff } from '../report/diff.js';
-import { chartsHtml } from '../report/html/charts.js';
-import { type HtmlTable, type LinkedCell, sortableTable } from '../report/html/page.js';
+import { type Charts, drawCharts } from '../report/html/charts.js';
+import { drawLayers, type LayerPanels } from '../report/html/layers.js';
+import {
+  drawingHtml,
+  type HtmlTable,
+  type LinkedCell,
+  sortableTable,
+} from '../report/html/page.js';
 import { failuresHtml, resultsHtml, sourceHtml } from '../report/html/run-report.js';
 import { accuracy, missing, type Table } from '../report/table.js';
 import type { RunStatus } from '../runs/run-json.js';
@@ -24,9 +30,15 @@ import type { ProgressMeter, RunProgress } from './progress.js';
 export interface View {
   readonly title: string;
   readonly subtitle: string;
-  /** HTML, by name; text in it is escaped. */
-  readonly parts: Readonly<Record<string, string>>;
+  /** By name. */
+  readonly parts: Readonly<Record<string, Part>>;
 }
+
+/** HTML, in which text is escaped, or what a script of the page draws. */
+export type Part = string | Charts | LayerPanels;
+
+export const partHtml = (part: Part): string =>
+  typeof part === 'string' ? part : drawingHtml(part);
 
 /** A run directory, and the name by which requests ask for it: its path in the folder that is shown. */
 export interface NamedSnapshot extends Snapshot {
@@ -135,7 +147,7 @@ export function runView(
       figure:
         curves === undefined
           ? '<p>There is no figure yet: no run has recorded anything.</p>'
-          : chartsHtml(curves.curves, curves.measure),
+          : drawCharts(curves.curves, curves.measure),
       progress: progress.length > 0 ? progressHtml(progress) : '',
       results: hasResults && !several ? resultsHtml(summaries) : '',
       comparison: hasResults && isCompared ? comparisonHtml(comparison, texts) : '',
@@ -143,6 +155,7 @@ export function runView(
         summaries: ended,
         problems: problems.map(({ message }) => message),
       }),
+      layers: drawLayers(runs) ?? '',
       sources: several ? linksTo(snapshots) : sourceOf(snapshots[0]),
     },
   };

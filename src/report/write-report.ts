@@ -17,9 +17,9 @@ import {
 } from './curves.js';
 import { drawFigure, type Figure, type FigureStyle } from './figure.js';
 import type { FigureText } from './figure-spec.js';
-import { chartsHtml } from './html/charts.js';
+import { drawCharts } from './html/charts.js';
 import { imagesHtml } from './html/images.js';
-import { layersHtml } from './html/layers.js';
+import { drawLayers } from './html/layers.js';
 import { reportHtml } from './html/run-report.js';
 import type { Settings } from './overlay.js';
 
@@ -152,8 +152,8 @@ function pageOf(
   const runs = directories.flatMap((directory) => directory.runs);
   return reportHtml({
     ...text,
-    figure: drawn && figure && { charts: chartsHtml(drawn.curves, drawn.measure), svg: figure.svg },
-    layers: layersHtml(runs, settings),
+    figure: drawn && figure && { charts: drawCharts(drawn.curves, drawn.measure), svg: figure.svg },
+    layers: drawLayers(runs, settings),
     images: imagesHtml(runs, settings),
     summaries: summariseRuns(runs, settings),
     problems: [...directories.flatMap(({ problems }) => problems), ...leftOut(runs)].map(

@@ -7,6 +7,7 @@ import {
   eachRecord,
   type MetricsFile,
   MetricsTable,
+  metricsFile,
   noLine,
   unreadable,
 } from './metrics.js';
@@ -19,7 +20,7 @@ const mark = 64;
 const settled = 10_000;
 
 /**
- * Reads a metrics.csv that another process writes: each time only what was appended. A file that was
+ * Reads a metrics.csv, or a file of another kind, that another process writes: each time only what was appended. A file that was
  * replaced, truncated or rewritten, as when a run resumes, is read from its start.
  */
 export class MetricsFollower {
@@ -34,7 +35,10 @@ export class MetricsFollower {
   /** Why the file could not be read the last time. */
   #error: FlnError | undefined;
 
-  constructor(readonly path: string) {}
+  constructor(
+    readonly path: string,
+    private readonly kind = metricsFile,
+  ) {}
 
   /** Numbers in memory. */
   get cells(): number {
@@ -111,8 +115,8 @@ export class MetricsFollower {
     if (this.#table === undefined) {
       const end = lines.indexOf('\n') + 1;
       eachRecord(lines.subarray(0, end), this.path, (names) => {
-        checkHeader(names, this.path);
-        this.#table = new MetricsTable(names, this.path);
+        checkHeader(names, this.path, this.kind);
+        this.#table = new MetricsTable(names, this.path, this.kind);
       });
       rows = lines.subarray(end);
       this.#lines = 1;

@@ -209,7 +209,7 @@ export interface Written {
   readonly layers?: Metrics;
 }
 
-const layersName = 'layers.csv';
+export const layersName = 'layers.csv';
 
 /** The layers.csv of a run; only lifted methods have one. */
 export const layersPath = (directory: string, run: RunId): string =>

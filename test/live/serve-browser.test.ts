@@ -78,9 +78,7 @@ describe.skipIf(!executablePath)('fln serve in a browser (needs FLN_CHROMIUM)', 
     await expect
       .poll(() => progress.innerText(), { timeout: 60_000 })
       .toMatch(/completed\s+600\/600/);
-    await expect
-      .poll(() => page.locator('[data-part="comparison"]').innerText())
-      .toMatch(/adam.* %/);
+    await expect.poll(() => page.locator('[data-part="results"]').innerText()).toMatch(/adam.* %/);
     await picture(page, 'completed');
     expect(complaints).toEqual([]);
   });

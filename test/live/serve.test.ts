@@ -1,7 +1,8 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { layerColumns } from '../../src/runs/layers.js';
 import { fln } from '../cli/fln.js';
 import { temporaryFolder, tree } from '../experiment/tiny.js';
 import { mnistMethods, writeRuns } from '../report/synthetic.js';
@@ -51,7 +52,7 @@ describe('fln serve', () => {
       expect(status).toBe(200);
       expect(body).toMatch(content);
       expect(head).toMatch(
-        /content-security-policy: default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src ('sha256-\S+' ?){4}; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n/,
+        /content-security-policy: default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src ('sha256-\S+' ?){5}; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n/,
       );
       expect(head).toMatch(/x-content-type-options: nosniff/);
       expect(head).not.toMatch(/access-control/i);
@@ -222,6 +223,53 @@ describe('fln serve', () => {
     expect(ended.parts.results).toContain('65.00 %');
     expect(await get(ended.version)).toEqual({ version: ended.version });
     running.release();
+  });
+
+  it('shows the layers of a run, and sends the numbers of those that have new rows', async () => {
+    const root = temporaryFolder();
+    const running = new RunningDirectory(join(root, 'run'), ['adam', 'fenchel']);
+    running.record({ adam: 'RUNNING', fenchel: 'RUNNING' });
+    const layers = (label: string) => join(root, 'run', `${label}-s1`, 'layers.csv');
+    const rows = (label: string, batch: number, weights: number | '' = '') =>
+      [1, 2]
+        .map((layer) => `${label},1,${batch},1,${layer},${batch / layer},,,,${weights},,\n`)
+        .join('');
+    for (const label of running.labels) {
+      running.start(label, header + row(1, 0.5, label));
+      writeFileSync(layers(label), `${layerColumns}\n${rows(label, 1)}`);
+    }
+    const { url, errors } = await served(root);
+    const get = async (since: string) =>
+      JSON.parse((await raw(url, `/api/run?dir=run&since=${since}`)).body);
+    const first = await get('unknown');
+    expect(first.parts.layers).toMatch(/adam, seed 1[\s\S]*penalty[\s\S]*fenchel, seed 1/);
+    // A row that is being written is not read.
+    appendFileSync(layers('fenchel'), `${rows('fenchel', 2)}fenchel,1,3,1,`);
+    const second = await get(first.version);
+    expect(Object.keys(second.parts)).toEqual(['progress']);
+    expect(second.layers.methods).toEqual([
+      null,
+      {
+        batches: [1, 2],
+        panels: [
+          {
+            log: true,
+            values: [
+              [1, 2],
+              [0.5, 1],
+            ],
+          },
+        ],
+      },
+    ]);
+    expect(second.charts).toBeUndefined();
+    // Another column: another panel.
+    appendFileSync(layers('adam'), rows('adam', 2, 0.1));
+    const third = await get(second.version);
+    expect(third.layers).toBeUndefined();
+    expect(third.parts.layers).toContain('change of the weights');
+    running.release();
+    expect(errors).toEqual([]);
   });
 
   it('shows other runs beside broken ones, with their problems', async () => {

@@ -7,7 +7,8 @@ import type { Curve } from '../../src/report/curves.js';
 import { drawFigure as drawCurves, type Figure } from '../../src/report/figure.js';
 import { type FigureText, figureSpec } from '../../src/report/figure-spec.js';
 import { measureText } from '../../src/report/figure-style.js';
-import { chartsHtml } from '../../src/report/html/charts.js';
+import { drawCharts } from '../../src/report/html/charts.js';
+import { drawingHtml } from '../../src/report/html/page.js';
 import { loadRuns, type Run } from '../../src/runs/run-directory.js';
 import { decode } from './pixels.js';
 import { mnistMethods, writeRuns } from './synthetic.js';
@@ -126,7 +127,7 @@ it('of 400 curves labels the best, draws the others grey, and says so', () => {
   expect(written.match(/"color":"#bdbdbd"/g)).toHaveLength(2);
   expect(new Set(written.match(/"curve":\d+/g)).size).toBe(350);
   expect(height).toBeLessThan(1200);
-  const page = chartsHtml(curves, measure);
+  const page = drawingHtml(drawCharts(curves, measure));
   expect(page).toContain('Of 400 curves, these are the 50 with the highest final accuracy.');
   expect(page.match(/"name":"curve-/g)).toHaveLength(50);
 });

@@ -13,7 +13,8 @@ import { parse } from 'csv-parse/sync';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { runExperiment } from '../../src/experiment/run.js';
 import { drawActivations, drawFilters } from '../../src/report/html/images.js';
-import { layersHtml } from '../../src/report/html/layers.js';
+import { drawLayers } from '../../src/report/html/layers.js';
+import { drawingHtml } from '../../src/report/html/page.js';
 import { reportHtml } from '../../src/report/html/run-report.js';
 import { writeReport } from '../../src/report/write-report.js';
 import { layerColumns } from '../../src/runs/layers.js';
@@ -202,7 +203,6 @@ it('escapes whatever a page is given', () => {
   const html = reportHtml({
     title: evil,
     subtitle: evil,
-    layers: '',
     images: '',
     problems: [evil],
     summaries: [
@@ -237,20 +237,20 @@ it('draws the layers of the first seed that has some, thinned, and escapes its l
   const run = { label, directory: 'd', experiment: 'e', status: 'COMPLETED' as const };
   const metrics = { method: label, seed: 1, rows: 0, columns: {} };
   const layers = { method: label, seed: 2, rows, columns };
-  const html = layersHtml([
+  const drawn = drawLayers([
     { ...run, seed: 2, metrics, layers },
     { ...run, seed: 1, metrics },
-  ]);
+  ])!;
+  const html = drawingHtml(drawn);
   expect(html).toContain('<h3>&#60;img src=x&#62;, seed 2</h3>');
   expect(html.match(/<h4>/g)).toHaveLength(1);
-  const data = JSON.parse(html.slice(html.indexOf('>{') + 1, html.lastIndexOf('</script>')));
-  const [{ batches, panels }] = data.methods;
+  const [{ batches, panels }] = drawn.data.methods;
   expect(batches.length).toBeLessThanOrEqual(401);
   expect(batches.at(-1)).toBe(1000);
   // Zero has no place on a logarithmic scale.
   expect(panels[0].values[0].slice(0, 2)).toEqual([null, 2 * (batches[1] - 1)]);
   expect(panels[0].values[1].every((value: unknown) => value === null)).toBe(true);
-  expect(layersHtml([{ ...run, seed: 1, metrics }])).toBe('');
+  expect(drawLayers([{ ...run, seed: 1, metrics }])).toBeUndefined();
 });
 
 it('draws the filters of the first layer, channels first, scaled one by one', () => {

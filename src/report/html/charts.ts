@@ -1,13 +1,20 @@
 import { grouped, plural } from '../../shared/text.js';
-import { type Curve, isAccuracy, type Measure, thinned } from '../curves.js';
+import { type Curve, type CurvePoint, isAccuracy, type Measure, thinned } from '../curves.js';
 import { axisTitleOf, labelledCurves, panelsOf, valueAxis } from '../figure-spec.js';
 import { style } from '../figure-style.js';
 import type { PanelSettings } from '../panel-spec.js';
-import { json } from './page.js';
+import type { Drawing } from './page.js';
 
 /** Input of assets/report/charts.js. */
 interface ChartData {
-  readonly curves: readonly object[];
+  readonly curves: readonly {
+    readonly name: string;
+    readonly seeds: number;
+    readonly points: readonly Omit<CurvePoint, 'epoch'>[];
+    readonly color: string;
+    readonly darkColor: string;
+    readonly dash: readonly number[];
+  }[];
   /** What the vertical axis counts at the bottom and at the top: errors 1 - accuracy, or values of another kind. */
   readonly range: readonly [number, number];
   readonly isAccuracy: boolean;
@@ -21,8 +28,10 @@ interface ChartData {
   }[];
 }
 
+export type Charts = Drawing<'charts', ChartData>;
+
 /** The interactive figure: accuracy, or another quantity, against batches and against training time, as in the static one. */
-export function chartsHtml(all: readonly Curve[], measure: Measure): string {
+export function drawCharts(all: readonly Curve[], measure: Measure): Charts {
   const curves = all.map(thinned);
   const { labelled, remark } = labelledCurves(curves, measure);
   const left = remark
@@ -50,13 +59,13 @@ export function chartsHtml(all: readonly Curve[], measure: Measure): string {
     ({ title }) =>
       `<div class="panel"><h3>${title}</h3><div class="plot" tabindex="0" role="img" aria-label="${measure.title}, ${title.toLowerCase()}; arrow keys read it off"></div></div>`,
   );
-  return `<div class="charts">
+  const before = `<div class="charts">
 <ul class="legend"></ul>
 <p class="readout" data-idle="${idle}">${idle}</p>
 <div class="panels">${panels.join('')}</div>
 <p class="note">Vertical axis: ${axisTitleOf(measure, y)}.${left} <button type="button" class="reset" hidden>Reset zoom</button></p>
-<script type="application/json" class="chart-data">${json(data)}</script>
-</div>`;
+<script type="application/json" class="chart-data">`;
+  return { kind: 'charts', frame: [before, '</script>\n</div>'], data };
 }
 
 const panelData = ({ axis }: PanelSettings, x: 'batch' | 'seconds', axisTitle: string) => ({

@@ -4,7 +4,7 @@ import { escapeHtml } from '../../shared/text.js';
 import { groupRuns } from '../curves.js';
 import { style } from '../figure-style.js';
 import type { Settings } from '../overlay.js';
-import { json } from './page.js';
+import type { Drawing } from './page.js';
 
 /** Columns of layers.csv that are drawn, each in a panel of its own. */
 const panels = [
@@ -35,18 +35,21 @@ interface LayersData {
   }[];
 }
 
+export type LayerPanels = Drawing<'layers', LayersData>;
+
 /**
  * The columns of layers.csv over batches: one small panel per column, one curve per layer, of the first seed of
- * each method. Empty without a layers.csv.
+ * each method.
  * @param settings of the directories, for the names of methods
+ * @returns undefined without a layers.csv
  */
-export function layersHtml(runs: readonly Run[], settings?: Settings): string {
+export function drawLayers(runs: readonly Run[], settings?: Settings): LayerPanels | undefined {
   const measured = groupRuns(runs, settings).flatMap(({ name, runs: seeds }) => {
     const ordered = seeds.toSorted((a, b) => a.seed - b.seed);
     const first = ordered.find(({ layers }) => layers !== undefined && layers.rows > 0);
     return first ? [{ name, seed: first.seed, layers: first.layers as Metrics }] : [];
   });
-  if (measured.length === 0) return '';
+  if (measured.length === 0) return undefined;
   const shown = measured.slice(0, mostMethods).map(({ name, seed, layers }) => {
     const { batches, tables } = byLayer(layers);
     const drawn = panels.flatMap(({ column, title, log }) => {
@@ -76,12 +79,12 @@ export function layersHtml(runs: readonly Run[], settings?: Settings): string {
   });
   const left = measured.length - shown.length;
   const remark = left > 0 ? ` ${left} more methods are not drawn.` : '';
-  return `<div class="layers">
+  const before = `<div class="layers">
 <h2>Layers</h2>
 <p class="note">From layers.csv, whose columns docs/layers.md defines: each curve is a layer, the horizontal axis the batch, the vertical one logarithmic unless it says otherwise. The last layer is the output.${remark}</p>
 ${sections.join('\n')}
-</div>
-<script type="application/json" id="layers-data">${json(data)}</script>`;
+<script type="application/json" class="layers-data">`;
+  return { kind: 'layers', frame: [before, '</script>\n</div>'], data };
 }
 
 type Table = Readonly<Record<string, (number | null)[]>>;

@@ -110,6 +110,18 @@ function content({ text, href, query, choice }: LinkedCell): string {
   return `${box}<a href="${escapeHtml(url)}">${escapeHtml(text)}</a>`;
 }
 
+/** A part of a page that one of its scripts draws: HTML, with the numbers in an element of their own. */
+export interface Drawing<Kind extends string, Data> {
+  readonly kind: Kind;
+  /** The HTML before and after the numbers. */
+  readonly frame: readonly [string, string];
+  readonly data: Data;
+}
+
+/** @returns the HTML of a drawing; empty where there is none */
+export const drawingHtml = (drawing: Drawing<string, unknown> | undefined): string =>
+  drawing === undefined ? '' : drawing.frame.join(json(drawing.data));
+
 /** JSON that cannot end its script element. */
 export const json = (value: unknown): string =>
   JSON.stringify(value, shortNumber).replaceAll('<', '\\u003c');

@@ -2,16 +2,18 @@ import type { RunSummary } from '../../runs/run-json.js';
 import { aggregate } from '../../runs/summary.js';
 import { escapeHtml, runName } from '../../shared/text.js';
 import { resultTable, tableNote } from '../table.js';
-import { htmlPage, pageAssets, sortableTable } from './page.js';
+import type { Charts } from './charts.js';
+import type { LayerPanels } from './layers.js';
+import { drawingHtml, htmlPage, pageAssets, sortableTable } from './page.js';
 
 export interface ReportContent {
   readonly title: string;
   readonly subtitle: string;
   readonly summaries: readonly RunSummary[];
   /** The figure with scripts, and without; absent when there is nothing to draw. */
-  readonly figure?: { readonly charts: string; readonly svg: string };
-  /** The panels of the layers; empty where there are none. */
-  readonly layers: string;
+  readonly figure?: { readonly charts: Charts; readonly svg: string };
+  /** The panels of the layers, where there are any. */
+  readonly layers?: LayerPanels;
   /** Images of first-layer filters and of hidden activations; empty where there are none. */
   readonly images: string;
   /** What could not be read, as sentences. */
@@ -37,7 +39,7 @@ export function reportHtml(content: ReportContent): string {
   const { title, subtitle, figure, layers, images, sources } = content;
   const drawn = [
     ...(figure ? [pageAssets.charts()] : []),
-    ...(layers === '' ? [] : [pageAssets.layers()]),
+    ...(layers ? [pageAssets.layers()] : []),
   ];
   const several = sources.length > 1;
   return htmlPage({
@@ -46,10 +48,10 @@ export function reportHtml(content: ReportContent): string {
     main: [
       figure === undefined
         ? '<p>There is no figure: no run has recorded an accuracy.</p>'
-        : `${figure.charts}\n<div class="figure static scroll">${figure.svg}</div>`,
+        : `${drawingHtml(figure.charts)}\n<div class="figure static scroll">${figure.svg}</div>`,
       resultsHtml(content.summaries),
       failuresHtml(content),
-      layers,
+      drawingHtml(layers),
       images,
       ...sources.map((source) => sourceHtml(source, several)),
     ],
