@@ -306,7 +306,7 @@ describe('fln run', () => {
     const one = ['run', 'own.yaml', '--out', 'run', '--seeds', '1'];
     const first = await fln(one, { cwd });
     expect(first.code, first.stderr).toBe(0);
-    expect(first.stderr).toContain('Data: arrays, 60 training and 30 test images');
+    expect(first.stderr).toContain('Data: arrays, 60 training and 30 test rows');
     const record = JSON.parse(readFileSync(join(folder, 'run/run.json'), 'utf8'));
     expect(Object.keys(record.dataset.sha256)).toEqual(['train/train.npz', 'test/test.npz']);
     expect(record.experiment.data).toMatchObject({ shape: [1, 1, 2], classes: 3, testSize: 30 });

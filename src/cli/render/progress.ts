@@ -1,5 +1,6 @@
 import cliProgress from 'cli-progress';
 import type { DownloadProgress } from '../../core/dataset.js';
+import { arraysName } from '../../data/arrays/definition.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import type { RunId } from '../../runs/run-json.js';
 import { grouped, inPercent, runName, sizeText } from '../../shared/text.js';
@@ -36,8 +37,9 @@ export function createProgress(
         return download(event.progress);
       case 'dataset': {
         const validation = event.validation > 0 ? `, ${grouped(event.validation)} validation` : '';
+        const unit = event.name === arraysName ? 'rows' : 'images';
         return note(
-          `Data: ${event.name}, ${grouped(event.train)} training${validation} and ${grouped(event.test)} test images`,
+          `Data: ${event.name}, ${grouped(event.train)} training${validation} and ${grouped(event.test)} test ${unit}`,
         );
       }
       case 'backend':
