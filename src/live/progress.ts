@@ -10,6 +10,7 @@ import {
   type Problem,
   type Run,
   type RunDirectory,
+  shownStatus,
 } from '../runs/run-directory.js';
 import type { RunStatus } from '../runs/run-json.js';
 import { isSweepDirectory, sweepPaths } from '../sweep/paths.js';
@@ -22,7 +23,7 @@ export interface RunProgress {
   readonly experiment: string;
   readonly method: string;
   readonly seed: number;
-  readonly status: RunStatus;
+  readonly status: RunStatus | 'PAUSED';
   /** Last batch in metrics.csv; 0 before the first. */
   readonly batch: number;
   readonly totalBatches?: number;
@@ -32,6 +33,7 @@ export interface RunProgress {
   /** Of the last evaluation. */
   readonly testLoss?: number;
   readonly testAccuracy?: number;
+  readonly validationLoss?: number;
   readonly validationAccuracy?: number;
   /** Training time, without evaluation. */
   readonly trainSeconds?: number;
@@ -49,7 +51,7 @@ export interface RunProgress {
 }
 
 export interface RunCurve {
-  readonly column: 'test_accuracy' | 'validation_accuracy' | 'train_loss';
+  readonly column: (typeof curveColumns)[number];
   readonly values: readonly number[];
 }
 
@@ -166,13 +168,14 @@ function progressOf(directory: RunDirectory, run: Run): RunProgress {
     experiment: experimentName(directory),
     method: run.label,
     seed: run.seed,
-    status,
+    status: shownStatus(run),
     batch,
     totalBatches: run.totalBatches ?? (status === 'COMPLETED' ? batch : undefined),
     epoch: last('epoch'),
     trainLoss: last('train_loss') ?? recorded?.finalTrainLoss,
     testLoss: last('test_loss') ?? recorded?.finalTestLoss,
     testAccuracy: last('test_accuracy') ?? recorded?.finalTestAccuracy,
+    validationLoss: last('validation_loss') ?? recorded?.finalValidationLoss,
     validationAccuracy: last('validation_accuracy') ?? recorded?.finalValidationAccuracy,
     trainSeconds: last('wall_s') ?? recorded?.wallSeconds,
     startedAt: run.startedAt,
@@ -210,10 +213,18 @@ function rateOf(run: Run, place: Place, earlier?: Place): Partial<RunProgress> {
 /** Values of a curve in a terminal. */
 export const curveLength = 16;
 
+/** What a curve shows: the first of these that a run has. Losses: of a regression. */
+const curveColumns = [
+  'test_accuracy',
+  'validation_accuracy',
+  'test_loss',
+  'validation_loss',
+  'train_loss',
+] as const;
+
 /** Accuracies on the logarithmic scale of the error, as in figures. */
 function curveOf(run: Run): RunCurve | undefined {
-  const columns = ['test_accuracy', 'validation_accuracy', 'train_loss'] as const;
-  const column = columns.find((name) => measuredRows(run, name).length > 1);
+  const column = curveColumns.find((name) => measuredRows(run, name).length > 1);
   if (column === undefined) return undefined;
   const rows = measuredRows(run, column);
   const of = run.metrics.columns[column];
@@ -221,7 +232,7 @@ function curveOf(run: Run): RunCurve | undefined {
   // The last value of each of as many stretches.
   const values = Array.from({ length: count }, (_, i) => {
     const value = of[rows[Math.ceil(((i + 1) * rows.length) / count) - 1]];
-    return column === 'train_loss' ? value : -Math.log(Math.max(1e-4, 1 - value));
+    return column.endsWith('loss') ? value : -Math.log(Math.max(1e-4, 1 - value));
   });
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const place = (value: number) => (high > low ? (value - low) / (high - low) : 0.5);

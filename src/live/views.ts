@@ -12,8 +12,8 @@ import {
   sortableTable,
 } from '../report/html/page.js';
 import { failuresHtml, resultsHtml, sourceHtml } from '../report/html/run-report.js';
-import { accuracy, missing, type Table } from '../report/table.js';
-import type { RunStatus } from '../runs/run-json.js';
+import { accuracy, lossText, missing, type Table } from '../report/table.js';
+import { shownStatus } from '../runs/run-directory.js';
 import {
   duration,
   escapeHtml,
@@ -59,7 +59,7 @@ export function listView(root: string, snapshots: readonly NamedSnapshot[]): Vie
   const newestFirst = rows.toSorted(([a], [b]) => b - a).map(([, row]) => row);
   const problems = snapshots.flatMap(({ directory }) => directory.problems);
   const table: HtmlTable = {
-    head: ['run', 'experiment', 'status', 'final accuracy', 'started', 'train time'],
+    head: ['run', 'experiment', 'status', 'final result', 'started', 'train time'],
     rows: newestFirst,
     words: 4,
   };
@@ -87,7 +87,9 @@ function listRow(snapshot: NamedSnapshot): readonly LinkedCell[] {
   const known = listRows.get(directory);
   if (known !== undefined) return known;
   const { rows } = compareRuns([directory]);
-  const finals = rows.map((row) => `${row.method} ${accuracy(row.accuracy)}`);
+  const finals = rows.map(
+    (row) => `${row.method} ${row.loss ? `loss ${lossText(row.loss)}` : accuracy(row.accuracy)}`,
+  );
   const shown = finals.slice(0, 4).join(', ');
   const seconds = rows.flatMap(({ trainSeconds, completed }) =>
     trainSeconds === undefined ? [] : trainSeconds.mean * completed,
@@ -111,10 +113,14 @@ const timeText = (ms: number) => `${new Date(ms).toISOString().slice(0, 16).repl
 /** `completed`, `running (1 of 3 completed)`: the status that needs attention most. */
 function statusOf({ directory: { runs }, broken }: Snapshot): string {
   if (broken !== undefined || runs.length === 0) return 'unreadable';
-  const order: readonly RunStatus[] = ['RUNNING', 'FAILED', 'INTERRUPTED', 'QUEUED', 'COMPLETED'];
-  const worst = order.find((status) => runs.some((run) => run.status === status))!.toLowerCase();
+  const order = ['RUNNING', 'FAILED', 'INTERRUPTED', 'QUEUED', 'PAUSED', 'COMPLETED'] as const;
+  const worst = order
+    .find((status) => runs.some((run) => shownStatus(run) === status))!
+    .toLowerCase();
   const done = runs.filter(({ status }) => status === 'COMPLETED').length;
-  return done === runs.length ? worst : `${worst} (${done} of ${runs.length} completed)`;
+  return done === runs.length || runs.length === 1
+    ? worst
+    : `${worst} (${done} of ${runs.length} completed)`;
 }
 
 /** One run directory, or several over one another. */
@@ -220,12 +226,12 @@ function progressHtml(
     },
     cell(run.epoch, String),
     cell(run.trainLoss, significant),
-    cell(run.testLoss, significant),
+    cell(run.testLoss ?? run.validationLoss, significant),
     cell(run.testAccuracy ?? run.validationAccuracy, inPercent),
     cell(run.batchesPerSecond, significant),
     cell(run.secondsLeft, duration),
   ]);
-  const head = ['run', 'status', 'batch', 'epoch', 'loss', 'test loss', 'accuracy', 'batches/s'];
+  const head = ['run', 'status', 'batch', 'epoch', 'loss', 'eval. loss', 'accuracy', 'batches/s'];
   return `<h2>Progress</h2>\n${sortableTable({ head: [...head, 'left'], rows, words: 2 })}`;
 }
 

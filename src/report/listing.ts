@@ -7,6 +7,7 @@ import {
   type Problem,
   type Run,
   type RunDirectory,
+  shownStatus,
 } from '../runs/run-directory.js';
 import { type Setting, settingsOf } from '../runs/settings.js';
 import { finalResult } from '../runs/summary.js';
@@ -264,7 +265,7 @@ function fieldsOf(run: Run, { info, path }: RunDirectory): Omit<ListedRun['field
     experiment: run.experiment,
     method: run.label,
     seed: run.seed,
-    status: run.paused && run.status === 'INTERRUPTED' ? 'PAUSED' : run.status,
+    status: shownStatus(run),
     batches: last('batch') ?? recorded?.batches,
     validation_accuracy: final.validationAccuracy,
     validation_loss: last('validation_loss') ?? recorded?.finalValidationLoss,

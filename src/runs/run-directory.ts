@@ -196,6 +196,10 @@ function liveRunInfo(path: string): RunInfo | undefined {
   return { ...info, runs };
 }
 
+/** The status that lists show: `PAUSED` where a run stopped on request, at `--stop-at-epoch` or a rung. */
+export const shownStatus = ({ status, paused }: Run): RunStatus | 'PAUSED' =>
+  paused && status === 'INTERRUPTED' ? 'PAUSED' : status;
+
 const noMetrics: Metrics = { method: '', seed: 0, rows: 0, columns: {} };
 /** Name of a run in its directory, and of its folder. */
 export const keyOf = ({ label, seed }: RunId): string => `${label}-s${seed}`;

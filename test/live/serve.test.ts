@@ -2,6 +2,7 @@ import { appendFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ProgressReader } from '../../src/live/progress.js';
 import { layerColumns } from '../../src/runs/layers.js';
 import { fln } from '../cli/fln.js';
 import { temporaryFolder, tree } from '../experiment/tiny.js';
@@ -269,6 +270,33 @@ describe('fln serve', () => {
     expect(third.layers).toBeUndefined();
     expect(third.parts.layers).toContain('change of the weights');
     running.release();
+    expect(errors).toEqual([]);
+  });
+
+  it('shows the losses of a regression, and paused runs', async () => {
+    const root = temporaryFolder();
+    const running = new RunningDirectory(join(root, 'run'));
+    const of = (batch: number) => `adam,1,${batch},1,${batch},0.5,,0.25,,,,1\n`;
+    running.start('adam', header + of(1) + of(2));
+    running.record({ adam: 'COMPLETED' });
+    running.release();
+    const paused = new RunningDirectory(join(root, 'paused'));
+    paused.start('adam', header + of(1));
+    const runs = [
+      { label: 'adam', seed: 1, status: 'INTERRUPTED', paused: { epoch: 1, batch: 1 } },
+    ];
+    writeFileSync(join(root, 'paused', 'run.json'), JSON.stringify({ runs }));
+    paused.release();
+    const { url, errors } = await served(root);
+    const { body } = await raw(url, '/');
+    expect(body).toMatch(/dir=run".*completed.*adam loss 0\.2500/);
+    expect(body).toMatch(/dir=paused".*<td class="words">paused</);
+    expect((await raw(url, '/run?dir=paused')).body).toContain('<td class="words">paused</td>');
+    const progress = await new ProgressReader([root]).read();
+    expect(progress.runs.map(({ status, curve }) => [status, curve?.column])).toEqual([
+      ['PAUSED', undefined],
+      ['COMPLETED', 'test_loss'],
+    ]);
     expect(errors).toEqual([]);
   });
 

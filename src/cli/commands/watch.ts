@@ -42,7 +42,7 @@ export const watchCommand: CommandModule<object, WatchArguments> = {
           'A table is redrawn on a terminal; elsewhere a line is printed for each run that has changed. ' +
             'Nothing is written, and no lock is taken. It ends when nothing is being trained any more.',
           {
-            0: 'ok: all runs have completed; with --once: they were read',
+            0: 'ok: all runs have completed, or are paused; with --once: they were read',
             1: 'a run failed, was interrupted or not started',
             2: 'usage, or there is no run',
             130: 'Ctrl-C',
@@ -97,7 +97,7 @@ async function watch({ dirs, every = 2, once, json }: WatchArguments): Promise<v
 
 function isComplete({ runs, sweeps }: Progress): boolean {
   return (
-    runs.every(({ status }) => status === 'COMPLETED') &&
+    runs.every(({ status }) => status === 'COMPLETED' || status === 'PAUSED') &&
     sweeps.every(({ trials }) => trials.FAILED + trials.INTERRUPTED + trials.QUEUED === 0)
   );
 }

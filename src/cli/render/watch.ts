@@ -7,7 +7,6 @@ import {
   type SweepProgress,
 } from '../../live/progress.js';
 import { alignTable, missing } from '../../report/table.js';
-import type { RunStatus } from '../../runs/run-json.js';
 import {
   duration,
   grouped,
@@ -22,11 +21,12 @@ import { describeCounts } from '../../sweep/plan.js';
 import { shortPath } from './print.js';
 
 /** Statuses in the order of their interest where not all runs fit on the screen. */
-const byInterest: readonly RunStatus[] = [
+const byInterest: readonly RunProgress['status'][] = [
   'RUNNING',
   'FAILED',
   'INTERRUPTED',
   'QUEUED',
+  'PAUSED',
   'COMPLETED',
 ];
 
@@ -49,7 +49,7 @@ export function progressTable(progress: Progress, rows = Number.POSITIVE_INFINIT
   const several = new Set(runs.map(({ directory }) => directory)).size > 1;
   const head = [
     ...(several ? ['directory'] : []),
-    ...['run', 'status', 'batch', 'epoch', 'loss', 'test loss', 'accuracy', 'batches/s', 'left'],
+    ...['run', 'status', 'batch', 'epoch', 'loss', 'eval. loss', 'accuracy', 'batches/s', 'left'],
     'curve'.padEnd(curveLength),
   ];
   const cells = listed.map((run) => [
@@ -59,7 +59,7 @@ export function progressTable(progress: Progress, rows = Number.POSITIVE_INFINIT
     batchText(run),
     text(run.epoch, String),
     text(run.trainLoss, significant),
-    text(run.testLoss, significant),
+    text(run.testLoss ?? run.validationLoss, significant),
     text(run.testAccuracy ?? run.validationAccuracy, inPercent),
     text(run.batchesPerSecond, significant),
     text(run.secondsLeft, duration),
@@ -89,7 +89,7 @@ const sparkline = ({ values }: RunCurve): string =>
     .padEnd(curveLength);
 
 function summaryLine({ runs }: Progress): string {
-  const counts = { QUEUED: 0, RUNNING: 0, COMPLETED: 0, FAILED: 0, INTERRUPTED: 0 };
+  const counts = { QUEUED: 0, RUNNING: 0, COMPLETED: 0, FAILED: 0, INTERRUPTED: 0, PAUSED: 0 };
   for (const { status } of runs) counts[status]++;
   return `${plural(runs.length, 'run')}: ${describeCounts(counts)}`;
 }
@@ -115,7 +115,7 @@ function errorLine({ method, seed, error = '' }: RunProgress): string {
 /** One line of a log for one run. */
 export function progressLine(run: RunProgress, isAlone: boolean): string {
   const place = isAlone ? '' : `${printable(shortPath(run.directory))}: `;
-  const { status, totalBatches, batch, epoch, trainLoss, testLoss, error } = run;
+  const { status, totalBatches, batch, epoch, trainLoss, testLoss, validationLoss, error } = run;
   const share = totalBatches ? ` (${Math.round((100 * batch) / totalBatches)} %)` : '';
   const accuracy = run.testAccuracy ?? run.validationAccuracy;
   const split = run.testAccuracy === undefined ? 'validation' : 'test';
@@ -125,6 +125,9 @@ export function progressLine(run: RunProgress, isAlone: boolean): string {
     epoch !== undefined && `epoch ${epoch}`,
     trainLoss !== undefined && `loss ${significant(trainLoss)}`,
     testLoss !== undefined && `test loss ${significant(testLoss)}`,
+    testLoss === undefined &&
+      validationLoss !== undefined &&
+      `validation loss ${significant(validationLoss)}`,
     accuracy !== undefined && `${split} accuracy ${inPercent(accuracy)}`,
     run.batchesPerSecond !== undefined && `${significant(run.batchesPerSecond)} batches/s`,
     run.secondsLeft !== undefined && `${duration(run.secondsLeft)} left`,
