@@ -336,3 +336,37 @@ describe('the examples', () => {
     rmSync(cwd, { recursive: true });
   });
 });
+
+describe('a method of a plugin with init', () => {
+  const text = (plugin: string, method: string, init = '') =>
+    `${config(plugin, method).replace('synthetic-digits', 'synthetic-digits, limit: 200, testLimit: 50')}backend: wasm\n${init}`;
+
+  it('starts from the model by initializeParameters, and fails where it does not', async () => {
+    const folder = temporaryFolder();
+    const run = async (plugin: string, method: string, out: string, init?: string) => {
+      const { experiment } = api.parseExperiment(text(plugin, method, init), join(folder, 'x.yaml'));
+      const { runs } = await api.runExperiment(experiment, { outDir: join(folder, out) });
+      return runs[0];
+    };
+    await run(join(examples, 'sign-sgd.mjs'), 'sign-sgd', 'a');
+    const again = await run(
+      join(examples, 'sign-sgd.mjs'),
+      'sign-sgd, learningRate: 1e-30',
+      'b',
+      'init: { from: a }',
+    );
+    const [a, b] = ['a', 'b'].map((out) => api.loadModel(join(folder, out)).weights);
+    expect(again.status).toBe('COMPLETED');
+    expect(b).toEqual(a);
+    const zeros = `({ defineMethod, tf }) => defineMethod({
+      name: 'zeros', summary: 'weights of zero',
+      init: ({ network }) => network.maps.map(({ weightShape: [n, m] }) => ({ weights: tf.zeros([n, m]), bias: tf.zeros([m]) })),
+      step: async (context, constants, state) => ({ state, metrics: { loss: 1, accuracy: 0 } }),
+      parameters: (state) => state,
+    })`;
+    writeFileSync(join(folder, 'zeros.mjs'), `export default ${zeros};`);
+    expect((await run('zeros.mjs', 'zeros', 'c', 'init: { from: a }')).error).toBe(
+      'zeros, seed 1: the method does not start from the weights of init. A method of a plugin takes them by initializeParameters (docs/plugins.md)',
+    );
+  });
+});

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
 import { type ArrayData, arraysName } from '../data/arrays/definition.js';
 import type { DatasetDefinition } from '../data/definition.js';
+import type { PinnedInit } from './initial-weights.js';
 import type { ResolvedLayer } from './layers.js';
 import type { LoadedPlugin } from './plugins/registry.js';
 import type { ExperimentOutput } from './schema.js';
@@ -21,11 +22,13 @@ export interface ResolvedMethod {
 /** A validated experiment: everything that a result depends on, and nothing about where it is written. */
 export interface Experiment
   extends Readonly<
-    Omit<ExperimentOutput, '$schema' | 'plugins' | 'network' | 'evaluate' | 'methods'>
+    Omit<ExperimentOutput, '$schema' | 'plugins' | 'network' | 'init' | 'evaluate' | 'methods'>
   > {
   readonly plugins: readonly LoadedPlugin[];
   readonly layers: readonly ResolvedLayer[];
   readonly network: NetworkShape;
+  /** The model that every run starts from: `from` is absolute, `sha256` has every seed. */
+  readonly init?: PinnedInit;
   /** The data set, which loads `dataset`. */
   readonly data: DatasetDefinition;
   /**
@@ -48,14 +51,15 @@ export interface Experiment
 /**
  * First 12 hex digits of the SHA-256 of everything that the numbers of an experiment depend on: the
  * resolved config without `name` and `expect`. The order of keys, methods and seeds does not matter,
- * since every (method, seed) is a run of its own. Of plugins the checksums count, not the paths; of files of data their
- * names, since run.json has their SHA-256: the hash is the same wherever they are.
+ * since every (method, seed) is a run of its own. Of plugins and of models to start from the checksums count, not the
+ * paths; of files of data their names, since run.json has their SHA-256: the hash is the same wherever they are.
  */
 export function experimentHash(resolved: Readonly<Record<string, unknown>>): string {
-  const { name: _, expect: __, methods, seeds, plugins, dataset, ...rest } = resolved;
+  const { name: _, expect: __, methods, seeds, plugins, dataset, init, ...rest } = resolved;
   const content = canonical({
     ...rest,
     dataset: withoutFolders(dataset as object),
+    init: (init as PinnedInit | undefined)?.sha256,
     plugins: (plugins as { sha256: string }[] | undefined)?.map(({ sha256 }) => sha256).sort(),
     methods: (methods as { label: string }[]).toSorted((a, b) => (a.label < b.label ? -1 : 1)),
     seeds: (seeds as number[]).toSorted((a, b) => a - b),

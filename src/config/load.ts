@@ -10,16 +10,17 @@ import {
   readNetwork,
 } from './checks.js';
 import { type Experiment, experimentHash, type ResolvedMethod } from './experiment.js';
+import { checkInit, type PinnedInit, pinModels, randomStart } from './initial-weights.js';
 import { ConfigError, type ConfigIssue, formatIssues, type Source } from './issues.js';
 import { resolveLayer } from './layers.js';
 import { homeOfField, type MethodResolution, resolveMethod } from './methods.js';
 import { applyOverrides, type Override } from './overrides.js';
-import { configuredData, resolveDataPaths } from './own-data.js';
+import { configuredData, resolvePaths } from './own-data.js';
 import { loadPlugin } from './plugins/load.js';
 import { builtIn, listOfEntries, type Registry, withPlugin } from './plugins/registry.js';
 import { readConfigFile } from './read-file.js';
 import { replaceOldNames } from './renamed.js';
-import { type ExperimentOutput, ExperimentSchema, schemaWith } from './schema.js';
+import { type ExperimentOutput, ExperimentSchema, type InitConfig, schemaWith } from './schema.js';
 import { valueAt } from './schema-walk.js';
 import { expandSeeds } from './seeds.js';
 import { type Block, find, type Path, pathText, placeOf, plain, type Tree } from './tree.js';
@@ -77,7 +78,7 @@ export function parseExperiment(
   const old = replaceOldNames(tree, registry.methods);
   const renames = old.warnings.filter(({ place }) => !(ofRunDirectory && place.from === 'file'));
   const earlier = [...issues, ...unwritable, ...old.issues, ...expandSeeds(tree)];
-  resolveDataPaths(tree, file);
+  resolvePaths(tree, file);
   return resolve(tree, source, earlier, renames, registry, { info });
 }
 
@@ -147,6 +148,8 @@ function resolve(
   const inMethods = methods.flatMap((method) => method.findings);
   for (const { path } of inMethods) wrong.add(path);
   const lengths = { seeds: lengthOf(valueAt(data, ['seeds'])), methods: entries.length };
+  const start = get<InitConfig>('init');
+  const pinned = start && pinModels(start, get<number[]>('seeds') ?? [], network);
   const together = checkTogether(get, lengths, own.definition, registry);
   const expected = Object.keys(valueAt(data, ['expect']) ?? {});
   // An expectation of a method that was removed from the file is allowed, but not one of the command line.
@@ -165,6 +168,8 @@ function resolve(
       ...own.findings,
       ...together,
       ...checkFullBatch(get, methods),
+      ...(start ? checkInit(entries, methods) : []),
+      ...(pinned?.findings ?? []),
     ]
       .filter(({ path }) => !unread.touches(path))
       .map((finding) => toIssue(finding, tree)),
@@ -188,12 +193,14 @@ function resolve(
   const experiment = build(config, methods, registry, {
     network,
     definition: own.definition,
+    init: pinned?.init,
     ...(config.dataset.name === arraysName && { withData }),
     missing: new ConfigError(source, [missing]),
   });
   const origins = {
     ...traceOrigins(experiment.resolved, tree, source.file, methods),
     ...originsOfPlugins(tree, source.file, registry),
+    ...pinned?.origins,
   };
   const warnings = [...renames, ...leftOver].map((issue) => formatIssues(source, [issue]));
   return { experiment, file: source.file, origins, warnings, renames };
@@ -238,6 +245,7 @@ const noData =
 interface OnData extends Pick<Experiment, 'withData'> {
   readonly network: Experiment['network'] | undefined;
   readonly definition: Experiment['data'] | undefined;
+  readonly init: PinnedInit | undefined;
   /** Thrown where it is used before. */
   readonly missing: ConfigError;
 }
@@ -246,7 +254,7 @@ function build(
   config: ExperimentOutput,
   resolutions: readonly MethodResolution[],
   registry: Registry,
-  { network, definition, missing, withData }: OnData,
+  { network, definition, init, missing, withData }: OnData,
 ): Experiment {
   const methods = resolutions.flatMap(({ method }): ResolvedMethod[] => {
     if (method === undefined) return [];
@@ -257,14 +265,22 @@ function build(
   });
   const layers = config.network.layers.map((layer) => resolveLayer(layer, registry.layers));
   const { $schema: _, plugins: __, name, ...written } = config;
-  const settings = { ...written, evaluate: resolveEvaluate(config.evaluate) };
+  const settings = {
+    ...(written as Omit<typeof written, 'init'>),
+    ...(init && { init }),
+    evaluate: resolveEvaluate(config.evaluate),
+  };
   const plugins = registry.plugins.map(({ file, sha256 }) => ({ file, sha256 }));
   const resolved = {
     name,
     ...(plugins.length > 0 && { plugins }),
     ...settings,
     network: { layers },
-    methods: methods.map((method) => method.config),
+    methods: methods.map(({ definition, config }) => {
+      // Of no effect, and refused beside `init`.
+      const unused = init ? randomStart(definition) : [];
+      return Object.fromEntries(Object.entries(config).filter(([key]) => !unused.includes(key)));
+    }),
   };
   return {
     name,

@@ -16,12 +16,10 @@ import type { Finding } from './validate.js';
 const splits = ['train', 'test', 'validation'] as const;
 
 /**
- * Makes the paths of the user's own data absolute: those of the file are relative to its folder, those of the command line to
- * the current one.
+ * Makes the paths of the user's own data and of a model to start from absolute: those of the file are relative to
+ * its folder, those of the command line to the current one.
  */
-export function resolveDataPaths(tree: Block, file: string): void {
-  const dataset = tree.entries.get('dataset')?.value;
-  if (dataset?.kind !== 'block' || textOf(dataset, 'name') !== arraysName) return;
+export function resolvePaths(tree: Block, file: string): void {
   const absolute = (entries: Block['entries'], key: string) => {
     const entry = entries.get(key);
     const value = entry?.value;
@@ -30,6 +28,10 @@ export function resolveDataPaths(tree: Block, file: string): void {
     const path = resolve(folderOf(value.place, file), value.value);
     entries.set(key, { ...entry, value: { ...value, value: path } });
   };
+  const init = tree.entries.get('init')?.value;
+  if (init?.kind === 'block') absolute(init.entries, 'from');
+  const dataset = tree.entries.get('dataset')?.value;
+  if (dataset?.kind !== 'block' || textOf(dataset, 'name') !== arraysName) return;
   for (const split of splits) {
     const source = dataset.entries.get(split)?.value;
     absolute(dataset.entries, split);

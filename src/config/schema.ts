@@ -51,6 +51,9 @@ function experimentSchema<Method extends z.ZodType, Layer extends z.ZodType>(
           ),
       })
       .describe('the network that every method trains'),
+    init: InitSchema.optional().describe(
+      'start from the weights of a trained model instead of random ones',
+    ),
     loss: z.enum(losses).default('cross-entropy').describe('training loss'),
     epochs: z.int().positive().describe('passes over the training images'),
     batchSize: z
@@ -131,6 +134,29 @@ export const PluginSchema = z.union([
       .describe('version of the module; another one is an error'),
   }),
 ]);
+
+const InitSchema = z.strictObject({
+  from: file.describe(
+    'run directory, folder LABEL-sSEED of one, or model.safetensors file; relative to this file',
+  ),
+  seed: z
+    .union([z.literal('same'), z.int().positive()])
+    .optional()
+    .describe(
+      'of a run directory: seed of the model; same, or absent: each run starts from the model of its own seed',
+    ),
+  label: z
+    .string()
+    .optional()
+    .describe('of a run directory: label of the model; may be absent where there is only one'),
+  sha256: z
+    .record(
+      z.string().regex(/^[1-9]\d*$/, 'must be a seed'),
+      z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits'),
+    )
+    .optional()
+    .describe('per seed, version of the model file; another one is an error'),
+});
 
 const datasetSchema = (datasets: Registry['datasets']) =>
   z.strictObject({
@@ -232,6 +258,7 @@ export const schemaWith = (registry: Registry): typeof ExperimentSchema =>
     : experimentSchema(registry, z.unknown(), layerSchema(registry));
 
 export type ExperimentOutput = z.output<typeof ExperimentSchema>;
+export type InitConfig = z.output<typeof InitSchema>;
 export type Expectation = z.output<typeof ExpectationSchema>;
 
 /** The JSON Schema of the experiment file, as schemas/experiment.json contains it. */

@@ -27,6 +27,8 @@ export interface ExperimentCheck {
     readonly state: 'generated' | 'present' | 'absent' | 'unread';
     readonly downloadBytes: number;
   };
+  /** The model that the runs start from. */
+  readonly init?: Experiment['init'];
   readonly train: readonly PlannedTraining[];
   /** Selected runs that completed earlier. */
   readonly keep: readonly RunId[];
@@ -84,6 +86,7 @@ export async function checkExperiment(
       ),
       downloadBytes: downloadBytes ?? 0,
     },
+    ...(experiment.init && { init: experiment.init }),
     train: runs
       .filter(({ done }) => !done)
       .map(({ label, seed, method }): PlannedTraining => {

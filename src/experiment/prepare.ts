@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { type BackendReport, BackendUnavailable, type Device } from '../backend/backend.js';
 import { startBackend } from '../backend/registry.js';
 import type { Experiment } from '../config/experiment.js';
+import { initialWeights } from '../config/initial-weights.js';
 import type { Dataset, LoadOptions } from '../core/dataset.js';
 import { DownloadNeeded } from '../data/file-errors.js';
 import { loadDefinition, splitSizes } from '../data/load.js';
@@ -53,6 +54,8 @@ export async function prepareExperiment(
   if (options.resume && plan.previous === undefined) warnOfChangedPlugins(experiment, plan, emit);
   if (plan.runs.every(({ done }) => done)) return { plan };
 
+  const fresh = plan.runs.filter(({ done, continues }) => !done && !continues);
+  for (const seed of new Set(fresh.map((run) => run.seed))) initialWeights(experiment, seed);
   const backend = await startPlanned(experiment, options, plan);
   emit({ type: 'backend', ...backend });
   await checkNumerics(experiment);

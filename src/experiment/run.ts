@@ -1,4 +1,5 @@
 import type { Experiment } from '../config/experiment.js';
+import { initialWeights } from '../config/initial-weights.js';
 import { stepsOf } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
 import { Evaluator, hiddenActivations } from '../core/evaluate.js';
@@ -198,7 +199,17 @@ async function trainAll(
         if (activations.count > 0) writeActivations(folder, activations);
         await writeModel(folder, parameters, { ...trained, record });
       };
-      const job = { experiment, method, run: id(run), dataset, network, evaluators, checkpointing };
+      // A checkpoint has weights of its own.
+      const initial = resumeFrom ? undefined : initialWeights(experiment, run.seed);
+      const job = {
+        experiment,
+        method,
+        run: id(run),
+        dataset,
+        network: { ...network, initial },
+        evaluators,
+        checkpointing,
+      };
       const session = { resumeFrom, warmUp, stopAtEpoch, saveModel, emit, signal };
       const status = await superviseRun({ ...job, ...session }, directory);
       if (status === 'FAILED' && options.failFast) return;

@@ -97,6 +97,7 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
   let layersWriter: MetricsWriter | undefined;
   try {
     if (resumeFrom) restore(training, resumeFrom);
+    else await refuseOtherStart(job, training);
     const columns = metricsColumns(dataset.validation !== undefined, training.columns);
     refuseTooManyRows(job, totalBatches, columns.length);
     writer = job.openMetrics(columns);
@@ -278,6 +279,21 @@ async function refuseDeadNetwork(
     if (layer !== undefined) throw deadNetwork(layer, place, method);
   } finally {
     x.dispose();
+  }
+}
+
+/** @throws RunError when the method has other weights than those it is to start from: only methods of plugins may */
+async function refuseOtherStart({ network, run }: TrainingJob, training: Training): Promise<void> {
+  if (network.initial === undefined) return;
+  const parameters = training.parameters();
+  for (const [l, { weights, bias }] of network.initial.entries()) {
+    const found = [await parameters[l].weights.data(), await parameters[l].bias.data()];
+    for (const [i, expected] of [weights, bias].entries()) {
+      if (expected.every((value, k) => Object.is(value, found[i][k]))) continue;
+      throw new RunError(
+        `${runName(run)}: the method does not start from the weights of init. A method of a plugin takes them by initializeParameters (docs/plugins.md)`,
+      );
+    }
   }
 }
 

@@ -10,7 +10,13 @@ import type { ChannelScaling, Dataset } from '../core/dataset.js';
 import { type ActivationName, activationNames, lossNames } from '../core/network/names.js';
 import type { Parameters } from '../core/network/parameters.js';
 import type { LayerShape } from '../core/network/shape.js';
-import { fromStored, storedShape, toStored } from '../core/network/weight-layout.js';
+import {
+  descriptionName,
+  fromStored,
+  storedArrays,
+  toStored,
+  weightsName,
+} from '../core/network/weight-layout.js';
 import type { PredictionRule } from '../core/prediction.js';
 import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
@@ -27,8 +33,8 @@ import type { RunId, RunRecord } from './run-json.js';
  * that were tested, in PyTorch's layout, and `model.json` everything else that is needed to use them.
  */
 
-export const weightsName = 'model.safetensors';
-export const descriptionName = 'model.json';
+export { descriptionName, weightsName };
+
 const format = 1;
 
 const size = z.int().positive();
@@ -135,13 +141,14 @@ export async function writeModel(
 ): Promise<void> {
   const { layers } = trained.experiment.network;
   const arrays: NamedArray[] = [];
-  for (const [l, { weights, bias }] of parameters.entries()) {
-    const [own, biases] = [await weights.data(), await bias.data()] as Float32Array[];
+  for (const [l, layer] of parameters.entries()) {
+    const [own, biases] = (await Promise.all([
+      layer.weights.data(),
+      layer.bias.data(),
+    ])) as Float32Array[];
+    const { weight, bias } = storedArrays(layers[l], l);
     const values = toStored(own, layers[l]);
-    arrays.push(
-      { name: `layers.${l}.weight`, dtype: 'F32', shape: storedShape(layers[l]), values },
-      { name: `layers.${l}.bias`, dtype: 'F32', shape: [biases.length], values: biases },
-    );
+    arrays.push({ ...weight, dtype: 'F32', values }, { ...bias, dtype: 'F32', values: biases });
   }
   const bytes = encodeArrays(arrays);
   const parameterCount = arrays.reduce((sum, { values }) => sum + values.length, 0);
@@ -309,17 +316,17 @@ function readWeights(
     throw new Error(`its SHA-256 is not the one that ${descriptionName} records`);
   }
   const arrays = parseArrays(bytes);
-  const array = (name: string, shape: readonly number[]): Float32Array => {
+  const array = ({ name, shape }: { name: string; shape: readonly number[] }): Float32Array => {
     const found = arrays.get(name);
     if (found?.values instanceof Float32Array && String(found.shape) === String(shape)) {
       return found.values;
     }
     throw new Error(`it has no float32 array ${name} of shape [${shape.join(', ')}]`);
   };
-  return layers.map((layer, l) => ({
-    stored: array(`layers.${l}.weight`, storedShape(layer)),
-    bias: array(`layers.${l}.bias`, [layer.output[2]]),
-  }));
+  return layers.map((layer, l) => {
+    const { weight, bias } = storedArrays(layer, l);
+    return { stored: array(weight), bias: array(bias) };
+  });
 }
 
 /** The program's own weights [patch, channels] of a layer. */

@@ -114,6 +114,15 @@ const recordSchema = z.object({
   }),
   /** SHA-256 of each file of the data set, or of the generated one. */
   dataset: z.object({ name: z.string(), sha256: z.record(z.string(), z.string()).readonly() }),
+  /** The models that the runs start from, instead of random weights: SHA-256 of the file, by seed. */
+  init: z
+    .object({
+      from: z.string(),
+      seed: z.union([z.literal('same'), z.number()]).optional(),
+      label: z.string().optional(),
+      sha256: z.record(z.string(), z.string()).readonly(),
+    })
+    .optional(),
   /** Own code of the experiment: SHA-256 of each file that a plugin consists of, and of the whole. */
   plugins: z
     .array(
@@ -180,6 +189,7 @@ export function newRecord(
     },
     backend,
     dataset: { name: dataset.name, sha256: dataset.sha256 },
+    ...(experiment.init && { init: experiment.init }),
     ...(experiment.plugins.length > 0 && {
       plugins: experiment.plugins.map((plugin) => ({
         file: plugin.file,

@@ -12,7 +12,7 @@ import type {
   StepMetrics,
 } from '../core/methods/method.js';
 import type { ActivationName, LossName } from '../core/network/names.js';
-import { buildNetwork } from '../core/network/network.js';
+import { buildNetwork, type InitialWeights } from '../core/network/network.js';
 import { denseLayers, type LayerShape, widthsOf } from '../core/network/shape.js';
 import { Random } from '../core/random.js';
 import { Training } from '../core/training.js';
@@ -109,11 +109,12 @@ export async function startTraining<Config>(
   config: Config,
   setting: Setting,
   trainingRows = rows,
+  initial?: InitialWeights,
 ): Promise<Training> {
   const { loss, batchSize, steps } = setting;
   return Training.start(method, {
     config,
-    network: buildNetwork(shapeOf(setting)),
+    network: { ...buildNetwork(shapeOf(setting)), initial },
     loss,
     train: { split, rows: trainingRows },
     batchSize,

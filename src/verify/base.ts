@@ -118,10 +118,22 @@ function settingDifferences(now: Experiment, base: RunDirectory): ValueDifferenc
   const [a, b] = [now, before].map(({ resolved }) => {
     const settings = Object.entries(resolved).filter(([key]) => !mayDiffer.includes(key));
     const leaves = new Map(leavesOf(Object.fromEntries(settings)));
-    // The same plugin may lie elsewhere.
-    for (const key of leaves.keys()) if (/^plugins\.\d+\.file$/.test(key)) leaves.delete(key);
+    // The same plugin or model may lie elsewhere.
+    for (const key of leaves.keys()) {
+      if (/^plugins\.\d+\.file$|^init\.from$/.test(key)) leaves.delete(key);
+    }
     return leaves;
   });
+  // Models of seeds that only one of them has are no difference of settings.
+  for (const [one, other] of [
+    [a, b],
+    [b, a],
+  ]) {
+    if (!now.init || !before.init) break;
+    for (const key of one.keys()) {
+      if (/^init\.sha256\./.test(key) && !other.has(key)) one.delete(key);
+    }
+  }
   const methods = before.methods.flatMap(({ label, config }): ValueDifference[] => {
     const same = now.methods.find((method) => method.label === label);
     const path = `methods.${label}`;

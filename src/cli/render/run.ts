@@ -70,6 +70,7 @@ export function formatCheck(check: ExperimentCheck): string {
     `${check.name}: the config is valid (hash ${check.hash}). Nothing was written.`,
     `Data: ${dataset.name}, ${state}`,
     `Backend: ${backendText(check.backend, computes)}`,
+    ...(check.init ? [`Start: weights of ${shortPath(check.init.from)}`] : []),
     `Results: ${shortPath(check.directory)}`,
     ...kept,
     ...(left ? [`Left as they are: ${left}`] : []),

@@ -10,6 +10,8 @@ export interface FieldAdvice {
   readonly whenDiverging?: 'smaller' | 'larger';
   /** Added to the diagonal of a matrix. */
   readonly whenSingular?: 'larger';
+  /** Of no effect where a training starts from the weights of a model. */
+  readonly whenStartedFromModel?: 'unused';
   /** Helps together with a change of the others. */
   readonly whenUnstable?: 'longer';
 }
@@ -98,9 +100,15 @@ export const initializer = z
   .union([z.enum(initializerNames), z.array(z.enum(initializerNames)).min(1)])
   .describe(
     'initial weights: he N(0, 2/fan_in); xavier U(+-sqrt(6/(fan_in + fan_out))); lecun N(0, 1/fan_in); truncated-normal N(0, 0.01) within two standard deviations; a list has one a layer',
-  );
+  )
+  .meta({ whenStartedFromModel: 'unused' });
 
-export const bias = z.number().min(-largest).max(largest).describe('initial value of every bias');
+export const bias = z
+  .number()
+  .min(-largest)
+  .max(largest)
+  .describe('initial value of every bias')
+  .meta({ whenStartedFromModel: 'unused' });
 
 /** Fields of all methods that train by back-propagation. */
 export const backPropagation = {

@@ -158,6 +158,8 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
    * batches, and `epochs` counts iterations.
    */
   readonly fullBatch?: boolean;
+  /** Why the method cannot start from the weights of a model (`init` of a config). */
+  readonly refusesInit?: string;
   readonly schema: Schema;
   /** Values set by `preset: NAME`; explicit fields override them. */
   readonly presets?: Readonly<Record<string, Preset>>;

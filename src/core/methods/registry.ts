@@ -95,6 +95,8 @@ export const methods: readonly MethodDefinition[] = [
     name: 'taylor-admm',
     fullBatch: true,
     summary: 'lifted network, ADMM of Taylor et al. (2016)',
+    refusesInit:
+      'it starts from random pre-activations, and its first iteration computes all weights from them',
     schema: TaylorConfig,
     presets: taylorPresets,
     check: (_, network) => checkReluLeastSquares(network, 'any'),

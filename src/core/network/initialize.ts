@@ -23,20 +23,35 @@ function truncatedNormal(random: Random): number {
 }
 
 /**
- * Fresh parameters for every layer, in layer order; the caller disposes them.
- * @param initializer one for all layers, or a list with one a layer
+ * Parameters for every layer, in layer order: those of `network.initial` where the training starts from a
+ * model, else random weights. The caller disposes them.
+ * @param initializer one for all layers, or a list with one a layer, or a function that draws one weight
  */
 export function initializeParameters(
   network: Network,
   {
     initializer,
     bias,
-  }: { readonly initializer: InitializerName | readonly InitializerName[]; readonly bias: number },
+  }: {
+    readonly initializer: InitializerName | readonly InitializerName[] | Draw;
+    readonly bias: number;
+  },
   random: Random,
 ): Parameters {
+  const drawOf = (l: number): Draw => {
+    if (typeof initializer === 'function') return initializer;
+    return draws[typeof initializer === 'string' ? initializer : initializer[l]];
+  };
   return network.maps.map(({ weightShape, fanOut }, l) => {
-    const draw = draws[typeof initializer === 'string' ? initializer : initializer[l]];
     const [patch, channels] = weightShape;
+    const given = network.initial?.[l];
+    if (given) {
+      return {
+        weights: tf.tensor2d(given.weights.slice(), [patch, channels]),
+        bias: tf.tensor1d(given.bias.slice()),
+      };
+    }
+    const draw = drawOf(l);
     const weights = new Float32Array(patch * channels);
     for (let i = 0; i < weights.length; i++) weights[i] = draw(random, patch, fanOut);
     return {

@@ -18,7 +18,15 @@ export interface Network {
   readonly maps: readonly LinearMap[];
   /** phi of each hidden layer: one fewer than there are layers. */
   readonly activations: readonly Activation[];
+  /** Weights from which a training starts instead of random ones, one entry a layer (`init` of a config). */
+  readonly initial?: InitialWeights;
 }
+
+/** Of each layer weights [patch, channels], row-major, and bias [channels], on the host. */
+export type InitialWeights = readonly {
+  readonly weights: Float32Array;
+  readonly bias: Float32Array;
+}[];
 
 export function buildNetwork(shape: {
   readonly layers: readonly LayerShape[];

@@ -8,6 +8,10 @@ import { type LayerShape, pooledShape } from './shape.js';
  * A layer type of a plugin has [outputs, patch], the transpose of its own weights.
  */
 
+/** The two files of a trained model, in the folder LABEL-sSEED of its run. */
+export const weightsName = 'model.safetensors';
+export const descriptionName = 'model.json';
+
 /** What the weights of an output see: the window of a convolution, or the whole input of a fully connected layer. */
 function windowOf({ input, pool, window, own }: LayerShape): [number, number, number] {
   if (own) return [1, 1, own.map().weightShape[0]];
@@ -24,6 +28,12 @@ export function storedShape(layer: LayerShape): number[] {
   const outputs = outputsOf(layer);
   return layer.window ? [outputs, channels, height, width] : [outputs, channels * height * width];
 }
+
+/** Names and shapes of the arrays of layer `l`, from 0, in a model file. */
+export const storedArrays = (layer: LayerShape, l: number) => ({
+  weight: { name: `layers.${l}.weight`, shape: storedShape(layer) },
+  bias: { name: `layers.${l}.bias`, shape: [outputsOf(layer)] },
+});
 
 /** The program's weights [patch, outputs], row-major, as a model file has them. */
 export function toStored(weights: Float32Array, layer: LayerShape): Float32Array {

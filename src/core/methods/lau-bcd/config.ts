@@ -24,7 +24,8 @@ export const LauConfig = z.strictObject({
     .describe('proximal weight alpha/2 ||. - old||^2 of V_L, the hidden U, W and b'),
   weightScale: fields.positive
     .default(0.01)
-    .describe('standard deviation of the normal initial weights'),
+    .describe('standard deviation of the normal initial weights')
+    .meta({ whenStartedFromModel: 'unused' }),
   bias: fields.bias.default(0.1),
 });
 

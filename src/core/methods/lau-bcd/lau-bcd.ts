@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
+import { initializeParameters } from '../../network/initialize.js';
 import type { LayerParameters } from '../../network/parameters.js';
+import type { Random } from '../../random.js';
 import { solveNormalEquations } from '../../solvers/damped-inverse.js';
 import { quadraticActivations } from '../../solvers/quadratic-activations.js';
 import { reluProx } from '../../solvers/relu-prox.js';
@@ -23,7 +25,7 @@ import {
   weightedMean,
 } from '../full-batch/rows.js';
 import { measureLayers } from '../layer-metrics.js';
-import type { Method, MethodContext } from '../method.js';
+import type { Method } from '../method.js';
 import type { LauConfig } from './config.js';
 
 /**
@@ -49,8 +51,10 @@ export const lauBcd: Method<LauConfig, FullBatchConstants, State> = {
 
   prepare: (context) => prepareTraining(context, ridgeOptions(context.config)),
 
-  init(context, { set }) {
-    const current = initialParameters(context);
+  init({ network, config, random }, { set }) {
+    const { bias, weightScale } = config;
+    const draw = (stream: Random) => weightScale * stream.normal();
+    const current = [...initializeParameters(network, { initializer: draw, bias }, random)];
     const first = affineRows(set.x, current[0]);
     const u: tf.Tensor2D[][] = [];
     const v: tf.Tensor2D[][] = [];
@@ -186,15 +190,4 @@ async function objective({ gamma, rho }: LauConfig, state: State, y: Rows): Prom
 /** V_{l-1}^T V_{l-1} + (alpha / rho) I; biases have their own update. */
 function ridgeOptions({ alpha, rho }: LauConfig): RidgeOptions {
   return { biases: false, ridge: { weights: alpha / rho, bias: 0 } };
-}
-
-function initialParameters({ network, config, random }: MethodContext<LauConfig>) {
-  return network.maps.map(({ inputs, outputs }) => {
-    const values = new Float32Array(inputs * outputs);
-    for (let i = 0; i < values.length; i++) values[i] = config.weightScale * random.normal();
-    return {
-      weights: tf.tensor2d(values, [inputs, outputs]),
-      bias: tf.fill([outputs], config.bias) as tf.Tensor1D,
-    };
-  });
 }
