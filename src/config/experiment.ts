@@ -3,10 +3,9 @@ import { basename } from 'node:path';
 import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
 import { type ArrayData, arraysName } from '../data/arrays/definition.js';
 import type { DatasetDefinition } from '../data/definition.js';
-import type { PinnedInit } from './initial-weights.js';
 import type { ResolvedLayer } from './layers.js';
 import type { LoadedPlugin } from './plugins/registry.js';
-import type { ExperimentOutput } from './schema.js';
+import type { ExperimentOutput, InitConfig } from './schema.js';
 
 /** One entry of `methods`, validated and with every default filled in. */
 export interface ResolvedMethod {
@@ -18,6 +17,9 @@ export interface ResolvedMethod {
   readonly epochs: number;
   readonly batchSize: number | 'full';
 }
+
+/** `init` with the checksum of the model of every seed of the config. */
+export type PinnedInit = InitConfig & { readonly sha256: Readonly<Record<string, string>> };
 
 /** A validated experiment: everything that a result depends on, and nothing about where it is written. */
 export interface Experiment

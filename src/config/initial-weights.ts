@@ -14,7 +14,7 @@ import { UsageError } from '../errors.js';
 import { causeOf, isSystemError } from '../files/disk.js';
 import { readBytes, readText, statsOf } from '../files/read.js';
 import { type NamedArray, parseArrays } from '../files/safetensors.js';
-import type { Experiment } from './experiment.js';
+import type { Experiment, PinnedInit } from './experiment.js';
 import type { MethodResolution } from './methods.js';
 import type { InitConfig } from './schema.js';
 import type { Finding } from './validate.js';
@@ -23,9 +23,6 @@ import type { Finding } from './validate.js';
  * `init` of a config: training starts from the weights of a completed run (docs/model.md). The checksums of the
  * model files are part of the experiment.
  */
-
-/** `init` with the checksum of the model of every seed of the config. */
-export type PinnedInit = InitConfig & { readonly sha256: Readonly<Record<string, string>> };
 
 /** A value of `init` that cannot be used. */
 class InitError extends UsageError {

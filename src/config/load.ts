@@ -9,8 +9,13 @@ import {
   type Lookup,
   readNetwork,
 } from './checks.js';
-import { type Experiment, experimentHash, type ResolvedMethod } from './experiment.js';
-import { checkInit, type PinnedInit, pinModels, randomStart } from './initial-weights.js';
+import {
+  type Experiment,
+  experimentHash,
+  type PinnedInit,
+  type ResolvedMethod,
+} from './experiment.js';
+import { checkInit, pinModels, randomStart } from './initial-weights.js';
 import { ConfigError, type ConfigIssue, formatIssues, type Source } from './issues.js';
 import { resolveLayer } from './layers.js';
 import { homeOfField, type MethodResolution, resolveMethod } from './methods.js';
