@@ -27,6 +27,13 @@ describe('the examples of docs/api.md', () => {
     expect(accuracy(best)).toBeGreaterThanOrEqual(accuracy(second));
   });
 
+  it('train on arrays in memory', async () => {
+    const text = await example('own-data.ts', temporaryFolder());
+    const accuracy = Number(/^completed\nadam (0\.\d+)\n$/.exec(text)?.[1]);
+    // The larger class has 53 % of the points.
+    expect(accuracy).toBeGreaterThan(0.8);
+  });
+
   it('show errors', async () => {
     expect(await example('refuse.ts')).toMatch(
       /^2 x\.yaml:1:1 dataset: is missing[\s\S]*x\.yaml:2:9 epochs/,
@@ -35,7 +42,7 @@ describe('the examples of docs/api.md', () => {
 
   it('are all listed there', () => {
     const text = readFileSync(new URL('../api.md', examples), 'utf8');
-    for (const name of ['train.ts', 'read-results.ts', 'refuse.ts'])
+    for (const name of ['train.ts', 'own-data.ts', 'read-results.ts', 'refuse.ts'])
       expect(text).toContain(`examples/${name}`);
   });
 });

@@ -170,7 +170,7 @@ function resolve(
       ...parsed.findings.map((finding) => placed(finding, entries, registry)),
       ...inMethods,
       ...inLayers,
-      ...own.findings,
+      ...own.findings.filter((finding) => !isMisspelt(finding, parsed.findings)),
       ...together,
       ...checkFullBatch(get, methods),
       ...(start ? checkInit(entries, methods) : []),
@@ -225,6 +225,13 @@ function originsOfPlugins(
   });
   return Object.fromEntries(origins);
 }
+
+/** Whether an absent key of the data set is there under a name that another finding corrects. */
+const isMisspelt = ({ path: [block, key] }: Finding, others: readonly Finding[]): boolean =>
+  others.some(
+    ({ path, at, message }) =>
+      at === 'key' && path[0] === block && message.includes(`did you mean "${key}"`),
+  );
 
 /** A field of a method that was given to the experiment: where it belongs. */
 function placed(finding: Finding, entries: readonly unknown[], registry: Registry): Finding {

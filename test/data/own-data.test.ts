@@ -206,6 +206,10 @@ describe('a config with mistakes in its data', () => {
       '2: own.yaml:2:1 dataset.test: is missing: name the files of the test split, or the share of the training rows to hold out for it, as in test: 0.2',
     ],
     [
+      'trian: train.npz, test: test.npz',
+      '2: own.yaml:2:26 dataset.trian: unknown key; did you mean "train"?',
+    ],
+    [
       'train: train.npz, test: 0.001',
       '2: own.yaml:2:50 dataset.test: is 0.001, but 60 rows cannot be divided so',
     ],

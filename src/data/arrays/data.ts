@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { DataError } from '../../errors.js';
 import type { NumericArray, Values } from './npy.js';
-import { type Samples, samplesOf } from './samples.js';
+import { samplesOf } from './numeric.js';
+import type { Samples } from './samples.js';
 
 /** An array in memory. */
 export interface TypedArray {
