@@ -10,7 +10,7 @@ import {
 import { Evaluator } from '../core/evaluate.js';
 import type { LossName } from '../core/network/names.js';
 import { arraysName, movedTo, SplitError } from '../data/arrays/definition.js';
-import type { Samples } from '../data/arrays/samples.js';
+import type { Samples } from '../data/arrays/numeric.js';
 import { loadDataset } from '../data/load.js';
 import { DataError, UsageError } from '../errors.js';
 import { formatNumber } from '../runs/metrics-writer.js';

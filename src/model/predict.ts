@@ -5,14 +5,10 @@ import { predictedClasses } from '../core/evaluate.js';
 import { buildNetwork, disposeParameters, type Network, predict } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import type { PredictionRule } from '../core/prediction.js';
+import type { ReadSamplesOptions, Samples } from '../data/arrays/numeric.js';
 import { parsePng } from '../data/arrays/png.js';
 import { about, readWhole } from '../data/arrays/read.js';
-import {
-  NoArrays,
-  type ReadSamplesOptions,
-  readSamples,
-  type Samples,
-} from '../data/arrays/samples.js';
+import { NoArrays, readSamples } from '../data/arrays/samples.js';
 import { DataError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { type Model, type ModelDescription, ownWeights, scalingOf } from '../runs/model-file.js';

@@ -84,14 +84,16 @@ interface Plan {
 
 function planOf(cells: readonly string[], { label, labelIsOptional, columns }: CsvOptions): Plan {
   const header = cells.map((cell) => cell.trim());
-  const twice = header.find((name, i) => header.indexOf(name) < i);
+  // A file may have a hundred thousand columns: names are looked up in maps.
+  const positions = new Map(header.map((name, i) => [name, i]));
+  const twice = header.find((name, i) => positions.get(name) !== i);
   if (twice !== undefined) throw new ContentError(`has two columns named "${twice}" in its header`);
   if (header.every((name) => name !== '' && Number.isFinite(Number(name)))) {
     throw new ContentError(
       'has no header: its first line holds numbers, and names of columns are expected',
     );
   }
-  const position = label === undefined ? -1 : header.indexOf(label);
+  const position = label === undefined ? -1 : (positions.get(label) ?? -1);
   if (label !== undefined && position < 0 && !labelIsOptional) {
     const hint = didYouMean(label, header) || `; its columns are ${listed(header)}`;
     throw new ContentError(`has no column "${label}"${hint}`);
@@ -100,8 +102,9 @@ function planOf(cells: readonly string[], { label, labelIsOptional, columns }: C
   if (own.length === 0)
     throw new ContentError(`has no column besides "${label}": there are no features`);
   const names = columns ?? own;
-  const lacking = names.filter((name) => !own.includes(name));
-  const extra = own.filter((name) => !names.includes(name));
+  const [owned, wanted] = [new Set(own), new Set(names)];
+  const lacking = names.filter((name) => !owned.has(name));
+  const extra = own.filter((name) => !wanted.has(name));
   if (lacking.length > 0 || extra.length > 0) {
     const parts = [
       ...(lacking.length > 0 ? [`lacks ${listed(lacking)}`] : []),
@@ -110,7 +113,7 @@ function planOf(cells: readonly string[], { label, labelIsOptional, columns }: C
     throw new ContentError(`has other columns than the training file: it ${parts.join(', and ')}`);
   }
   return {
-    features: names.map((name) => header.indexOf(name)),
+    features: names.map((name) => positions.get(name) as number),
     names,
     ...(position >= 0 && { label: position }),
   };

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { DataError } from '../../errors.js';
 import type { NumericArray, Values } from './npy.js';
-import { samplesOf } from './numeric.js';
-import type { Samples } from './samples.js';
+import { type Samples, samplesOf } from './numeric.js';
 
 /** An array in memory. */
 export interface TypedArray {

@@ -8,7 +8,8 @@ import { isFolder } from '../../files/folder.js';
 import type { DatasetDefinition, RawDataset } from '../definition.js';
 import { type ArrayData, dataSamples } from './data.js';
 import { labelsOf, taskOf } from './labels.js';
-import { NoArrays, readSamples, type Samples } from './samples.js';
+import type { Samples } from './numeric.js';
+import { NoArrays, readSamples } from './samples.js';
 
 export type { ArrayData } from './data.js';
 

@@ -3,7 +3,7 @@ import type { LossName } from '../../core/network/names.js';
 import { DataError } from '../../errors.js';
 import { plural } from '../../shared/text.js';
 import { shapeText } from './npy.js';
-import type { SampleLabels, Samples } from './samples.js';
+import type { SampleLabels, Samples } from './numeric.js';
 
 /** What the network is to output, as the training split says. */
 export interface Task {

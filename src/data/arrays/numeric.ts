@@ -2,7 +2,47 @@ import { DataError } from '../../errors.js';
 import { ContentError } from '../content.js';
 import { type NumericArray, permuted, shapeText, type Values } from './npy.js';
 import { about } from './read.js';
-import type { ReadSamplesOptions, SampleLabels, Samples } from './samples.js';
+
+/** Labels as they are in the files: class names, or numbers [count] or [count, width]. */
+export type SampleLabels =
+  | { readonly kind: 'names'; readonly values: readonly string[] }
+  | {
+      readonly kind: 'numbers';
+      readonly values: Values;
+      /** Numbers in a row; undefined for a vector [count]. */
+      readonly width?: number;
+      /** Stored as floating-point numbers, or named as the target of a regression. */
+      readonly isTarget?: boolean;
+    };
+
+/** Rows of the user's own data, as they are in the files. */
+export interface Samples {
+  /** [count, height * width * channels], row-major, channels last: 8-bit pixels, or finite numbers. */
+  readonly x: Uint8Array | Float32Array;
+  readonly count: number;
+  /** [height, width, channels] of a row; flat features are [1, 1, features]. */
+  readonly shape: readonly [number, number, number];
+  readonly y?: SampleLabels;
+  /** Names of the feature columns of a CSV file. */
+  readonly columns?: readonly string[];
+  /** How messages name a row: `row 3 (from 0)`, `line 5`, `cat/7.png`. */
+  readonly rowName: (row: number) => string;
+  /** File name -> SHA-256. Of a folder of images: one, of the names and contents of all. */
+  readonly sha256: Readonly<Record<string, string>>;
+}
+
+export interface ReadSamplesOptions {
+  /** The split, which says which arrays of an archive of several splits are meant. */
+  readonly role?: 'train' | 'test' | 'validation';
+  /** Position of the channels in images [n, ., ., .]; last when absent, unless the shape contradicts. */
+  readonly channels?: 'first' | 'last';
+  /** Arrays of an archive that are not named after the split are not taken. */
+  readonly onlyOwnRole?: boolean;
+  /** Files without labels are accepted. */
+  readonly labelsAreOptional?: boolean;
+  /** Feature columns that a CSV file must have: those of the training file. */
+  readonly columns?: readonly string[];
+}
 
 /**
  * Samples of arrays that may come from a library's caller as well.

@@ -10,51 +10,16 @@ import { asGzipError, ContentError, isGzip, refuseNonData } from '../content.js'
 import { parseIdx } from '../idx.js';
 import { parseCsv } from './csv.js';
 import { readImageFolder } from './image-folder.js';
-import { type NumericArray, parseNpy, type Values } from './npy.js';
-import { plainBytes, samplesOf } from './numeric.js';
+import { type NumericArray, parseNpy } from './npy.js';
+import {
+  plainBytes,
+  type ReadSamplesOptions,
+  type SampleLabels,
+  type Samples,
+  samplesOf,
+} from './numeric.js';
 import { about, readWhole, within } from './read.js';
 import { unzip, zipEntries } from './zip.js';
-
-/** Rows of the user's own data, as they are in the files. */
-export interface Samples {
-  /** [count, height * width * channels], row-major, channels last: 8-bit pixels, or finite numbers. */
-  readonly x: Uint8Array | Float32Array;
-  readonly count: number;
-  /** [height, width, channels] of a row; flat features are [1, 1, features]. */
-  readonly shape: readonly [number, number, number];
-  readonly y?: SampleLabels;
-  /** Names of the feature columns of a CSV file. */
-  readonly columns?: readonly string[];
-  /** How messages name a row: `row 3 (from 0)`, `line 5`, `cat/7.png`. */
-  readonly rowName: (row: number) => string;
-  /** File name -> SHA-256. Of a folder of images: one, of the names and contents of all. */
-  readonly sha256: Readonly<Record<string, string>>;
-}
-
-/** Labels as they are in the files: class names, or numbers [count] or [count, width]. */
-export type SampleLabels =
-  | { readonly kind: 'names'; readonly values: readonly string[] }
-  | {
-      readonly kind: 'numbers';
-      readonly values: Values;
-      /** Numbers in a row; undefined for a vector [count]. */
-      readonly width?: number;
-      /** Stored as floating-point numbers, or named as the target of a regression. */
-      readonly isTarget?: boolean;
-    };
-
-export interface ReadSamplesOptions {
-  /** The split, which says which arrays of an archive of several splits are meant. */
-  readonly role?: 'train' | 'test' | 'validation';
-  /** Position of the channels in images [n, ., ., .]; last when absent, unless the shape contradicts. */
-  readonly channels?: 'first' | 'last';
-  /** Arrays of an archive that are not named after the split are not taken. */
-  readonly onlyOwnRole?: boolean;
-  /** Files without labels are accepted. */
-  readonly labelsAreOptional?: boolean;
-  /** Feature columns that a CSV file must have: those of the training file. */
-  readonly columns?: readonly string[];
-}
 
 /**
  * Reads one split: `.npz`, a pair of `.npy` or IDX files, CSV, or a folder of PNG images.
