@@ -62,9 +62,9 @@ const table: [args: string[], message: string][] = [
     ['diff', 'a'],
     'diff needs two run directories, as in: fln diff results/a results/b. See fln diff --help',
   ],
-  [['plot', 'a', '--y', 'loss'], 'there is no option --y. See fln plot --help'],
-  [['plot', 'a', '--y=loss'], 'there is no option --y. See fln plot --help'],
-  [['plot', 'a', '-y', 'loss'], 'there is no option -y. See fln plot --help'],
+  [['plot', 'a', '--z', 'loss'], 'there is no option --z. See fln plot --help'],
+  [['plot', 'a', '--z=loss'], 'there is no option --z. See fln plot --help'],
+  [['plot', 'a', '-z', 'loss'], 'there is no option -z. See fln plot --help'],
   [['plot'], 'plot needs a run directory, as in: fln plot results/quickstart. See fln plot --help'],
   [
     ['compare'],
@@ -91,7 +91,6 @@ const table: [args: string[], message: string][] = [
     '--sweeps: expected one number, got 2. See fln bound --help',
   ],
   [['plot', 'a', '--title', 'b', '--title', 'c'], '--title is given twice. See fln plot --help'],
-  [['plot', 'a', 'b', '--out', 'c', '--out', 'd'], '--out is given twice. See fln plot --help'],
   [['run', 'tiny.yaml', '--out', 'a', '--out', 'b'], '--out is given twice. See fln run --help'],
   [
     ['run', 'tiny.yaml', '--only', 'adan'],
