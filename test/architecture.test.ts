@@ -79,9 +79,10 @@ it('has no circle of files', () => {
 });
 
 it('prints and exits nowhere but in src/cli', () => {
-  // packages.ts keeps a library from printing.
+  // packages.ts keeps a library from printing, and plugins/load.ts a plugin from ending the process.
   const loud = sourceFiles()
     .filter((file) => file !== join('backend', 'packages.ts'))
+    .filter((file) => file !== join('config', 'plugins', 'load.ts'))
     .filter((file) => !file.startsWith('cli') && !file.endsWith('-process.ts'))
     .filter((file) =>
       /console\.|process\.(stdout|stderr|exit\b|exitCode)/.test(

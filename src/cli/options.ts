@@ -144,6 +144,13 @@ export const saving = {
   },
 } as const;
 
+/** Own code of a trained model (docs/plugins.md). */
+export const modelPlugins = {
+  type: 'string',
+  describe: 'modules that the training used, if the network needs them: FILE,...; they run as code',
+  coerce: listOf('plugins'),
+} as const;
+
 /** Which trained models of a run directory are meant. */
 export const modelChoice = {
   label: { type: 'string', describe: 'only the runs of this method', coerce: once('label') },

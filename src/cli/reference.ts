@@ -1,7 +1,9 @@
-import { ExperimentSchema, jsonSchemaOf } from '../config/schema.js';
+import { basename } from 'node:path';
+import type { LayerType } from '../config/plugins/entries.js';
+import { builtIn, type LoadedPlugin, type Registry } from '../config/plugins/registry.js';
+import { jsonSchemaOf, schemaWith } from '../config/schema.js';
 import type { FieldAdvice } from '../core/methods/fields.js';
 import type { MethodDefinition } from '../core/methods/method.js';
-import { methods } from '../core/methods/registry.js';
 import { layersColumns, metricsColumns, runFiles } from '../runs/columns.js';
 import { SweepSchema } from '../sweep/schema.js';
 
@@ -35,18 +37,24 @@ export interface Section {
 type Node = { readonly [key: string]: unknown } & FieldAdvice;
 
 /** Everything that a user writes or reads, from the schemas that validate it. */
-export function reference(): Section[] {
-  const { methods: _, ...experiment } = (jsonSchemaOf(ExperimentSchema) as Node)
-    .properties as Record<string, Node>;
-  const required = (jsonSchemaOf(ExperimentSchema) as Node).required as string[];
+export function reference(registry: Registry = builtIn): Section[] {
+  const schema = jsonSchemaOf(schemaWith(registry)) as Node;
+  const { methods: _, ...experiment } = schema.properties as Record<string, Node>;
+  const required = schema.required as string[];
+  const layers = registry.plugins.flatMap(({ entries }) => entries.layers.map(layerSection));
+  // Here the keys of plugins' layers have no type.
+  const isOfLayer = ({ name, type }: Entry) =>
+    type === 'any value' && layers.some(({ entries }) => entries.some((own) => own.name === name));
   return [
     {
       name: 'experiment',
       title: 'Experiment files',
       text: 'Fields of the config that `fln run` takes; each can be set on the command line as `path=value`.',
-      entries: fieldsOf(experiment, required, ''),
+      entries: fieldsOf(experiment, required, '').filter((entry) => !isOfLayer(entry)),
     },
-    ...methods.map(methodSection),
+    ...registry.methods.map(methodSection),
+    ...layers,
+    ...registry.plugins.map(pluginSection),
     {
       name: 'sweep',
       title: 'Sweep files',
@@ -93,6 +101,56 @@ function methodSection({
     entries: fieldsIn(jsonSchemaOf(schema) as Node, `methods.${name}.`),
   };
 }
+
+/** Sections of what one plugin defines. */
+export const sectionsOfPlugin = (
+  sections: readonly Section[],
+  { file, entries }: LoadedPlugin,
+): Section[] => {
+  const names = [
+    basename(file),
+    ...entries.methods.map(({ name }) => `methods.${name}`),
+    ...entries.layers.map(({ name }) => `layers.${name}`),
+  ];
+  return names.flatMap((name) => sections.filter((section) => section.name === name));
+};
+
+function pluginSection({ file, entries }: LoadedPlugin): Section {
+  const { methods, activations, losses, layers, datasets } = entries;
+  return {
+    name: basename(file),
+    title: `Plugin ${file}`,
+    entries: [
+      ...methods.map(({ name, summary }) => ({ name: `method ${name}`, description: summary })),
+      ...activations.map(({ name, maxSlope, proximal }) => ({
+        name: `activation ${name}`,
+        description: `largest slope ${maxSlope}${proximal ? '; has a proximal operator' : ''}`,
+      })),
+      ...losses.map(({ name, curvature }) => ({
+        name: `loss ${name}`,
+        description: `largest curvature ${curvature}`,
+      })),
+      ...layers.map(({ name, summary }) => ({ name: `layer ${name}`, description: summary })),
+      ...datasets.map(({ name, title, shape, classes, trainSize, testSize }) => ({
+        name: `dataset ${name}`,
+        description: [
+          title,
+          shape.join(' x '),
+          `${classes} classes`,
+          `${trainSize} training rows`,
+          `${testSize} test rows`,
+        ].join('; '),
+      })),
+    ],
+  };
+}
+
+const layerSection = ({ name, summary, schema }: LayerType): Section => ({
+  name: `layers.${name}`,
+  title: `Layer ${name}`,
+  text: `${summary[0].toUpperCase()}${summary.slice(1)}.`,
+  entries: fieldsIn(jsonSchemaOf(schema) as Node, 'network.layers.N.'),
+});
 
 const described = (texts: Readonly<Record<string, string>>): Entry[] =>
   Object.entries(texts).map(([name, description]) => ({ name, description }));
@@ -194,7 +252,7 @@ export function lookUp(sections: readonly Section[], name: string): Section[] {
   const byPath = matching((entry) => entry.name === wanted || entry.name.startsWith(`${wanted}.`));
   if (byPath.length > 0) return byPath;
   return matching(
-    (entry) => entry.name.split(/[./]/).at(-1) === wanted || entry.name.endsWith(`/${wanted}`),
+    (entry) => entry.name.split(/[./ ]/).at(-1) === wanted || entry.name.endsWith(`/${wanted}`),
   );
 }
 

@@ -110,7 +110,7 @@ function readPlugins(
   let registry = builtIn;
   for (const [i, { file: path, sha256 }] of wanted.entries()) {
     try {
-      registry = withPlugin(registry, loadPlugin(path, sha256));
+      registry = withPlugin(registry, loadPlugin(path, changedSince(sha256)));
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       if (i >= value.length) throw error;
@@ -120,6 +120,13 @@ function readPlugins(
   }
   return { registry, issues };
 }
+
+/** Refuses another version than that of the config. */
+const changedSince = (expected: string | undefined) => (sha256: string) =>
+  expected === undefined || expected === sha256
+    ? undefined
+    : `has changed: its sha256 is ${sha256}, and this config is for ${expected}. Restore that version, ` +
+      'or remove sha256 to use the file as it is now, which is another experiment';
 
 function resolve(
   tree: Block,

@@ -299,6 +299,8 @@ export function jsonSchemaOf(
   return z.toJSONSchema(schema, {
     io: 'input',
     target: 'draft-7',
+    // Fields of plugins may be anything.
+    unrepresentable: 'any',
     override: ({ zodSchema, jsonSchema }) => {
       // zod adds it to every integer; it is of no use to a reader.
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
 import type { BackendReport, Device } from '../backend/backend.js';
 import { startBackend } from '../backend/registry.js';
 import {
@@ -8,13 +10,21 @@ import {
   type SplitName,
 } from '../core/dataset.js';
 import { Evaluator } from '../core/evaluate.js';
-import type { LossName } from '../core/network/names.js';
+import { losses } from '../core/network/loss.js';
+import { type LossName, lossNames } from '../core/network/names.js';
 import { arraysName, movedTo, SplitError } from '../data/arrays/definition.js';
 import type { Samples } from '../data/arrays/numeric.js';
 import { loadDataset } from '../data/load.js';
+import { pluginDatasets } from '../data/registry.js';
 import { DataError, UsageError } from '../errors.js';
 import { formatNumber } from '../runs/metrics-writer.js';
-import { type Model, type ModelDescription, scalingOf } from '../runs/model-file.js';
+import {
+  descriptionName,
+  type Model,
+  type ModelDescription,
+  refusePluginEntry,
+  scalingOf,
+} from '../runs/model-file.js';
 import { plural } from '../shared/text.js';
 import { checkInputs, loadNetwork, predictSamples, probabilities, readInputs } from './predict.js';
 
@@ -77,6 +87,10 @@ export async function evaluateModels(
   for (const model of models) {
     const { folder, description } = model;
     const { label, seed, classes } = description;
+    const request = requestOf(description, options);
+    if (!options.file && !pluginDatasets.has(request.name)) {
+      refusePluginEntry(description, join(folder, descriptionName), 'dataset', request.name);
+    }
     const part = options.file
       ? await evaluateFile(model, options.file)
       : await evaluateSplit(model, await load(description), options);
@@ -250,14 +264,16 @@ async function evaluateFile(
   const predicted = await predictSamples(model, samples);
   let total = 0;
   let correct = 0;
+  const own = labels && !isBuiltIn(loss) ? await lossOfRows(loss, labels, predicted.outputs, k) : undefined;
   for (let row = 0; row < samples.count; row++) {
     const outputs = predicted.outputs.subarray(row * k, (row + 1) * k);
     const label = labels?.[row] ?? -1;
     const target = (c: number) => (targets ? targets[row * k + c] : Number(c === label));
     total +=
-      loss === 'mse'
+      own?.[row] ??
+      (loss === 'mse'
         ? outputs.reduce((sum, u, c) => sum + (u - target(c)) ** 2, 0)
-        : -Math.log(probabilities(outputs)[label]);
+        : -Math.log(probabilities(outputs)[label]));
     if (predicted.classes[row] === label) correct++;
   }
   return {
@@ -283,6 +299,24 @@ function targetsOf(path: string, { y }: Samples, width: number): ArrayLike<numbe
   if (y.kind !== 'names' && found === width) return y.values;
   const text = found === 0 ? 'class names' : `${plural(found, 'target')} a row`;
   throw new DataError(`${path} has ${text}; the model was trained on ${width}.`);
+}
+
+const isBuiltIn = (loss: string) => lossNames.some((name) => name === loss);
+
+/** The loss of each row by the definition of a plugin. */
+async function lossOfRows(
+  loss: string,
+  labels: Int32Array,
+  outputs: Float32Array,
+  classes: number,
+): Promise<ArrayLike<number>> {
+  const rows = tf.tidy(() => {
+    const y = tf.oneHot(tf.tensor1d(labels, 'int32'), classes).toFloat() as tf.Tensor2D;
+    return losses[loss].rows(y, tf.tensor2d(outputs, [labels.length, classes]));
+  });
+  const values = await rows.data();
+  rows.dispose();
+  return values;
 }
 
 /** The labels as class indices: names of classes, or their numbers. @throws DataError */

@@ -1,5 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { loadPlugin } from '../config/plugins/load.js';
+import { builtIn, type Registry, withPlugin } from '../config/plugins/registry.js';
 import { UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import {
@@ -21,6 +23,8 @@ export interface ModelChoice {
    * lowest loss.
    */
   readonly best?: boolean;
+  /** Files of plugins that the models need: they run as code, where they are those of the training. */
+  readonly plugins?: readonly string[];
 }
 
 interface Found {
@@ -34,7 +38,29 @@ interface Found {
  * @throws UsageError where there is none, with the reason, or where a file is damaged
  */
 export function loadModels(path: string, choice: ModelChoice = {}): Model[] {
-  return choose(path, choice).map(({ folder }) => readModel(folder));
+  const found = choose(path, choice);
+  const registry = registryOf(found, choice.plugins);
+  return found.map(({ folder }) => readModel(folder, registry));
+}
+
+/** What the models may use. Nothing that a file names is loaded, only what the caller names. */
+function registryOf(found: readonly Found[], files: readonly string[] = []): Registry {
+  const recorded = found.flatMap(({ description }) => description.plugins ?? []);
+  const versions = [...new Set(recorded.map(({ file, sha256 }) => `${file} (sha256 ${sha256})`))];
+  const refusal = (sha256: string) => {
+    if (recorded.some((plugin) => plugin.sha256 === sha256)) return undefined;
+    if (versions.length === 0) {
+      return `is not needed: ${found[0].folder} was trained without plugins. Leave out --plugins`;
+    }
+    return (
+      `has the sha256 ${sha256}, and ${found[0].folder} was trained with ${versions.join(', ')}. ` +
+      'Restore that version, or train again with this one'
+    );
+  };
+  return files.reduce(
+    (registry, file) => withPlugin(registry, loadPlugin(resolve(file), refusal)),
+    builtIn,
+  );
 }
 
 /**
@@ -43,7 +69,9 @@ export function loadModels(path: string, choice: ModelChoice = {}): Model[] {
  */
 export function loadModel(path: string, choice: ModelChoice = {}): Model {
   const found = choose(path, choice);
-  if (found.length === 1) return readModel(found[0].folder);
+  if (found.length === 1) {
+    return readModel(found[0].folder, registryOf(found, choice.plugins));
+  }
   const ways = found
     .slice(0, 20)
     .map(({ description: { label, seed } }) => `\n  --label ${label} --seed ${seed}`);

@@ -5,9 +5,10 @@ import { z } from 'zod';
 import { devices } from '../backend/backend.js';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { type LayerInput, layerSchema, readLayers } from '../config/layers.js';
-import { builtIn } from '../config/plugins/registry.js';
+import type { PluginKind } from '../config/plugins/define.js';
+import { builtIn, listOfEntries, type Registry } from '../config/plugins/registry.js';
 import type { ChannelScaling, Dataset } from '../core/dataset.js';
-import { type ActivationName, activationNames, lossNames } from '../core/network/names.js';
+import type { ActivationName } from '../core/network/names.js';
 import type { Parameters } from '../core/network/parameters.js';
 import type { LayerShape } from '../core/network/shape.js';
 import {
@@ -76,6 +77,10 @@ const descriptionSchema = z.object({
   isRegression: z.boolean().optional(),
   /** Names of the features of a CSV file, in the order of the inputs. */
   columns: z.array(z.string()).optional(),
+  /** Own code that the experiment used, with the kinds and names that it defines (docs/plugins.md). */
+  plugins: z
+    .array(z.object({ file: z.string(), sha256: z.string(), defines: z.string() }))
+    .optional(),
   prediction: z.union([
     z.object({ rule: z.literal('feed-forward') }),
     z.object({ rule: z.literal('lifted'), lambda: z.number().positive() }),
@@ -199,6 +204,13 @@ function describe(trained: TrainedBy): Omit<ModelDescription, 'format' | 'weight
     backend: { name, version, detail, ...(device && { device }) },
     network: { input: [channels, height, width], layers: [...experiment.layers] },
     loss: experiment.loss,
+    ...(experiment.plugins.length > 0 && {
+      plugins: experiment.plugins.map((plugin) => ({
+        file: plugin.file,
+        sha256: plugin.sha256,
+        defines: listOfEntries(plugin),
+      })),
+    }),
     preprocessing: {
       name: experiment.dataset.preprocessing,
       mean: dataset.scaling.map(({ mean }) => mean),
@@ -232,14 +244,15 @@ export const hasModel = (folder: string): boolean =>
   isFolder(folder) && existsSync(join(folder, descriptionName));
 
 /**
- * Reads and checks the model in the folder of a run. It needs nothing else: no config, no plugin.
+ * Reads and checks the model in the folder of a run. It needs nothing else there, and loads no code.
+ * @param registry what the network may use: the plugins that the caller has loaded
  * @throws UsageError that names the file and what is wrong with it
  */
-export function readModel(folder: string): Model {
+export function readModel(folder: string, registry: Registry = builtIn): Model {
   const path = join(folder, descriptionName);
   const file = join(folder, weightsName);
   const description = readDescription(folder);
-  const { layers, activations } = reading(path, () => networkOf(description));
+  const { layers, activations } = reading(path, () => networkOf(description, path, registry));
   const weights = reading(file, () => readWeights(file, description, layers));
   return { folder, description, layers, activations, weights };
 }
@@ -276,30 +289,55 @@ function parseDescription(text: string): ModelDescription {
   throw new Error(`${path.join('.') || 'the content'}: ${message}`);
 }
 
+/** @throws UsageError where a plugin of the experiment defines a name: for one that is not loaded */
+export function refusePluginEntry(
+  { plugins = [] }: ModelDescription,
+  path: string,
+  kind: PluginKind,
+  name: string,
+): void {
+  const entry = `${kind} ${name}`;
+  const plugin = plugins.find(({ defines }) => defines.split(', ').includes(entry));
+  if (plugin === undefined) return;
+  // All that evaluating may need: not those that only define methods.
+  const files = plugins.filter(({ defines }) => !/^method [^,]*(, method [^,]*)*$/.test(defines));
+  throw new UsageError(
+    `${path}: the ${kind === 'dataset' ? 'data set' : kind} "${name}" is defined by a plugin, which is code. fln evaluate ` +
+      `and fln predict run it where you name it: --plugins ${files.map(({ file }) => file).join(',')}. ` +
+      'fln export does not write it',
+  );
+}
+
 /** The layers of the network, computed as for a config. */
-function networkOf({ network, loss, classes, dataset, preprocessing }: ModelDescription): {
-  layers: readonly LayerShape[];
-  activations: readonly ActivationName[];
-} {
+function networkOf(
+  description: ModelDescription,
+  path: string,
+  registry: Registry,
+): { layers: readonly LayerShape[]; activations: readonly ActivationName[] } {
+  const { network, loss, classes, dataset, preprocessing } = description;
   const [channels, height, width] = network.input;
-  for (const { activation } of network.layers) {
-    const isKnown = activation === undefined || activationNames.some((name) => name === activation);
-    if (!isKnown) throw new Error(`the activation "${activation}" is not one of this program`);
+  const know = (kind: PluginKind, name: string, names: readonly string[]) => {
+    if (names.includes(name)) return;
+    refusePluginEntry(description, path, kind, name);
+    if (kind !== 'layer') throw new Error(`the ${kind} "${name}" is not one of this program`);
+  };
+  for (const { activation, ...layer } of network.layers) {
+    if (activation !== undefined) know('activation', String(activation), registry.activations);
+    const types = registry.layers.map(({ name }) => name);
+    for (const key of Object.keys(layer)) know('layer', key, types);
   }
-  if (!lossNames.some((name) => name === loss)) {
-    throw new Error(`the loss "${loss}" is not one of this program`);
-  }
+  know('loss', loss, registry.losses);
   if (preprocessing.mean.length !== channels || preprocessing.std.length !== channels) {
     throw new Error(`preprocessing does not have ${channels} channels`);
   }
   const inputs = network.layers.map((layer, l): LayerInput => {
-    const parsed = layerSchema(builtIn).safeParse(layer);
+    const parsed = layerSchema(registry).safeParse(layer);
     if (parsed.success) return parsed.data;
     throw new Error(`network.layers.${l}: ${parsed.error.issues[0].message}`);
   });
   const shape = [height, width, channels] as const;
   const info = { name: dataset.name, shape, classes: classes.length };
-  const { layers, activations, findings } = readLayers(inputs, info, builtIn);
+  const { layers, activations, findings } = readLayers(inputs, info, registry);
   if (findings.length > 0) {
     throw new Error(`${findings[0].path.join('.')} ${findings[0].message}`);
   }

@@ -2,11 +2,21 @@ import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yar
 import { devices } from '../../backend/backend.js';
 import { splits } from '../../core/dataset.js';
 import { ExitCode, UsageError } from '../../errors.js';
-import { dataDir, json, manual, modelChoice, offline, once, oneOf } from '../options.js';
+import {
+  dataDir,
+  json,
+  manual,
+  modelChoice,
+  modelPlugins,
+  offline,
+  once,
+  oneOf,
+} from '../options.js';
 import { note, printText, shortPath } from '../render/print.js';
 
 const options = {
   ...modelChoice,
+  plugins: modelPlugins,
   split: {
     type: 'string',
     describe: 'test, validation or train; default: the one whose results were reported',
@@ -72,7 +82,7 @@ export const evaluateCommand: CommandModule<object, EvaluateArguments> = {
 };
 
 async function evaluate(args: ArgumentsCamelCase<EvaluateArguments>): Promise<void> {
-  const { run, label, seed, file, labels, json, csv } = args;
+  const { run, label, seed, plugins, file, labels, json, csv } = args;
   if (json && csv) throw new UsageError('--json and --csv are given together: choose one');
   if (file !== undefined && (args.dataset !== undefined || args.split !== undefined)) {
     throw new UsageError('a file replaces the data set: leave out --dataset and --split');
@@ -80,7 +90,7 @@ async function evaluate(args: ArgumentsCamelCase<EvaluateArguments>): Promise<vo
   const { loadModels } = await import('../../model/find.js');
   const { evaluateModels } = await import('../../model/evaluate.js');
   const { evaluationCsv, evaluationText } = await import('../render/evaluation.js');
-  const models = loadModels(String(run), { label, seed });
+  const models = loadModels(String(run), { label, seed, plugins });
   const { dataset, split, dataDir, offline, backend, device } = args;
   const found = await evaluateModels(models, {
     ...{ dataset, split, dataDir, offline, backend, device },

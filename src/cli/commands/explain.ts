@@ -1,18 +1,19 @@
 import type { CommandModule } from 'yargs';
 import { UsageError } from '../../errors.js';
 import { didYouMean } from '../../shared/suggest.js';
-import { json, manual, once } from '../options.js';
+import { json, listOf, manual, once } from '../options.js';
 import type { Entry, Section } from '../reference.js';
-import { writeText } from './schema.js';
+import { registryWith, writeText } from './schema.js';
 
 interface ExplainArguments {
   name?: string;
+  plugins?: string[];
   json?: boolean;
   markdown: boolean;
   out?: string;
 }
 
-/** `fln explain [NAME]` */
+/** `fln explain [NAME] [--plugins FILE,...]` */
 export const explainCommand: CommandModule<object, ExplainArguments> = {
   command: 'explain [name]',
   describe: 'explain a config field, a column of metrics.csv or a file of a run directory',
@@ -23,6 +24,11 @@ export const explainCommand: CommandModule<object, ExplainArguments> = {
         describe: 'path or name of a field, column or file; without one, an overview',
       })
       .options({
+        plugins: {
+          type: 'string',
+          describe: 'modules to explain: FILE,...; they run as code',
+          coerce: listOf('plugins'),
+        },
         json,
         markdown: {
           type: 'boolean',
@@ -38,14 +44,19 @@ export const explainCommand: CommandModule<object, ExplainArguments> = {
       .example('$0 explain methods.fenchel', 'the fields of a method')
       .example('$0 explain rmsChange', 'a field, wherever it occurs')
       .example('$0 explain dataset', 'a block of the config')
+      .example('$0 explain --plugins mine.mjs', 'what a plugin defines (docs/plugins.md)')
       .example('$0 explain residual', 'a column of metrics.csv')
       .epilogue(manual('', { 0: 'ok', 2: 'usage, or nothing has this name' })) as never,
-  handler: async ({ name, json, markdown, out }) => {
+  handler: async ({ name, plugins, json, markdown, out }) => {
     if (json && markdown)
       throw new UsageError('--json and --markdown are given together: choose one');
-    const { knownNames, lookUp, reference, referenceMarkdown } = await import('../reference.js');
-    const all = reference();
-    const found = name === undefined ? all : lookUp(all, name);
+    const { knownNames, lookUp, reference, referenceMarkdown, sectionsOfPlugin } = await import(
+      '../reference.js'
+    );
+    const registry = await registryWith(plugins ?? []);
+    const all = reference(registry);
+    const own = registry.plugins.flatMap((plugin) => sectionsOfPlugin(all, plugin));
+    const found = name !== undefined ? lookUp(all, name) : registry.plugins.length > 0 ? own : all;
     if (name !== undefined && found.length === 0) {
       throw new UsageError(
         `There is no field, column or file "${name}"${didYouMean(name, knownNames(all)) || '.'} "fln explain" lists what there is`,
@@ -55,7 +66,7 @@ export const explainCommand: CommandModule<object, ExplainArguments> = {
       ? `${JSON.stringify(found, null, 2)}\n`
       : markdown
         ? referenceMarkdown(found)
-        : name === undefined
+        : found === all
           ? overview(all)
           : found.map(sectionText).join('\n');
     if (out === undefined) process.stdout.write(text);

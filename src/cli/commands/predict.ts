@@ -6,11 +6,12 @@ import { UsageError } from '../../errors.js';
 import { writeFileAtomic } from '../../files/atomic.js';
 import { isFolder } from '../../files/folder.js';
 import { plural } from '../../shared/text.js';
-import { json, manual, modelChoice, once, oneOf } from '../options.js';
+import { json, manual, modelChoice, modelPlugins, once, oneOf } from '../options.js';
 import { note, printText, shortPath } from '../render/print.js';
 
 const options = {
   ...modelChoice,
+  plugins: modelPlugins,
   best: {
     type: 'boolean',
     describe:
@@ -58,7 +59,7 @@ export const predictCommand: CommandModule<object, PredictArguments> = {
         manual(
           'Inputs are raw: pixels from 0 to 255, or the numbers of the training data; the preprocessing of the ' +
             'training is applied. Columns: file, row (from 0), label, class, then p_0, p_1, ... (probabilities), ' +
-            'or output_0, ... for a network trained with loss mse; of a regression, output_0, ... alone.',
+            'or output_0, ... for a network trained with another loss than cross-entropy; of a regression, output_0, ... alone.',
           {
             0: 'ok',
             2: 'usage, or there is no trained network',
@@ -71,7 +72,7 @@ export const predictCommand: CommandModule<object, PredictArguments> = {
 };
 
 async function predictFiles(args: PredictArguments): Promise<void> {
-  const { run, files, label, seed, best, out, backend = 'auto', device, json } = args;
+  const { run, files, label, seed, best, plugins, out, backend = 'auto', device, json } = args;
   if (out !== undefined && !isFolder(dirname(resolve(out)))) {
     throw new UsageError(`--out: the folder of ${out} does not exist`);
   }
@@ -80,7 +81,7 @@ async function predictFiles(args: PredictArguments): Promise<void> {
     '../../model/predict.js'
   );
   const { startBackend } = await import('../../backend/registry.js');
-  const model = loadModel(String(run), { label, seed, best });
+  const model = loadModel(String(run), { label, seed, best, plugins });
   const { classes, loss, isRegression } = model.description;
   // All files are read before the first is predicted.
   const inputs = files.map(String).map((path) => {
@@ -94,13 +95,14 @@ async function predictFiles(args: PredictArguments): Promise<void> {
   });
   await startBackend(backend, device);
   const k = classes.length;
+  const hasProbabilities = loss === 'cross-entropy';
   const rows: Record<string, string | number>[] = [];
   for (const { path, samples } of inputs) {
     const predicted = await predictSamples(model, samples);
     for (let row = 0; row < samples.count; row++) {
       const outputs = predicted.outputs.subarray(row * k, (row + 1) * k);
-      const values = loss === 'mse' ? outputs : probabilities(outputs);
-      const name = loss === 'mse' ? 'output' : 'p';
+      const values = hasProbabilities ? probabilities(outputs) : outputs;
+      const name = hasProbabilities ? 'p' : 'output';
       rows.push({
         file: isFolder(path) ? join(path, samples.rowName(row)) : path,
         row,

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
+import type { Registry } from '../../config/plugins/registry.js';
 import { UsageError } from '../../errors.js';
 import { listOf, manual } from '../options.js';
 
@@ -51,10 +52,15 @@ export const schemaCommand: CommandModule<object, SchemaArguments> = {
 
 async function configSchema(files: readonly string[]): Promise<string> {
   const { experimentSchemaText } = await import('../../config/schema.js');
+  return experimentSchemaText(await registryWith(files));
+}
+
+/** The names of the program and those of plugins, whose code runs. @throws UsageError */
+export async function registryWith(files: readonly string[]): Promise<Registry> {
   const { builtIn, withPlugin } = await import('../../config/plugins/registry.js');
   const { loadPlugin } = await import('../../config/plugins/load.js');
   const plugins = files.map((file) => loadPlugin(resolve(file)));
-  return experimentSchemaText(plugins.reduce(withPlugin, builtIn));
+  return plugins.reduce(withPlugin, builtIn);
 }
 
 /** Writes what a command prints to a file. @throws UsageError that says why it cannot be written */

@@ -90,10 +90,13 @@ export interface LayerPlugin<F extends Fields = Fields> {
   map(config: FieldValues<F>, input: ImageShape, output: ImageShape): LinearMap;
 }
 
-/** Images and labels of one split: one row an image, height * width * channels bytes. */
+/** Images and labels of one split: one row an image, height * width * channels values. */
 export interface PluginSplit {
-  /** [count, height * width * channels], channels last, 0 to 255. */
-  readonly images: Uint8Array;
+  /**
+   * [count, height * width * channels], channels last: bytes are pixels from 0 to 255; floats are any numbers,
+   * which `preprocessing: standardize` scales and others leave as they are.
+   */
+  readonly images: Uint8Array | Float32Array;
   /** [count], class indices. */
   readonly labels: Uint8Array;
 }
@@ -150,7 +153,7 @@ export const defineLayer = <F extends Fields>(
   plugin: plugin as unknown as LayerPlugin,
 });
 
-/** Defines a data set by its shape, sizes and a function that returns its bytes. */
+/** Defines a data set by its shape, sizes and a function that returns its rows. */
 export const defineDataset = (plugin: DatasetPlugin): Definition<'dataset', DatasetPlugin> => ({
   kind: 'dataset',
   plugin,

@@ -63,27 +63,37 @@ export function readEntries(exported: unknown, file: string): PluginEntries {
   };
   for (const [i, item] of list.entries()) {
     const position = Array.isArray(exported) ? `entry ${i + 1}` : 'the default export';
-    const { kind, plugin } = Object(item) as Partial<Definition>;
-    if (kind === undefined || !Object.hasOwn(schemas, kind)) {
-      throw new UsageError(
-        `${file}: ${position} is ${described(item)}, expected the result of one of ${makers.join(', ')}`,
-      );
-    }
-    const name = Object(plugin).name;
-    const where = `${file}: ${position} (${kind}${typeof name === 'string' ? ` "${name}"` : ''})`;
-    const { findings } = validate(schemas[kind], plugin);
-    if (findings.length > 0) {
-      const all = findings.map(({ path, message }) => `${pathText(path)} ${message}`);
-      throw new UsageError(`${where}: ${all.join('; ')}`);
-    }
-    const own = `${file}: ${kind} "${name}"`;
-    if (kind === 'method') entries.methods.push(methodOf(plugin as MethodPlugin, own));
-    else if (kind === 'activation') entries.activations.push(activationOf(plugin as never, own));
-    else if (kind === 'loss') entries.losses.push(plugin as LossPlugin);
-    else if (kind === 'layer') entries.layers.push(layerOf(plugin as LayerPlugin, own));
-    else entries.datasets.push(datasetOf(plugin as DatasetPlugin, own));
+    // A getter may throw.
+    called(`${file}: ${position}`, 'reading it', () => readEntry(item, position, file, entries));
   }
   return entries;
+}
+
+function readEntry(
+  item: unknown,
+  position: string,
+  file: string,
+  entries: Mutable<PluginEntries>,
+): void {
+  const { kind, plugin } = Object(item) as Partial<Definition>;
+  if (kind === undefined || !Object.hasOwn(schemas, kind)) {
+    throw new UsageError(
+      `${file}: ${position} is ${described(item)}, expected the result of one of ${makers.join(', ')}`,
+    );
+  }
+  const name = Object(plugin).name;
+  const where = `${file}: ${position} (${kind}${typeof name === 'string' ? ` "${name}"` : ''})`;
+  const { findings } = validate(schemas[kind], plugin);
+  if (findings.length > 0) {
+    const all = findings.map(({ path, message }) => `${pathText(path)} ${message}`);
+    throw new UsageError(`${where}: ${all.join('; ')}`);
+  }
+  const own = `${file}: ${kind} "${name}"`;
+  if (kind === 'method') entries.methods.push(methodOf(plugin as MethodPlugin, own));
+  else if (kind === 'activation') entries.activations.push(activationOf(plugin as never, own));
+  else if (kind === 'loss') entries.losses.push(plugin as LossPlugin);
+  else if (kind === 'layer') entries.layers.push(layerOf(plugin as LayerPlugin, own));
+  else entries.datasets.push(datasetOf(plugin as DatasetPlugin, own));
 }
 
 type Mutable<T> = {
@@ -396,6 +406,9 @@ function datasetOf(plugin: DatasetPlugin, where: string): DatasetDefinition {
         test: splitOf(test, rows.test, plugin, `${where}: test`),
       };
       const hash = createHash('sha256');
+      if (splits.train.images.constructor !== splits.test.images.constructor) {
+        throw new DataError(`${where}: train and test must both have bytes or both have floats`);
+      }
       for (const { images, labels } of Object.values(splits)) hash.update(images).update(labels);
       return { ...splits, sha256: { generated: hash.digest('hex') } };
     },
@@ -404,15 +417,18 @@ function datasetOf(plugin: DatasetPlugin, where: string): DatasetDefinition {
 
 function splitOf(split: unknown, least: number, plugin: DatasetPlugin, where: string): Split {
   const { images, labels } = Object(split) as Partial<PluginSplit>;
-  if (!(images instanceof Uint8Array) || !(labels instanceof Uint8Array)) {
-    throw new DataError(`${where} must be { images: Uint8Array, labels: Uint8Array }`);
+  const isPixels = images instanceof Uint8Array;
+  if (!(isPixels || images instanceof Float32Array) || !(labels instanceof Uint8Array)) {
+    throw new DataError(
+      `${where} must be { images: Uint8Array or Float32Array, labels: Uint8Array }`,
+    );
   }
   const features = unitsIn(plugin.shape);
   const count = labels.length;
   if (count < least) throw new DataError(`${where} has ${count} rows, and ${least} are needed`);
   if (images.length !== count * features) {
     throw new DataError(
-      `${where}: images has ${images.length} bytes, expected ${count} x ${features} for its labels`,
+      `${where}: images has ${images.length} ${isPixels ? 'bytes' : 'numbers'}, expected ${count} x ${features} for its labels`,
     );
   }
   const wrong = labels.find((label) => label >= plugin.classes);
@@ -421,5 +437,12 @@ function splitOf(split: unknown, least: number, plugin: DatasetPlugin, where: st
       `${where} has the label ${wrong}; the classes are 0 to ${plugin.classes - 1}`,
     );
   }
-  return { images, labels, count };
+  const bad = isPixels ? -1 : images.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) {
+    throw new DataError(
+      `${where}: row ${Math.floor(bad / features)} has the value ${images[bad]}; all have to be finite`,
+    );
+  }
+  // Numbers are preprocessed in place, and the plugin may return the same ones again.
+  return { images: isPixels ? images : images.slice(), labels, count };
 }

@@ -17,23 +17,20 @@ const loaded = new Map<string, LoadedPlugin>();
 /**
  * Loads a plugin: checks and runs the file. This is code with the rights of the program.
  * @param file absolute path
- * @param expected SHA-256 that the file has to have
- * @throws UsageError naming the file, when it is absent, cannot be loaded, is inside a run directory, or has
- *   another checksum
+ * @param refusal why a file of this SHA-256 must not run; undefined where it may
+ * @throws UsageError naming the file, when it is absent, refused, cannot be loaded or is inside a run directory
  */
-export function loadPlugin(file: string, expected?: string): LoadedPlugin {
+export function loadPlugin(
+  file: string,
+  refusal: (sha256: string) => string | undefined = () => undefined,
+): LoadedPlugin {
   refuseNoFile(file);
   const path = realpathSync(file);
   refuseRunDirectory(file, path);
   const files = checksums(path);
   const sha256 = combined(files);
-  // Before it runs.
-  if (expected !== undefined && expected !== sha256) {
-    throw new UsageError(
-      `${file} has changed: its sha256 is ${sha256}, and this config is for ${expected}. Restore that version, ` +
-        'or remove sha256 to use the file as it is now, which is another experiment',
-    );
-  }
+  const refused = refusal(sha256);
+  if (refused !== undefined) throw new UsageError(`${file} ${refused}`);
   const before = loaded.get(path);
   if (before?.sha256 === sha256) return { ...before, file };
   if (before) {
@@ -41,14 +38,30 @@ export function loadPlugin(file: string, expected?: string): LoadedPlugin {
       `${file} has changed since this process loaded it: start a new process to use it as it is now`,
     );
   }
-  const entries = readEntries(exportsOf(path, file, Object.keys(files)), file);
+  const entries = withoutExit(file, () =>
+    readEntries(exportsOf(path, file, Object.keys(files)), file),
+  );
   const plugin = { file, sha256, files, entries };
   register(plugin);
   loaded.set(path, plugin);
   return plugin;
 }
 
+/** An end of the process while a plugin loads would look like success. */
+function withoutExit<T>(file: string, load: () => T): T {
+  const { exit } = process;
+  process.exit = () => {
+    throw new UsageError(`${file}: calls process.exit while it is loaded`);
+  };
+  try {
+    return load();
+  } finally {
+    process.exit = exit;
+  }
+}
+
 function refuseNoFile(file: string): void {
+  if (file.includes('\0')) throw new UsageError(`${JSON.stringify(file)} is no path`);
   const stats = statSync(file, { throwIfNoEntry: false });
   if (stats === undefined) {
     throw new UsageError(`${file}: no such file; paths of plugins are relative to the config`);
@@ -58,6 +71,7 @@ function refuseNoFile(file: string): void {
       `${file}: is a folder, expected a module, as in ${join(basename(file), 'index.mjs')}`,
     );
   }
+  if (!stats.isFile()) throw new UsageError(`${file}: is not a regular file`);
   if (!/\.([cm]?[jt]s)$/.test(file)) {
     throw new UsageError(`${file}: expected a module: .mjs, .js, .cjs, .ts or .mts`);
   }
@@ -144,6 +158,7 @@ function exportsOf(path: string, file: string, files: readonly string[]): unknow
       exported = exported.default;
     }
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     throw new UsageError(`${file}: ${whyNotLoaded(error, path, files)}`, { cause: error });
   }
   if (exported === undefined) {
@@ -155,6 +170,7 @@ function exportsOf(path: string, file: string, files: readonly string[]): unknow
   try {
     return exported(pluginApi());
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     throw new UsageError(`${file}: its default export failed: ${failureOf(error)}`, {
       cause: error,
     });

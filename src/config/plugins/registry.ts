@@ -55,6 +55,11 @@ export const namesIn = ({ entries }: Pick<LoadedPlugin, 'entries'>) =>
  */
 export function withPlugin(registry: Registry, plugin: LoadedPlugin): Registry {
   const { entries, file } = plugin;
+  const same = registry.plugins.find(({ sha256 }) => sha256 === plugin.sha256);
+  if (same)
+    throw new UsageError(
+      `${file}: is listed before${same.file === file ? '' : `, as ${same.file}`}; list it once`,
+    );
   const takenBy = (kind: PluginKind, name: string): string | undefined => {
     const other = registry.plugins.find((loaded) =>
       namesIn(loaded).some((named) => named[0] === kind && named[1] === name),

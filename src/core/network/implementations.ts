@@ -23,3 +23,13 @@ export interface Loss {
 export const activations: Record<ActivationName, Activation> = {};
 
 export const losses: Record<LossName, Loss> = {};
+
+/** Adds built-in implementations, which nothing may replace: assigning to them throws a TypeError. */
+export function addBuiltIn<T>(
+  registry: Record<string, T>,
+  builtIn: Readonly<Record<string, T>>,
+): void {
+  for (const [name, value] of Object.entries(builtIn)) {
+    Object.defineProperty(registry, name, { value: Object.freeze(value), enumerable: true });
+  }
+}

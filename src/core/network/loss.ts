@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { type Loss, losses } from './implementations.js';
+import { addBuiltIn, type Loss, losses } from './implementations.js';
 import type { BuiltInLoss, LossName } from './names.js';
 
 /** -sum_k y_k log softmax(u)_k, rows of y summing to 1. Curvature 1/2: Boehning's bound. */
@@ -22,7 +22,7 @@ const builtIn: Readonly<Record<BuiltInLoss, Loss>> = {
   mse: meanSquaredError,
 };
 
-Object.assign(losses, builtIn);
+addBuiltIn(losses, builtIn);
 
 export { type Loss, losses };
 

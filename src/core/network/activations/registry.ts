@@ -1,4 +1,4 @@
-import { activations } from '../implementations.js';
+import { activations, addBuiltIn } from '../implementations.js';
 import type { BuiltInActivation } from '../names.js';
 import type { Activation } from './activation.js';
 import { leakyRelu } from './leaky-relu.js';
@@ -14,6 +14,6 @@ const builtIn: Readonly<Record<BuiltInActivation, Activation>> = {
   tanh,
 };
 
-Object.assign(activations, builtIn);
+addBuiltIn(activations, builtIn);
 
 export { activations };
