@@ -264,7 +264,8 @@ async function evaluateFile(
   const predicted = await predictSamples(model, samples);
   let total = 0;
   let correct = 0;
-  const own = labels && !isBuiltIn(loss) ? await lossOfRows(loss, labels, predicted.outputs, k) : undefined;
+  const own =
+    labels && !isBuiltIn(loss) ? await lossOfRows(loss, labels, predicted.outputs, k) : undefined;
   for (let row = 0; row < samples.count; row++) {
     const outputs = predicted.outputs.subarray(row * k, (row + 1) * k);
     const label = labels?.[row] ?? -1;
