@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { lookUp, reference } from '../../src/cli/reference.js';
+import { lookUp, reference, referenceMarkdown } from '../../src/cli/reference.js';
 import { methods } from '../../src/core/methods/registry.js';
 import { metricsColumns, runFiles } from '../../src/runs/columns.js';
 import { commonColumns } from '../../src/runs/metrics.js';
@@ -62,6 +62,14 @@ describe('the reference', () => {
     expect(names('files')).toEqual(Object.keys(runFiles));
     expect(names('nothing')).toEqual([]);
   });
+});
+
+it('docs/reference.md is what "fln explain --markdown" writes', () => {
+  const path = new URL('../../docs/reference.md', import.meta.url);
+  expect(
+    readFileSync(path, 'utf8') === referenceMarkdown(reference()),
+    'write it again: npm run build && node bin/fln.js explain --markdown --out docs/reference.md',
+  ).toBe(true);
 });
 
 describe('fln explain', () => {
