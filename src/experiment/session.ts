@@ -44,7 +44,8 @@ export function openSession(
     const plan = replan();
     const points = inspectDirectory(plan, fresh, warn);
     const startedAt = plan.previous?.startedAt ?? fresh.startedAt;
-    const record = { ...fresh, startedAt, runs: queue(plan) };
+    const begun = plan.previous?.extends;
+    const record = { ...fresh, ...(begun && { extends: begun }), startedAt, runs: queue(plan) };
     const directory = RunDirectoryWriter.start(path, lock, record, resolvedYaml(experiment));
     // A queued run must not have old results, even if this process is killed.
     for (const run of plan.runs.filter(({ done }) => !done)) {

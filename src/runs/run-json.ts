@@ -135,6 +135,8 @@ const recordSchema = z.object({
     )
     .readonly()
     .optional(),
+  /** Where the runs were begun, with fewer epochs (`fln run --extend`). */
+  extends: z.object({ directory: z.string(), hash: z.string() }).optional(),
   /** First start of the experiment in this directory. */
   startedAt: z.string(),
   /** End of the last session; absent while it runs. */

@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from 'yargs';
 import { devices } from '../../backend/backend.js';
 import type { Experiment } from '../../config/experiment.js';
 import { ExitCode, UsageError } from '../../errors.js';
 import type { PlanOptions } from '../../experiment/plan.js';
 import type { ExperimentOptions } from '../../experiment/run.js';
+import { plural } from '../../shared/text.js';
 import { type Interruption, interruptible } from '../interrupt.js';
 import {
   configArgument,
@@ -64,6 +67,12 @@ const options = {
     describe: 'train everything again, replacing the results in the run directory',
   },
   ...saving,
+  extend: {
+    type: 'string',
+    describe:
+      'continue the completed runs of CONFIG to more epochs, in a directory of their own: epochs=20',
+    coerce: once('extend'),
+  },
   'stop-at-epoch': {
     type: 'string',
     describe:
@@ -111,6 +120,7 @@ export const runCommand: CommandModule<object, RunArguments> = {
         '$0 run configs/mnist-mlp.yaml --resume',
         'resume after an interruption, kill -9 included',
       )
+      .example('$0 run configs/mnist-mlp.yaml --extend epochs=20', 'continue completed runs')
       .example('$0 run configs/mnist-mlp.yaml --dry-run', 'check everything, train nothing')
       .epilogue(
         manual(
@@ -134,7 +144,9 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
   const { printConfig } = await import('../../config/print.js');
   const backend = args.backend === undefined ? [] : [await backendOverride(args.backend)];
   const device = args.device === undefined ? [] : [`device=${args.device}`];
-  const loaded = loadExperiment(args.config, [...args.overrides, ...backend, ...device]);
+  const overrides = [...args.overrides, ...backend, ...device];
+  const longer = args.extend === undefined ? [] : [lengthOf(args.extend)];
+  const loaded = loadExperiment(args.config, [...overrides, ...longer]);
   warn(loaded.warnings);
   if (args.printConfig) {
     const { resolved } = loaded.experiment;
@@ -143,7 +155,7 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
     return;
   }
 
-  const plan: PlanOptions = {
+  const plan: { -readonly [K in keyof PlanOptions]: PlanOptions[K] } = {
     outDir: args.out,
     only: args.only,
     seeds: args.seeds,
@@ -151,6 +163,12 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
     rerun: args.rerun,
     overwrite: args.overwrite,
   };
+  if (args.extend !== undefined) {
+    const base = loadExperiment(args.config, overrides).experiment;
+    const begun = await extend(base, loaded.experiment, args);
+    if (args.dryRun) return;
+    Object.assign(plan, begun);
+  }
   const data = { dataDir: args.dataDir, offline: args.offline, stopAtEpoch: args.stopAtEpoch };
   if (args.dryRun) {
     const { checkExperiment } = await import('../../experiment/check.js');
@@ -170,6 +188,48 @@ async function runHandler(args: ArgumentsCamelCase<RunArguments>): Promise<void>
     model: !args.noModel,
   };
   process.exitCode = await trainAndPrint(loaded.experiment, all, args);
+}
+
+/** `epochs=20`, or that of one method. */
+function lengthOf(override: string): string {
+  if (/^(methods\.[^.=]+\.)?epochs=\d+$/.test(override)) return override;
+  throw new UsageError(`--extend: expected epochs=N or methods.LABEL.epochs=N, got "${override}"`);
+}
+
+/**
+ * Makes the completed runs of `base` interrupted ones of `extended`, in its directory; a dry run prints which.
+ * @returns how to plan their end
+ */
+async function extend(
+  base: Experiment,
+  extended: Experiment,
+  args: ArgumentsCamelCase<RunArguments>,
+): Promise<Pick<PlanOptions, 'outDir' | 'resume'>> {
+  const { config, out, only, seeds, resume, rerun, overwrite, dryRun, json } = args;
+  if (rerun !== undefined || overwrite) {
+    throw new UsageError(
+      `--extend continues completed runs, and --${overwrite ? 'overwrite' : 'rerun'} trains runs from the start: use only one of the two`,
+    );
+  }
+  const { extendRuns } = await import('../../experiment/extend.js');
+  const { defaultDirectory } = await import('../../experiment/plan.js');
+  const directory = out ?? defaultDirectory(extended);
+  // An extension that was interrupted is resumed; one that ended is refused by the plan.
+  if (existsSync(join(directory, 'run.json'))) return { outDir: directory, resume };
+  const beside = dirname(resolve(config));
+  const from = existsSync(join(beside, 'run.json')) ? beside : undefined;
+  const extension = { base, from, extended, outDir: out, only, seeds };
+  const { runs } = await extendRuns(extension, note, dryRun);
+  if (dryRun && json) printJson({ directory: resolve(directory), runs });
+  else if (dryRun) {
+    print(`Would extend ${plural(runs.length, 'run')} in ${directory}:`);
+    for (const { label, seed, batch, epochs } of runs) {
+      print(
+        `  ${label}, seed ${seed}: from batch ${batch}, epoch ${epochs.from}, to epoch ${epochs.to}`,
+      );
+    }
+  }
+  return { outDir: directory, resume: true };
 }
 
 /** The backend becomes part of the config, and so of config.yaml and of the hash. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { State } from '../../core/tree.js';
@@ -72,6 +72,23 @@ export async function writeCheckpoint(
     size = bytes + content.length + sums.length;
   });
   return size;
+}
+
+/**
+ * Copies a checkpoint, as one of another experiment, into a new folder.
+ * @param experiment hash of its config
+ * @throws what the system reports
+ */
+export function copyCheckpoint({ folder }: Checkpoint, target: string, experiment: string): void {
+  mkdirSync(target);
+  copyFileSync(join(folder, stateName), join(target, stateName));
+  const json = JSON.parse(readText(join(folder, contentName)));
+  const content = JSON.stringify({ ...json, experiment }, null, 2);
+  writeFileSynced(join(target, contentName), content);
+  const sums = [contentName, stateName].map(
+    (name) => `${hashOfFile(join(target, name))}  ${name}\n`,
+  );
+  writeFileSynced(join(target, sumsName), sums.join(''));
 }
 
 /**
