@@ -1,4 +1,4 @@
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
 import { livingLock } from '../files/lock.js';
 import { statsOf } from '../files/read.js';
@@ -111,7 +111,11 @@ export class ProgressReader {
   }
 
   #sweeps(directories: readonly string[]): string[] {
-    const parents = directories.map((path) => dirname(dirname(resolve(path))));
+    // The run directories of a sweep are SWEEP/trials/ID.
+    const parents = directories
+      .map((path) => dirname(resolve(path)))
+      .filter((folder) => basename(folder) === 'trials')
+      .map((folder) => dirname(folder));
     const given = this.paths.map((path) => resolve(path));
     return [...new Set([...given, ...parents])].filter(isSweepDirectory);
   }

@@ -145,6 +145,15 @@ describe('fln watch', () => {
     expect(code).toBe(1);
   });
 
+  it('takes no file two folders above a run for its sweep, unless the run lies in trials/', async () => {
+    const cwd = temporaryFolder();
+    writeRuns(join(cwd, 'a', 'b', 'run'), mnistMethods.slice(0, 1), [1], { batches: 30 });
+    writeFileSync(join(cwd, 'a', 'sweep.json'), 'of something else');
+    const { code, stdout, stderr } = await fln(['watch', 'a/b/run', '--once'], { cwd });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).not.toContain('sweep');
+  });
+
   it('is refused where there is nothing to watch, or no such interval', async () => {
     const cwd = temporaryFolder();
     const absent = await fln(['watch', 'nowhere'], { cwd });

@@ -11,6 +11,7 @@ import { readJobs } from '../../src/sweep/slurm/jobs.js';
 import { slurmLauncher } from '../../src/sweep/slurm/launcher.js';
 import type { SbatchOptions } from '../../src/sweep/slurm/script.js';
 import { readState, writeState } from '../../src/sweep/state.js';
+import { runTrial } from '../../src/sweep/trial.js';
 import { fln, workplace } from '../cli/fln.js';
 
 /** A sweep of five trials, and fake Slurm commands that each test defines. */
@@ -412,3 +413,41 @@ function coreutils(): string {
   }
   return folder;
 }
+
+describe('a halving search on Slurm', () => {
+  it('submits the trials of one rung after the other, each time that it is resumed', async () => {
+    const config = join(place.cwd, 'sweep.yaml');
+    const search = 'search: { kind: halving, eta: 2, minEpochs: 1 }';
+    writeFileSync(
+      config,
+      `name: four\nconfig: tiny.yaml\n${search}\nset: { epochs: 4, dataset.validation: 40 }\nparameters: { methods.adam.learningRate: [0.0001, 0.001, 0.01, 0.003] }\n`,
+    );
+    const arrays: string[] = [];
+    /** Submits what is due; then Slurm runs it, here in this process. */
+    const wave = async (resume: boolean) => {
+      await place.sweep({ resume }, { resubmit: resume });
+      const [sbatch] = place.calls('sbatch');
+      const array = /--array[= ](\S+)/.exec(sbatch ?? '')?.[1];
+      if (array === undefined) return undefined;
+      arrays.push(array);
+      const tasks = array.split(',').flatMap((part) => {
+        const [first, last = first] = part.split('-').map(Number);
+        return Array.from({ length: last - first + 1 }, (_, k) => first + k);
+      });
+      for (const task of tasks) {
+        await runTrial(place.out, place.trials[task], { interruptedCode: () => 130 }, () => {});
+      }
+      return tasks.length;
+    };
+    expect(await wave(false)).toBe(4);
+    expect(await wave(true)).toBe(2);
+    expect(await wave(true)).toBe(1);
+    // Finished: nothing is submitted.
+    expect(await wave(true)).toBeUndefined();
+    expect(arrays).toHaveLength(3);
+    const states = place.trials.map((id) => readState(place.out, id));
+    expect(states.map(({ rungs }) => rungs?.map(({ epoch }) => epoch).at(-1)).toSorted()).toEqual([
+      1, 1, 2, 4,
+    ]);
+  }, 120_000);
+});
