@@ -184,7 +184,7 @@ describe('whatever the order in which trials end', () => {
     );
   });
 
-  it('no trial is lost: all are started, every place is filled, the best of a rung is promoted', () => {
+  it('no trial is lost: all are started, every place is filled, the best of a rung is promoted without failures', () => {
     fc.assert(
       fc.property(setting, (given) => {
         const { trials, rungs, eta, workers, seed } = given;
@@ -202,7 +202,10 @@ describe('whatever the order in which trials end', () => {
           expect(rung.promoted).toBe(Math.min(places, finite.length));
           const best = Math.max(...finite.map(({ values }) => values[k]));
           const winners = finite.filter(({ values }) => values[k] === best);
-          if (winners.length > 0) expect(winners.some(({ rung }) => rung > k)).toBe(true);
+          // Failures can leave a rung with fewer results than it was to have: its places may be given away by then.
+          if (finite.length === here.length && given.failing === 0) {
+            expect(winners.some(({ rung }) => rung > k)).toBe(true);
+          }
         }
       }),
       { numRuns: 150 },

@@ -10,8 +10,9 @@
  * - A rung with n results promotes at most floor(n / eta) trials in total. In ASHA, trials that were promoted early and
  *   were overtaken later do not count.
  * - The last place is given away when the rung is closed (no further result can arrive), so that the best
- *   result of a rung is always promoted, even when it arrives last. A closed rung with fewer than eta results promotes
- *   its best, so that at least one trial is trained in full.
+ *   result of a rung is promoted even when it arrives last. (Not where failures leave a rung with fewer results than
+ *   it could have had: its places may be given away by then.) A closed rung with fewer than eta results promotes its
+ *   best, so that at least one trial is trained in full.
  *
  * Everything here is a function of the record of results: it has no clock, no random numbers and no memory.
  */
