@@ -184,7 +184,7 @@ describe('whatever the order in which trials end', () => {
     );
   });
 
-  it('no trial is lost: all are started, every place is filled, the best of a rung is promoted without failures', () => {
+  it('no trial is lost: all are started, every place is filled, the best of a rung is promoted', () => {
     fc.assert(
       fc.property(setting, (given) => {
         const { trials, rungs, eta, workers, seed } = given;
@@ -202,10 +202,7 @@ describe('whatever the order in which trials end', () => {
           expect(rung.promoted).toBe(Math.min(places, finite.length));
           const best = Math.max(...finite.map(({ values }) => values[k]));
           const winners = finite.filter(({ values }) => values[k] === best);
-          // Failures can leave a rung with fewer results than it was to have: its places may be given away by then.
-          if (finite.length === here.length && given.failing === 0) {
-            expect(winners.some(({ rung }) => rung > k)).toBe(true);
-          }
+          if (winners.length > 0) expect(winners.some(({ rung }) => rung > k)).toBe(true);
         }
       }),
       { numRuns: 150 },
@@ -286,7 +283,7 @@ describe('on planted learning curves of 81 trials', () => {
   it.each([
     ['keep their order', { crossing: false, noise: 0 }, 50, 50],
     ['cross', { crossing: true, noise: 0 }, 49, 50],
-    ['keep their order, measured with noise', { crossing: false, noise: 0.005 }, 35, 33],
+    ['keep their order, measured with noise', { crossing: false, noise: 0.005 }, 34, 33],
     ['cross, measured with noise', { crossing: true, noise: 0.005 }, 43, 45],
   ])(
     'that %s: finds the best as often as a full search, with a ninth of its budget',

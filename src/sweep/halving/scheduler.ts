@@ -10,9 +10,8 @@
  * - A rung with n results promotes at most floor(n / eta) trials in total. In ASHA, trials that were promoted early and
  *   were overtaken later do not count.
  * - The last place is given away when the rung is closed (no further result can arrive), so that the best
- *   result of a rung is promoted even when it arrives last. (Not where failures leave a rung with fewer results than
- *   it could have had: its places may be given away by then.) A closed rung with fewer than eta results promotes its
- *   best, so that at least one trial is trained in full.
+ *   result of a rung is always promoted, even when it arrives last. A closed rung with fewer than eta results promotes
+ *   its best, so that at least one trial is trained in full.
  *
  * Everything here is a function of the record of results: it has no clock, no random numbers and no memory.
  */
@@ -86,7 +85,6 @@ export function surveyRungs(trials: readonly TrialRecord[], rungs: number, eta: 
       counts[rung].candidate = trial;
     }
   }
-  const most = mostTrials(trials.length, rungs, eta);
   const survey: Rung[] = [];
   for (const [k, { started, results, candidate }] of counts.entries()) {
     const below = survey[k - 1];
@@ -94,7 +92,9 @@ export function surveyRungs(trials: readonly TrialRecord[], rungs: number, eta: 
     const isClosed = !mayGrow && results === started;
     const promoted = counts[k + 1]?.started ?? 0;
     const share = Math.floor(results / eta);
-    const open = Math.min(share, Math.floor(most[k] / eta) - 1);
+    // At least so many results will arrive: later failures below may leave no more.
+    const least = k === 0 ? trials.length : started;
+    const open = Math.min(share, Math.floor(least / eta) - 1);
     const places = isClosed ? (results > 0 ? Math.max(1, share) : 0) : Math.max(0, open);
     const isLast = k === rungs - 1;
     survey.push({ started, results, promoted, places: isLast ? 0 : places, isClosed, candidate });
