@@ -160,7 +160,8 @@ describe('measureLayers', () => {
       for (const { penalty, ...layer } of (await at(forward)).slice(0, 2)) {
         expect(layer).toMatchObject({ constraintViolation: 0, targetChange: 0, weightChange: 0 });
         expect(penalty).toBeGreaterThanOrEqual(0);
-        expect(penalty).toBeLessThan(1e-12);
+        // X is rounded to float32, which costs most where tanh and sigmoid saturate: 4e-12 on tensorflow.
+        expect(penalty).toBeLessThan(1e-10);
       }
       const moved = forward.map((a) => tf.mul(a, 0.9) as tf.Tensor2D);
       for (const { penalty, constraintViolation } of (await at(moved)).slice(0, 2)) {
