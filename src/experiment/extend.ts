@@ -11,7 +11,7 @@ import { type RunEntry, type RunRecord, readRecord, writeRecord } from '../runs/
 import { runName } from '../shared/text.js';
 import { type Checkpoint, copyCheckpoint } from './checkpoint/checkpoint.js';
 import { Checkpoints, checkpointName, resumePoint } from './checkpoint/checkpoints.js';
-import { defaultDirectory } from './plan.js';
+import { defaultDirectory, select } from './plan.js';
 
 /** Completed runs, and the same experiment with more epochs. */
 export interface Extension {
@@ -62,8 +62,7 @@ export async function extendRuns(
   }
   refuseIfLocked(from, false);
   const problems: string[] = [];
-  const found = selected(extension).flatMap(({ method, seed }) => {
-    const { label } = method;
+  const found = select(extended, extension).flatMap(({ method, label, seed }) => {
     const before = base.methods.find((other) => other.label === label) as ResolvedMethod;
     const entry = record.runs.find((run) => run.label === label && run.seed === seed);
     const folder = folderOf(from, { label, seed });
@@ -119,16 +118,6 @@ function recordOf(directory: string, base: Experiment): RunRecord {
   throw new UsageError(
     `nothing to extend: ${what}. Give the config of the completed runs, as in: fln run DIR/config.yaml --extend epochs=20`,
   );
-}
-
-function selected({ extended, only, seeds }: Extension) {
-  return extended.seeds
-    .filter((seed) => seeds?.includes(seed) ?? true)
-    .flatMap((seed) =>
-      extended.methods
-        .filter(({ label }) => only?.includes(label) ?? true)
-        .map((method) => ({ method, seed })),
-    );
 }
 
 /** Why a method's run of more epochs does not begin with its shorter run. */

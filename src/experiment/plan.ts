@@ -107,9 +107,13 @@ export function pauseOf(
   return stepsOf({ ...method, epochs: stopAtEpoch }, trainRows);
 }
 
-function select(
+/**
+ * The runs of an experiment, or those of the given methods and seeds.
+ * @throws UsageError for labels and seeds that it does not have
+ */
+export function select(
   experiment: Experiment,
-  { only, seeds }: PlanOptions,
+  { only, seeds }: Pick<PlanOptions, 'only' | 'seeds'>,
 ): Omit<PlannedRun, 'done' | 'continues'>[] {
   const labels = experiment.methods.map(({ label }) => label);
   for (const label of only ?? []) {

@@ -98,7 +98,7 @@ function choose(path: string, { label, seed, best = false }: ModelChoice): Found
   return [others.reduce((a, b) => (scoreOf(b) > scoreOf(a) ? b : a), first)];
 }
 
-/** The test set chooses only where there is no validation split. */
+/** Validation accuracy; without a validation split, test accuracy. */
 function scoreOf({ description: { results } }: Found): number {
   const result = results.validation ?? results.test;
   return result === undefined ? Number.NEGATIVE_INFINITY : (result.accuracy ?? -result.loss);

@@ -86,7 +86,7 @@ export const convolutional: readonly LayerShape[] = [
 export const learningSteps = (layers: readonly LayerShape[], solves: boolean): number =>
   (layers === convolutional ? 30 : 15) / (small && solves ? 5 : 1);
 
-/** What a method is told of the network of a setting. */
+/** The network of a setting, as methods and their checks get it. */
 export function shapeOf({ layers, activation, loss }: Setting): NetworkShape {
   const activations = layers.slice(1).map(() => activation);
   return { layers, widths: widthsOf(layers), activations, loss };

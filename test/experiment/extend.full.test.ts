@@ -64,6 +64,9 @@ describe('extending completed runs', () => {
     const kept = { base: experiment(1), extended: experiment(3) };
     await expect(attempt(kept)).rejects.toThrow('has results of another config');
     await expect(attempt({ from: join(root, 'none') })).rejects.toThrow('there are no results');
+    await expect(attempt({ only: ['adan'] })).rejects.toThrow(
+      'no method is labelled "adan"; the labels are adam, sgd, fenchel',
+    );
     await expect(attempt({ outDir: from })).rejects.toThrow('a directory of its own');
     const plain = join(root, 'plain');
     await runExperiment(experiment(1), { outDir: plain, only: ['adam'] });

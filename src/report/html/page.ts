@@ -13,7 +13,7 @@ export interface PageContent {
   readonly main: readonly string[];
   readonly styles?: readonly string[];
   readonly scripts?: readonly string[];
-  /** Whether the page asks the server that it came from for data, and has forms that lead there. */
+  /** Served by `fln serve`: the page may fetch data from its server, and has forms. */
   readonly isServed?: boolean;
 }
 
