@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { LayerType } from '../config/plugins/entries.js';
 import { builtIn, type LoadedPlugin, type Registry } from '../config/plugins/registry.js';
 import { jsonSchemaOf, schemaWith } from '../config/schema.js';
-import type { FieldAdvice } from '../core/methods/fields.js';
+import type { FieldAdvice, SearchedValues } from '../core/methods/fields.js';
 import type { MethodDefinition } from '../core/methods/method.js';
 import { layersColumns, metricsColumns, runFiles } from '../runs/columns.js';
 import { SweepSchema } from '../sweep/schema.js';
@@ -17,7 +17,7 @@ export interface Entry {
   /** As JSON; absent where a field has no default. */
   readonly default?: string;
   readonly isRequired?: boolean;
-  /** What to try when training fails. */
+  /** What to try in tuning, and when training fails. */
   readonly advice?: readonly string[];
   /** Values of an enumeration. */
   readonly values?: readonly string[];
@@ -227,12 +227,21 @@ function numberText({ type, minimum, exclusiveMinimum, maximum, exclusiveMaximum
   return [String(type), ...(limits.length > 0 ? [limits.join(' and ')] : [])].join(' ');
 }
 
-function adviceText({ whenDiverging, whenSingular, whenUnstable }: Node): string[] {
+function adviceText({ tune, whenDiverging, whenSingular, whenUnstable }: Node): string[] {
   return [
+    ...(tune ? [`\`fln tune\` tries ${searchedText(tune)}`] : []),
     ...(whenDiverging ? [`when training diverges, try a ${whenDiverging} value`] : []),
     ...(whenSingular ? [`when a matrix is singular, try a ${whenSingular} value`] : []),
     ...(whenUnstable ? [`when training is unstable, try a ${whenUnstable} one`] : []),
   ];
+}
+
+/** `0.01 to 1, log-uniform`; `0, 0.5, 0.9` */
+function searchedText(tune: SearchedValues): string {
+  if (!('range' in tune)) return tune.map((value) => JSON.stringify(value)).join(', ');
+  const { range, scale = 'linear', integer = false } = tune;
+  const spacing = scale === 'log' ? 'log-uniform' : 'uniform';
+  return `${range.join(' to ')}, ${spacing}${integer ? ', whole numbers' : ''}`;
 }
 
 /**

@@ -282,8 +282,10 @@ function originOf(method: Registry['methods'][number], { plugins }: Registry): s
 /** The JSON Schema (draft 7) of a kind of file, for completion and checks in editors. */
 export function jsonSchemaText(schema: z.ZodType, title: string, description: string): string {
   const { $schema, ...rest } = jsonSchemaOf(schema, (node) => {
-    // Advice for failed runs, of no use to an editor.
-    for (const key of Object.keys(node)) if (key.startsWith('when')) delete node[key];
+    // Advice for failed runs and for tuning, of no use to an editor.
+    for (const key of Object.keys(node)) {
+      if (key.startsWith('when') || key === 'tune') delete node[key];
+    }
   });
   return `${JSON.stringify({ $schema, title, description, ...rest }, null, 2)}\n`;
 }

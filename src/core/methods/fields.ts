@@ -2,10 +2,27 @@ import { z } from 'zod';
 import { initializerNames } from '../network/names.js';
 import { scheduleNames } from './schedule.js';
 
-/** Config fields that several methods share, so that one name means one thing everywhere. */
+/**
+ * Config fields that several methods share, so that one name means one thing everywhere, with one search space
+ * (`tune`). Fields whose useful values differ between methods get theirs from the method.
+ */
 
-/** Metadata of a field: which change of its value to try when training fails. */
+/** Values that `fln tune` tries: a list, or a range from which it draws uniformly, or log-uniformly. */
+export type SearchedValues =
+  | readonly unknown[]
+  | {
+      /** Smallest and largest value. */
+      readonly range: readonly [number, number];
+      /** `linear` when absent. */
+      readonly scale?: 'linear' | 'log';
+      /** Whether draws are rounded to whole numbers. */
+      readonly integer?: boolean;
+    };
+
+/** Metadata of a field: which values to try in tuning, and which change when training fails. */
 export interface FieldAdvice {
+  /** Search space of `fln tune`; a field without one keeps its value. */
+  readonly tune?: SearchedValues;
   /** A step size, or what shortens steps. */
   readonly whenDiverging?: 'smaller' | 'larger';
   /** Added to the diagonal of a matrix. */
@@ -68,7 +85,8 @@ export const schedule = z
   .enum(scheduleNames)
   .describe(
     'step-size factor over the run: constant; linear to 0; cosine to 0; hold-linear (full to halfway, then linear to 0)',
-  );
+  )
+  .meta({ tune: ['linear', 'hold-linear'] });
 
 export const warmup = z
   .int()
@@ -82,7 +100,8 @@ export const labelSmoothing = z
   .lt(1)
   .describe(
     'training targets are (1 - s) y + s / classes; reported losses use the true labels; not for a regression',
-  );
+  )
+  .meta({ tune: [0, 0.05, 0.1] });
 
 const weightDecay = nonNegative.describe(
   'weights shrink by learning rate x weightDecay a step, apart from the gradient; biases do not',
@@ -94,7 +113,8 @@ export const weightAverage = z
   .lt(1)
   .describe(
     'test with an exponential moving average of the weights, factor min(w, t / (t + 10)); 0 tests the weights themselves',
-  );
+  )
+  .meta({ tune: [0.98, 0.99] });
 
 export const initializer = z
   .union([z.enum(initializerNames), z.array(z.enum(initializerNames)).min(1)])

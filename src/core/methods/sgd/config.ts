@@ -5,9 +5,16 @@ import type { NetworkShape } from '../method.js';
 export const SgdConfig = z.strictObject({
   name: z.literal('sgd'),
   label: fields.label,
-  learningRate: fields.learningRate.default(0.1),
-  momentum: z.number().min(0).lt(1).default(0).describe('heavy-ball momentum'),
+  learningRate: fields.learningRate.meta({ tune: { range: [0.01, 1], scale: 'log' } }).default(0.1),
+  momentum: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0)
+    .describe('heavy-ball momentum')
+    .meta({ tune: [0, 0.5, 0.9] }),
   ...fields.backPropagation,
+  weightDecay: fields.backPropagation.weightDecay.meta({ tune: [0, 1e-4, 1e-3] }),
 });
 
 export type SgdConfig = z.output<typeof SgdConfig>;

@@ -16,7 +16,8 @@ export const FenchelExactConfig = z.strictObject({
   lambda: fields
     .perLayer(fields.positive)
     .default(1)
-    .describe('dual variable of each biconvex constraint; a list has one value a hidden layer'),
+    .describe('dual variable of each biconvex constraint; a list has one value a hidden layer')
+    .meta({ tune: { range: [0.3, 3], scale: 'log' } }),
   rho: fields
     .perLayer(fields.nonNegative)
     .default(0)
@@ -28,7 +29,11 @@ export const FenchelExactConfig = z.strictObject({
     .describe(
       "proximal weight gamma ||W - W^0||^2 to the previous batch's weights; a list has one value a layer",
     )
-    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
+    .meta({
+      whenDiverging: 'larger',
+      whenSingular: 'larger',
+      tune: { range: [1, 300], scale: 'log' },
+    }),
   gammaUnit: z
     .enum(['absolute', 'gram'])
     .default('absolute')
@@ -39,7 +44,7 @@ export const FenchelExactConfig = z.strictObject({
   lossWeight: fields.positive
     .default(1)
     .describe('factor of the loss in X-updates only (1 keeps one objective for all blocks)')
-    .meta({ whenDiverging: 'smaller' }),
+    .meta({ whenDiverging: 'smaller', tune: { range: [1, 20], scale: 'log' } }),
   penaltyScale: fields.positive
     .default(1)
     .describe("factor of every penalty B (the authors' code uses 2 B)"),

@@ -15,24 +15,30 @@ export const FenchelPreconditionedConfig = z.strictObject({
     .describe(
       'c: step size of the X-update of the last hidden layer, in units of the loss gradient',
     )
-    .meta({ whenDiverging: 'smaller' }),
+    .meta({ whenDiverging: 'smaller', tune: { range: [0.005, 0.2], scale: 'log' } }),
   rmsChange: fields.positive
     .default(0.025)
     .describe("root mean square change of a layer's pre-activations by one W-step")
-    .meta({ whenDiverging: 'smaller' }),
+    .meta({ whenDiverging: 'smaller', tune: { range: [0.01, 0.1], scale: 'log' } }),
   damping: fields.positive
     .default(0.03)
     .describe("ridge added to each layer's input covariance, relative to its mean diagonal entry")
-    .meta({ whenDiverging: 'larger', whenSingular: 'larger' }),
+    .meta({
+      whenDiverging: 'larger',
+      whenSingular: 'larger',
+      tune: { range: [0.003, 0.3], scale: 'log' },
+    }),
   momentum: z
     .number()
     .min(0)
     .lt(1)
     .default(0.5)
-    .describe('factor, per batch, of the exponential average of W-steps'),
+    .describe('factor, per batch, of the exponential average of W-steps')
+    .meta({ tune: [0, 0.5, 0.9] }),
   weightDecay: fields.nonNegative
     .default(0.02)
-    .describe('weights shrink by rmsChange x weightDecay a step, biases do not'),
+    .describe('weights shrink by rmsChange x weightDecay a step, biases do not')
+    .meta({ tune: [0, 0.02, 0.1] }),
   covarianceDecay: z
     .number()
     .min(0)
