@@ -148,29 +148,33 @@ function checkLabels(get: Lookup, { methods: count }: Lengths): Finding[] {
 const labelOf = (get: Lookup, method: number): string | undefined =>
   get<string>('methods', method, 'label') ?? get<string>('methods', method, 'name');
 
-/** Labels under `expect` that no method has. */
-export function checkExpected(
+/** Labels under `expect` or `tuning` that no method has. */
+export function checkLabelsOf(
+  block: 'expect' | 'tuning',
   get: Lookup,
   methods: number,
-  expected: readonly string[],
-  isRegression = false,
+  given: readonly string[],
 ): Finding[] {
-  if (isRegression) {
-    const message = 'is an accuracy, which a regression does not have; remove it';
-    return expected.map((label) => ({ path: ['expect', label], message, at: 'key' }));
-  }
   const labels = Array.from({ length: methods }, (_, i) => labelOf(get, i)).filter(
     (label) => label !== undefined,
   );
   // The labels are not all known while a method is wrong.
   if (labels.length < methods || methods === 0) return [];
-  const unknown = expected.filter((label) => !labels.includes(label));
+  const unknown = given.filter((label) => !labels.includes(label));
   return unknown.map((label) => {
     const hint = didYouMean(label, labels) || `; the labels are ${labels.join(', ')}`;
     const message = `no method has this label${hint}`;
-    return { path: ['expect', label], message, at: 'key' };
+    return { path: [block, label], message, at: 'key' };
   });
 }
+
+/** Expected accuracies of a regression, which has none. */
+export const checkExpected = (expected: readonly string[]): Finding[] =>
+  expected.map((label) => ({
+    path: ['expect', label],
+    message: 'is an accuracy, which a regression does not have; remove it',
+    at: 'key',
+  }));
 
 /** Full-batch methods with a batch size other than `full`. */
 export function checkFullBatch(

@@ -52,12 +52,22 @@ export interface Experiment
 
 /**
  * First 12 hex digits of the SHA-256 of everything that the numbers of an experiment depend on: the
- * resolved config without `name` and `expect`. The order of keys, methods and seeds does not matter,
+ * resolved config without `name`, `expect` and `tuning`. The order of keys, methods and seeds does not matter,
  * since every (method, seed) is a run of its own. Of plugins and of models to start from the checksums count, not the
  * paths; of files of data their names, since run.json has their SHA-256: the hash is the same wherever they are.
  */
 export function experimentHash(resolved: Readonly<Record<string, unknown>>): string {
-  const { name: _, expect: __, methods, seeds, plugins, dataset, init, ...rest } = resolved;
+  const {
+    name: _,
+    expect: __,
+    tuning: ___,
+    methods,
+    seeds,
+    plugins,
+    dataset,
+    init,
+    ...rest
+  } = resolved;
   const content = canonical({
     ...rest,
     dataset: withoutFolders(dataset as object),

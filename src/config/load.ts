@@ -5,6 +5,7 @@ import { DataError, UsageError } from '../errors.js';
 import {
   checkExpected,
   checkFullBatch,
+  checkLabelsOf,
   checkTogether,
   type Lookup,
   readNetwork,
@@ -38,7 +39,7 @@ export interface LoadedExperiment {
   readonly file: string;
   /** Dotted path of each value of `experiment.resolved` -> `file:line`, `command line`, `preset paper`, `default`, ... */
   readonly origins: Readonly<Record<string, string>>;
-  /** Each with its place: old names, and expectations of methods that are absent. */
+  /** Each with its place: old names, and expectations and tuning of methods that are absent. */
   readonly warnings: readonly string[];
   /** The warnings about old names. */
   readonly renames: readonly ConfigIssue[];
@@ -163,17 +164,19 @@ function resolve(
   const start = get<InitConfig>('init');
   const pinned = start && pinModels(start, get<number[]>('seeds') ?? [], network);
   const together = checkTogether(get, lengths, own.definition, registry);
-  const expected = Object.keys(valueAt(data, ['expect']) ?? {});
-  // An expectation of a method that was removed from the file is allowed, but not one of the command line.
-  const isRegression = own.definition?.isRegression;
-  const unexpected = checkExpected(get, entries.length, expected, isRegression).map((found) =>
-    toIssue(found, tree),
-  );
-  const leftOver = isRegression ? [] : unexpected.filter(({ place }) => place.from === 'file');
+  const labelsOf = (block: string) => Object.keys(valueAt(data, [block]) ?? {});
+  const unexpected = own.definition?.isRegression ? checkExpected(labelsOf('expect')) : [];
+  const stray = (['expect', 'tuning'] as const)
+    .filter((block) => block === 'tuning' || unexpected.length === 0)
+    .flatMap((block) => checkLabelsOf(block, get, entries.length, labelsOf(block)))
+    .map((found) => toIssue(found, tree));
+  // Entries for a method that was removed from the file are allowed, but not on the command line.
+  const leftOver = stray.filter(({ place }) => place.from === 'file');
   const issues = [
     ...earlier,
-    ...unexpected.filter((issue) => !leftOver.includes(issue)),
+    ...stray.filter((issue) => !leftOver.includes(issue)),
     ...[
+      ...unexpected,
       ...parsed.findings.map((finding) => placed(finding, entries, registry)),
       ...inMethods,
       ...inLayers,
@@ -192,9 +195,18 @@ function resolve(
     throw new DataError(formatIssues(source, unreadable));
   }
   if (issues.length > 0 || !parsed.value) throw new ConfigError(source, [...issues, ...unreadable]);
-  const unknown = leftOver.map(({ path }) => path[1]);
-  const expect = Object.entries(parsed.value.expect).filter(([label]) => !unknown.includes(label));
-  const config = { ...parsed.value, expect: Object.fromEntries(expect) };
+  const known = <T>(block: string, byLabel: Readonly<Record<string, T>>) => {
+    const unknown = leftOver.flatMap(({ path: [of, label] }) => (of === block ? [label] : []));
+    return Object.fromEntries(
+      Object.entries(byLabel).filter(([label]) => !unknown.includes(label)),
+    );
+  };
+  const { expect, tuning } = parsed.value;
+  const config = {
+    ...parsed.value,
+    expect: known('expect', expect),
+    ...(tuning && { tuning: known('tuning', tuning) }),
+  };
   const withData = (data: ArrayData): Experiment =>
     resolve(tree, source, earlier, renames, registry, { data }).experiment;
   const missing = {

@@ -76,6 +76,10 @@ function experimentSchema<Method extends z.ZodType, Layer extends z.ZodType>(
       .record(z.string(), ExpectationSchema)
       .default({})
       .describe('per label, the test accuracy that was published and the one to reach'),
+    tuning: z
+      .record(z.string(), TuningSchema)
+      .optional()
+      .describe('per label, what its settings cost to find; written by `fln tune`'),
   });
 }
 
@@ -248,6 +252,18 @@ const ExpectationSchema = z
     }
   });
 
+const TuningSchema = z.strictObject({
+  trials: count.describe('settings that were tried'),
+  batches: z.int().nonnegative().describe('training steps of all trials and seeds'),
+  seconds: z.number().nonnegative().describe('training time of all trials and seeds'),
+  validationAccuracy: share
+    .optional()
+    .describe('validation accuracy of the best trial, mean over its seeds'),
+  record: file
+    .optional()
+    .describe('where its trials are recorded: a path for readers, never opened'),
+});
+
 /** Methods are not validated here, but each by the schema of its name and solver. */
 export const ExperimentSchema = experimentSchema(builtIn, z.unknown(), layerSchema(builtIn));
 
@@ -260,6 +276,8 @@ export const schemaWith = (registry: Registry): typeof ExperimentSchema =>
 export type ExperimentOutput = z.output<typeof ExperimentSchema>;
 export type InitConfig = z.output<typeof InitSchema>;
 export type Expectation = z.output<typeof ExpectationSchema>;
+/** What it cost to find the settings of a method. */
+export type TuningCost = z.output<typeof TuningSchema>;
 
 /** The JSON Schema of the experiment file, as schemas/experiment.json contains it. */
 export function experimentSchemaText(registry: Registry = builtIn): string {

@@ -1,4 +1,5 @@
 import { methodVariants } from '../config/methods.js';
+import type { TuningCost } from '../config/schema.js';
 import { type Problem, problem, type Run, type RunDirectory } from '../runs/run-directory.js';
 import { readSettings } from '../runs/settings.js';
 import { finalResult } from '../runs/summary.js';
@@ -26,6 +27,8 @@ export interface ComparisonRow {
   readonly difference?: number;
   /** Training time of a whole run. */
   readonly trainSeconds?: Estimate;
+  /** What it cost to find the settings, where the config says it. */
+  readonly tuning?: TuningCost;
 }
 
 export interface Comparison {
@@ -38,13 +41,14 @@ export interface Comparison {
 export function compareRuns(directories: readonly RunDirectory[]): Comparison {
   const problems: Problem[] = [];
   const rows = directories.flatMap((directory) => {
-    const papers = paperAccuracies(directory, problems);
+    const { papers, tunings } = statedOf(directory, problems);
     const variants = variantsOf(directory);
     const labels = new Set(directory.runs.map(({ label }) => label));
     return [...labels].map((label) => {
       const runs = directory.runs.filter((run) => run.label === label);
       const row = compareMethod(directory.path, runs, papers.get(label), problems);
-      return { ...row, variant: variants.get(label) };
+      const tuning = tunings.get(label);
+      return { ...row, variant: variants.get(label), ...(tuning && { tuning }) };
     });
   });
   return { rows, problems };
@@ -90,25 +94,32 @@ function variantsOf({ config }: RunDirectory): ReadonlyMap<string, string> {
 }
 
 /**
- * `paper` of each label under `expect` in config.yaml. The rest of the config is not checked, so that
- * results of older versions of the program can be compared.
+ * Of each label in config.yaml, `paper` under `expect` and the cost under `tuning`. The rest of the config is not
+ * checked, so that results of older versions of the program can be compared.
  */
-function paperAccuracies(
-  { path, config }: RunDirectory,
-  problems: Problem[],
-): ReadonlyMap<string, number> {
-  // Parsing takes most of the time, and configs of sweep trials have no `expect`.
-  if (!config?.includes('paper')) return new Map();
+function statedOf({ path, config }: RunDirectory, problems: Problem[]) {
+  const papers = new Map<string, number>();
+  const costs = new Map<string, Partial<TuningCost>>();
+  // Parsing takes most of the time, and configs of sweep trials have neither.
+  if (!config || !/paper|^tuning:/m.test(config)) return { papers, tunings: new Map() };
   try {
-    const papers = [...readSettings(config)].flatMap(([setting, value]): [string, number][] => {
-      const label = /^expect\.(.+)\.paper$/.exec(setting)?.[1];
-      const isShare = typeof value === 'number' && value >= 0 && value <= 1;
-      return label !== undefined && isShare ? [[label, value]] : [];
-    });
-    return new Map(papers);
+    for (const [setting, value] of readSettings(config)) {
+      const paper = /^expect\.(.+)\.paper$/.exec(setting)?.[1];
+      if (paper !== undefined && typeof value === 'number' && value >= 0 && value <= 1) {
+        papers.set(paper, value);
+      }
+      const [, label, field] = /^tuning\.(.+)\.(\w+)$/.exec(setting) ?? [];
+      if (label === undefined) continue;
+      costs.set(label, { ...costs.get(label), [field]: value });
+    }
   } catch (error) {
-    const message = `${path}/config.yaml: ${(error as Error).message}; the paper's values are omitted`;
+    const message = `${path}/config.yaml: ${(error as Error).message}; the paper's values and the cost of tuning are omitted`;
     problems.push(problem(path, message));
-    return new Map();
   }
+  const isWhole = (cost: Partial<TuningCost>): cost is TuningCost =>
+    [cost.trials, cost.batches, cost.seconds].every((value) => typeof value === 'number');
+  const tunings = [...costs].flatMap(([label, cost]) =>
+    isWhole(cost) ? [[label, cost] as const] : [],
+  );
+  return { papers, tunings: new Map(tunings) };
 }

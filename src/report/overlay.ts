@@ -36,7 +36,7 @@ export function readSettingsOf(
 
 /** They say nothing about how a curve came about. */
 const ignored = ['name', 'seeds', 'dataset.name'];
-const isIgnored = (name: string) => name.startsWith('expect.');
+const isIgnored = (name: string) => /^(expect|tuning)\./.test(name);
 
 /**
  * What differs between the run directories of some runs: settings of methods that the runs have, and all others.

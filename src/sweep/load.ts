@@ -48,15 +48,16 @@ export function loadSweep(file: string, overrides: readonly string[] = []): Swee
   const base = isAbsolute(config.config) ? config.config : resolve(dirname(file), config.config);
   const text = readConfigFile(base);
   const { kind } = searchOf(config);
+  // Errors of the experiment itself are reported once.
+  const { experiment, warnings: old } = parseExperiment(text, base, overrides);
   const fixed = [
-    // The expectations of the experiment do not apply to its variants.
+    // The expectations of the experiment do not apply to its variants, nor what it cost to tune it.
     { path: 'expect', value: {} },
+    ...(experiment.tuning ? [{ path: 'tuning', value: {} }] : []),
     ...(kind === 'halving' ? [{ path: 'evaluate.test', value: 'never' }] : []),
     ...overrides,
     ...settingsOf(config.set),
   ];
-  // Errors of the experiment itself are reported once.
-  const { experiment, warnings: old } = parseExperiment(text, base, overrides);
   const warnings = [...old];
   if (kind === 'halving' && experiment.evaluate.test !== 'never') {
     warnings.push(

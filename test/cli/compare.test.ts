@@ -75,6 +75,31 @@ describe('fln compare', () => {
     ]);
   });
 
+  it('shows the cost of tuning where a config has it, in every form', async () => {
+    const cwd = workplace(gateConfig);
+    const cost = { trials: 12, batches: 14400, seconds: 330.5, validationAccuracy: 0.985 };
+    const tuning = `tuning: { fenchel: ${JSON.stringify(cost)} }\n`;
+    injectRuns(join(cwd, 'a'), `${gateConfig}${tuning}`, healthy);
+    const table = await fln(['compare', 'a', '--markdown'], { cwd });
+    const [head, , fenchel, adam] = table.stdout.split('\n');
+    expect(head).toMatch(/\| train time \| tuning trials \| tuning batches \| tuning time \|$/);
+    expect(fenchel).toMatch(/\| 20 s \| 12 \| 14,400 \| 5.5 min \|$/);
+    expect(adam).toMatch(/\| 20 s \| – \| – \| – \|$/);
+    const csv = await fln(['compare', 'a', '--csv'], { cwd });
+    const rows: Record<string, string>[] = parse(csv.stdout, { columns: true });
+    expect(rows[0]).toMatchObject({
+      tuning_trials: '12',
+      tuning_batches: '14400',
+      tuning_s: '330.5',
+    });
+    expect(rows[1]).toMatchObject({ tuning_trials: '', tuning_s: '' });
+    const json = JSON.parse((await fln(['compare', 'a', '--json'], { cwd })).stdout);
+    expect(json.methods[0].tuning).toEqual(cost);
+    expect(json.methods[1]).not.toHaveProperty('tuning');
+    const note = (await fln(['compare', 'a'], { cwd })).stdout.trimEnd().split('\n').at(-1);
+    expect(note).toMatch(/; tuning: of all trials together$/);
+  });
+
   it('exits 2 with every reason when nothing can be shown', async () => {
     const { code, stdout, stderr } = await fln(['compare', 'broken', 'absent'], { cwd: results() });
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

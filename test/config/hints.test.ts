@@ -138,6 +138,24 @@ describe('expectations of a method that the file does not have', () => {
   });
 });
 
+describe('tuning of a method', () => {
+  const cost = '{ trials: 12, batches: 14400, seconds: 90.5, validationAccuracy: 0.98 }';
+
+  it('is not part of the hash, and of an absent method left out with a warning', () => {
+    const plain = load({ methods: '[{ name: adam }]' });
+    const tuned = load({ methods: '[{ name: adam }]', tuning: `{ adam: ${cost}, sgd: ${cost} }` });
+    expect(tuned.experiment.hash).toBe(plain.experiment.hash);
+    expect(plain.experiment.resolved).not.toHaveProperty('tuning');
+    expect(Object.keys(tuned.experiment.tuning ?? {})).toEqual(['adam']);
+    expect(tuned.warnings).toEqual([
+      expect.stringContaining('tuning.sgd: no method has this label; the labels are adam'),
+    ]);
+    expect(refusal({ tuning: '{ adam: { trials: 0, batches: 1, seconds: 1 } }' })).toContain(
+      'tuning.adam.trials: must be greater than 0, not 0',
+    );
+  });
+});
+
 describe('a config that is not there', () => {
   const folder = () => {
     const path = mkdtempSync(join(tmpdir(), 'fln-hints-'));

@@ -9,7 +9,7 @@ import {
   withVariant,
 } from '../../report/table.js';
 import type { Problem } from '../../runs/run-directory.js';
-import { duration, inPercent, printable } from '../../shared/text.js';
+import { duration, grouped, inPercent, printable } from '../../shared/text.js';
 import { markdown, points, shortPath } from './print.js';
 
 /** `fln compare` in each form. */
@@ -26,9 +26,10 @@ type Format = (comparison: Comparison, problems: readonly Problem[]) => string;
 function comparisonText({ rows }: Comparison): string {
   const table = comparisonTable(rows);
   const difference = hasPaper(rows) ? ' difference: from the paper, in percentage points;' : '';
+  const cost = isTuned(rows) ? '; tuning: of all trials together' : '';
   const note =
     `${measureOf(rows)}: mean ± 95 % interval over seeds;${difference} ` +
-    'train time: mean, without evaluation';
+    `train time: mean, without evaluation${cost}`;
   return `${[...alignTable(table, wordColumns(table)), note].join('\n')}\n`;
 }
 
@@ -52,6 +53,11 @@ function comparisonCsv({ rows }: Comparison): string {
     paper: number(row.paper),
     difference: number(row.difference),
     train_s: number(row.trainSeconds?.mean),
+    ...(isTuned(rows) && {
+      tuning_trials: row.tuning?.trials,
+      tuning_batches: row.tuning?.batches,
+      tuning_s: number(row.tuning?.seconds),
+    }),
   }));
   return stringify(records, { header: true });
 }
@@ -67,6 +73,7 @@ export function comparisonTable(rows: readonly ComparisonRow[]): Table {
   const mixed = splits.length > 1;
   const measure = measureOf(rows);
   const compared = hasPaper(rows);
+  const tuned = isTuned(rows);
   return {
     head: [
       ...(several ? ['run'] : []),
@@ -76,6 +83,7 @@ export function comparisonTable(rows: readonly ComparisonRow[]): Table {
       ...(mixed ? ['measured on'] : []),
       ...(compared ? ['paper', 'difference'] : []),
       'train time',
+      ...(tuned ? ['tuning trials', 'tuning batches', 'tuning time'] : []),
     ],
     rows: rows.map((row) => [
       ...(several ? [printable(shortPath(row.directory))] : []),
@@ -90,9 +98,17 @@ export function comparisonTable(rows: readonly ComparisonRow[]): Table {
           ]
         : []),
       row.trainSeconds ? duration(row.trainSeconds.mean) : missing,
+      ...(tuned ? tuningCells(row) : []),
     ]),
   };
 }
+
+const isTuned = (rows: readonly ComparisonRow[]) => rows.some(({ tuning }) => tuning);
+
+const tuningCells = ({ tuning }: ComparisonRow) =>
+  tuning
+    ? [grouped(tuning.trials), grouped(tuning.batches), duration(tuning.seconds)]
+    : [missing, missing, missing];
 
 /** Losses of a regression are not compared with the paper, which has accuracies. */
 const hasPaper = (rows: readonly ComparisonRow[]) => measureOf(rows) !== 'loss';

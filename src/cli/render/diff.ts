@@ -42,7 +42,7 @@ function withoutLoneMethods(differences: readonly ValueDifference[]): ValueDiffe
   return differences.flatMap((difference) => {
     const { name } = difference;
     const label = lone.find(
-      (label) => /^(methods|expect)\./.test(name) && name.includes(`.${label}.`),
+      (label) => /^(methods|expect|tuning)\./.test(name) && name.includes(`.${label}.`),
     );
     if (label === undefined) return [difference];
     return name === `methods.${label}.name` ? [{ ...difference, name: `methods.${label}` }] : [];
