@@ -3,14 +3,14 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { disposeCompiled } from '../../src/core/compile.js';
 import { FenchelPreconditionedConfig } from '../../src/core/methods/fenchel/preconditioned/config.js';
 import { fenchelPreconditioned } from '../../src/core/methods/fenchel/preconditioned/preconditioned.js';
+import type { MethodContext, TrainingData } from '../../src/core/methods/method.js';
 import {
   firstLayerPreconditioner,
   initialCovariance,
   type Preconditioner,
   precondition,
   updateCovariances,
-} from '../../src/core/methods/fenchel/preconditioned/preconditioner.js';
-import type { MethodContext, TrainingData } from '../../src/core/methods/method.js';
+} from '../../src/core/methods/preconditioned/preconditioner.js';
 import {
   type ActivationName,
   activationNames,

@@ -2,13 +2,17 @@ import * as tf from '@tensorflow/tfjs';
 import type { z } from 'zod';
 import { compiled } from '../compile.js';
 import { initializeParameters } from '../network/initialize.js';
-import { accuracyValue, lossValue, smoothLabels } from '../network/loss.js';
-import { predict } from '../network/network.js';
+import { accuracyValue, losses, lossValue, smoothLabels } from '../network/loss.js';
+import type { LinearMap } from '../network/maps/linear-map.js';
+import { forwardLayers } from '../network/network.js';
 import type { LayerParameters, Parameters } from '../network/parameters.js';
+import { splitBias } from '../network/stacked.js';
+import type { Tree } from '../tree.js';
 import type * as fields from './fields.js';
 import type { Method, MethodContext } from './method.js';
 import { scalars } from './scalars.js';
 import { scheduleFactor } from './schedule.js';
+import { learningSignals } from './signals.js';
 import { averageWeights, noAverage, type WeightAverage } from './weight-average.js';
 
 /** Config that the methods which train by back-propagation have in common. */
@@ -16,13 +20,21 @@ export type BackPropagationConfig = z.output<z.ZodObject<typeof fields.backPropa
   readonly learningRate: number;
 };
 
+/** A parameter tensor: the weights [patch, channels] of a layer, or its bias [channels]. */
+export interface Place {
+  readonly isWeights: boolean;
+  readonly layer: number;
+  readonly isLastLayer: boolean;
+  readonly map: LinearMap;
+}
+
 /**
- * How a method turns gradients into steps, for each parameter tensor P on its own. It is part of the
+ * How a method turns gradients into steps, for each parameter tensor P on its own. `step` is part of the
  * compiled step, which the tensor library's optimizers cannot be: they keep variables and plain numbers.
  */
-export interface UpdateRule {
-  /** Averages kept for each parameter; all start at 0. */
-  readonly averages: number;
+export interface UpdateRule<Averages extends Tree = readonly tf.Tensor[]> {
+  /** What is kept of a parameter tensor from step to step, before the first one. */
+  init(tensor: tf.Tensor, place: Place): Averages;
   /**
    * Numbers of step t that are the same for all parameters.
    * @param t from 1
@@ -32,17 +44,23 @@ export interface UpdateRule {
   /** @returns what to subtract from P, and the next averages */
   step(
     gradient: tf.Tensor,
-    averages: readonly tf.Tensor[],
+    averages: Averages,
     coefficients: readonly tf.Scalar[],
-  ): { readonly step: tf.Tensor; readonly averages: readonly tf.Tensor[] };
+    place: Place,
+  ): { readonly step: tf.Tensor; readonly averages: Averages };
+  /**
+   * Work after step t that reads values, such as a new eigenbasis: not compiled, and part of the step's time.
+   * @returns the next averages of all parameter tensors; tensors of `averages` may be part of it
+   */
+  refresh?(t: number, averages: readonly Averages[]): Promise<readonly Averages[]>;
 }
 
-type State = {
+type State<Averages extends Tree> = {
   /** Steps done. */
   readonly t: number;
   readonly parameters: Parameters;
   /** Of each parameter tensor, weights and bias of each layer in turn. */
-  readonly averages: readonly (readonly tf.Tensor[])[];
+  readonly averages: readonly Averages[];
   readonly weightAverage: WeightAverage;
 };
 
@@ -54,30 +72,37 @@ type State = {
  * where the update rule turns gradients into directions, and the decay stays apart from it (Loshchilov
  * and Hutter 2019). Loss and accuracy come from the same forward pass as the gradient.
  */
-export function backPropagation<Config extends BackPropagationConfig>(
-  ruleOf: (config: Config) => UpdateRule,
-): Method<Config, undefined, State> {
+export function backPropagation<
+  Config extends BackPropagationConfig,
+  Averages extends Tree = readonly tf.Tensor[],
+>(ruleOf: (config: Config) => UpdateRule<Averages>): Method<Config, undefined, State<Averages>> {
   const update = compiled(
-    ({ network, config, loss }: MethodContext<Config>, input: Input): Output => {
-      const { x, y, parameters, averages, coefficients, decay } = input;
+    ({ network, config, loss }: MethodContext<Config>, input: Input<Averages>) => {
+      const { x, y, parameters, coefficients, decay } = input;
       const rule = ruleOf(config);
+      const forward = forwardLayers(network, parameters, x);
+      const outputs = forward.preActivations[parameters.length - 1];
       const targets = smoothLabels(y, config.labelSmoothing);
-      const tensors = parameters.flatMap(tensorsOf);
-      let outputs = y;
-      const { value, grads } = tf.valueAndGrads((...values: tf.Tensor[]) => {
-        outputs = tf.keep(predict(network, layersOf(values), x));
-        return lossValue(loss, targets, outputs);
-      })(tensors);
-
-      const steps = grads.map((gradient, i) => rule.step(gradient, averages[i], coefficients));
-      const next = tensors.map((tensor, i) => {
+      const outputGradient = tf.div(losses[loss].gradient(targets, outputs), x.shape[0]);
+      const { gradients } = learningSignals(
+        network,
+        parameters,
+        forward,
+        outputGradient as tf.Tensor2D,
+        { rule: 'back-propagation' },
+      );
+      const stacked = gradients.map((g, l) => network.maps[l].gradient(forward.inputs[l], g));
+      const steps = stacked
+        .flatMap((gradient) => tensorsOf(splitBias(gradient)))
+        .map((gradient, i) =>
+          rule.step(gradient, input.averages[i], coefficients, placeOf(network.maps, i)),
+        );
+      const next = parameters.flatMap(tensorsOf).map((tensor, i) => {
         const isWeights = i % 2 === 0;
         const kept = isWeights && decay.length > 0 ? tf.mul(tensor, decay[0]) : tensor;
         return tf.sub(kept, steps[i].step);
       });
-      const trueLoss = targets === y ? value : lossValue(loss, y, outputs);
-      const scores = tf.stack([trueLoss, accuracyValue(y, outputs)]);
-      outputs.dispose();
+      const scores = tf.stack([lossValue(loss, y, outputs), accuracyValue(y, outputs)]);
       return { parameters: layersOf(next), averages: steps.map((step) => step.averages), scores };
     },
   );
@@ -85,37 +110,41 @@ export function backPropagation<Config extends BackPropagationConfig>(
   return {
     init({ network, config, random }) {
       const parameters = initializeParameters(network, config, random);
+      const rule = ruleOf(config);
       const averages = parameters
         .flatMap(tensorsOf)
-        .map((tensor) =>
-          Array.from({ length: ruleOf(config).averages }, () => tf.zerosLike(tensor)),
-        );
+        .map((tensor, i) => rule.init(tensor, placeOf(network.maps, i)));
       return { t: 0, parameters, averages, weightAverage: noAverage };
     },
 
     async step(context, _, state, { x, y }) {
       const { config, totalBatches } = context;
+      const rule = ruleOf(config);
       const t = state.t + 1;
       const rate =
         config.learningRate * scheduleFactor(config.schedule, state.t, totalBatches, config.warmup);
-      const { scores, ...next } = update(context, {
+      const { scores, parameters, averages } = update(context, {
         parameters: state.parameters,
         averages: state.averages,
         x,
         y,
-        coefficients: scalars(ruleOf(config).coefficients(t, rate)),
+        coefficients: scalars(rule.coefficients(t, rate)),
         decay: scalars(config.weightDecay > 0 ? [1 - rate * config.weightDecay] : []),
       });
-      const weightAverage = averageWeights(context, state.weightAverage, next.parameters);
+      const refreshed = rule.refresh ? await rule.refresh(t, averages) : averages;
+      const weightAverage = averageWeights(context, state.weightAverage, parameters);
       const [loss, accuracy] = await scores.data();
-      return { state: { t, ...next, weightAverage }, metrics: { loss, accuracy } };
+      return {
+        state: { t, parameters, averages: refreshed, weightAverage },
+        metrics: { loss, accuracy },
+      };
     },
 
     parameters: ({ parameters, weightAverage }) => weightAverage.average ?? parameters,
   };
 }
 
-type Input = Pick<State, 'parameters' | 'averages'> & {
+type Input<Averages extends Tree> = Pick<State<Averages>, 'parameters' | 'averages'> & {
   readonly x: tf.Tensor2D;
   readonly y: tf.Tensor2D;
   readonly coefficients: readonly tf.Scalar[];
@@ -123,12 +152,14 @@ type Input = Pick<State, 'parameters' | 'averages'> & {
   readonly decay: readonly tf.Scalar[];
 };
 
-type Output = Pick<State, 'parameters' | 'averages'> & {
-  /** Loss and accuracy, [2]. */
-  readonly scores: tf.Tensor;
-};
-
 const tensorsOf = ({ weights, bias }: LayerParameters): tf.Tensor[] => [weights, bias];
+
+/** Of parameter tensor i, in the order of {@link tensorsOf}. */
+function placeOf(maps: readonly LinearMap[], i: number): Place {
+  const layer = Math.floor(i / 2);
+  const isLastLayer = layer === maps.length - 1;
+  return { isWeights: i % 2 === 0, layer, isLastLayer, map: maps[layer] };
+}
 
 /** The layers whose {@link tensorsOf} are, in turn, `tensors`. */
 function layersOf(tensors: readonly tf.Tensor[]): LayerParameters[] {

@@ -15,16 +15,17 @@ import {
 } from './fenchel/full-batch/config.js';
 import {
   FenchelPreconditionedConfig,
-  preconditionedDefaults,
   preconditionedRenames,
 } from './fenchel/preconditioned/config.js';
 import { length } from './fields.js';
+import { FoofConfig } from './foof/config.js';
 import { LauConfig, lauPresets } from './lau-bcd/config.js';
 import { LpomConfig } from './lpom/config.js';
 import { MacConfig } from './mac/config.js';
 import type { MethodDefinition } from './method.js';
 import { checkPerLayer } from './per-layer.js';
-import { SgdConfig, sgdDefaults } from './sgd/config.js';
+import { preconditionedDefaults } from './preconditioned/config.js';
+import { checkNesterov, SgdConfig, sgdDefaults } from './sgd/config.js';
 import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
 
 /** Adds the fields that every method has; each is only ever given its own schema's output. */
@@ -83,13 +84,22 @@ export const methods: readonly MethodDefinition[] = [
     summary: 'back-propagation, stochastic gradient descent with momentum',
     schema: SgdConfig,
     defaults: sgdDefaults,
+    check: checkNesterov,
     load: async () => (await import('./sgd/sgd.js')).sgd,
   }),
   define({
     name: 'adam',
-    summary: 'back-propagation, Adam',
+    summary: 'back-propagation, Adam; with weightDecay, AdamW',
     schema: AdamConfig,
     load: async () => (await import('./adam/adam.js')).adam,
+  }),
+  define({
+    name: 'foof',
+    summary:
+      "back-propagation, preconditioned by the inputs' covariance (Benzing 2022): fenchel's steps without its signal",
+    schema: FoofConfig,
+    defaults: preconditionedDefaults,
+    load: async () => (await import('./foof/foof.js')).foof,
   }),
   define({
     name: 'taylor-admm',

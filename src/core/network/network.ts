@@ -50,12 +50,12 @@ export function buildMap({ input, output, pool, window, own }: LayerShape): Line
 }
 
 /** Inputs and pre-activations of all layers on the rows of a batch. */
-export interface Layers {
+export type Layers = {
   /** X_l, the input of each layer; X_0 is the batch itself, not a copy. */
   readonly inputs: tf.Tensor2D[];
   /** U_l; the last one is the network's output. */
   readonly preActivations: tf.Tensor2D[];
-}
+};
 
 /** A forward pass that keeps every layer, for methods that update layers separately; inside a tidy. */
 export function forwardLayers(network: Network, parameters: Parameters, x: tf.Tensor2D): Layers {

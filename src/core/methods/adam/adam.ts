@@ -4,18 +4,24 @@ import { backPropagation, type UpdateRule } from '../back-propagation.js';
 import type { AdamConfig } from './config.js';
 
 /**
- * Adam (Kingma and Ba 2015, Algorithm 1):
+ * Adam (Kingma and Ba 2015, Algorithm 1); with `weightDecay`, which stays apart from the gradient, AdamW (Loshchilov
+ * and Hutter 2019):
  *
  *     m <- beta1 m + (1 - beta1) g,   v <- beta2 v + (1 - beta2) g^2,
  *     P <- P - learningRate schedule(t) m^ / (sqrt(v^) + epsilon),
  *
  * m^ = m / (1 - beta1^t) and v^ = v / (1 - beta2^t).
  */
-export const adam = backPropagation(adamRule);
+export const adam = backPropagation<AdamConfig>(adamRule);
 
-function adamRule({ beta1, beta2, epsilon }: AdamConfig): UpdateRule {
+/** The rule of Adam, which other methods use for the parameters that they do not treat as matrices. */
+export function adamRule({
+  beta1,
+  beta2,
+  epsilon,
+}: Pick<AdamConfig, 'beta1' | 'beta2' | 'epsilon'>): UpdateRule {
   return {
-    averages: 2,
+    init: (tensor) => [tf.zerosLike(tensor), tf.zerosLike(tensor)],
     // With both corrections taken out of the tensors: rate sqrt(c2) / c1 and epsilon sqrt(c2).
     coefficients: (t, rate) => {
       const root = Math.sqrt(1 - beta2 ** t);

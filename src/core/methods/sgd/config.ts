@@ -11,8 +11,12 @@ export const SgdConfig = z.strictObject({
     .min(0)
     .lt(1)
     .default(0)
-    .describe('heavy-ball momentum')
-    .meta({ tune: [0, 0.5, 0.9] }),
+    .describe('momentum: factor, per batch, of the sum of gradients')
+    .meta({ tune: [0.5, 0.9, 0.95] }),
+  nesterov: z
+    .boolean()
+    .default(false)
+    .describe("Nesterov's momentum, one step ahead, in place of the heavy ball's"),
   ...fields.backPropagation,
   weightDecay: fields.backPropagation.weightDecay.meta({ tune: [0, 1e-4, 1e-3] }),
 });
@@ -22,4 +26,12 @@ export type SgdConfig = z.output<typeof SgdConfig>;
 /** The squared error is summed over outputs and curves four times as much as the cross-entropy can. */
 export function sgdDefaults({ loss }: NetworkShape): Record<string, unknown> {
   return loss === 'mse' ? { learningRate: 0.02 } : {};
+}
+
+export function checkNesterov({
+  nesterov,
+  momentum,
+}: SgdConfig): { path: string[]; message: string }[] {
+  if (!nesterov || momentum > 0) return [];
+  return [{ path: ['nesterov'], message: 'needs momentum, which is 0: set momentum, as in 0.9' }];
 }

@@ -1,21 +1,17 @@
 import * as tf from '@tensorflow/tfjs';
-import { compiled } from '../../../compile.js';
-import { losses } from '../../../network/loss.js';
-import type { LinearMap } from '../../../network/maps/linear-map.js';
-import { withOnes } from '../../../network/stacked.js';
-import { Random } from '../../../random.js';
-import { blend } from '../../../solvers/blend.js';
-import { factor, NotPositiveDefiniteError } from '../../../solvers/cholesky.js';
-import { dampedInverse, meanDiagonal } from '../../../solvers/damped-inverse.js';
-import {
-  deviceCholesky,
-  deviceSolve,
-  hasDeviceCholesky,
-} from '../../../solvers/device-cholesky.js';
-import { dot, orthonormaliseRows } from '../../../solvers/orthonormalise.js';
-import type { MethodContext, TrainingData } from '../../method.js';
-import { scalars } from '../../scalars.js';
-import type { FenchelPreconditionedConfig } from './config.js';
+import { compiled } from '../../compile.js';
+import { losses } from '../../network/loss.js';
+import type { LinearMap } from '../../network/maps/linear-map.js';
+import { withOnes } from '../../network/stacked.js';
+import { Random } from '../../random.js';
+import { blend } from '../../solvers/blend.js';
+import { factor, NotPositiveDefiniteError } from '../../solvers/cholesky.js';
+import { dampedInverse, meanDiagonal } from '../../solvers/damped-inverse.js';
+import { deviceCholesky, deviceSolve, hasDeviceCholesky } from '../../solvers/device-cholesky.js';
+import { dot, orthonormaliseRows } from '../../solvers/orthonormalise.js';
+import type { MethodContext, TrainingData } from '../method.js';
+import { scalars } from '../scalars.js';
+import type { PreconditionedConfig } from './config.js';
 
 /**
  * Input-covariance preconditioners. For a layer U = P(F) W + b, whose term above has a second derivative
@@ -39,10 +35,7 @@ export type LowRankInverse = {
   readonly delta: tf.Scalar;
 };
 
-type Context = Pick<
-  MethodContext<FenchelPreconditionedConfig>,
-  'config' | 'network' | 'loss' | 'train'
->;
+type Context = Pick<MethodContext<PreconditionedConfig>, 'config' | 'network' | 'loss' | 'train'>;
 
 /** (H + delta I)^-1 G of a gradient [n, q]; inside a compiled function. */
 export function precondition(inverse: Preconditioner, gradient: tf.Tensor2D): tf.Tensor2D {

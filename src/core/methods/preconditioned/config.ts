@@ -1,0 +1,78 @@
+import { z } from 'zod';
+import * as fields from '../fields.js';
+import type { NetworkShape } from '../method.js';
+
+/** Fields of the methods whose steps are preconditioned by the covariance of each layer's inputs. */
+export const preconditionedFields = {
+  rmsChange: fields.positive
+    .default(0.025)
+    .describe("root mean square change of a layer's pre-activations by one W-step")
+    .meta({ whenDiverging: 'smaller', tune: { range: [0.01, 0.1], scale: 'log' } }),
+  damping: fields.positive
+    .default(0.03)
+    .describe("ridge added to each layer's input covariance, relative to its mean diagonal entry")
+    .meta({
+      whenDiverging: 'larger',
+      whenSingular: 'larger',
+      tune: { range: [0.003, 0.3], scale: 'log' },
+    }),
+  momentum: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.5)
+    .describe('factor, per batch, of the exponential average of W-steps')
+    .meta({ tune: [0, 0.5, 0.9] }),
+  weightDecay: fields.nonNegative
+    .default(0.02)
+    .describe('weights shrink by rmsChange x weightDecay a step, biases do not')
+    .meta({ tune: [0, 0.02, 0.1] }),
+  covarianceDecay: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.95)
+    .describe("factor, per batch, of the exponential average of the layers' input covariances"),
+  covarianceInterval: z
+    .int()
+    .positive()
+    .default(8)
+    .describe(
+      'batches between updates of the input covariances and of their inverses; at first fewer: 1 more every 25 batches',
+    ),
+  covarianceImages: z
+    .int()
+    .positive()
+    .default(16)
+    .describe('images of the batch whose patches enter the input covariance of a convolution'),
+  inputRank: z
+    .int()
+    .positive()
+    .default(8)
+    .describe(
+      'leading eigenvectors kept of the input covariance of a fully connected first layer, which is that of 2,000 evenly spaced training images',
+    ),
+  schedule: fields.schedule.default('linear'),
+  warmup: fields.warmup.default(0),
+  labelSmoothing: fields.labelSmoothing.default(0.05),
+  weightAverage: fields.weightAverage.default(0.99),
+  initializer: fields.initializer.default('he'),
+  bias: fields.bias.default(0),
+};
+
+export type PreconditionedConfig = z.output<z.ZodObject<typeof preconditionedFields>>;
+
+/**
+ * The first and the last layer have no ReLU's loss of half the variance to make up for. Smoothed targets would bias a
+ * regression.
+ */
+export function preconditionedDefaults({
+  layers,
+  isRegression,
+}: NetworkShape): Record<string, unknown> {
+  const last = layers.length - 1;
+  return {
+    initializer: layers.map((_, l) => (l === 0 || l === last ? 'lecun' : 'he')),
+    ...(isRegression && { labelSmoothing: 0 }),
+  };
+}

@@ -1,0 +1,222 @@
+import * as tf from '@tensorflow/tfjs';
+import { compiled } from '../../compile.js';
+import { initializeParameters } from '../../network/initialize.js';
+import { accuracyValue, losses, lossValue, smoothLabels } from '../../network/loss.js';
+import { forwardLayers, type Layers } from '../../network/network.js';
+import type { LayerParameters, Parameters } from '../../network/parameters.js';
+import { splitBias } from '../../network/stacked.js';
+import { blend } from '../../solvers/blend.js';
+import type { Method, MethodContext, Step } from '../method.js';
+import { scalars } from '../scalars.js';
+import { scheduleFactor } from '../schedule.js';
+import { learningSignals, type SignalRule } from '../signals.js';
+import { averageWeights, noAverage, type WeightAverage } from '../weight-average.js';
+import type { PreconditionedConfig } from './config.js';
+import {
+  curvatureOf,
+  firstLayerPreconditioner,
+  initialCovariance,
+  type LowRankInverse,
+  type Preconditioner,
+  precondition,
+  type RunningCovariance,
+  updateCovariances,
+} from './preconditioner.js';
+
+/**
+ * Training whose steps are preconditioned by the covariance of each layer's inputs, and of a normalised length, from
+ * the learning signals g_l of a rule (../signals.ts). Rows are data points, F_0 the batch,
+ * U_l = A_l(F_l; W_l) + b_l, F_{l+1} = phi(U_l). Per batch:
+ *
+ *     signals:            g_L = loss gradient at U_L, g_{l-1} from A_l^T(g_l; W_l)
+ *     W-step, all layers: D = (H_l + delta I)^-1 G_l,                 G_l = [P(F_l), 1]^T g_l / m
+ *                         v <- 0.99 v + 0.01 tr(D^T H_l D) / (h_l outputs)
+ *                         M <- momentum M + (1 - momentum) D          (both corrected for their start at 0)
+ *                         [W_l; b_l] -= rate rmsChange (M / sqrt(v) + weightDecay [W_l; 0])
+ *
+ * v estimates the mean square change of a pre-activation by D: layers whose weights are shared by many positions have
+ * covariances of very different sizes, and each layer's step is scaled to change its pre-activations by `rmsChange`,
+ * whatever the units. preconditioner.ts has H_l, and whose idea it is.
+ *
+ * @param signalOf rule of the learning signals
+ * @param measure of {@link Step}, given the forward pass of the step and the parameters after it
+ */
+export function preconditioned<Config extends PreconditionedConfig>(
+  signalOf: (config: Config) => SignalRule,
+  measure?: (
+    context: MethodContext<Config>,
+    before: ForwardPass,
+    next: Parameters,
+  ) => ReturnType<NonNullable<Step<State>['measure']>>,
+): Method<Config, Constants, State> {
+  /** Signals and W-step of every layer, top down. */
+  const update = compiled((context: MethodContext<Config>, input: Update) => {
+    const { config, network } = context;
+    const outputGradient = lossGradient(context, input);
+    const { parameters: old, inputs } = input;
+    const { gradients } = learningSignals(network, old, input, outputGradient, signalOf(config));
+    const parameters = [...old];
+    const averages = [...input.averages];
+    for (let l = network.activations.length; l >= 0; l--) {
+      const map = network.maps[l];
+      const gradient = tf.div(map.gradient(inputs[l], gradients[l]), inputs[0].shape[0]);
+      const step = weightStep(config, gradient as tf.Tensor2D, {
+        preconditioner: input.preconditioners[l],
+        averages: input.averages[l],
+        coefficients: input.coefficients,
+        units: curvatureOf(context, l) * map.outputs,
+      });
+      parameters[l] = stepped(old[l], step.change, input.coefficients);
+      averages[l] = step.averages;
+    }
+    return { parameters, averages };
+  });
+
+  return {
+    async prepare(context) {
+      const isConvolution = context.network.maps[0].positions > 1;
+      return { first: isConvolution ? undefined : await firstLayerPreconditioner(context) };
+    },
+
+    init({ network, config, random }, { first }) {
+      const covered = first ? network.maps.slice(1) : network.maps;
+      return {
+        t: 0,
+        parameters: initializeParameters(network, config, random),
+        averages: network.maps.map(({ weightShape: [patch, channels] }) => ({
+          change: tf.scalar(0),
+          direction: tf.zeros<tf.Rank.R2>([patch + 1, channels]),
+        })),
+        covariances: covered.map(initialCovariance),
+        weightAverage: noAverage,
+      };
+    },
+
+    async step(context, { first }, { t, ...state }, { x, y }) {
+      const { parameters, averages } = state;
+      const { hidden, preActivations, scores } = forward(context, { parameters, x, y });
+      const inputs = [x, ...hidden];
+      const covered = first ? hidden : inputs;
+      const covariances = await updateCovariances(context, t, state.covariances, covered);
+      const preconditioners = covariances.map(({ inverse }) => inverse as Preconditioner);
+      const before = { y, inputs, preActivations, parameters };
+      const next = update(context, {
+        ...before,
+        averages,
+        preconditioners: first ? [first, ...preconditioners] : preconditioners,
+        coefficients: coefficients(context, t),
+      });
+      const weightAverage = averageWeights(context, state.weightAverage, next.parameters);
+      const [loss, accuracy] = await scores.data();
+      return {
+        state: { t: t + 1, ...next, covariances, weightAverage },
+        metrics: { loss, accuracy },
+        measure: measure && (() => measure(context, before, next.parameters)),
+      };
+    },
+
+    parameters: ({ parameters, weightAverage }) => weightAverage.average ?? parameters,
+  };
+}
+
+type Context = MethodContext<PreconditionedConfig>;
+
+export type Constants = {
+  /** Of a fully connected first layer, whose inputs never change. */
+  readonly first: LowRankInverse | undefined;
+};
+
+export type State = {
+  /** Steps done. */
+  readonly t: number;
+  readonly parameters: Parameters;
+  /** Of each layer: v and M before their correction. */
+  readonly averages: readonly Averages[];
+  /** Of each layer, but a first one with constants of its own. */
+  readonly covariances: readonly RunningCovariance[];
+  readonly weightAverage: WeightAverage;
+};
+
+type Averages = { readonly change: tf.Scalar; readonly direction: tf.Tensor2D };
+
+type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D };
+
+/** Targets, F_l and U_l of a batch, and the weights that they belong to. */
+export type ForwardPass = { readonly y: tf.Tensor2D; readonly parameters: Parameters } & Layers;
+
+/** F_l above the first layer, U_l, and loss and accuracy [2]. */
+const forward = compiled(
+  ({ network, loss }: Context, { parameters, x, y }: Rows & { parameters: Parameters }) => {
+    const { inputs, preActivations } = forwardLayers(network, parameters, x);
+    const output = preActivations[preActivations.length - 1];
+    const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
+    return { hidden: inputs.slice(1), preActivations, scores };
+  },
+);
+
+type Update = ForwardPass & {
+  readonly averages: readonly Averages[];
+  readonly preconditioners: readonly Preconditioner[];
+  readonly coefficients: readonly tf.Scalar[];
+};
+
+/** Loss gradient [m, classes], scaled so that every loss has the cross-entropy's curvature bound of 1/2. */
+export function lossGradient(
+  { config, loss }: Context,
+  { y, preActivations }: Pick<ForwardPass, 'y' | 'preActivations'>,
+): tf.Tensor2D {
+  const { gradient, curvature } = losses[loss];
+  const output = preActivations[preActivations.length - 1];
+  const value = gradient(smoothLabels(y, config.labelSmoothing), output);
+  return curvature === 0.5 ? value : tf.mul(value, 0.5 / curvature);
+}
+
+/** Factor of the average of squared changes, per batch. */
+const changeDecay = 0.99;
+
+/** Of step t from 0: rate rmsChange over M's correction, v's correction, and what is left of the weights. */
+function coefficients({ config, totalBatches }: Context, t: number): tf.Scalar[] {
+  const { schedule, warmup, momentum, rmsChange, weightDecay } = config;
+  const change = scheduleFactor(schedule, t, totalBatches, warmup) * rmsChange;
+  return scalars([
+    change / (1 - momentum ** (t + 1)),
+    1 - changeDecay ** (t + 1),
+    1 - change * weightDecay,
+  ]);
+}
+
+/** The change of [W; b] before decay, and the next averages. */
+function weightStep(
+  { momentum }: PreconditionedConfig,
+  gradient: tf.Tensor2D,
+  layer: {
+    readonly preconditioner: Preconditioner;
+    readonly averages: Averages;
+    readonly coefficients: readonly tf.Scalar[];
+    readonly units: number;
+  },
+): { readonly change: tf.Tensor2D; readonly averages: Averages } {
+  const [length, correction] = layer.coefficients;
+  const direction = precondition(layer.preconditioner, gradient);
+  // tr(D^T H D) = <G, D> - delta ||D||^2
+  const energy = tf.sub(
+    tf.sum(tf.mul(gradient, direction)),
+    tf.mul(tf.sum(tf.square(direction)), layer.preconditioner.delta),
+  );
+  const squared = tf.relu(tf.div(energy, layer.units)) as tf.Scalar;
+  const averages = {
+    change: blend(layer.averages.change, squared, [changeDecay, 1 - changeDecay]),
+    direction: blend(layer.averages.direction, direction, [momentum, 1 - momentum]),
+  };
+  const size = tf.sqrt(tf.div(averages.change, correction));
+  return { change: tf.mul(averages.direction, tf.div(length, tf.add(size, 1e-12))), averages };
+}
+
+function stepped(
+  { weights, bias }: LayerParameters,
+  change: tf.Tensor2D,
+  [, , kept]: readonly tf.Scalar[],
+): LayerParameters {
+  const step = splitBias(change);
+  return { weights: tf.sub(tf.mul(weights, kept), step.weights), bias: tf.sub(bias, step.bias) };
+}
