@@ -54,6 +54,7 @@ export async function loadWorkload(network: keyof typeof networks): Promise<Work
         batchSize,
         totalBatches: 1200,
         random: new Random(1, 'init'),
+        stream: (name) => new Random(1, name),
       });
     },
   };

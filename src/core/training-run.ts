@@ -68,6 +68,7 @@ export class TrainingRun {
       batchSize: this.#source.indices(0).length,
       totalBatches: this.totalBatches,
       random: new Random(seed, stream),
+      stream: (name) => new Random(seed, name),
     });
     return this.#training;
   }

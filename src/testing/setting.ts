@@ -120,6 +120,7 @@ export async function startTraining<Config>(
     batchSize,
     totalBatches: steps,
     random: new Random(1, 'init'),
+    stream: (name) => new Random(1, name),
   });
 }
 

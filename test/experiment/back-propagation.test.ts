@@ -30,6 +30,7 @@ function context<Config>(config: Config, totalBatches = 10): MethodContext<Confi
     batchSize: rows,
     totalBatches,
     random: new Random(1, 'init'),
+    stream: (name) => new Random(1, name),
   };
 }
 

@@ -44,6 +44,7 @@ async function start(fields: Record<string, unknown>) {
     batchSize: rows,
     totalBatches: 20,
     random: new Random(3, 'init'),
+    stream: (name) => new Random(3, name),
   })) as Training;
   return { config, training };
 }

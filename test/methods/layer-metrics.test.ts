@@ -217,6 +217,7 @@ describe('layers of a step', () => {
       batchSize: rows,
       totalBatches: 10,
       random: new Random(1, 'init'),
+      stream: (name) => new Random(1, name),
     });
   }
 

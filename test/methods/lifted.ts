@@ -50,6 +50,7 @@ export async function startLifted(
     batchSize: rows,
     totalBatches: 10,
     random: stream(),
+    stream: (name) => new Random(1, name),
   });
   return { training: training as Training, random: stream() };
 }

@@ -66,6 +66,7 @@ function contextOf(
     batchSize: rows,
     totalBatches: 10,
     random: new Random(6, 'init'),
+    stream: (name) => new Random(6, name),
   };
 }
 

@@ -51,6 +51,11 @@ export interface MethodContext<Config> {
   readonly totalBatches: number;
   /** Initialisation stream of this seed: the same initial weights for methods with the same initializer. */
   readonly random: Random;
+  /**
+   * A sequence of random numbers of this seed, from its start. What a step draws is resumed from a checkpoint bit for
+   * bit when the step is part of the name, as in `labels/12`.
+   */
+  stream(name: string): Random;
 }
 
 export interface TrainingData {
