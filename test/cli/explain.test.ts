@@ -56,6 +56,7 @@ describe('the reference', () => {
     expect(names('learningRate')).toEqual([
       'methods.sgd.learningRate',
       'methods.adam.learningRate',
+      'methods.muon.learningRate',
     ]);
     expect(names('run.json')).toEqual(['run.json']);
     expect(names('metrics.csv')).toEqual(Object.keys(metricsColumns));

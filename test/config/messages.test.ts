@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { methods } from '../../src/core/methods/registry.js';
 import { experimentText, issuesOf, messageOf, parse } from './helpers.js';
+
+const methodNames = [...new Set(methods.map(({ name }) => name))].join(', ');
 
 describe('one mistake in a key', () => {
   const cases: [string, Record<string, string | null>, string][] = [
@@ -139,15 +142,11 @@ describe('one mistake in a key', () => {
 describe('one mistake in a method', () => {
   const cases: [string, string, string][] = [
     ['a bare name', '[adam]', 'methods.0: must be a block; write { name: adam }'],
-    [
-      'no name',
-      '[{ learningRate: 1 }]',
-      'methods.0.name: is missing; it is one of fenchel, sgd, adam, taylor-admm, lau-bcd, askari-bcd, mac, lpom',
-    ],
+    ['no name', '[{ learningRate: 1 }]', `methods.0.name: is missing; it is one of ${methodNames}`],
     [
       'a misspelt name',
       '[{ name: fenchl }]',
-      'methods.0.name: must be one of fenchel, sgd, adam, taylor-admm, lau-bcd, askari-bcd, mac, lpom, not "fenchl"; did you mean "fenchel"?',
+      `methods.0.name: must be one of ${methodNames}, not "fenchl"; did you mean "fenchel"?`,
     ],
     [
       'a misspelt solver',

@@ -41,6 +41,8 @@ export interface UpdateRule<Averages extends Tree = readonly tf.Tensor[]> {
    * @param rate learning rate of this step
    */
   coefficients(t: number, rate: number): readonly number[];
+  /** Learning rate of a parameter tensor, by which weights decay; that of the step when absent. */
+  rateOf?(place: Place, rate: number): number;
   /** @returns what to subtract from P, and the next averages */
   step(
     gradient: tf.Tensor,
@@ -99,7 +101,7 @@ export function backPropagation<
         );
       const next = parameters.flatMap(tensorsOf).map((tensor, i) => {
         const isWeights = i % 2 === 0;
-        const kept = isWeights && decay.length > 0 ? tf.mul(tensor, decay[0]) : tensor;
+        const kept = isWeights && decay.length > 0 ? tf.mul(tensor, decay[i / 2]) : tensor;
         return tf.sub(kept, steps[i].step);
       });
       const scores = tf.stack([lossValue(loss, y, outputs), accuracyValue(y, outputs)]);
@@ -118,18 +120,22 @@ export function backPropagation<
     },
 
     async step(context, _, state, { x, y }) {
-      const { config, totalBatches } = context;
+      const { config, network, totalBatches } = context;
       const rule = ruleOf(config);
       const t = state.t + 1;
       const rate =
         config.learningRate * scheduleFactor(config.schedule, state.t, totalBatches, config.warmup);
+      const keptOf = (_: LinearMap, l: number) => {
+        const own = rule.rateOf?.(placeOf(network.maps, 2 * l), rate) ?? rate;
+        return 1 - own * config.weightDecay;
+      };
       const { scores, parameters, averages } = update(context, {
         parameters: state.parameters,
         averages: state.averages,
         x,
         y,
         coefficients: scalars(rule.coefficients(t, rate)),
-        decay: scalars(config.weightDecay > 0 ? [1 - rate * config.weightDecay] : []),
+        decay: scalars(config.weightDecay > 0 ? network.maps.map(keptOf) : []),
       });
       const refreshed = rule.refresh ? await rule.refresh(t, averages) : averages;
       const weightAverage = averageWeights(context, state.weightAverage, parameters);
@@ -148,7 +154,7 @@ type Input<Averages extends Tree> = Pick<State<Averages>, 'parameters' | 'averag
   readonly x: tf.Tensor2D;
   readonly y: tf.Tensor2D;
   readonly coefficients: readonly tf.Scalar[];
-  /** Factor of the weights, not the biases; empty without weight decay. */
+  /** Factor of the weights of each layer, not the biases; empty without weight decay. */
   readonly decay: readonly tf.Scalar[];
 };
 

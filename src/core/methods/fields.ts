@@ -130,6 +130,10 @@ export const bias = z
   .describe('initial value of every bias')
   .meta({ whenStartedFromModel: 'unused' });
 
+/** How a finite difference of activations is taken: from the activations to one side, or centred. */
+export const nudges = ['one-sided', 'two-sided'] as const;
+export type Nudge = (typeof nudges)[number];
+
 /** Fields of all methods that train by back-propagation. */
 export const backPropagation = {
   schedule: schedule.default('constant'),

@@ -23,6 +23,7 @@ import { LauConfig, lauPresets } from './lau-bcd/config.js';
 import { LpomConfig } from './lpom/config.js';
 import { MacConfig } from './mac/config.js';
 import type { MethodDefinition } from './method.js';
+import { MuonConfig } from './muon/config.js';
 import { checkPerLayer } from './per-layer.js';
 import { preconditionedDefaults } from './preconditioned/config.js';
 import { checkNesterov, SgdConfig, sgdDefaults } from './sgd/config.js';
@@ -100,6 +101,13 @@ export const methods: readonly MethodDefinition[] = [
     schema: FoofConfig,
     defaults: preconditionedDefaults,
     load: async () => (await import('./foof/foof.js')).foof,
+  }),
+  define({
+    name: 'muon',
+    summary:
+      'back-propagation, orthogonalised momentum (Jordan et al. 2024); AdamW for biases and outputs',
+    schema: MuonConfig,
+    load: async () => (await import('./muon/muon.js')).muon,
   }),
   define({
     name: 'taylor-admm',

@@ -1,10 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Layers, Network } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
-
-/** How a finite difference of activations is taken: from the activations to one side, or centred. */
-export const nudges = ['one-sided', 'two-sided'] as const;
-export type Nudge = (typeof nudges)[number];
+import type { Nudge } from './fields.js';
 
 /**
  * How the learning signal of a hidden layer follows from the one above it. `targetStep` c multiplies r of the

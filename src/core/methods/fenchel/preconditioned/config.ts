@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import * as fields from '../../fields.js';
 import { preconditionedFields } from '../../preconditioned/config.js';
-import { nudges } from '../../signals.js';
 
 /**
  * Fenchel, one step per block, preconditioned by the covariance of each layer's inputs. The same fields,
@@ -12,7 +11,7 @@ export const FenchelPreconditionedConfig = z.strictObject({
   solver: z.literal('preconditioned').default('preconditioned'),
   label: fields.label,
   nudge: z
-    .enum(nudges)
+    .enum(fields.nudges)
     .default('one-sided')
     .describe(
       "learning signal of a hidden layer, from the step r of its activations' block: one-sided, phi(U) - phi(U - r); " +
