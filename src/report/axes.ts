@@ -150,6 +150,15 @@ export function batchAxis(curves: readonly Curve[], fits: Fits = always): Axis {
   return linearAxis([0, end], fits, plain, Number.isInteger);
 }
 
+/** Values of a setting: logarithmic where they span more than a factor of 20, and all are positive. */
+export function settingAxis(curves: readonly Curve[], fits: Fits = always): Axis {
+  const values = allPoints(curves).map(({ batch }) => batch);
+  const [low, high] = [smallest(values), largest(values)];
+  if (low > 0 && high > 20 * low) return logAxis([low / 1.05, high * 1.05], fits, plain);
+  const margin = 0.02 * (high - low) || 0.1 * Math.abs(high) || 1;
+  return linearAxis([low - margin, high + margin], fits, plain);
+}
+
 /** Number of epochs, from 0. */
 export function epochAxis(curves: readonly Curve[], fits: Fits = always): Axis {
   const end = largest(allPoints(curves).map(({ epoch }) => epoch));

@@ -13,6 +13,7 @@ import {
   measuredRows,
 } from './curves.js';
 import type { Settings } from './overlay.js';
+import { settingCurves } from './setting-curves.js';
 import { withVariant } from './table.js';
 
 /** The content of a figure of runs. */
@@ -37,6 +38,11 @@ export function curvesOf(
 ): Curves | undefined {
   const { measure = chooseMeasure(runs), band, settings } = options;
   if (measure === undefined) return undefined;
+  const { against } = measure;
+  if (against !== undefined) {
+    const curves = settingCurves(runs, { ...measure, against }, settings ?? new Map(), band);
+    return { curves, measure };
+  }
   const drawn = runs.filter((run) => measuredRows(run, measure.column).length > 0);
   const curves = groupRuns(drawn, settings).map(({ name, runs }) =>
     buildCurve(withVariant(name, runs[0].variant), runs, measure, band),

@@ -5,6 +5,7 @@ import { detailsOf, type Settings } from './overlay.js';
 
 /** One point of a learning curve. Accuracies are shares in [0, 1]. */
 export interface CurvePoint {
+  /** In a figure against a setting, the value of that. */
   readonly batch: number;
   /** Passes over the training set. */
   readonly epoch: number;
@@ -33,6 +34,8 @@ export interface Curve {
   readonly unfinished: boolean;
   /** Runs that stopped earlier: excluded from the mean and drawn separately. */
   readonly partial: readonly (readonly CurvePoint[])[];
+  /** Whether each point has a marker, not the last one alone. */
+  readonly hasMarkers?: boolean;
 }
 
 /** The quantity on the vertical axis. */
@@ -42,6 +45,8 @@ export interface Measure {
   readonly title: string;
   /** Number of rows of the moving average; undefined: none. `auto`: a fiftieth of the rows. */
   readonly smooth?: number | 'auto';
+  /** Setting on the horizontal axis, against which final values are drawn, instead of batches or time. */
+  readonly against?: string;
 }
 
 /** Whether a column holds accuracies: shares in [0, 1], of which 1 is best. */
@@ -148,7 +153,7 @@ export function buildCurve(
   return { name, points, partial, seeds: complete.length, unfinished };
 }
 
-function bandOf(values: readonly number[], band: Band): { low: number; high: number } {
+export function bandOf(values: readonly number[], band: Band): { low: number; high: number } {
   if (band === 'range') return { low: smallest(values), high: largest(values) };
   const { mean, halfWidth = 0 } = estimate(values)!;
   const half = band === 'interval' ? halfWidth : 0;

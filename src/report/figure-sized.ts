@@ -11,6 +11,7 @@ import {
   figureConfig,
   ink,
   labelledCurves,
+  panelNamesOf,
   panelsOf,
   valueAxis,
 } from './figure-spec.js';
@@ -61,9 +62,10 @@ export function sizedFigureSpec(
   measure: Measure,
   text: FigureText,
   measureText: MeasureText,
-  { panels: names = ['batches', 'time'], log }: FigureChoices,
+  choices: FigureChoices,
   size: FigureSize,
 ): FigureSpec {
+  const names = panelNamesOf(measure, choices);
   const scale = size.fontSize / labelFontSize;
   const width = Math.round(pointsOf(size.width) / scale);
   // Of the same shape as the figure, although the width is rounded.
@@ -96,7 +98,7 @@ export function sizedFigureSpec(
     throw tooSmall('height', size.height, needed * scale, size.fontSize);
   }
 
-  const y = valueAxis(curves, measure, panelHeight, log);
+  const y = valueAxis(curves, measure, panelHeight, choices.log);
   const tickWidth = largest(y.labels.map(widthOf));
   const extent = Math.ceil(tickLength + 2 + tickWidth);
   const left = Math.ceil(extent + titlePadding + lineHeight + edge);

@@ -8,6 +8,7 @@ import {
   type Fits,
   linearAccuracyAxis,
   plainAxis,
+  settingAxis,
   timeAxis,
   type ValueAxis,
   valueText,
@@ -85,13 +86,13 @@ const minimumPanelHeight = 400;
 const left = 84;
 
 /** The horizontal axes to choose from. */
-export const panelNames = ['batches', 'time', 'epochs'] as const;
+export const panelNames = ['batches', 'time', 'epochs', 'setting'] as const;
 export type PanelName = (typeof panelNames)[number];
 
 export interface FigureChoices {
-  /** From left to right; by default batches and time. */
+  /** From left to right; by default batches and time, or the setting of the measure. */
   readonly panels?: readonly PanelName[];
-  /** A logarithmic vertical axis; by default only for accuracies, whose errors it shows. */
+  /** A logarithmic vertical axis; by default only for accuracies over time, whose errors it shows. */
   readonly log?: boolean;
 }
 
@@ -112,7 +113,7 @@ export function figureSpec(
   const subtitle = [text.subtitle, remark].filter(Boolean).join(' · ');
   const panelHeight = Math.max(minimumPanelHeight, labelled.length * labelSpacing);
   const y = valueAxis(curves, measure, panelHeight, choices.log);
-  const settings = panelsOf(curves, measure, y, choices.panels);
+  const settings = panelsOf(curves, measure, y, panelNamesOf(measure, choices));
   const labels = settings.flatMap(({ labelOf }) => labelled.map(labelOf));
   const right = 28 + largest(labels.map((label) => measureText(label, labelFontSize)));
   const count = settings.length;
@@ -146,7 +147,7 @@ export function valueAxis(
   curves: readonly Curve[],
   measure: Measure,
   height: number,
-  log = isAccuracy(measure),
+  log = isAccuracy(measure) && measure.against === undefined,
 ): ValueAxis {
   if (!isAccuracy(measure)) return plainAxis(curves, { log, height });
   return log ? errorAxis(curves, height) : linearAccuracyAxis(curves, height);
@@ -154,6 +155,11 @@ export function valueAxis(
 
 export const axisTitleOf = ({ title }: Measure, { scale }: ValueAxis): string =>
   scale === '' ? title : `${title} (${scale})`;
+
+export const panelNamesOf = (
+  { against }: Measure,
+  { panels = against === undefined ? ['batches', 'time'] : ['setting'] }: FigureChoices,
+): readonly PanelName[] => panels;
 
 /** The panels, of the static figure and of the interactive one. */
 export const panelsOf = (
@@ -187,6 +193,16 @@ const panelKinds: Readonly<Record<PanelName, PanelOf>> = {
     xOf: ({ epoch }) => epoch,
     labelOf: finalLabel(measure),
   }),
+  setting: (curves, { against = '' }, _, fits) => {
+    const axis = settingAxis(curves, fits);
+    return {
+      title: 'Final values',
+      axis,
+      axisTitle: axis.type === 'log' ? `${against}, log scale` : against,
+      xOf: ({ batch }) => batch,
+      labelOf: ({ name }) => name,
+    };
+  },
   time: (curves, _, y, fits) => {
     const isVisible = ({ value }: CurvePoint) => y.position(y.coordinate(value)) >= -1e-9;
     const axis = timeAxis(curves, isVisible, fits);

@@ -11,6 +11,7 @@ import {
   type FigureText,
   figureSpec,
   type PaperSize,
+  panelNamesOf,
 } from './figure-spec.js';
 import { defaultFont, type FigureFont, fontOptions, measureIn } from './font.js';
 
@@ -42,8 +43,13 @@ export async function drawFigure(
   const figure = size
     ? sizedFigureSpec(thin, measure, text, measureText, style, size)
     : figureSpec(thin, measure, text, measureText, style);
-  const { panels = ['batches', 'time'] } = style;
-  const against = panels.map((name) => (name === 'time' ? 'training time' : name)).join(' and ');
+  const titles: Partial<Record<string, string>> = {
+    time: 'training time',
+    setting: measure.against,
+  };
+  const against = panelNamesOf(measure, style)
+    .map((name) => titles[name] ?? name)
+    .join(' and ');
   const description = `${measure.title} against ${against}`;
   return renderFigure(figure, text.title ? `${text.title}: ${description}` : description, style);
 }

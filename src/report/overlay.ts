@@ -36,7 +36,8 @@ export function readSettingsOf(
 
 /** They say nothing about how a curve came about. */
 const ignored = ['name', 'seeds', 'dataset.name'];
-const isIgnored = (name: string) => /^(expect|tuning)\./.test(name);
+/** A result or an expectation, no setting of a run. */
+export const isResultSetting = (name: string) => /^(expect|tuning)\./.test(name);
 
 /**
  * What differs between the run directories of some runs: settings of methods that the runs have, and all others.
@@ -47,7 +48,7 @@ export function differencesBetween(settings: Settings, runs: readonly Run[]): Di
   const names = new Set(directories.flatMap((path) => [...(settings.get(path)?.keys() ?? [])]));
   const labels = [...new Set(runs.map(({ label }) => label))];
   return [...names].flatMap((name) => {
-    if (isIgnored(name)) return [];
+    if (isResultSetting(name)) return [];
     const label = labels.find((each) => name.startsWith(`methods.${each}.`));
     if (label === undefined && name.startsWith('methods.')) return [];
     const owners = directories.filter((path) =>

@@ -110,6 +110,9 @@ export function panelSpec(
       ...below.flatMap(({ curve, style }) =>
         curve.partial.map(usable).flatMap((points) => cutOff(points, style.color)),
       ),
+      ...below
+        .filter(({ curve }) => curve.hasMarkers)
+        .map(({ points, style }) => ({ data: { values: points }, mark: endMarker(style) })),
       ...below.map(({ points, style }) => ({
         data: { values: points },
         mark: {

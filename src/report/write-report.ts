@@ -120,6 +120,15 @@ const isPositiveOnly = (all: Curves | undefined, { log }: FigureOptions): boolea
 
 /** The points of a figure as CSV, a line for each curve and batch. */
 function curvesCsv({ curves, measure }: Curves): string {
+  if (measure.against !== undefined) {
+    const head = ['curve', 'y', 'setting', 'value', 'seeds', 'mean', 'low', 'high'];
+    const rows = curves.flatMap(({ name, points, seeds }) =>
+      points.map(({ batch, value, low, high }) => {
+        return [name, measure.column, measure.against!, batch, seeds, value, low, high];
+      }),
+    );
+    return stringify([head, ...rows.map((cells) => cells.map(cellText))]);
+  }
   const rows = curves.flatMap(({ name, points, partial, seeds }) => {
     const row = (kind: string, count: number) => (point: CurvePoint) => {
       const { batch, epoch, seconds, value, low, high } = point;
@@ -131,12 +140,16 @@ function curvesCsv({ curves, measure }: Curves): string {
     ];
   });
   const head = ['curve', 'y', 'kind', 'seeds', 'batch', 'epoch', 'seconds', 'mean', 'low', 'high'];
-  const text = (cell: string | number) =>
-    typeof cell === 'string' ? cell : Number.isNaN(cell) ? '' : String(Number(cell.toPrecision(9)));
-  return stringify([head, ...rows.map((cells) => cells.map(text))]);
+  return stringify([head, ...rows.map((cells) => cells.map(cellText))]);
 }
 
-function textOf(directories: readonly RunDirectory[], { title, band }: FigureOptions): FigureText {
+const cellText = (cell: string | number): string =>
+  typeof cell === 'string' ? cell : Number.isNaN(cell) ? '' : String(Number(cell.toPrecision(9)));
+
+function textOf(
+  directories: readonly RunDirectory[],
+  { title, measure, band = measure?.against === undefined ? 'range' : 'interval' }: FigureOptions,
+): FigureText {
   if (title === '') return { title, subtitle: '' };
   const names = [...new Set(directories.map(experimentName))].join(', ');
   return { title: title ?? names, subtitle: describeRuns(directories, band) };

@@ -60,6 +60,10 @@ export const layersColumns: Readonly<Record<(typeof layerColumns)[number], strin
   activation_change: 'relative change of the activations by the step',
   target_change:
     '||X - phi(U)|| / ||phi(U)|| with the weights before the step: what the X-update asks of the layer',
+  signal_cosine:
+    'cosine of the learning signal of a hidden layer and the back-propagated one (fenchel, solver preconditioned)',
+  signal_bias:
+    'mean of the learning signal of a hidden layer over its root mean square, minus the same of the back-propagated one (fenchel, solver preconditioned)',
 };
 
 /** Files of a run directory, by their path in it. */

@@ -2,8 +2,8 @@ import type { StepMeasurements } from '../core/methods/method.js';
 import type { TableKind } from './metrics.js';
 import type { BatchMeasurement, Value } from './metrics-writer.js';
 
-/** The columns of layers.csv; each row is one layer after one batch. */
-export const layerColumns = [
+/** The columns of every layers.csv; each row is one layer after one batch. */
+const firstColumns = [
   'method',
   'seed',
   'batch',
@@ -18,10 +18,12 @@ export const layerColumns = [
   'target_change',
 ] as const;
 
+export const layerColumns = [...firstColumns, 'signal_cosine', 'signal_bias'] as const;
+
 /** layers.csv: one row per measured batch and layer. */
 export const layersFile: TableKind = {
   noun: 'a layers file',
-  required: layerColumns,
+  required: firstColumns,
   order: ['batch', 'layer'],
 };
 
@@ -43,5 +45,7 @@ export function layerRows(
     weight_change: measured.weightChange,
     activation_change: measured.activationChange,
     target_change: measured.targetChange,
+    signal_cosine: measured.signalCosine,
+    signal_bias: measured.signalBias,
   }));
 }

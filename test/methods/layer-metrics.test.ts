@@ -238,9 +238,12 @@ describe('layers of a step', () => {
     return { u, f };
   };
 
-  it.each(['mse', 'cross-entropy'] as const)('preconditioned, %s', async (loss) => {
+  it.each([
+    { loss: 'mse', nudge: 'one-sided' },
+    { loss: 'cross-entropy', nudge: 'two-sided' },
+  ] as const)('preconditioned, $nudge, $loss', async ({ loss, nudge }) => {
     const c = 0.3;
-    const fields = { targetStep: c, weightAverage: 0, labelSmoothing: 0.1 };
+    const fields = { nudge, targetStep: c, weightAverage: 0, labelSmoothing: 0.1 };
     const training = await start('preconditioned', fields, loss, [5, 4]);
     await step(training);
     const { old, layers, metrics } = await step(training);
@@ -253,14 +256,29 @@ describe('layers of a step', () => {
       loss === 'mse'
         ? zip(u[2], smooth, (a, b) => (a - b) / 2)
         : subtract(u[2].map(softmax), smooth);
+    let exact = g;
     const v: Matrix[] = [];
+    const signals: Pick<LayerMetrics, 'signalCosine' | 'signalBias'>[] = [];
+    const root = (a: Matrix) => norm(a) / Math.sqrt(a.length * a[0].length);
+    const mean = (a: Matrix) => sumAll(a) / (a.length * a[0].length);
     for (const l of [2, 1]) {
-      const back = multiply(g, transpose(old[l].weights));
-      v.unshift(zip(u[l - 1], back, (a, b) => relu.phi(a - (l === 2 ? c : 1) * b)));
-      g = subtract(f[l - 1], v[0]);
+      const r = map(multiply(g, transpose(old[l].weights)), (value) => (l === 2 ? c : 1) * value);
+      v.unshift(zip(u[l - 1], r, (a, b) => relu.phi(a - b)));
+      const raised = zip(u[l - 1], r, (a, b) => relu.phi(a + b));
+      g =
+        nudge === 'one-sided'
+          ? subtract(f[l - 1], v[0])
+          : map(subtract(raised, v[0]), (d) => d / 2);
+      const back = multiply(exact, transpose(old[l].weights));
+      exact = zip(u[l - 1], back, (at, value) => relu.phiPrime(at) * value);
+      signals.unshift({
+        signalCosine: sumAll(zip(g, exact, (p, q) => p * q)) / (norm(g) * norm(exact)),
+        signalBias: mean(g) / root(g) - mean(exact) / root(exact),
+      });
     }
     const before = { activations: f.slice(0, 2), layers: old };
-    const expected = referenceColumns(x, before, { activations: v, layers }, relu);
+    const columns = referenceColumns(x, before, { activations: v, layers }, relu);
+    const expected = columns.map((layer, l) => ({ ...layer, ...signals[l] }));
     expectColumns(metrics.layers!, expected, 2e-3);
     expect(metrics.layers!.every(({ residual }) => residual === undefined)).toBe(true);
 

@@ -11,7 +11,9 @@ import {
   thinned,
 } from '../../src/report/curves.js';
 import { spreadLabels, style } from '../../src/report/figure-style.js';
+import { settingCurves } from '../../src/report/setting-curves.js';
 import type { Run } from '../../src/runs/run-directory.js';
+import type { Setting } from '../../src/runs/settings.js';
 
 type Columns = Record<string, (number | undefined)[]>;
 
@@ -224,5 +226,70 @@ describe('series', () => {
         .map(channel);
       expect(1.05 / (0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05)).toBeGreaterThan(4.5);
     }
+  });
+});
+
+describe('final values against a setting', () => {
+  const settings = new Map([
+    [
+      'd',
+      new Map<string, Setting>([
+        ['epochs', 5],
+        ['methods.a.name', 'fenchel'],
+        ['methods.a.nudge', 'one-sided'],
+        ['methods.a.targetStep', 0.1],
+        ['methods.b.name', 'fenchel'],
+        ['methods.b.nudge', 'one-sided'],
+        ['methods.b.targetStep', 10],
+        ['methods.c.name', 'fenchel'],
+        ['methods.c.nudge', 'two-sided'],
+        ['methods.c.targetStep', 10],
+        ['methods.foof.name', 'foof'],
+      ]),
+    ],
+  ]);
+  const of = (label: string, seed: number, final: number, extra: Partial<Run> = {}) =>
+    run({ test_accuracy: [0.1, final, none] }, { label, seed, ...extra });
+  const runs = [
+    of('a', 1, 0.97),
+    of('a', 2, 0.98),
+    of('b', 1, 0.9),
+    of('b', 2, 0.5, { status: 'INTERRUPTED' }),
+    of('c', 1, 0.96),
+    of('foof', 1, 0.95),
+  ];
+  const drawn = (against: string, all = runs) =>
+    settingCurves(all, { ...test, against }, settings).map(({ name, points, hasMarkers }) => {
+      const values = points.map(({ batch, value }) => [batch, Number(value.toFixed(6))]);
+      return [name, hasMarkers, ...values];
+    });
+
+  it('has a line for runs that differ in it alone, and a rule where there is none', () => {
+    expect(drawn('targetStep')).toEqual([
+      ['fenchel, one-sided', true, [0.1, 0.975], [10, 0.9]],
+      ['fenchel, two-sided', true, [10, 0.96]],
+      ['foof', false, [0.1, 0.95], [10, 0.95]],
+    ]);
+    const [{ low, high }] = settingCurves(runs, { ...test, against: 'targetStep' }, settings)[0]
+      .points;
+    // Student's t with one degree of freedom: 12.706 * 0.00707 / sqrt(2).
+    expect(high - low).toBeCloseTo(2 * 12.706 * 0.005, 4);
+  });
+
+  it('takes layers, and settings of the experiment', () => {
+    const layers = runs.slice(0, 3).map((each) => ({ ...each, label: `${each.label}, layer 2` }));
+    expect(drawn('targetStep', layers)).toEqual([
+      ['fenchel, layer 2', true, [0.1, 0.975], [10, 0.9]],
+    ]);
+    expect(drawn('epochs', runs.slice(4))).toEqual([
+      ['fenchel', true, [5, 0.96]],
+      ['foof', true, [5, 0.95]],
+    ]);
+  });
+
+  it('names what can be drawn where the setting is unknown', () => {
+    expect(() => drawn('targetStp')).toThrow(
+      'no run has a number as its setting "targetStp"; did you mean "targetStep"? Settings that differ between the runs: targetStep',
+    );
   });
 });

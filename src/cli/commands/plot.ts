@@ -19,6 +19,7 @@ interface PlotArguments {
   title?: string;
   noTitle?: boolean;
   y?: string;
+  against?: string;
   layer?: number[];
   only?: string[];
   panel?: (typeof panels)[number];
@@ -64,6 +65,12 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
         describe:
           'column of metrics.csv or layers.csv to draw [default: test_accuracy, or what the runs have]',
       })
+      .option('against', {
+        type: 'string',
+        coerce: once('against'),
+        describe:
+          'final values against a setting of the methods: targetStep, learningRate [default: over time]',
+      })
       .option('layer', {
         type: 'string',
         coerce: numbersOf('layer'),
@@ -92,7 +99,8 @@ export const plotCommand: CommandModule<object, PlotArguments> = {
       .option('band', {
         type: 'string',
         coerce: oneOf('band', bands),
-        describe: 'around a mean over seeds: range, interval (95 %) or none [default: range]',
+        describe:
+          'around a mean over seeds: range, interval (95 %) or none [default: range; with --against: interval]',
       })
       .option('width', {
         type: 'string',
@@ -167,12 +175,13 @@ async function plot(args: PlotArguments): Promise<void> {
       nothingFound('there is nothing to draw: no metrics.csv with a finished batch', problems),
     );
   }
-  const measure = args.y === undefined ? chooseMeasure(runs) : await columnOf(runs, args);
+  const chosenColumn = args.y === undefined ? chooseMeasure(runs) : await columnOf(runs, args);
+  const measure = chosenColumn && { ...chosenColumn, against: args.against };
   const options = await figureOptions(args, measure);
   for (const problem of leftOut(runs, measure)) problems.push(problem);
 
   const several = directories.length > 1;
-  const settings = several ? readSettingsOf(directories, problems) : new Map();
+  const settings = several || args.against ? readSettingsOf(directories, problems) : new Map();
   const inPlace = out === undefined && !several;
   const files: string[] = [];
   // The report of a run directory, with the summaries.
@@ -181,7 +190,9 @@ async function plot(args: PlotArguments): Promise<void> {
   const name = inPlace
     ? join(
         directories[0].path,
-        isPlain ? 'figure' : ['figure', column, args.panel].filter(Boolean).join('-'),
+        isPlain
+          ? 'figure'
+          : ['figure', column, args.panel ?? args.against].filter(Boolean).join('-'),
       )
     : overlayName(directories);
   const wanted = targets(out ?? [name], name, {
@@ -216,6 +227,7 @@ async function plot(args: PlotArguments): Promise<void> {
 function stylingOptions(args: PlotArguments): string[] {
   const names = {
     y: '--y',
+    against: '--against',
     only: '--only',
     panel: '--panel',
     log: '--log',
@@ -243,6 +255,12 @@ function checkOptions(args: PlotArguments, styled: readonly string[]): void {
   }
   if (args.smooth !== undefined && args.y === undefined) {
     throw new UsageError('--smooth needs --y, the column to smooth, as in --y train_loss');
+  }
+  if (args.against !== undefined) {
+    const other =
+      args.panel !== undefined ? '--panel' : args.smooth !== undefined ? '--smooth' : '';
+    if (other)
+      throw new UsageError(`--against draws final values, and cannot be combined with ${other}`);
   }
   const page = args.out?.find((path) => /\.html$/i.test(path));
   if (page !== undefined && styled.some((option) => option !== '--only')) {

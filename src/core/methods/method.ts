@@ -102,6 +102,10 @@ export interface LayerMetrics {
   readonly activationChange?: number;
   /** ||X_l - phi(U-_l)|| / ||phi(U-_l)||: how far the step's X_l is from what the old W-_l gives. */
   readonly targetChange?: number;
+  /** Cosine of the layer's learning signal and the back-propagated one; of hidden layers, as the next one. */
+  readonly signalCosine?: number;
+  /** Mean of the learning signal over its root mean square, minus the same of the back-propagated one. */
+  readonly signalBias?: number;
 }
 
 /** Inputs and targets of one step; owned by the loop, which disposes them. */

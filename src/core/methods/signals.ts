@@ -11,12 +11,12 @@ export type SignalRule =
   | { readonly rule: 'back-propagation' }
   | { readonly rule: Nudge; readonly targetStep: number };
 
-export interface Signals {
+export type Signals = {
   /** g_l of every layer, [m, units]. */
   readonly gradients: tf.Tensor2D[];
   /** phi(U_l - r_l) of every hidden layer, [m, units]; none where the rule is back-propagation. */
   readonly lowered: tf.Tensor2D[];
-}
+};
 
 /**
  * Learning signals g_l of all layers, top down: each layer's weight gradient is [P(X_l), 1]^T g_l. Rows are data

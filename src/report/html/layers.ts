@@ -15,6 +15,8 @@ const panels = [
   { column: 'weight_change', title: 'change of the weights', log: true },
   { column: 'activation_change', title: 'change of the activations', log: true },
   { column: 'target_change', title: 'change of the targets', log: true },
+  { column: 'signal_cosine', title: 'cosine with back-propagation', log: false },
+  { column: 'signal_bias', title: 'bias of the signal', log: false },
 ] as const;
 
 /** Methods that are drawn, so that a report of many runs stays small. */
@@ -105,7 +107,7 @@ function byLayer({ rows, columns }: Metrics): { batches: number[]; tables: Table
     const at = position.get(columns.batch[row]);
     if (at === undefined) continue;
     for (const { column, log } of panels) {
-      const value = columns[column][row];
+      const value = columns[column]?.[row] ?? Number.NaN;
       if (Number.isFinite(value) && (!log || value > 0)) {
         tables[columns.layer[row] - 1][column][at] = value;
       }

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { losses, lossValue, smoothLabels } from '../../../network/loss.js';
 import type { Parameters } from '../../../network/parameters.js';
 import { measureLayers } from '../../layer-metrics.js';
-import type { MethodContext, StepMeasurements } from '../../method.js';
+import type { LayerMetrics, MethodContext, StepMeasurements } from '../../method.js';
 import {
   type ForwardPass,
   lossGradient,
@@ -46,27 +46,51 @@ async function measure(
   const { config, network, loss } = context;
   const { inputs, y } = before;
   const [x, ...hidden] = inputs;
-  const activations = tf.tidy(
-    () =>
-      learningSignals(
-        network,
-        before.parameters,
-        before,
-        lossGradient(context, before),
-        signalOf(config),
-      ).lowered,
-  );
-  const layers = await measureLayers(network, {
+  const signalsOf = (rule: SignalRule) =>
+    tf.tidy(() => {
+      const g = lossGradient(context, before);
+      return learningSignals(network, before.parameters, before, g, rule);
+    });
+  const own = signalsOf(signalOf(config));
+  const exact = signalsOf({ rule: 'back-propagation' });
+  const activations = own.lowered;
+  const signals = await compareSignals(own.gradients, exact.gradients);
+  const measured = await measureLayers(network, {
     x: [x],
     before: { activations: hidden.map((rows) => [rows]), parameters: before.parameters },
     after: { activations: activations.map((rows) => [rows]), parameters },
   });
   const head = network.activations.length;
+  const layers = measured.map((layer, l) => ({ ...layer, ...(l < head && signals[l]) }));
   const fit = tf.tidy(() => {
     const output = network.maps[head].apply(activations[head - 1] ?? x, parameters[head]);
     return lossValue(loss, smoothLabels(y, config.labelSmoothing), output);
   });
   const lambda = (2 * losses[loss].curvature) / config.targetStep;
-  const penalties = layers.reduce((sum, { penalty = 0 }) => sum + penalty, 0);
+  const penalties = measured.reduce((sum, { penalty = 0 }) => sum + penalty, 0);
   return { layers, objective: (await fit.data())[0] + lambda * penalties };
+}
+
+/** How the signal of each layer differs from the back-propagated one, whatever its scale; absent where one is 0. */
+async function compareSignals(
+  own: readonly tf.Tensor2D[],
+  exact: readonly tf.Tensor2D[],
+): Promise<Pick<LayerMetrics, 'signalCosine' | 'signalBias'>[]> {
+  const sums = tf.tidy(() =>
+    tf.stack(
+      own.flatMap((g, l) => [
+        tf.mean(tf.mul(g, exact[l])),
+        ...[g, exact[l]].flatMap((each) => [tf.mean(each), tf.sqrt(tf.mean(tf.square(each)))]),
+      ]),
+    ),
+  );
+  const values = await sums.data();
+  return own.map((_, l) => {
+    const [product, mean, rms, exactMean, exactRms] = values.subarray(5 * l, 5 * l + 5);
+    if (!(rms > 0 && exactRms > 0)) return {};
+    return {
+      signalCosine: product / (rms * exactRms),
+      signalBias: mean / rms - exactMean / exactRms,
+    };
+  });
 }
