@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { disposeCompiled } from '../../src/core/compile.js';
-import { invert } from '../../src/core/methods/preconditioned/preconditioner.js';
+import { invert } from '../../src/core/methods/preconditioned/moments.js';
 import { Random } from '../../src/core/random.js';
 import { factor, NotPositiveDefiniteError } from '../../src/core/solvers/cholesky.js';
 import {

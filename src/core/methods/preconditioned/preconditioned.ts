@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { compiled } from '../../compile.js';
 import { initializeParameters } from '../../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../../network/loss.js';
+import type { LinearMap } from '../../network/maps/linear-map.js';
 import { forwardLayers, type Layers } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import { splitBias } from '../../network/stacked.js';
@@ -59,14 +60,22 @@ export function preconditioned<Config extends PreconditionedConfig>(
     const averages = [...input.averages];
     for (let l = network.activations.length; l >= 0; l--) {
       const map = network.maps[l];
-      const gradient = tf.div(map.gradient(inputs[l], gradients[l]), inputs[0].shape[0]);
-      const step = weightStep(config, gradient as tf.Tensor2D, {
-        preconditioner: input.preconditioners[l],
-        averages: input.averages[l],
-        coefficients: input.coefficients,
-        units: curvatureOf(context, l) * map.outputs,
-      });
-      parameters[l] = stepped(old[l], step.change, input.coefficients);
+      const gradient: tf.Tensor2D = tf.div(
+        map.gradient(inputs[l], gradients[l]),
+        inputs[0].shape[0],
+      );
+      const preconditioner = input.preconditioners[l];
+      const direction = precondition(preconditioner, gradient);
+      const step = normalisedStep(
+        config,
+        { gradient, direction, delta: preconditioner.delta },
+        {
+          averages: input.averages[l],
+          coefficients: input.coefficients,
+          units: curvatureOf(context, l) * map.outputs,
+        },
+      );
+      parameters[l] = stepped(old[l], step.change, input.coefficients[2]);
       averages[l] = step.averages;
     }
     return { parameters, averages };
@@ -83,10 +92,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
       return {
         t: 0,
         parameters: initializeParameters(network, config, random),
-        averages: network.maps.map(({ weightShape: [patch, channels] }) => ({
-          change: tf.scalar(0),
-          direction: tf.zeros<tf.Rank.R2>([patch + 1, channels]),
-        })),
+        averages: network.maps.map(initialAverages),
         covariances: covered.map(initialCovariance),
         weightAverage: noAverage,
       };
@@ -104,7 +110,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
         ...before,
         averages,
         preconditioners: first ? [first, ...preconditioners] : preconditioners,
-        coefficients: coefficients(context, t),
+        coefficients: normalisedCoefficients(context, t),
       });
       const weightAverage = averageWeights(context, state.weightAverage, next.parameters);
       const [loss, accuracy] = await scores.data();
@@ -137,7 +143,13 @@ export type State = {
   readonly weightAverage: WeightAverage;
 };
 
-type Averages = { readonly change: tf.Scalar; readonly direction: tf.Tensor2D };
+/** Of a layer, before their correction: v, and M [patch + 1, channels]. */
+export type Averages = { readonly change: tf.Scalar; readonly direction: tf.Tensor2D };
+
+export const initialAverages = ({ weightShape: [patch, channels] }: LinearMap): Averages => ({
+  change: tf.scalar(0),
+  direction: tf.zeros<tf.Rank.R2>([patch + 1, channels]),
+});
 
 type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D };
 
@@ -145,8 +157,11 @@ type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D };
 export type ForwardPass = { readonly y: tf.Tensor2D; readonly parameters: Parameters } & Layers;
 
 /** F_l above the first layer, U_l, and loss and accuracy [2]. */
-const forward = compiled(
-  ({ network, loss }: Context, { parameters, x, y }: Rows & { parameters: Parameters }) => {
+export const forward = compiled(
+  (
+    { network, loss }: Pick<Context, 'network' | 'loss'>,
+    { parameters, x, y }: Rows & { parameters: Parameters },
+  ) => {
     const { inputs, preActivations } = forwardLayers(network, parameters, x);
     const output = preActivations[preActivations.length - 1];
     const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
@@ -174,8 +189,16 @@ export function lossGradient(
 /** Factor of the average of squared changes, per batch. */
 const changeDecay = 0.99;
 
+type LengthConfig = Pick<
+  PreconditionedConfig,
+  'schedule' | 'warmup' | 'momentum' | 'rmsChange' | 'weightDecay'
+>;
+
 /** Of step t from 0: rate rmsChange over M's correction, v's correction, and what is left of the weights. */
-function coefficients({ config, totalBatches }: Context, t: number): tf.Scalar[] {
+export function normalisedCoefficients(
+  { config, totalBatches }: Pick<MethodContext<LengthConfig>, 'config' | 'totalBatches'>,
+  t: number,
+): tf.Scalar[] {
   const { schedule, warmup, momentum, rmsChange, weightDecay } = config;
   const change = scheduleFactor(schedule, t, totalBatches, warmup) * rmsChange;
   return scalars([
@@ -185,23 +208,25 @@ function coefficients({ config, totalBatches }: Context, t: number): tf.Scalar[]
   ]);
 }
 
-/** The change of [W; b] before decay, and the next averages. */
-function weightStep(
-  { momentum }: PreconditionedConfig,
-  gradient: tf.Tensor2D,
+/**
+ * The change of [W; b] by a direction D = (H + delta I)^-1 G, before decay and of a normalised length, and the next
+ * averages.
+ * @param units outputs of the layer, times what H is a multiple of
+ */
+export function normalisedStep(
+  { momentum }: Pick<PreconditionedConfig, 'momentum'>,
+  { gradient, direction, delta }: Direction,
   layer: {
-    readonly preconditioner: Preconditioner;
     readonly averages: Averages;
     readonly coefficients: readonly tf.Scalar[];
     readonly units: number;
   },
 ): { readonly change: tf.Tensor2D; readonly averages: Averages } {
   const [length, correction] = layer.coefficients;
-  const direction = precondition(layer.preconditioner, gradient);
   // tr(D^T H D) = <G, D> - delta ||D||^2
   const energy = tf.sub(
     tf.sum(tf.mul(gradient, direction)),
-    tf.mul(tf.sum(tf.square(direction)), layer.preconditioner.delta),
+    tf.mul(tf.sum(tf.square(direction)), delta),
   );
   const squared = tf.relu(tf.div(energy, layer.units)) as tf.Scalar;
   const averages = {
@@ -212,10 +237,18 @@ function weightStep(
   return { change: tf.mul(averages.direction, tf.div(length, tf.add(size, 1e-12))), averages };
 }
 
-function stepped(
+/** G, D and delta of a layer. */
+interface Direction {
+  readonly gradient: tf.Tensor2D;
+  readonly direction: tf.Tensor2D;
+  readonly delta: tf.Scalar;
+}
+
+/** @param kept what is left of the weights, 1 without weight decay */
+export function stepped(
   { weights, bias }: LayerParameters,
   change: tf.Tensor2D,
-  [, , kept]: readonly tf.Scalar[],
+  kept: tf.Scalar,
 ): LayerParameters {
   const step = splitBias(change);
   return { weights: tf.sub(tf.mul(weights, kept), step.weights), bias: tf.sub(bias, step.bias) };

@@ -4,14 +4,21 @@ import { losses } from '../../network/loss.js';
 import type { LinearMap } from '../../network/maps/linear-map.js';
 import { withOnes } from '../../network/stacked.js';
 import { Random } from '../../random.js';
-import { blend } from '../../solvers/blend.js';
-import { factor, NotPositiveDefiniteError } from '../../solvers/cholesky.js';
-import { dampedInverse, meanDiagonal } from '../../solvers/damped-inverse.js';
-import { deviceCholesky, deviceSolve, hasDeviceCholesky } from '../../solvers/device-cholesky.js';
+import { factor } from '../../solvers/cholesky.js';
+import { meanDiagonal } from '../../solvers/damped-inverse.js';
 import { dot, orthonormaliseRows } from '../../solvers/orthonormalise.js';
 import type { MethodContext, TrainingData } from '../method.js';
-import { scalars } from '../scalars.js';
 import type { PreconditionedConfig } from './config.js';
+import {
+  applyInverse,
+  averageMoments,
+  type DenseInverse,
+  invert,
+  type Moment,
+  momentOf,
+  movingShare,
+  zeroMoment,
+} from './moments.js';
 
 /**
  * Input-covariance preconditioners. For a layer U = P(F) W + b, whose term above has a second derivative
@@ -24,9 +31,6 @@ import type { PreconditionedConfig } from './config.js';
  * Anil and Warmuth 2022) precondition by it alone.
  */
 export type Preconditioner = DenseInverse | LowRankInverse;
-
-/** (H + delta I)^-1 [n, n], or the Cholesky factor of H + delta I where the backend solves with it. */
-export type DenseInverse = { readonly matrix: tf.Tensor2D; readonly delta: tf.Scalar };
 
 /** (I - Y S) / delta, Y [n, rank] and S [rank, n]. */
 export type LowRankInverse = {
@@ -43,9 +47,7 @@ export function precondition(inverse: Preconditioner, gradient: tf.Tensor2D): tf
     const { y, s, delta } = inverse;
     return tf.div(tf.sub(gradient, tf.matMul(y, tf.matMul(s, gradient))), delta);
   }
-  return hasDeviceCholesky()
-    ? deviceSolve(inverse.matrix, gradient)
-    : tf.matMul(inverse.matrix, gradient);
+  return applyInverse(inverse, gradient);
 }
 
 /** h: sup phi' of a hidden layer; of the output layer that of the loss, as `targetStep` scales it. */
@@ -67,19 +69,15 @@ function secondMoment({ patches }: LinearMap, inputs: tf.Tensor2D): tf.Tensor2D 
 /** The exponential average of a layer's H, on the device where the backend factors there, else on the host. */
 export type RunningCovariance = {
   /** H [n, n] */
-  readonly covariance: tf.Tensor2D | Float64Array;
+  readonly covariance: Moment;
   /** Absent before the first batch. */
   readonly inverse: DenseInverse | undefined;
 };
 
-export function initialCovariance({ weightShape }: LinearMap): RunningCovariance {
-  const n = weightShape[0] + 1;
-  const covariance = hasDeviceCholesky() ? tf.zeros<tf.Rank.R2>([n, n]) : new Float64Array(n * n);
-  return { covariance, inverse: undefined };
-}
-
-/** Batches after which `interval` grows by one. */
-const batchesPerInterval = 25;
+export const initialCovariance = ({ weightShape }: LinearMap): RunningCovariance => ({
+  covariance: zeroMoment(weightShape[0] + 1),
+  inverse: undefined,
+});
 
 /**
  * Takes in the inputs F [m, p] of batch t (from 0) of the upper layers, where that is due:
@@ -98,112 +96,38 @@ export async function updateCovariances(
   old: readonly RunningCovariance[],
   inputs: readonly tf.Tensor2D[],
 ): Promise<readonly RunningCovariance[]> {
-  const { covarianceDecay, covarianceInterval } = context.config;
-  const interval = Math.min(covarianceInterval, 1 + Math.floor(t / batchesPerInterval));
-  if (t % interval !== 0) return old;
-  const f = Math.min(covarianceDecay ** interval, t / (t + 1));
-  const covariances = hasDeviceCholesky()
-    ? averaged(context, {
-        old: old.map(({ covariance }) => covariance as tf.Tensor2D),
-        inputs,
-        shares: scalars([f, 1 - f]),
-      })
-    : await averagedOnHost(f, old, batchCovariances(context, { inputs }));
+  const f = movingShare(context.config, t);
+  if (f === undefined) return old;
+  const covariances = await averageMoments(
+    context,
+    f,
+    old.map(({ covariance }) => covariance),
+    batchCovariances(context, { inputs }),
+  );
   const inverses = await invert(context, covariances);
   return covariances.map((covariance, i) => ({ covariance, inverse: inverses[i] }));
 }
 
 /** H of one batch of each upper layer; of convolutions from `covarianceImages` of its images. */
-function covariancesOf(context: Context, inputs: readonly tf.Tensor2D[]): tf.Tensor2D[] {
-  const { config, network } = context;
-  return inputs.map((rows, i) => {
-    const l = network.maps.length - inputs.length + i;
-    const { positions } = network.maps[l];
-    const used = positions > 1 ? Math.min(rows.shape[0], config.covarianceImages) : rows.shape[0];
-    const seen = tf.slice(rows, [0, 0], [used, rows.shape[1]]);
-    return tf.mul(secondMoment(network.maps[l], seen), positions * curvatureOf(context, l));
-  });
-}
-
-type Inputs = { readonly inputs: readonly tf.Tensor2D[] };
-
-const batchCovariances = compiled((context: Context, { inputs }: Inputs) =>
-  covariancesOf(context, inputs),
-);
-
-/** @param shares f and 1 - f */
-const averaged = compiled(
-  (
-    context: Context,
-    { old, inputs, shares }: Inputs & { old: readonly tf.Tensor2D[]; shares: readonly tf.Scalar[] },
-  ) => covariancesOf(context, inputs).map((batch, i) => blend(old[i], batch, shares)),
-);
-
-const averagedOnHost = (
-  f: number,
-  old: readonly RunningCovariance[],
-  batches: readonly tf.Tensor2D[],
-): Promise<Float64Array[]> =>
-  Promise.all(
-    batches.map(async (batch, i) => {
-      const current = await batch.data();
-      const before = old[i].covariance as Float64Array;
-      return before.map((value, k) => f * value + (1 - f) * current[k]);
+const batchCovariances = compiled(
+  (context: Context, { inputs }: { readonly inputs: readonly tf.Tensor2D[] }) =>
+    inputs.map((rows, i) => {
+      const l = context.network.maps.length - inputs.length + i;
+      const moment = inputMoment(context, context.network.maps[l], rows);
+      return tf.mul(moment, curvatureOf(context, l)) as tf.Tensor2D;
     }),
-  );
-
-/**
- * The damped inverse of each H, on the device or in float64 on the host, as H is.
- * @throws NotPositiveDefiniteError when H + delta I cannot be factored
- */
-export async function invert(
-  context: { readonly config: { readonly damping: number } },
-  covariances: readonly (tf.Tensor2D | Float64Array)[],
-): Promise<readonly DenseInverse[]> {
-  if (covariances[0] instanceof Float64Array) {
-    return (covariances as Float64Array[]).map((covariance) => {
-      const n = Math.sqrt(covariance.length);
-      const delta = context.config.damping * meanDiagonal(covariance, n);
-      return { matrix: dampedInverse(covariance, n, () => delta), delta: tf.scalar(delta) };
-    });
-  }
-  const onDevice = covariances as readonly tf.Tensor2D[];
-  const { inverses, sums } = factored(context, onDevice);
-  const broken = (await sums.data()).findIndex((sum) => !Number.isFinite(sum));
-  if (broken >= 0) throw await breakdown(onDevice[broken], inverses[broken].delta);
-  return inverses;
-}
-
-const factored = compiled(
-  (
-    { config }: { readonly config: { readonly damping: number } },
-    covariances: readonly tf.Tensor2D[],
-  ) => {
-    const inverses = covariances.map((covariance): DenseInverse => {
-      const n = covariance.shape[0];
-      const identity = tf.eye(n);
-      const mean = tf.div(tf.sum(tf.mul(covariance, identity)), n);
-      const delta = tf.mul(mean, config.damping) as tf.Scalar;
-      return { matrix: deviceCholesky(tf.add(covariance, tf.mul(identity, delta))), delta };
-    });
-    // Not finite where a factorisation broke down: the device does not say.
-    return { inverses, sums: tf.stack(inverses.map(({ matrix }) => tf.sum(matrix))) };
-  },
 );
 
-/** The error that says which pivot broke down. */
-async function breakdown(covariance: tf.Tensor2D, ridge: tf.Scalar): Promise<Error> {
-  const n = covariance.shape[0];
-  const damped = Float64Array.from(await covariance.data());
-  const [delta] = await ridge.data();
-  for (let i = 0; i < n; i++) damped[i * n + i] += delta;
-  try {
-    const { index, pivot } = factor(damped, n).smallestPivot();
-    // Positive in float64, and lost in the device's single precision.
-    return new NotPositiveDefiniteError(index, pivot, n);
-  } catch (error) {
-    return error as Error;
-  }
+/** E sum_t [x_t, 1] [x_t, 1]^T over the positions t of a layer; of convolutions from `covarianceImages` rows. */
+export function inputMoment(
+  { config }: { readonly config: Pick<PreconditionedConfig, 'covarianceImages'> },
+  map: LinearMap,
+  inputs: tf.Tensor2D,
+): tf.Tensor2D {
+  const { positions } = map;
+  const [rows, units] = inputs.shape;
+  const used = positions > 1 ? Math.min(rows, config.covarianceImages) : rows;
+  return tf.mul(secondMoment(map, tf.slice(inputs, [0, 0], [used, units])), positions);
 }
 
 // The fixed one: of a fully connected first layer, whose inputs never change.
@@ -214,10 +138,9 @@ const sampleRows = 2000;
 const passes = 2;
 
 /**
- * The preconditioner of the first layer from the leading eigenspace of its H alone. Randomised subspace
- * iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4) gives an orthonormal Q [n, rank] and
- * Y = H Q. With the Nystroem approximation Y (Q^T Y)^-1 Y^T of H, Woodbury's identity turns the damped
- * inverse into
+ * The preconditioner of the first layer from the leading eigenspace of its H alone. Subspace iteration gives an
+ * orthonormal Q [n, rank] and Y = H Q. With the Nystroem approximation Y (Q^T Y)^-1 Y^T of H, Woodbury's identity
+ * turns the damped inverse into
  *
  *     (H + delta I)^-1  ~  (I - Y S) / delta,   S = (delta Q^T Y + Y^T Y)^-1 Y^T,
  *
@@ -230,15 +153,7 @@ export async function firstLayerPreconditioner(context: Context): Promise<LowRan
   const gram: tf.Tensor2D = tf.mul(sampledMoment(train, network.maps[0]), curvatureOf(context, 0));
   const n = gram.shape[0];
   const rank = Math.min(config.inputRank, n);
-
-  // The same start for every seed: two passes forget it.
-  const random = new Random(1, 'subspace iteration');
-  let basis: Float64Array = Float64Array.from({ length: rank * n }, () => random.normal());
-  for (let pass = 0; pass < passes; pass++) {
-    basis = await rowsTimes(basis, gram);
-    orthonormaliseRows(basis, rank, n);
-  }
-  const image = await rowsTimes(basis, gram);
+  const { basis, image } = await leadingSubspace(gram, rank);
   const smallest = dot(basis.subarray((rank - 1) * n), image.subarray((rank - 1) * n));
   const delta = config.damping * meanDiagonal(await gram.data(), n) + smallest;
   const s = factor(innerMatrix(basis, image, rank, delta), rank).solve(image, n);
@@ -247,6 +162,71 @@ export async function firstLayerPreconditioner(context: Context): Promise<LowRan
     s: tf.tensor2d(Float32Array.from(s), [rank, n]),
     delta: tf.scalar(delta),
   };
+}
+
+/** E [x, 1] [x, 1]^T of a fully connected first layer, to be damped by an amount that changes. */
+export type FixedInputs = {
+  /** A, or Q^T A Q with an orthonormal Q of leading eigenvectors. */
+  readonly moment: Moment;
+  readonly meanDiagonal: tf.Scalar;
+  readonly subspace: Subspace | undefined;
+};
+
+/** Q [n, rank], and the mean of the eigenvalues of A beyond it. */
+export type Subspace = { readonly basis: tf.Tensor2D; readonly rest: tf.Scalar };
+
+export async function fixedInputs({
+  config,
+  network,
+  train,
+}: Pick<Context, 'network' | 'train'> & {
+  readonly config: Pick<PreconditionedConfig, 'inputRank'>;
+}): Promise<FixedInputs> {
+  const gram = sampledMoment(train, network.maps[0]);
+  const n = gram.shape[0];
+  const [trace] = await tf.sum(tf.mul(gram, tf.eye(n))).data();
+  const meanDiagonal = tf.scalar(trace / n);
+  const rank = config.inputRank;
+  if (rank >= n) return { moment: await momentOf(gram), meanDiagonal, subspace: undefined };
+  const rows = Float32Array.from((await leadingSubspace(gram, rank)).basis);
+  const basis: tf.Tensor2D = tf.transpose(tf.tensor2d(rows, [rank, n]));
+  const moment: tf.Tensor2D = tf.matMul(basis, tf.matMul(gram, basis), true, false);
+  const [kept] = await tf.sum(tf.mul(moment, tf.eye(rank))).data();
+  const rest = tf.scalar(Math.max(0, trace - kept) / (n - rank));
+  return { moment: await momentOf(moment), meanDiagonal, subspace: { basis, rest } };
+}
+
+/** (A + delta I)^-1 G; with Q and r the rest, Q (Q^T A Q + delta I)^-1 Q^T G + (G - Q Q^T G) / (r + delta). */
+export function applyInputs(
+  inverse: DenseInverse,
+  g: tf.Tensor2D,
+  subspace: Subspace | undefined,
+): tf.Tensor2D {
+  if (!subspace) return applyInverse(inverse, g);
+  const { basis, rest } = subspace;
+  const beyond = tf.add(rest, inverse.delta);
+  const inside: tf.Tensor2D = tf.matMul(basis, g, true, false);
+  const change = tf.sub(applyInverse(inverse, inside), tf.div(inside, beyond));
+  return tf.add(tf.matMul(basis, change), tf.div(g, beyond));
+}
+
+/**
+ * Q^T and Q^T A, [rank, n] row-major, of an orthonormal Q that spans about the leading eigenvectors of a symmetric
+ * A [n, n]: randomised subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
+ */
+async function leadingSubspace(
+  matrix: tf.Tensor2D,
+  rank: number,
+): Promise<{ readonly basis: Float64Array; readonly image: Float64Array }> {
+  const n = matrix.shape[0];
+  // The same start for every seed: two passes forget it.
+  const random = new Random(1, 'subspace iteration');
+  let basis: Float64Array = Float64Array.from({ length: rank * n }, () => random.normal());
+  for (let pass = 0; pass < passes; pass++) {
+    basis = await rowsTimes(basis, matrix);
+    orthonormaliseRows(basis, rank, n);
+  }
+  return { basis, image: await rowsTimes(basis, matrix) };
 }
 
 /** E [F, 1]^T [F, 1] over rows that are evenly spaced over the training images. */
