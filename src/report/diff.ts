@@ -161,3 +161,12 @@ export function provenanceOf(json: unknown): ReadonlyMap<string, Setting> {
   const parts = Object.entries(json ?? {}).filter(([name]) => !others.includes(name));
   return leavesOf(Object.fromEntries(parts));
 }
+
+/** Differences between the checksums of data files, where both directories recorded them. */
+export function dataDifferences(run: RunDirectory, base: RunDirectory): ValueDifference[] {
+  const [a, b] = [run, base].map(({ info }) => {
+    const recorded = [...provenanceOf(info?.json)];
+    return new Map(recorded.filter(([name]) => name.startsWith('dataset.sha256')));
+  });
+  return a.size > 0 && b.size > 0 ? diffValues(a, b) : [];
+}

@@ -1,6 +1,6 @@
-import { accuracyThresholds, type MethodSummary } from '../runs/summary.js';
+import { type MethodSummary, roundThresholds } from '../runs/summary.js';
 import { type Estimate, largest } from '../shared/statistics.js';
-import { duration, inPercent, percent, significant, threshold } from '../shared/text.js';
+import { duration, inPercent, percent, points, significant, threshold } from '../shared/text.js';
 
 /** A cell: its text, and the number that it shows, if any. */
 export interface Cell {
@@ -17,8 +17,9 @@ export interface Table {
 
 /** Thresholds that get a column: the highest three round ones that a method reaches with every seed. */
 function tableThresholds(methods: readonly MethodSummary[]): number[] {
-  const round = accuracyThresholds.filter((t) => ![0.96, 0.975, 0.985].includes(t));
-  return round.filter((t) => methods.some((m) => m.secondsToAccuracy[t] !== undefined)).slice(-3);
+  return roundThresholds
+    .filter((t) => methods.some((m) => m.secondsToAccuracy[t] !== undefined))
+    .slice(-3);
 }
 
 /**
@@ -127,6 +128,11 @@ export function accuracy(value: Estimate | undefined): string {
   if (value === undefined) return missing;
   const spread = value.halfWidth === undefined ? '' : ` ± ${percent(value.halfWidth)}`;
   return `${percent(value.mean)}${spread} %`;
+}
+
+/** Mean ± interval of differences of accuracies, in percentage points: `-0.15 ± 0.22`. */
+export function pointsText({ mean, halfWidth }: Estimate): string {
+  return halfWidth === undefined ? points(mean) : `${points(mean)} ± ${percent(halfWidth)}`;
 }
 
 /** Mean ± 95 % interval of a loss. */

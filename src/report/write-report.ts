@@ -22,6 +22,7 @@ import { imagesHtml } from './html/images.js';
 import { drawLayers } from './html/layers.js';
 import { reportHtml } from './html/run-report.js';
 import type { Settings } from './overlay.js';
+import { compareWithFirst } from './paired-comparison.js';
 
 /**
  * Writes the files that follow from a run directory's CSVs and run.json: figure.svg, figure.png,
@@ -169,6 +170,7 @@ function pageOf(
     layers: drawLayers(runs, settings),
     images: imagesHtml(runs, settings),
     summaries: summariseRuns(runs, settings),
+    paired: directories.length === 1 ? compareWithFirst(directories[0]) : undefined,
     problems: [...directories.flatMap(({ problems }) => problems), ...leftOut(runs)].map(
       ({ message }) => message,
     ),

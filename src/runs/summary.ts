@@ -7,6 +7,32 @@ import type { RunStatus, RunSummary } from './run-json.js';
 /** Test accuracies for which the time until they are first reached is reported. */
 export const accuracyThresholds = [0.8, 0.9, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99] as const;
 
+/** Those that tables show unless others are asked for. */
+export const roundThresholds = accuracyThresholds.filter((t) => ![0.96, 0.975, 0.985].includes(t));
+
+/** When an accuracy is first reached. */
+export interface Crossing {
+  readonly batch: number;
+  /** Training seconds. */
+  readonly seconds: number;
+  /** The last batch evaluated before it, 0 for none: the accuracy may have been reached at any batch in between. */
+  readonly previous: number;
+}
+
+/** The first evaluated batch of a run that reaches an accuracy; undefined where none does. */
+export function firstReached(
+  { columns }: Metrics,
+  threshold: number,
+  column = 'test_accuracy',
+): Crossing | undefined {
+  const accuracy = columns[column] ?? new Float64Array();
+  const row = accuracy.findIndex((value) => value >= threshold);
+  if (row < 0) return undefined;
+  const before = accuracy.subarray(0, row).findLastIndex((value) => !Number.isNaN(value));
+  const previous = before < 0 ? 0 : columns.batch[before];
+  return { batch: columns.batch[row], seconds: columns.wall_s[row], previous };
+}
+
 /**
  * The summary of one run, from its metrics.
  * @param error of a run that failed
@@ -17,8 +43,8 @@ export function summarise(metrics: Metrics, status: RunStatus, error?: string): 
   const accuracy = columns.test_accuracy ?? new Float64Array();
   const secondsToAccuracy: Record<string, number> = {};
   for (const threshold of accuracyThresholds) {
-    const row = accuracy.findIndex((value) => value >= threshold);
-    if (row >= 0) secondsToAccuracy[threshold] = columns.wall_s[row];
+    const crossing = firstReached(metrics, threshold);
+    if (crossing) secondsToAccuracy[threshold] = crossing.seconds;
   }
   return {
     method: metrics.method,

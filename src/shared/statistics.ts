@@ -1,6 +1,9 @@
 /** Statistics over seeds: few values, so intervals use Student's t. */
 
-/** Mean of a small sample with its 95 % confidence interval mean ± halfWidth. */
+/** Intervals over fewer seeds are marked as uncertain. */
+export const fewSeeds = 5;
+
+/** Mean of a small sample with its confidence interval mean ± halfWidth, of 95 % unless stated. */
 export interface Estimate {
   readonly mean: number;
   /** Absent for a single value. */
@@ -8,13 +11,52 @@ export interface Estimate {
   readonly n: number;
 }
 
-/** Mean and 95 % Student-t interval; undefined for no values. */
-export function estimate(values: readonly number[]): Estimate | undefined {
+/**
+ * Mean and Student-t interval; undefined for no values. Over the differences of pairs, it is the interval of
+ * a paired t-test.
+ * @param probability quantile of the upper end; 0.975 for the two-sided 95 % interval
+ */
+export function estimate(values: readonly number[], probability = 0.975): Estimate | undefined {
   const n = values.length;
   if (n === 0) return undefined;
   const mean = average(values);
   if (n === 1) return { mean, n };
-  return { mean, halfWidth: (tQuantile(n - 1) * standardDeviation(values)) / Math.sqrt(n), n };
+  const standardError = standardDeviation(values) / Math.sqrt(n);
+  return { mean, halfWidth: tQuantile(n - 1, probability) * standardError, n };
+}
+
+/** Geometric mean of ratios with its confidence interval [low, high]. */
+export interface RatioEstimate {
+  readonly ratio: number;
+  /** Absent, as is `high`, for a single ratio. */
+  readonly low?: number;
+  readonly high?: number;
+  readonly n: number;
+}
+
+/** exp of the {@link estimate} of the logarithms of positive ratios. */
+export function estimateRatio(
+  ratios: readonly number[],
+  probability = 0.975,
+): RatioEstimate | undefined {
+  const logs = estimate(ratios.map(Math.log), probability);
+  if (logs === undefined) return undefined;
+  const { mean, halfWidth, n } = logs;
+  const ratio = Math.exp(mean);
+  if (halfWidth === undefined) return { ratio, n };
+  return { ratio, low: Math.exp(mean - halfWidth), high: Math.exp(mean + halfWidth), n };
+}
+
+/** Whether the interval excludes `value`: 0 for a difference, 1 for a ratio; undefined without an interval. */
+export function excludes(interval: Estimate | RatioEstimate, value: number): boolean | undefined {
+  const [low, high] =
+    'ratio' in interval
+      ? [interval.low, interval.high]
+      : interval.halfWidth === undefined
+        ? []
+        : [interval.mean - interval.halfWidth, interval.mean + interval.halfWidth];
+  if (low === undefined || high === undefined) return undefined;
+  return low > value || high < value;
 }
 
 /** Standard deviation of a sample, with n - 1 in the denominator: at least two values. */

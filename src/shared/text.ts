@@ -10,6 +10,12 @@ export function inPercent(share: number): string {
   return `${percent(share)} %`;
 }
 
+/** A difference of shares in percentage points, with its sign: `+0.92`. */
+export function points(difference: number, digits = 2): string {
+  const text = (100 * difference).toFixed(digits);
+  return difference >= 0 || Number(text) === 0 ? `+${text.replace('-', '')}` : text;
+}
+
 /** A threshold, without trailing zeros: 0.975 -> `97.5 %`. */
 export function threshold(share: number): string {
   return `${Number((100 * share).toPrecision(6))} %`;

@@ -4,7 +4,7 @@ import type { Experiment } from '../config/experiment.js';
 import { loadExperiment } from '../config/load.js';
 import { FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
-import { diffValues, provenanceOf, type ValueDifference } from '../report/diff.js';
+import { dataDifferences, diffValues, type ValueDifference } from '../report/diff.js';
 import { loadRunDirectory, oneRunDirectory, type RunDirectory } from '../runs/run-directory.js';
 import { recordedData } from '../runs/run-json.js';
 import { leavesOf } from '../runs/settings.js';
@@ -163,13 +163,4 @@ function experimentOf(base: RunDirectory, now: Experiment): Experiment | undefin
   throw new UsageError(
     `${base.path} has no config.yaml, so the settings of its results are unknown`,
   );
-}
-
-/** Differences between the checksums of data files, where both directories recorded them. */
-function dataDifferences(run: RunDirectory, base: RunDirectory): ValueDifference[] {
-  const [a, b] = [run, base].map(({ info }) => {
-    const recorded = [...provenanceOf(info?.json)];
-    return new Map(recorded.filter(([name]) => name.startsWith('dataset.sha256')));
-  });
-  return a.size > 0 && b.size > 0 ? diffValues(a, b) : [];
 }

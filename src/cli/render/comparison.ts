@@ -9,8 +9,9 @@ import {
   withVariant,
 } from '../../report/table.js';
 import type { Problem } from '../../runs/run-directory.js';
-import { duration, grouped, inPercent, printable } from '../../shared/text.js';
-import { markdown, points, shortPath } from './print.js';
+import { fewSeeds } from '../../shared/statistics.js';
+import { duration, grouped, inPercent, points, printable } from '../../shared/text.js';
+import { markdown, shortPath } from './print.js';
 
 /** `fln compare` in each form. */
 export const comparisonFormats = {
@@ -29,7 +30,7 @@ function comparisonText({ rows }: Comparison): string {
   const cost = isTuned(rows) ? '; tuning: of all trials together' : '';
   const note =
     `${measureOf(rows)}: mean ± 95 % interval over seeds;${difference} ` +
-    `train time: mean, without evaluation${cost}`;
+    `train time: mean, without evaluation${cost}${hasFewSeeds(rows) ? fewSeedsNote : ''}`;
   return `${[...alignTable(table, wordColumns(table)), note].join('\n')}\n`;
 }
 
@@ -112,6 +113,15 @@ const tuningCells = ({ tuning }: ComparisonRow) =>
 
 /** Losses of a regression are not compared with the paper, which has accuracies. */
 const hasPaper = (rows: readonly ComparisonRow[]) => measureOf(rows) !== 'loss';
+
+/** Whether an interval is over so few seeds that a reader should know. */
+const hasFewSeeds = (rows: readonly ComparisonRow[]) =>
+  rows.some(({ accuracy, loss }) => {
+    const { n = 0 } = accuracy ?? loss ?? {};
+    return n > 1 && n < fewSeeds;
+  });
+
+const fewSeedsNote = `; intervals over fewer than ${fewSeeds} seeds are wide and uncertain`;
 
 /** Runs of a regression have a loss instead of an accuracy. */
 function measureOf(rows: readonly ComparisonRow[]): string {

@@ -1,8 +1,8 @@
 import type { MetricsDifference, RunDiff, RunsDiff, ValueDifference } from '../../report/diff.js';
 import type { Difference } from '../../report/overlay.js';
 import { alignTable, missing } from '../../report/table.js';
-import { duration, inPercent, plural, printable, runName } from '../../shared/text.js';
-import { points, shortPath } from './print.js';
+import { duration, inPercent, plural, points, printable, runName } from '../../shared/text.js';
+import { shortPath } from './print.js';
 
 /** `fln diff`: differences by section; a section without differences is one line. */
 export function formatDiff(diff: RunsDiff): string {

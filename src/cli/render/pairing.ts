@@ -1,10 +1,10 @@
-import { alignTable, missing, type Table } from '../../report/table.js';
-import { average, type Estimate } from '../../shared/statistics.js';
-import { inPercent, percent, plural, printable, runName } from '../../shared/text.js';
+import { alignTable, missing, pointsText, type Table } from '../../report/table.js';
+import { average } from '../../shared/statistics.js';
+import { inPercent, percent, plural, points, printable, runName } from '../../shared/text.js';
 import type { Exact, ExactRun } from '../../verify/exact.js';
 import type { Paired, PairedMethod } from '../../verify/paired.js';
 import type { TestCase } from './junit.js';
-import { markdown, points, shortPath } from './print.js';
+import { markdown, shortPath } from './print.js';
 
 /** The results of `fln verify --paired` and `--exact` as text, Markdown and JUnit tests. */
 
@@ -44,7 +44,7 @@ function pairedTable({ methods, tolerance }: Paired): Table {
       lost.length === 0 ? String(all) : `${pairs.length} of ${all}`,
       mean('base'),
       mean('run'),
-      difference ? interval(difference) : missing,
+      difference ? pointsText(difference) : missing,
       difference ? percent(tolerance) : missing,
       verdictText(method, tolerance),
     ];
@@ -60,9 +60,6 @@ function verdictText({ verdict, difference }: PairedMethod, tolerance: number): 
   if (mean > tolerance && mean > halfWidth) return 'ok, improved';
   return mean < 0 ? 'ok, within tolerance' : 'ok';
 }
-
-const interval = ({ mean, halfWidth }: Estimate) =>
-  halfWidth === undefined ? points(mean) : `${points(mean)} ± ${percent(halfWidth)}`;
 
 const seedLines = ({ methods }: Paired): string[] =>
   methods.flatMap(({ method, pairs }) => {

@@ -33,12 +33,6 @@ export function shortPath(path: string): string {
   return below ? fromHere : path;
 }
 
-/** A difference of shares in percentage points, with its sign: `+0.92`. */
-export function points(difference: number, digits = 2): string {
-  const text = (100 * difference).toFixed(digits);
-  return difference >= 0 || Number(text) === 0 ? `+${text.replace('-', '')}` : text;
-}
-
 /** @param words number of columns, from the first, that are text and aligned to the left */
 export function markdown({ head, rows }: Table, words: number): string {
   const rule = head.map((_, column) => (column < words ? '---' : '---:'));

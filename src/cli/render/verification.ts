@@ -1,5 +1,5 @@
 import { accuracy, alignTable, missing } from '../../report/table.js';
-import { inPercent, percent, plural, printable, threshold } from '../../shared/text.js';
+import { inPercent, percent, plural, points, printable, threshold } from '../../shared/text.js';
 import type { BaselineChange } from '../../verify/baseline.js';
 import type { Exact } from '../../verify/exact.js';
 import {
@@ -21,7 +21,7 @@ import {
   pairedTests,
   pairedText,
 } from './pairing.js';
-import { markdown, points, shortPath } from './print.js';
+import { markdown, shortPath } from './print.js';
 
 /** The result of `fln verify`: limits, and comparisons with earlier results where requested. */
 export interface Verified extends Verification {

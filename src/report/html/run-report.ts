@@ -1,6 +1,14 @@
 import type { RunSummary } from '../../runs/run-json.js';
 import { aggregate } from '../../runs/summary.js';
 import { escapeHtml, runName } from '../../shared/text.js';
+import type { PairedComparison } from '../paired-comparison.js';
+import {
+  comparisonNotes,
+  differenceTable,
+  methodName,
+  ratioTable,
+  readingNotes,
+} from '../paired-tables.js';
 import { resultTable, tableNote } from '../table.js';
 import type { Charts } from './charts.js';
 import type { LayerPanels } from './layers.js';
@@ -10,6 +18,8 @@ export interface ReportContent {
   readonly title: string;
   readonly subtitle: string;
   readonly summaries: readonly RunSummary[];
+  /** The methods compared with the first, of one run directory with several seeds. */
+  readonly paired?: PairedComparison;
   /** The figure with scripts, and without; absent when there is nothing to draw. */
   readonly figure?: { readonly charts: Charts; readonly svg: string };
   /** The panels of the layers, where there are any. */
@@ -31,7 +41,7 @@ export interface ReportSource {
 }
 
 /**
- * The report as one HTML page without external requests: figure, table, failures, layers, provenance
+ * The report as one HTML page without external requests: figure, tables, failures, layers, provenance
  * and config.
  * All text is escaped.
  */
@@ -50,6 +60,7 @@ export function reportHtml(content: ReportContent): string {
         ? '<p>There is no figure: no run has recorded an accuracy.</p>'
         : `${drawingHtml(figure.charts)}\n<div class="figure static scroll">${figure.svg}</div>`,
       resultsHtml(content.summaries),
+      pairedHtml(content.paired),
       failuresHtml(content),
       drawingHtml(layers),
       images,
@@ -66,6 +77,24 @@ export function resultsHtml(summaries: readonly RunSummary[]): string {
   return `<h2>Results</h2>
 ${sortableTable(resultTable(aggregate(summaries)))}
 <p class="note">${escapeHtml(tableNote)}.</p>`;
+}
+
+function pairedHtml(comparison: PairedComparison | undefined): string {
+  if (comparison === undefined) return '';
+  const ratios = ratioTable(comparison);
+  const notes = [...comparisonNotes(comparison), ...readingNotes([comparison])];
+  return [
+    '<h2>Paired differences</h2>',
+    `<p>Each method compared with ${escapeHtml(methodName(comparison.reference))}, seed by seed. <code>fln compare --against LABEL</code> compares with another one.</p>`,
+    sortableTable(differenceTable(comparison)),
+    ...(ratios
+      ? [
+          `<p>Training until a ${comparison.curve} accuracy is first reached:</p>`,
+          sortableTable(ratios),
+        ]
+      : []),
+    `<ul class="note">\n${notes.map((note) => `<li>${escapeHtml(note)}</li>`).join('\n')}\n</ul>`,
+  ].join('\n');
 }
 
 export function failuresHtml({
