@@ -28,6 +28,12 @@ export {
   listRuns,
   look,
 } from './report/listing.js';
+export {
+  comparePaired,
+  type MethodComparison,
+  type PairedComparison,
+  type PairedOptions,
+} from './report/paired-comparison.js';
 export { writeReport } from './report/write-report.js';
 export type { Metrics } from './runs/metrics.js';
 export type { Model, ModelDescription } from './runs/model-file.js';

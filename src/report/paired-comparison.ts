@@ -66,6 +66,8 @@ export interface ComparedMethod {
   /** Of the config. */
   readonly epochs?: Setting;
   readonly batchSize?: Setting;
+  /** Batches between evaluations. */
+  readonly evaluateEvery?: Setting;
   /** Trials with which its settings were chosen, where the config says it. */
   readonly tuningTrials?: Setting;
 }
@@ -276,6 +278,7 @@ function describe(
       : [],
     epochs: budget('epochs'),
     batchSize: budget('batchSize'),
+    evaluateEvery: settings.get('evaluate.every'),
     tuningTrials: settings.get(`tuning.${label}.trials`),
   };
 }

@@ -266,7 +266,7 @@ export function readingNotes(comparisons: readonly PairedComparison[]): string[]
       ? [
           `ratio: method / reference, paired by seed, geometric mean [${interval}, of the logarithms]`,
           'batches, time: geometric means over the seeds that reach the accuracy; time is training alone, without evaluation',
-          resolutionNote(ratios),
+          resolutionNote(comparisons),
         ]
       : []),
     ...(separated.includes(false)
@@ -283,13 +283,20 @@ export function readingNotes(comparisons: readonly PairedComparison[]): string[]
   ];
 }
 
-function resolutionNote(ratios: readonly ThresholdComparison[]): string {
-  const batches = largest(ratios.map(({ resolution }) => resolution.batches));
-  if (batches === 0) return 'resolution: accuracy was evaluated after every batch';
-  const share = largest(ratios.map(({ resolution }) => resolution.share));
+function resolutionNote(comparisons: readonly PairedComparison[]): string {
+  const methods = comparisons.flatMap(({ reference, methods }) => [reference, ...methods]);
+  const resolutions = comparisons.flatMap((comparison) =>
+    comparison.methods.flatMap(({ ratios }) => ratios.map(({ resolution }) => resolution)),
+  );
+  const most = largest(resolutions.map(({ batches }) => batches));
+  if (most === 0) return 'resolution: accuracy was evaluated after every batch';
+  const share = largest(resolutions.map((each) => each.share));
+  const [every, ...others] = new Set(methods.map(({ evaluateEvery }) => evaluateEvery));
+  const when =
+    every === undefined || others.length > 0 ? 'after some batches only' : `every ${every} batches`;
   return (
-    `resolution: accuracy was evaluated every ${batches + 1} batches, so a number of batches may be up to ${batches} too ` +
-    `large, at most ${percent(share, 0)} % of it, and its time with it; the intervals do not include this`
+    `resolution: accuracy was evaluated ${when}, so a number of batches may be up to ${most} too large, ` +
+    `at most ${percent(share, 0)} % of it, and its time with it; the intervals do not include this`
   );
 }
 

@@ -100,6 +100,53 @@ describe('fln compare', () => {
     expect(note).toMatch(/; tuning: of all trials together$/);
   });
 
+  it('compares with one method, paired by seed, in every form', async () => {
+    const cwd = results();
+    const args = ['compare', 'results/a', '--against', 'sgd', '--threshold', '97%'];
+    const { code, stdout, stderr } = await fln(args, { cwd });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.split('\n').slice(0, 12)).toEqual([
+      'Compared with sgd, paired by seed:',
+      'method                    final test accuracy      pairs    difference',
+      '------------------------  -------------------  ---------  ------------',
+      'sgd                            94.10 ± 0.25 %          –     reference',
+      'fenchel (preconditioned)       98.49 ± 0.08 %  3 (n < 5)  +4.39 ± 0.23',
+      'adam                           97.65 ± 0.12 %  3 (n < 5)  +3.55 ± 0.22',
+      '',
+      'Training until a test accuracy is first reached:',
+      'accuracy  method                    reach it  batches  ratio of batches  time  ratio of times',
+      '--------  ------------------------  --------  -------  ----------------  ----  --------------',
+      '97 %      sgd                         0 of 3        –                 –     –               –',
+      '97 %      fenchel (preconditioned)    3 of 3     2.00                 –  18 s               –',
+    ]);
+    const markdown = await fln([...args, '--markdown'], { cwd });
+    expect(markdown.stdout).toContain('| adam | 97.65 ± 0.12 % | 3 (n < 5) | +3.55 ± 0.22 |');
+    const csv = await fln([...args, '--csv', '--simultaneous'], { cwd });
+    const rows: Record<string, string>[] = parse(csv.stdout, { columns: true });
+    expect(rows).toHaveLength(6);
+    expect(rows[0]).toMatchObject({ pairs: '3', separated: 'true', confidence_level: '0.975' });
+    expect(rows[4]).toMatchObject({
+      measure: 'batches_to_0.97',
+      pairs: '0',
+      reference_not_reached_seeds: '1 2 3',
+      estimate: '',
+    });
+    const json = JSON.parse((await fln([...args, '--json'], { cwd })).stdout);
+    expect(json.against[0].methods[1]).toMatchObject({ method: 'adam', separated: true });
+    expect(json.methods).toHaveLength(3);
+  });
+
+  it.each([
+    [['--against', 'adm'], 'no run is labelled "adm"; did you mean "adam"?'],
+    [['--against', 'results/b/adam', '--threshold', '97'], 'got "97"; did you mean "97%"?'],
+    [['--threshold', '0.97'], '--threshold needs --against LABEL'],
+  ])('explains what is wrong with %j', async (options, message) => {
+    const args = ['compare', 'results/a', ...options];
+    const { code, stdout, stderr } = await fln(args, { cwd: results() });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(message);
+  });
+
   it('exits 2 with every reason when nothing can be shown', async () => {
     const { code, stdout, stderr } = await fln(['compare', 'broken', 'absent'], { cwd: results() });
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

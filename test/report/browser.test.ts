@@ -196,21 +196,32 @@ describe.skipIf(!executablePath)('report.html in a browser (needs FLN_CHROMIUM)'
 
   it('sorts its table by any column', async () => {
     const { page } = await open(report);
-    const column = async (k: number) => page.locator(`table td:nth-child(${k})`).allInnerTexts();
-    await page.getByRole('button', { name: 'final test accuracy' }).click();
+    const table = page.locator('table').first();
+    const column = async (k: number) => table.locator(`td:nth-child(${k})`).allInnerTexts();
+    await table.getByRole('button', { name: 'final test accuracy' }).click();
     expect((await column(1))[0]).toBe('sgd');
-    await page.getByRole('button', { name: 'final test accuracy' }).click();
+    await table.getByRole('button', { name: 'final test accuracy' }).click();
     expect((await column(1))[0]).toBe('fenchel');
     expect(await page.locator('th[aria-sort="descending"]').innerText()).toBe(
       'final test accuracy',
     );
-    await page.getByRole('button', { name: 'train time' }).click();
+    await table.getByRole('button', { name: 'train time' }).click();
     const seconds = (await column(9)).map(
       (text) => Number.parseFloat(text) * (text.endsWith('min') ? 60 : 1),
     );
     expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
-    await page.getByRole('button', { name: 'method' }).click();
+    await table.getByRole('button', { name: 'method' }).click();
     expect(await column(1)).toEqual(mnistMethods.map(({ label }) => label).sort());
+  });
+
+  it('sorts the paired differences by their means', async () => {
+    const { page } = await open(report);
+    const table = page.locator('table').nth(1);
+    await table.getByRole('button', { name: 'difference' }).click();
+    const texts = await table.locator('td:nth-child(4)').allInnerTexts();
+    expect(texts.at(-1)).toBe('reference');
+    const means = texts.slice(0, -1).map((text) => Number(/[-+]\d+\.\d+/.exec(text)![0]));
+    expect(means).toEqual([...means].sort((a, b) => a - b));
   });
 
   it('fits a phone: only tables and figures scroll sideways', async () => {

@@ -82,6 +82,18 @@ describe('writeReport', () => {
     expect(parse(read('summary.csv'), { columns: true })).toHaveLength(4);
   });
 
+  it('compares the methods with the first where there are several seeds', async () => {
+    await writeReport(directory);
+    const html = read('report.html');
+    expect(html).toContain('<h2>Paired differences</h2>');
+    expect(html).toMatch(
+      /<td class="words">fenchel-exact<\/td><td[^>]*>[^<]+<\/td><td data-value="2">2 \(n &#60; 5\)<\/td><td data-value="-?[\d.e-]+">/,
+    );
+    rmSync(join(directory, 'fenchel-s2'), { recursive: true });
+    await writeReport(directory);
+    expect(read('report.html')).not.toContain('Paired differences');
+  });
+
   it('writes the same bytes when called again', async () => {
     const paths = await writeReport(directory);
     const before = paths.map((path) => readFileSync(path, 'latin1'));

@@ -29,8 +29,8 @@ function comparisonText({ rows }: Comparison): string {
   const difference = hasPaper(rows) ? ' difference: from the paper, in percentage points;' : '';
   const cost = isTuned(rows) ? '; tuning: of all trials together' : '';
   const note =
-    `${measureOf(rows)}: mean ± 95 % interval over seeds;${difference} ` +
-    `train time: mean, without evaluation${cost}${hasFewSeeds(rows) ? fewSeedsNote : ''}`;
+    `${measureOf(rows)}: mean ± 95 % interval over seeds${hasFewSeeds(rows) ? fewSeedsNote : ''};` +
+    `${difference} train time: mean, without evaluation${cost}`;
   return `${[...alignTable(table, wordColumns(table)), note].join('\n')}\n`;
 }
 
@@ -121,7 +121,7 @@ const hasFewSeeds = (rows: readonly ComparisonRow[]) =>
     return n > 1 && n < fewSeeds;
   });
 
-const fewSeedsNote = `; intervals over fewer than ${fewSeeds} seeds are wide and uncertain`;
+const fewSeedsNote = ` (n < ${fewSeeds}: wide and uncertain)`;
 
 /** Runs of a regression have a loss instead of an accuracy. */
 function measureOf(rows: readonly ComparisonRow[]): string {

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { compareRuns } from '../../../src/report/comparison.js';
 import { diffRuns } from '../../../src/report/diff.js';
 import { listRuns } from '../../../src/report/listing.js';
+import { comparePaired } from '../../../src/report/paired-comparison.js';
 import { parseMetrics } from '../../../src/runs/metrics.js';
 import { loadRunDirectory } from '../../../src/runs/run-directory.js';
 import { mnistMethods, syntheticCsv } from '../../report/synthetic.js';
@@ -115,10 +116,12 @@ export const runDirectories: Surface<Files> = {
     const listed = await harmless(() =>
       listRuns([place], { where: ['epochs>=1', 'method=fenchel'] }),
     );
+    const paired = await harmless(() => comparePaired([loadRunDirectory(place)], 'adam'));
     const diff = await harmless(() => diffRuns(place, place));
     const all = [
       ...problems,
       ...compared.problems,
+      ...(paired?.problems ?? []),
       ...(listed?.problems ?? []),
       ...(diff?.problems ?? []),
     ];
