@@ -85,5 +85,5 @@ export const runFiles: Readonly<Record<string, string>> = {
   'figure.svg': 'test accuracy against batches and against training time',
   'figure.png': 'the same figure as pixels',
   'report.html':
-    'interactive figure, table, provenance and config in one file, without network access',
+    'interactive figure, tables with paired differences, provenance and config in one file, without network access',
 };
