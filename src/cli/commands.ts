@@ -16,6 +16,12 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/sweep.js')).sweepCommand),
   },
   {
+    name: 'tune',
+    usage: 'tune CONFIG [path=value ...]',
+    summary: 'search the settings of each method, with the same budget',
+    load: async () => erased((await import('./commands/tune.js')).tuneCommand),
+  },
+  {
     name: 'sweep-trial',
     usage: 'sweep-trial DIR ID',
     summary: 'run one trial of a sweep, as launchers do',

@@ -4,7 +4,7 @@ import { builtIn, type LoadedPlugin, type Registry } from '../config/plugins/reg
 import { jsonSchemaOf, schemaWith } from '../config/schema.js';
 import type { FieldAdvice, SearchedValues } from '../core/methods/fields.js';
 import type { MethodDefinition } from '../core/methods/method.js';
-import { layersColumns, metricsColumns, runFiles } from '../runs/columns.js';
+import { layersColumns, metricsColumns, runFiles, tuningColumns } from '../runs/columns.js';
 import { SweepSchema } from '../sweep/schema.js';
 
 /** A config field, a column of a CSV file, or a file of a run directory. */
@@ -72,6 +72,12 @@ export function reference(registry: Registry = builtIn): Section[] {
       title: 'Columns of layers.csv',
       text: 'One row per evaluated step and layer of a lifted method (docs/layers.md); a column is empty where there is nothing to measure.',
       entries: described(layersColumns),
+    },
+    {
+      name: 'tuning.csv',
+      title: 'Columns of tuning.csv',
+      text: 'The record of `fln tune`, one row per trial (docs/tuning.md); a field that a method does not search is empty.',
+      entries: described(tuningColumns),
     },
     {
       name: 'files',

@@ -37,6 +37,8 @@ import { parseBlock } from './yaml.js';
 export interface LoadedExperiment {
   readonly experiment: Experiment;
   readonly file: string;
+  /** The file with the overrides, before defaults: old names replaced, paths absolute, seeds a list. */
+  readonly written: Readonly<Record<string, unknown>>;
   /** Dotted path of each value of `experiment.resolved` -> `file:line`, `command line`, `preset paper`, `default`, ... */
   readonly origins: Readonly<Record<string, string>>;
   /** Each with its place: old names, and expectations and tuning of methods that are absent. */
@@ -227,7 +229,8 @@ function resolve(
     ...pinned?.origins,
   };
   const warnings = [...renames, ...leftOver].map((issue) => formatIssues(source, [issue]));
-  return { experiment, file: source.file, origins, warnings, renames };
+  const written = data as Record<string, unknown>;
+  return { experiment, file: source.file, written, origins, warnings, renames };
 }
 
 /** Where each plugin is named, and what it defines. */

@@ -5,8 +5,18 @@ import { type Path, pathText, type Tree } from './tree.js';
 import { parseYaml } from './yaml.js';
 
 /** The resolved config as YAML. Loading it again gives an experiment with the same hash. */
-export function resolvedYaml(experiment: Pick<Experiment, 'resolved'>): string {
-  const document = new Document(experiment.resolved, { aliasDuplicateObjects: false });
+export const resolvedYaml = ({ resolved }: Pick<Experiment, 'resolved'>): string =>
+  configYaml(resolved);
+
+/**
+ * A config as YAML.
+ * @param edit adds comments to it
+ */
+export function configYaml(
+  config: Readonly<Record<string, unknown>>,
+  edit: (document: Document) => void = () => {},
+): string {
+  const document = new Document(config, { aliasDuplicateObjects: false });
   // Layers, expectations and lists of numbers take one line each.
   visit(document, {
     Seq(_, node) {
@@ -19,6 +29,7 @@ export function resolvedYaml(experiment: Pick<Experiment, 'resolved'>): string {
       node.flow = node.items.length === 0 || (isDeep && isShort);
     },
   });
+  edit(document);
   return document.toString({ lineWidth: 0, flowCollectionPadding: true });
 }
 

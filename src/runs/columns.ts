@@ -66,6 +66,22 @@ export const layersColumns: Readonly<Record<(typeof layerColumns)[number], strin
     'mean of the learning signal of a hidden layer over its root mean square, minus the same of the back-propagated one (fenchel, solver preconditioned)',
 };
 
+/** Columns of tuning.csv, the record of `fln tune`. */
+export const tuningColumns: Readonly<Record<string, string>> = {
+  method: 'label of the method',
+  trial: 'number of the trial, from 1, which has the settings of the experiment',
+  id: 'name of its files in the sweep directory of the method: trials/ID',
+  FIELD: 'one column for each searched field of a method: its value in the trial',
+  status:
+    'COMPLETED; PAUSED where halving stopped it early; FAILED, with the reason in states/ID.json',
+  epochs: 'epochs trained, mean over the seeds',
+  batches: 'training steps of all seeds together',
+  seconds: 'training time of all seeds together, without evaluation',
+  validation_accuracy:
+    'share of the validation split classified correctly at the end, mean over the seeds',
+  half_width_95: 'half width of its 95 % confidence interval over the seeds; empty for one seed',
+};
+
 /** Files of a run directory, by their path in it. */
 export const runFiles: Readonly<Record<string, string>> = {
   'config.yaml': 'the resolved config; `fln run` repeats the experiment from it',

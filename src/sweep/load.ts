@@ -8,7 +8,7 @@ import { type Finding, validate } from '../config/validate.js';
 import { parseBlock } from '../config/yaml.js';
 import { plural } from '../shared/text.js';
 import { rungEpochs } from './halving/scheduler.js';
-import { metricOf, type SweepConfig, SweepSchema, searchOf } from './schema.js';
+import { metricOf, rangeProblem, type SweepConfig, SweepSchema, searchOf } from './schema.js';
 import { gridSize, type Overrides, searchSpace } from './search.js';
 
 /** One experiment of a sweep. */
@@ -43,10 +43,22 @@ const maxTrials = 100_000;
  * @throws ConfigError with all errors; UsageError when a file cannot be read
  */
 export function loadSweep(file: string, overrides: readonly string[] = []): Sweep {
-  const source = { file, text: readConfigFile(file).replace(/^\uFEFF/, '') };
+  return sweepOf({ file, text: readConfigFile(file).replace(/^\uFEFF/, '') }, overrides);
+}
+
+/**
+ * {@link loadSweep} of a text that need not have been written.
+ * @param read gives the text of the experiment
+ */
+export function sweepOf(
+  source: Source,
+  overrides: readonly string[] = [],
+  read: (file: string) => string = readConfigFile,
+): Sweep {
+  const { file } = source;
   const { tree, config } = parseSweep(source);
   const base = isAbsolute(config.config) ? config.config : resolve(dirname(file), config.config);
-  const text = readConfigFile(base);
+  const text = read(base);
   const { kind } = searchOf(config);
   // Errors of the experiment itself are reported once.
   const { experiment, warnings: old } = parseExperiment(text, base, overrides);
@@ -157,11 +169,8 @@ function checkSweep(config: SweepConfig): Finding[] {
   }
   for (const [path, parameter] of Object.entries(parameters)) {
     if (Array.isArray(parameter)) continue;
-    const { range, scale } = parameter;
-    if (!(range[0] < range[1]))
-      report(['parameters', path, 'range'], 'expected the smaller value first');
-    if (scale === 'log' && range[0] <= 0)
-      report(['parameters', path, 'range'], 'expected values above 0 for scale: log');
+    const wrong = rangeProblem(parameter);
+    if (wrong !== undefined) report(['parameters', path, 'range'], wrong);
   }
   const seen = new Set(Object.keys(parameters));
   for (const [i, group] of zip.entries()) {

@@ -4,7 +4,8 @@ import { experimentName, jsonSchemaText } from '../config/schema.js';
 /** The value of an override: any YAML value. */
 const value = z.json();
 
-const parameter = z
+/** The values of one setting. */
+export const ParameterSchema = z
   .union([
     z.array(value).min(1),
     z.strictObject({
@@ -126,7 +127,7 @@ export const SweepSchema = z.strictObject({
     .describe('random seed of the draws'),
   set: z.record(z.string(), value).default({}).describe('overrides for every trial: { epochs: 2 }'),
   parameters: z
-    .record(z.string(), parameter)
+    .record(z.string(), ParameterSchema)
     .default({})
     .describe('path of a config value -> its values'),
   zip: z
@@ -160,7 +161,16 @@ export const metricOf = ({
 }: Pick<SweepConfig, 'metric'>): z.output<typeof metricOptions> =>
   typeof metric === 'string' ? { column: metric } : metric;
 
-export type Parameter = z.output<typeof parameter>;
+export type Parameter = z.output<typeof ParameterSchema>;
+
+/** What is wrong with a range. */
+export function rangeProblem({
+  range: [least, largest],
+  scale,
+}: Exclude<Parameter, unknown[]>): string | undefined {
+  if (!(least < largest)) return 'expected the smaller value first';
+  return scale === 'log' && least <= 0 ? 'expected values above 0 for scale: log' : undefined;
+}
 
 /** The JSON Schema of sweep files, as schemas/sweep.json contains it. */
 export const sweepSchemaText = (): string =>

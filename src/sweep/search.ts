@@ -49,7 +49,8 @@ function draws({ parameters, zip, seed, trials = 0 }: SweepConfig): Overrides[] 
   });
 }
 
-function draw(parameter: Parameter, random: Random): unknown {
+/** A random value of a setting. */
+export function draw(parameter: Parameter, random: Random): unknown {
   if (Array.isArray(parameter)) return parameter[random.integer(parameter.length)];
   return interpolate(parameter, random.uniform());
 }
@@ -62,7 +63,7 @@ function valuesOf(parameter: Parameter): unknown[] {
 }
 
 /** @param share 0 for the smallest value, 1 for the largest */
-function interpolate(
+export function interpolate(
   { range: [least, largest], scale, integer }: Exclude<Parameter, unknown[]>,
   share: number,
 ): number {

@@ -41,7 +41,7 @@ function isBuilt(): boolean {
 }
 
 /** Commands that start processes of their own, which take part in what is tested. */
-const starters = ['sweep', 'sweep-trial', 'backend', 'doctor'];
+const starters = ['sweep', 'sweep-trial', 'tune', 'backend', 'doctor'];
 
 /**
  * Runs the program as `npx fln` does: in a process of its own where a listener or `separate` asks for

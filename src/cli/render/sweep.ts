@@ -258,10 +258,11 @@ export function createSweepProgress(
 }
 
 function endLine(state: TrialState, varied: string): string {
-  const { id, status, error, rungs = [] } = state;
+  const { id, status, error, rungs = [], results = [] } = state;
   const reason = status === 'FAILED' && error ? `: ${error.split('\n')[0]}` : '';
   const last = rungs.at(-1);
-  const accuracy = last?.results[0]?.validation_accuracy;
+  const [result, ...others] = last?.results ?? results;
+  const accuracy = others.length > 0 ? undefined : result?.validation_accuracy;
   const measured = accuracy === undefined ? '' : `, validation accuracy ${inPercent(accuracy)}`;
   if (isPaused(state)) return `${id} ${varied}: paused after epoch ${last?.epoch}${measured}`;
   return `${id} ${varied}: ${status.toLowerCase()}${reason}${status === 'COMPLETED' ? measured : ''}`;

@@ -37,10 +37,11 @@ declare module 'zod' {
   interface GlobalMeta extends FieldAdvice {}
 }
 
-/** Metadata of a field, which may stand inside its default. */
+/** Metadata of a field, which may be optional or have a default. */
 export function adviceOf(field: z.ZodType): FieldAdvice {
   const own: FieldAdvice = field.meta() ?? {};
-  return field instanceof z.ZodDefault ? { ...adviceOf(field.unwrap() as z.ZodType), ...own } : own;
+  const isWrapped = field instanceof z.ZodDefault || field instanceof z.ZodOptional;
+  return isWrapped ? { ...adviceOf(field.unwrap() as z.ZodType), ...own } : own;
 }
 
 export const label = z
