@@ -9,6 +9,14 @@ import type { LayerParameters, Parameters } from '../network/parameters.js';
 import { splitBias } from '../network/stacked.js';
 import type { Tree } from '../tree.js';
 import type * as fields from './fields.js';
+import {
+  type Draws,
+  drawNoise,
+  hardwareOf,
+  type NoiseTape,
+  noiseTape,
+  readInputs,
+} from './hardware.js';
 import type { Method, MethodContext } from './method.js';
 import { scalars } from './scalars.js';
 import { scheduleFactor } from './schedule.js';
@@ -72,17 +80,19 @@ type State<Averages extends Tree> = {
  *     P <- P - learningRate schedule(t) (direction(grad_P loss(smoothed Y, network(X; P))) + weightDecay W),
  *
  * where the update rule turns gradients into directions, and the decay stays apart from it (Loshchilov
- * and Hutter 2019). Loss and accuracy come from the same forward pass as the gradient.
+ * and Hutter 2019). Loss and accuracy come from the same forward pass as the gradient. `noise` and `quantize` are
+ * hardware.ts.
  */
 export function backPropagation<
   Config extends BackPropagationConfig,
   Averages extends Tree = readonly tf.Tensor[],
->(ruleOf: (config: Config) => UpdateRule<Averages>): Method<Config, undefined, State<Averages>> {
+>(ruleOf: (config: Config) => UpdateRule<Averages>): Method<Config, NoiseTape, State<Averages>> {
   const update = compiled(
     ({ network, config, loss }: MethodContext<Config>, input: Input<Averages>) => {
       const { x, y, parameters, coefficients, decay } = input;
       const rule = ruleOf(config);
-      const forward = forwardLayers(network, parameters, x);
+      const hardware = hardwareOf(config, input.draws);
+      const forward = forwardLayers(network, parameters, x, hardware.activation);
       const outputs = forward.preActivations[parameters.length - 1];
       const targets = smoothLabels(y, config.labelSmoothing);
       const outputGradient = tf.div(losses[loss].gradient(targets, outputs), x.shape[0]);
@@ -92,8 +102,10 @@ export function backPropagation<
         forward,
         outputGradient as tf.Tensor2D,
         { rule: 'back-propagation' },
+        hardware,
       );
-      const stacked = gradients.map((g, l) => network.maps[l].gradient(forward.inputs[l], g));
+      const inputs = readInputs(hardware, forward.inputs);
+      const stacked = gradients.map((g, l) => network.maps[l].gradient(inputs[l], g));
       const steps = stacked
         .flatMap((gradient) => tensorsOf(splitBias(gradient)))
         .map((gradient, i) =>
@@ -110,6 +122,8 @@ export function backPropagation<
   );
 
   return {
+    prepare: noiseTape,
+
     init({ network, config, random }) {
       const parameters = initializeParameters(network, config, random);
       const rule = ruleOf(config);
@@ -119,7 +133,7 @@ export function backPropagation<
       return { t: 0, parameters, averages, weightAverage: noAverage };
     },
 
-    async step(context, _, state, { x, y }) {
+    async step(context, tape, state, { x, y }) {
       const { config, network, totalBatches } = context;
       const rule = ruleOf(config);
       const t = state.t + 1;
@@ -136,6 +150,7 @@ export function backPropagation<
         y,
         coefficients: scalars(rule.coefficients(t, rate)),
         decay: scalars(config.weightDecay > 0 ? network.maps.map(keptOf) : []),
+        draws: drawNoise(context, tape, `step/${t}`),
       });
       const refreshed = rule.refresh ? await rule.refresh(t, averages) : averages;
       const weightAverage = averageWeights(context, state.weightAverage, parameters);
@@ -156,6 +171,7 @@ type Input<Averages extends Tree> = Pick<State<Averages>, 'parameters' | 'averag
   readonly coefficients: readonly tf.Scalar[];
   /** Factor of the weights of each layer, not the biases; empty without weight decay. */
   readonly decay: readonly tf.Scalar[];
+  readonly draws: Draws;
 };
 
 const tensorsOf = ({ weights, bias }: LayerParameters): tf.Tensor[] => [weights, bias];

@@ -135,6 +135,44 @@ export const bias = z
 export const nudges = ['one-sided', 'two-sided'] as const;
 export type Nudge = (typeof nudges)[number];
 
+const sigma = (tensor: string) =>
+  z
+    .number()
+    .min(0)
+    .max(100)
+    .default(0)
+    .describe(
+      `standard deviation of the noise on ${tensor}, in units of the root mean square of the tensor`,
+    );
+
+const bits = (tensor: string) =>
+  z.int().min(1).max(16).optional().describe(`bits of ${tensor}; not rounded when absent`);
+
+/** Fields that simulate imperfect hardware in training (hardware.ts). */
+export const hardware = {
+  noise: z
+    .strictObject({
+      signal: sigma('the learning signal of each layer'),
+      read: sigma('every activation that the learning rule reads'),
+      activation: sigma('the activations of the forward pass'),
+    })
+    .optional()
+    .describe(
+      'simulates analog hardware: Gaussian noise in training; evaluation has none (docs/hardware.md)',
+    ),
+  quantize: z
+    .strictObject({
+      activations: bits(
+        'the activations, in the forward pass and when the learning rule reads them',
+      ),
+      signals: bits('the learning signals'),
+    })
+    .optional()
+    .describe(
+      'simulates converters: values are rounded to as many bits in training; evaluation has no rounding (docs/hardware.md)',
+    ),
+};
+
 /** Fields of all methods that train by back-propagation. */
 export const backPropagation = {
   schedule: schedule.default('constant'),
@@ -144,4 +182,5 @@ export const backPropagation = {
   weightAverage: weightAverage.default(0),
   initializer: initializer.default('xavier'),
   bias: bias.default(0),
+  ...hardware,
 };

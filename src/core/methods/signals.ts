@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Layers, Network } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import type { Nudge } from './fields.js';
+import { ideal } from './hardware.js';
 
 /**
  * How the learning signal of a hidden layer follows from the one above it. `targetStep` c multiplies r of the
@@ -12,7 +13,7 @@ export type SignalRule =
   | { readonly rule: Nudge; readonly targetStep: number };
 
 export type Signals = {
-  /** g_l of every layer, [m, units]. */
+  /** g_l of every layer, [m, units], as the hardware sends it. */
   readonly gradients: tf.Tensor2D[];
   /** phi(U_l - r_l) of every hidden layer, [m, units]; none where the rule is back-propagation. */
   readonly lowered: tf.Tensor2D[];
@@ -32,6 +33,7 @@ export type Signals = {
  * back-propagation; where it is not, the one-sided one has an error of the order of r^2 with one sign.
  *
  * @param outputGradient g_L [m, classes]
+ * @param hardware sends each g_l, and reads each phi of a difference, and U for phi'(U)
  */
 export function learningSignals(
   network: Network,
@@ -39,24 +41,30 @@ export function learningSignals(
   { inputs, preActivations }: Layers,
   outputGradient: tf.Tensor2D,
   signal: SignalRule,
+  hardware = ideal,
 ): Signals {
-  let g = outputGradient;
+  let g = hardware.signal(outputGradient);
   const gradients = [g];
   const lowered: tf.Tensor2D[] = [];
   const head = network.activations.length;
   for (let l = head; l > 0; l--) {
     const { phi, slope } = network.activations[l - 1];
-    const [u, v] = [preActivations[l - 1], inputs[l]];
+    const u = preActivations[l - 1];
+    // X_l would have the noise of the forward pass besides.
+    const value = (at: tf.Tensor2D) => (hardware.isIdeal ? inputs[l] : phi(at));
     const back = network.maps[l].adjoint(g, parameters[l].weights);
     if (signal.rule === 'back-propagation') {
-      g = tf.mul(slope(u, v), back);
+      const [seen] = hardware.read(u);
+      g = tf.mul(slope(seen, value(seen)), back);
     } else {
       const r = l === head ? (tf.mul(back, signal.targetStep) as tf.Tensor2D) : back;
       const low = phi(tf.sub(u, r));
       lowered.unshift(low);
-      g =
-        signal.rule === 'one-sided' ? tf.sub(v, low) : tf.mul(tf.sub(phi(tf.add(u, r)), low), 0.5);
+      const isCentred = signal.rule === 'two-sided';
+      const [upper, lower] = hardware.read(isCentred ? phi(tf.add(u, r)) : value(u), low);
+      g = isCentred ? tf.mul(tf.sub(upper, lower), 0.5) : tf.sub(upper, lower);
     }
+    g = hardware.signal(g);
     gradients.unshift(g);
   }
   return { gradients, lowered };

@@ -57,14 +57,22 @@ export type Layers = {
   readonly preActivations: tf.Tensor2D[];
 };
 
-/** A forward pass that keeps every layer, for methods that update layers separately; inside a tidy. */
-export function forwardLayers(network: Network, parameters: Parameters, x: tf.Tensor2D): Layers {
+/**
+ * A forward pass that keeps every layer, for methods that update layers separately; inside a tidy.
+ * @param transmit what becomes of an activation phi(U_l) on its way to the next layer
+ */
+export function forwardLayers(
+  network: Network,
+  parameters: Parameters,
+  x: tf.Tensor2D,
+  transmit = (activation: tf.Tensor2D) => activation,
+): Layers {
   const inputs = [x];
   const preActivations: tf.Tensor2D[] = [];
   for (const [l, layer] of parameters.entries()) {
     const u = network.maps[l].apply(inputs[l], layer);
     preActivations.push(u);
-    if (l < network.activations.length) inputs.push(network.activations[l].phi(u));
+    if (l < network.activations.length) inputs.push(transmit(network.activations[l].phi(u)));
   }
   return { inputs, preActivations };
 }

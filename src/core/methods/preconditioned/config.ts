@@ -58,6 +58,7 @@ export const preconditionedFields = {
   weightAverage: fields.weightAverage.default(0.99),
   initializer: fields.initializer.default('he'),
   bias: fields.bias.default(0),
+  ...fields.hardware,
 };
 
 export type PreconditionedConfig = z.output<z.ZodObject<typeof preconditionedFields>>;

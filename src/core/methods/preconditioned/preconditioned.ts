@@ -7,6 +7,16 @@ import { forwardLayers, type Layers } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import { splitBias } from '../../network/stacked.js';
 import { blend } from '../../solvers/blend.js';
+import {
+  type Draws,
+  drawNoise,
+  type Hardware,
+  type HardwareConfig,
+  hardwareOf,
+  type NoiseTape,
+  noiseTape,
+  readInputs,
+} from '../hardware.js';
 import type { Method, MethodContext, Step } from '../method.js';
 import { scalars } from '../scalars.js';
 import { scheduleFactor } from '../schedule.js';
@@ -37,10 +47,12 @@ import {
  *
  * v estimates the mean square change of a pre-activation by D: layers whose weights are shared by many positions have
  * covariances of very different sizes, and each layer's step is scaled to change its pre-activations by `rmsChange`,
- * whatever the units. preconditioner.ts has H_l, and whose idea it is.
+ * whatever the units. preconditioner.ts has H_l, and whose idea it is. `noise` and `quantize` (../hardware.ts) change
+ * the forward pass, the signals, and what is read of F_l: once a step, for G_l and H_l.
  *
  * @param signalOf rule of the learning signals
- * @param measure of {@link Step}, given the forward pass of the step and the parameters after it
+ * @param measure of {@link Step}, given the forward pass of the step, the parameters after it, and the hardware of its
+ *   signals
  */
 export function preconditioned<Config extends PreconditionedConfig>(
   signalOf: (config: Config) => SignalRule,
@@ -48,6 +60,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
     context: MethodContext<Config>,
     before: ForwardPass,
     next: Parameters,
+    hardware: Hardware,
   ) => ReturnType<NonNullable<Step<State>['measure']>>,
 ): Method<Config, Constants, State> {
   /** Signals and W-step of every layer, top down. */
@@ -55,7 +68,9 @@ export function preconditioned<Config extends PreconditionedConfig>(
     const { config, network } = context;
     const outputGradient = lossGradient(context, input);
     const { parameters: old, inputs } = input;
-    const { gradients } = learningSignals(network, old, input, outputGradient, signalOf(config));
+    const rule = signalOf(config);
+    const hardware = hardwareOf(config, input.draws);
+    const { gradients } = learningSignals(network, old, input, outputGradient, rule, hardware);
     const parameters = [...old];
     const averages = [...input.averages];
     for (let l = network.activations.length; l >= 0; l--) {
@@ -84,7 +99,8 @@ export function preconditioned<Config extends PreconditionedConfig>(
   return {
     async prepare(context) {
       const isConvolution = context.network.maps[0].positions > 1;
-      return { first: isConvolution ? undefined : await firstLayerPreconditioner(context) };
+      const first = isConvolution ? undefined : await firstLayerPreconditioner(context);
+      return { first, tape: noiseTape(context) };
     },
 
     init({ network, config, random }, { first }) {
@@ -98,16 +114,21 @@ export function preconditioned<Config extends PreconditionedConfig>(
       };
     },
 
-    async step(context, { first }, { t, ...state }, { x, y }) {
+    async step(context, { first, tape }, { t, ...state }, { x, y }) {
       const { parameters, averages } = state;
-      const { hidden, preActivations, scores } = forward(context, { parameters, x, y });
-      const inputs = [x, ...hidden];
-      const covered = first ? hidden : inputs;
+      const draws = drawNoise(context, tape, `forward/${t}`);
+      const rows = { parameters, x, y, draws };
+      const { hidden, read, preActivations, scores } = forward(context, rows);
+      const seen = read ?? hidden;
+      const covered = first ? seen : [x, ...seen];
       const covariances = await updateCovariances(context, t, state.covariances, covered);
       const preconditioners = covariances.map(({ inverse }) => inverse as Preconditioner);
-      const before = { y, inputs, preActivations, parameters };
+      const before = { y, inputs: [x, ...hidden], preActivations, parameters };
+      const sending = drawNoise(context, tape, `backward/${t}`);
       const next = update(context, {
         ...before,
+        inputs: [x, ...seen],
+        draws: sending,
         averages,
         preconditioners: first ? [first, ...preconditioners] : preconditioners,
         coefficients: normalisedCoefficients(context, t),
@@ -117,7 +138,9 @@ export function preconditioned<Config extends PreconditionedConfig>(
       return {
         state: { t: t + 1, ...next, covariances, weightAverage },
         metrics: { loss, accuracy },
-        measure: measure && (() => measure(context, before, next.parameters)),
+        measure:
+          measure &&
+          (() => measure(context, before, next.parameters, hardwareOf(context.config, sending))),
       };
     },
 
@@ -130,6 +153,7 @@ type Context = MethodContext<PreconditionedConfig>;
 export type Constants = {
   /** Of a fully connected first layer, whose inputs never change. */
   readonly first: LowRankInverse | undefined;
+  readonly tape: NoiseTape;
 };
 
 export type State = {
@@ -151,21 +175,32 @@ export const initialAverages = ({ weightShape: [patch, channels] }: LinearMap): 
   direction: tf.zeros<tf.Rank.R2>([patch + 1, channels]),
 });
 
-type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D };
+type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D; readonly draws: Draws };
 
 /** Targets, F_l and U_l of a batch, and the weights that they belong to. */
 export type ForwardPass = { readonly y: tf.Tensor2D; readonly parameters: Parameters } & Layers;
 
-/** F_l above the first layer, U_l, and loss and accuracy [2]. */
+/** F_l above the first layer, what is read of them where they differ, U_l, and loss and accuracy [2]. */
 export const forward = compiled(
   (
-    { network, loss }: Pick<Context, 'network' | 'loss'>,
-    { parameters, x, y }: Rows & { parameters: Parameters },
+    {
+      config,
+      network,
+      loss,
+    }: Pick<Context, 'network' | 'loss'> & { readonly config: HardwareConfig },
+    { parameters, x, y, draws }: Rows & { parameters: Parameters },
   ) => {
-    const { inputs, preActivations } = forwardLayers(network, parameters, x);
+    const hardware = hardwareOf(config, draws);
+    const { inputs, preActivations } = forwardLayers(network, parameters, x, hardware.activation);
+    const [, ...read] = readInputs(hardware, inputs);
     const output = preActivations[preActivations.length - 1];
     const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
-    return { hidden: inputs.slice(1), preActivations, scores };
+    return {
+      hidden: inputs.slice(1),
+      ...(hardware.isIdeal ? {} : { read }),
+      preActivations,
+      scores,
+    };
   },
 );
 
@@ -173,6 +208,7 @@ type Update = ForwardPass & {
   readonly averages: readonly Averages[];
   readonly preconditioners: readonly Preconditioner[];
   readonly coefficients: readonly tf.Scalar[];
+  readonly draws: Draws;
 };
 
 /** Loss gradient [m, classes], scaled so that every loss has the cross-entropy's curvature bound of 1/2. */

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { losses, lossValue, smoothLabels } from '../../../network/loss.js';
 import type { Parameters } from '../../../network/parameters.js';
+import { type Hardware, ideal } from '../../hardware.js';
 import { measureLayers } from '../../layer-metrics.js';
 import type { LayerMetrics, MethodContext, StepMeasurements } from '../../method.js';
 import {
@@ -42,16 +43,17 @@ async function measure(
   context: MethodContext<FenchelPreconditionedConfig>,
   before: ForwardPass,
   parameters: Parameters,
+  hardware: Hardware,
 ): Promise<StepMeasurements> {
   const { config, network, loss } = context;
   const { inputs, y } = before;
   const [x, ...hidden] = inputs;
-  const signalsOf = (rule: SignalRule) =>
+  const signalsOf = (rule: SignalRule, device = ideal) =>
     tf.tidy(() => {
       const g = lossGradient(context, before);
-      return learningSignals(network, before.parameters, before, g, rule);
+      return learningSignals(network, before.parameters, before, g, rule, device);
     });
-  const own = signalsOf(signalOf(config));
+  const own = signalsOf(signalOf(config), hardware);
   const exact = signalsOf({ rule: 'back-propagation' });
   const activations = own.lowered;
   const signals = await compareSignals(own.gradients, exact.gradients);
