@@ -156,7 +156,7 @@ describe('one mistake in a method', () => {
     [
       'a solver where there is none',
       '[{ name: adam, solver: exact }]',
-      'methods.0.solver: unknown key; known here: name, label, learningRate, beta1, beta2, epsilon, schedule, warmup, labelSmoothing, weightDecay, weightAverage, initializer, bias, epochs, batchSize',
+      'methods.0.solver: unknown key; known here: name, label, learningRate, beta1, beta2, epsilon, schedule, warmup, labelSmoothing, weightDecay, weightAverage, initializer, bias, noise, quantize, epochs, batchSize',
     ],
     [
       'a misspelt preset',
@@ -183,6 +183,21 @@ describe('one mistake in a method', () => {
       'infinite',
       '[{ name: sgd, learningRate: .inf }]',
       'methods.0.learningRate: must be a number, not Infinity',
+    ],
+    [
+      'inside a block',
+      '[{ name: adam, noise: { read: -0.1 } }]',
+      'methods.0.noise.read: must be at least 0, not -0.1',
+    ],
+    [
+      'too many bits',
+      '[{ name: adam, quantize: { signals: 17 } }]',
+      'methods.0.quantize.signals: must be at most 16, not 17',
+    ],
+    [
+      'a number for a block',
+      '[{ name: adam, noise: 0.1 }]',
+      'methods.0.noise: must be a block, not 0.1; write { signal: 0.1 }',
     ],
     [
       'inside a list',

@@ -40,8 +40,8 @@ describe('the value of a method field', () => {
     expect(origins['methods.0.damping']).toBe('default');
   });
 
-  it('is never absent, but where the experiment has one too', () => {
-    const optional = ['preset', 'epochs', 'batchSize'];
+  it('is never absent, but where the experiment has one too, and on ideal hardware', () => {
+    const optional = ['preset', 'epochs', 'batchSize', 'noise', 'quantize'];
     for (const { definition, config } of experiment.methods) {
       const fields = Object.keys(definition.schema.shape).filter((key) => !optional.includes(key));
       expect(Object.keys(config)).toEqual(expect.arrayContaining(fields));
@@ -184,6 +184,8 @@ describe('the hash', () => {
       'device=cpu',
       'methods.0.label=other',
       'methods.adam.learningRate=0.1',
+      'methods.adam.noise.read=0.1',
+      'methods.adam.quantize.signals=4',
       'methods.1.name=fenchel',
     ];
     const hashes = changes.map((change) => hash({ methods }, [change]));
