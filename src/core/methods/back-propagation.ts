@@ -3,10 +3,9 @@ import type { z } from 'zod';
 import { compiled } from '../compile.js';
 import { initializeParameters } from '../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../network/loss.js';
-import type { LinearMap } from '../network/maps/linear-map.js';
+import { type LinearMap, layerGradient } from '../network/maps/linear-map.js';
 import { forwardLayers } from '../network/network.js';
 import type { LayerParameters, Parameters } from '../network/parameters.js';
-import { splitBias } from '../network/stacked.js';
 import type { Tree } from '../tree.js';
 import type * as fields from './fields.js';
 import {
@@ -21,7 +20,14 @@ import type { Method, MethodContext } from './method.js';
 import { scalars } from './scalars.js';
 import { scheduleFactor } from './schedule.js';
 import { learningSignals } from './signals.js';
-import { averageWeights, noAverage, type WeightAverage } from './weight-average.js';
+import {
+  type Averaging,
+  averaged,
+  averagingOf,
+  nextAverage,
+  noAverage,
+  type WeightAverage,
+} from './weight-average.js';
 
 /** Config that the methods which train by back-propagation have in common. */
 export type BackPropagationConfig = z.output<z.ZodObject<typeof fields.backPropagation>> & {
@@ -105,9 +111,8 @@ export function backPropagation<
         hardware,
       );
       const inputs = readInputs(hardware, forward.inputs);
-      const stacked = gradients.map((g, l) => network.maps[l].gradient(inputs[l], g));
-      const steps = stacked
-        .flatMap((gradient) => tensorsOf(splitBias(gradient)))
+      const steps = gradients
+        .flatMap((g, l) => tensorsOf(layerGradient(network.maps[l], inputs[l], g)))
         .map((gradient, i) =>
           rule.step(gradient, input.averages[i], coefficients, placeOf(network.maps, i)),
         );
@@ -117,7 +122,12 @@ export function backPropagation<
         return tf.sub(kept, steps[i].step);
       });
       const scores = tf.stack([lossValue(loss, y, outputs), accuracyValue(y, outputs)]);
-      return { parameters: layersOf(next), averages: steps.map((step) => step.averages), scores };
+      return {
+        parameters: layersOf(next),
+        averages: steps.map((step) => step.averages),
+        average: averaged(input.averaging, layersOf(next)),
+        scores,
+      };
     },
   );
 
@@ -143,8 +153,9 @@ export function backPropagation<
         const own = rule.rateOf?.(placeOf(network.maps, 2 * l), rate) ?? rate;
         return 1 - own * config.weightDecay;
       };
-      const { scores, parameters, averages } = update(context, {
+      const { scores, parameters, averages, average } = update(context, {
         parameters: state.parameters,
+        averaging: averagingOf(context, state.weightAverage, state.parameters),
         averages: state.averages,
         x,
         y,
@@ -153,7 +164,7 @@ export function backPropagation<
         draws: drawNoise(context, tape, `step/${t}`),
       });
       const refreshed = rule.refresh ? await rule.refresh(t, averages) : averages;
-      const weightAverage = averageWeights(context, state.weightAverage, parameters);
+      const weightAverage = nextAverage(context, state.weightAverage, average);
       const [loss, accuracy] = await scores.data();
       return {
         state: { t, parameters, averages: refreshed, weightAverage },
@@ -172,6 +183,7 @@ type Input<Averages extends Tree> = Pick<State<Averages>, 'parameters' | 'averag
   /** Factor of the weights of each layer, not the biases; empty without weight decay. */
   readonly decay: readonly tf.Scalar[];
   readonly draws: Draws;
+  readonly averaging: Averaging;
 };
 
 const tensorsOf = ({ weights, bias }: LayerParameters): tf.Tensor[] => [weights, bias];

@@ -16,26 +16,51 @@ export type WeightAverage = { readonly t: number; readonly average: Parameters |
 
 export const noAverage: WeightAverage = { t: 0, average: undefined };
 
-/** The average after a step to the parameters `current`. */
-export function averageWeights(
-  context: { readonly config: { readonly weightAverage: number } },
-  { t, average }: WeightAverage,
-  current: Parameters,
-): WeightAverage {
-  const limit = context.config.weightAverage;
-  if (limit === 0) return noAverage;
-  const f = Math.min(limit, (t + 1) / (t + 11));
-  const shares = scalars([f, 1 - f]);
-  return { t: t + 1, average: blended(context, { average: average ?? current, current, shares }) };
-}
+type Context = { readonly config: { readonly weightAverage: number } };
 
-type Averaging = {
+/** What a compiled step takes to average the weights that it makes; both empty where there is no average. */
+export type Averaging = {
   readonly average: Parameters;
-  readonly current: Parameters;
   /** f and 1 - f */
   readonly shares: readonly tf.Scalar[];
 };
 
-const blended = compiled((_: object, { average, current, shares }: Averaging) =>
-  blend(average, current, shares),
+/** @param parameters of the same shapes as those to be averaged: their values do not count */
+export function averagingOf(
+  { config }: Context,
+  { t, average }: WeightAverage,
+  parameters: Parameters,
+): Averaging {
+  const limit = config.weightAverage;
+  if (limit === 0) return { average: [], shares: [] };
+  const f = average ? Math.min(limit, (t + 1) / (t + 11)) : 0;
+  return { average: average ?? parameters, shares: scalars([f, 1 - f]) };
+}
+
+/** The average with the new weights `current`; inside a compiled function. */
+export const averaged = ({ average, shares }: Averaging, current: Parameters): Parameters =>
+  blend(average, current, shares);
+
+/** @param average that {@link averaged} returned */
+export const nextAverage = (
+  { config }: Context,
+  { t }: WeightAverage,
+  average: Parameters,
+): WeightAverage => (config.weightAverage === 0 ? noAverage : { t: t + 1, average });
+
+/** The average after a step to the parameters `current`. */
+export function averageWeights(
+  context: Context,
+  old: WeightAverage,
+  current: Parameters,
+): WeightAverage {
+  if (context.config.weightAverage === 0) return noAverage;
+  const averaging = averagingOf(context, old, current);
+  return nextAverage(context, old, blended(context, { averaging, current }));
+}
+
+type Weights = { readonly averaging: Averaging; readonly current: Parameters };
+
+const blended = compiled((_: object, { averaging, current }: Weights) =>
+  averaged(averaging, current),
 );

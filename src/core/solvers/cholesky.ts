@@ -40,6 +40,8 @@ export interface CholeskyFactor {
    * @returns [n, columns], row-major, a new array
    */
   solve(rhs: ArrayLike<number>, columns?: number): Float64Array;
+  /** L^-1 rhs, of {@link solve}'s shapes: its Gram matrix is rhs^T A^-1 rhs. */
+  halfSolve(rhs: ArrayLike<number>, columns?: number): Float64Array;
   /** A^-1, [n, n], exactly symmetric, a new array. */
   inverse(): Float64Array;
   /** The row, from 0, of the smallest pivot, and its value. */
@@ -72,6 +74,14 @@ class PaddedFactor implements CholeskyFactor {
   }
 
   solve(rhs: ArrayLike<number>, columns = rhs.length / this.n): Float64Array {
+    return this.#substitute(rhs, columns, true);
+  }
+
+  halfSolve(rhs: ArrayLike<number>, columns = rhs.length / this.n): Float64Array {
+    return this.#substitute(rhs, columns, false);
+  }
+
+  #substitute(rhs: ArrayLike<number>, columns: number, back: boolean): Float64Array {
     const { n, lower } = this;
     if (rhs.length !== n * columns) {
       throw new RangeError(`expected ${n} x ${columns} numbers, got ${rhs.length}`);
@@ -83,9 +93,11 @@ class PaddedFactor implements CholeskyFactor {
     for (let i = 0; i < n; i++) {
       for (let c = 0; c < columns; c++) x[c * stride + i] = rhs[i * columns + c];
     }
-    this.#transposed ??= transpose(lower, stride);
     forwardSubstitute(lower, x, stride, paddedColumns);
-    backSubstitute(this.#transposed, x, stride, paddedColumns);
+    if (back) {
+      this.#transposed ??= transpose(lower, stride);
+      backSubstitute(this.#transposed, x, stride, paddedColumns);
+    }
     const result = new Float64Array(n * columns);
     for (let i = 0; i < n; i++) {
       for (let c = 0; c < columns; c++) result[i * columns + c] = x[c * stride + i];

@@ -2,11 +2,11 @@ import * as tf from '@tensorflow/tfjs';
 import { compiled } from '../../compile.js';
 import { initializeParameters } from '../../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../../network/loss.js';
-import type { LinearMap } from '../../network/maps/linear-map.js';
+import { type LinearMap, layerGradient } from '../../network/maps/linear-map.js';
 import { forwardLayers, type Layers } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
-import { splitBias } from '../../network/stacked.js';
 import { blend } from '../../solvers/blend.js';
+import { leavesOf, type Tree, withLeaves, zipTrees } from '../../tree.js';
 import {
   type Draws,
   drawNoise,
@@ -21,7 +21,14 @@ import type { Method, MethodContext, Step } from '../method.js';
 import { scalars } from '../scalars.js';
 import { scheduleFactor } from '../schedule.js';
 import { learningSignals, type SignalRule } from '../signals.js';
-import { averageWeights, noAverage, type WeightAverage } from '../weight-average.js';
+import {
+  type Averaging,
+  averaged,
+  averagingOf,
+  nextAverage,
+  noAverage,
+  type WeightAverage,
+} from '../weight-average.js';
 import type { PreconditionedConfig } from './config.js';
 import {
   curvatureOf,
@@ -44,6 +51,9 @@ import {
  *                         v <- 0.99 v + 0.01 tr(D^T H_l D) / (h_l outputs)
  *                         M <- momentum M + (1 - momentum) D          (both corrected for their start at 0)
  *                         [W_l; b_l] -= rate rmsChange (M / sqrt(v) + weightDecay [W_l; 0])
+ *
+ * M / sqrt(v) does not depend on the scale of G_l or D, so that the code leaves out 1 / m and a constant delta, and
+ * 1 - momentum is part of the rate: each would be a pass over the weights.
  *
  * v estimates the mean square change of a pre-activation by D: layers whose weights are shared by many positions have
  * covariances of very different sizes, and each layer's step is scaled to change its pre-activations by `rmsChange`,
@@ -73,27 +83,22 @@ export function preconditioned<Config extends PreconditionedConfig>(
     const { gradients } = learningSignals(network, old, input, outputGradient, rule, hardware);
     const parameters = [...old];
     const averages = [...input.averages];
+    const m = inputs[0].shape[0];
     for (let l = network.activations.length; l >= 0; l--) {
       const map = network.maps[l];
-      const gradient: tf.Tensor2D = tf.div(
-        map.gradient(inputs[l], gradients[l]),
-        inputs[0].shape[0],
-      );
-      const preconditioner = input.preconditioners[l];
-      const direction = precondition(preconditioner, gradient);
-      const step = normalisedStep(
-        config,
-        { gradient, direction, delta: preconditioner.delta },
-        {
-          averages: input.averages[l],
-          coefficients: input.coefficients,
-          units: curvatureOf(context, l) * map.outputs,
-        },
-      );
+      // Without 1 / m, but for the last batch of an epoch, which may be shorter.
+      const g: tf.Tensor2D =
+        m === context.batchSize ? gradients[l] : tf.mul(gradients[l], context.batchSize / m);
+      const gradient = layerGradient(map, inputs[l], g);
+      const step = normalisedStep(config, precondition(input.preconditioners[l], gradient), {
+        averages: input.averages[l],
+        coefficients: input.coefficients,
+        units: curvatureOf(context, l) * map.outputs,
+      });
       parameters[l] = stepped(old[l], step.change, input.coefficients[2]);
       averages[l] = step.averages;
     }
-    return { parameters, averages };
+    return { parameters, averages, average: averaged(input.averaging, parameters) };
   });
 
   return {
@@ -125,15 +130,16 @@ export function preconditioned<Config extends PreconditionedConfig>(
       const preconditioners = covariances.map(({ inverse }) => inverse as Preconditioner);
       const before = { y, inputs: [x, ...hidden], preActivations, parameters };
       const sending = drawNoise(context, tape, `backward/${t}`);
-      const next = update(context, {
+      const { average, ...next } = update(context, {
         ...before,
         inputs: [x, ...seen],
+        averaging: averagingOf(context, state.weightAverage, parameters),
         draws: sending,
         averages,
         preconditioners: first ? [first, ...preconditioners] : preconditioners,
         coefficients: normalisedCoefficients(context, t),
       });
-      const weightAverage = averageWeights(context, state.weightAverage, next.parameters);
+      const weightAverage = nextAverage(context, state.weightAverage, average);
       const [loss, accuracy] = await scores.data();
       return {
         state: { t: t + 1, ...next, covariances, weightAverage },
@@ -167,12 +173,15 @@ export type State = {
   readonly weightAverage: WeightAverage;
 };
 
-/** Of a layer, before their correction: v, and M [patch + 1, channels]. */
-export type Averages = { readonly change: tf.Scalar; readonly direction: tf.Tensor2D };
+/** Of a layer, before their correction: v, and M / (1 - momentum). */
+export type Averages<T extends Tree = LayerParameters> = {
+  readonly change: tf.Scalar;
+  readonly direction: T;
+};
 
 export const initialAverages = ({ weightShape: [patch, channels] }: LinearMap): Averages => ({
   change: tf.scalar(0),
-  direction: tf.zeros<tf.Rank.R2>([patch + 1, channels]),
+  direction: { weights: tf.zeros([patch, channels]), bias: tf.zeros([channels]) },
 });
 
 type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D; readonly draws: Draws };
@@ -209,6 +218,7 @@ type Update = ForwardPass & {
   readonly preconditioners: readonly Preconditioner[];
   readonly coefficients: readonly tf.Scalar[];
   readonly draws: Draws;
+  readonly averaging: Averaging;
 };
 
 /** Loss gradient [m, classes], scaled so that every loss has the cross-entropy's curvature bound of 1/2. */
@@ -238,54 +248,46 @@ export function normalisedCoefficients(
   const { schedule, warmup, momentum, rmsChange, weightDecay } = config;
   const change = scheduleFactor(schedule, t, totalBatches, warmup) * rmsChange;
   return scalars([
-    change / (1 - momentum ** (t + 1)),
+    (change * (1 - momentum)) / (1 - momentum ** (t + 1)),
     1 - changeDecay ** (t + 1),
     1 - change * weightDecay,
   ]);
 }
 
 /**
- * The change of [W; b] by a direction D = (H + delta I)^-1 G, before decay and of a normalised length, and the next
- * averages.
+ * The change of [W; b] by a direction D, before decay and of a normalised length, and the next averages.
+ * @param energy tr(D^T H D)
  * @param units outputs of the layer, times what H is a multiple of
  */
-export function normalisedStep(
+export function normalisedStep<T extends Tree>(
   { momentum }: Pick<PreconditionedConfig, 'momentum'>,
-  { gradient, direction, delta }: Direction,
+  { direction, energy }: { readonly direction: T; readonly energy: tf.Scalar },
   layer: {
-    readonly averages: Averages;
+    readonly averages: Averages<T>;
     readonly coefficients: readonly tf.Scalar[];
     readonly units: number;
   },
-): { readonly change: tf.Tensor2D; readonly averages: Averages } {
+): { readonly change: T; readonly averages: Averages<T> } {
   const [length, correction] = layer.coefficients;
-  // tr(D^T H D) = <G, D> - delta ||D||^2
-  const energy = tf.sub(
-    tf.sum(tf.mul(gradient, direction)),
-    tf.mul(tf.sum(tf.square(direction)), delta),
-  );
-  const squared = tf.relu(tf.div(energy, layer.units)) as tf.Scalar;
+  const squared: tf.Scalar = tf.relu(tf.div(energy, layer.units));
   const averages = {
     change: blend(layer.averages.change, squared, [changeDecay, 1 - changeDecay]),
-    direction: blend(layer.averages.direction, direction, [momentum, 1 - momentum]),
+    direction: zipTrees(layer.averages.direction, direction, (sum, d) =>
+      tf.add(tf.mul(sum, momentum), d),
+    ),
   };
   const size = tf.sqrt(tf.div(averages.change, correction));
-  return { change: tf.mul(averages.direction, tf.div(length, tf.add(size, 1e-12))), averages };
-}
-
-/** G, D and delta of a layer. */
-interface Direction {
-  readonly gradient: tf.Tensor2D;
-  readonly direction: tf.Tensor2D;
-  readonly delta: tf.Scalar;
+  const scale = tf.div(length, tf.add(size, 1e-12));
+  const scaled = leavesOf(averages.direction).map((sum) => tf.mul(sum, scale));
+  return { change: withLeaves(averages.direction, scaled), averages };
 }
 
 /** @param kept what is left of the weights, 1 without weight decay */
-export function stepped(
+export const stepped = (
   { weights, bias }: LayerParameters,
-  change: tf.Tensor2D,
+  change: LayerParameters,
   kept: tf.Scalar,
-): LayerParameters {
-  const step = splitBias(change);
-  return { weights: tf.sub(tf.mul(weights, kept), step.weights), bias: tf.sub(bias, step.bias) };
-}
+): LayerParameters => ({
+  weights: tf.sub(tf.mul(weights, kept), change.weights),
+  bias: tf.sub(bias, change.bias),
+});

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs';
 import { compiled } from '../../compile.js';
 import { losses } from '../../network/loss.js';
 import type { LinearMap } from '../../network/maps/linear-map.js';
-import { withOnes } from '../../network/stacked.js';
+import type { LayerParameters } from '../../network/parameters.js';
+import { splitBias, stackBias, withOnes } from '../../network/stacked.js';
 import { Random } from '../../random.js';
 import { factor } from '../../solvers/cholesky.js';
 import { meanDiagonal } from '../../solvers/damped-inverse.js';
@@ -32,23 +33,57 @@ import {
  */
 export type Preconditioner = DenseInverse | LowRankInverse;
 
-/** (I - Y S) / delta, Y [n, rank] and S [rank, n]. */
+/** (I - Z Z^T) / delta. */
 export type LowRankInverse = {
-  readonly y: tf.Tensor2D;
-  readonly s: tf.Tensor2D;
+  /** Z: the rows of the weights [n - 1, rank] and that of the bias [rank]. */
+  readonly z: LayerParameters;
+  /** I - Z^T Z [rank, rank], which float32 would lose to rounding. */
+  readonly rest: tf.Tensor2D;
   readonly delta: tf.Scalar;
 };
 
 type Context = Pick<MethodContext<PreconditionedConfig>, 'config' | 'network' | 'loss' | 'train'>;
 
-/** (H + delta I)^-1 G of a gradient [n, q]; inside a compiled function. */
-export function precondition(inverse: Preconditioner, gradient: tf.Tensor2D): tf.Tensor2D {
-  if ('y' in inverse) {
-    const { y, s, delta } = inverse;
-    return tf.div(tf.sub(gradient, tf.matMul(y, tf.matMul(s, gradient))), delta);
+/**
+ * D = c (H + delta I)^-1 G of a layer's gradient G, and tr(D^T H D); inside a compiled function. c is delta where the
+ * inverse has low rank, which saves a division, and else 1: steps of a normalised length do not depend on it.
+ */
+export function precondition(
+  inverse: Preconditioner,
+  gradient: LayerParameters,
+): { readonly direction: LayerParameters; readonly energy: tf.Scalar } {
+  if ('z' in inverse) {
+    // H D = delta Z Z^T G, and so tr(D^T H D) = delta <P, (I - Z^T Z) P> with P = Z^T G: no pass over D.
+    const { z, rest, delta } = inverse;
+    const bias: tf.Tensor2D = tf.reshape(z.bias, [-1, 1]);
+    const thin: tf.Tensor2D = tf.add(
+      tf.matMul(z.weights, gradient.weights, true, false),
+      tf.mul(bias, gradient.bias),
+    );
+    const direction: LayerParameters = {
+      weights: tf.sub(gradient.weights, tf.matMul(z.weights, thin)),
+      bias: tf.sub(gradient.bias, tf.sum(tf.mul(bias, thin), 0)),
+    };
+    return { direction, energy: tf.mul(tf.sum(tf.mul(thin, tf.matMul(rest, thin))), delta) };
   }
-  return applyInverse(inverse, gradient);
+  const stacked = stackBias(gradient);
+  const direction = applyInverse(inverse, stacked);
+  return {
+    direction: splitBias(direction),
+    energy: energyOf({ gradient: stacked, direction, delta: inverse.delta }),
+  };
 }
+
+/** tr(D^T H D) of D = (H + delta I)^-1 G. */
+export const energyOf = ({
+  gradient,
+  direction,
+  delta,
+}: {
+  readonly gradient: tf.Tensor2D;
+  readonly direction: tf.Tensor2D;
+  readonly delta: tf.Scalar;
+}): tf.Scalar => tf.sum(tf.mul(direction, tf.sub(gradient, tf.mul(direction, delta))));
 
 /** h: sup phi' of a hidden layer; of the output layer that of the loss, as `targetStep` scales it. */
 export const curvatureOf = ({ network, loss }: Pick<Context, 'network' | 'loss'>, l: number) =>
@@ -142,7 +177,7 @@ const passes = 2;
  * orthonormal Q [n, rank] and Y = H Q. With the Nystroem approximation Y (Q^T Y)^-1 Y^T of H, Woodbury's identity
  * turns the damped inverse into
  *
- *     (H + delta I)^-1  ~  (I - Y S) / delta,   S = (delta Q^T Y + Y^T Y)^-1 Y^T,
+ *     (H + delta I)^-1  ~  (I - Z Z^T) / delta,   Z = Y L^-T,   L L^T = delta Q^T Y + Y^T Y,
  *
  * exact on the span of Q and 1/delta beyond it. There the eigenvalues of H are at most the smallest
  * that is kept, which is therefore added to delta: what is not resolved counts as that large (Frangella,
@@ -156,10 +191,11 @@ export async function firstLayerPreconditioner(context: Context): Promise<LowRan
   const { basis, image } = await leadingSubspace(gram, rank);
   const smallest = dot(basis.subarray((rank - 1) * n), image.subarray((rank - 1) * n));
   const delta = config.damping * meanDiagonal(await gram.data(), n) + smallest;
-  const s = factor(innerMatrix(basis, image, rank, delta), rank).solve(image, n);
+  // Z^T [rank, n]
+  const z = factor(innerMatrix(basis, image, rank, delta), rank).halfSolve(image, n);
   return {
-    y: tf.transpose(tf.tensor2d(Float32Array.from(image), [rank, n])),
-    s: tf.tensor2d(Float32Array.from(s), [rank, n]),
+    z: splitBias(tf.transpose(tf.tensor2d(Float32Array.from(z), [rank, n]))),
+    rest: tf.tensor2d(Float32Array.from(complement(z, rank)), [rank, rank]),
     delta: tf.scalar(delta),
   };
 }
@@ -260,4 +296,13 @@ function innerMatrix(basis: Float64Array, image: Float64Array, rank: number, del
   const floor = 1e-7 * meanDiagonal(inner, rank);
   for (let i = 0; i < rank; i++) inner[i * rank + i] += floor;
   return inner;
+}
+
+/** I - Z^T Z [rank, rank] of Z^T [rank, n]. */
+function complement(z: Float64Array, rank: number): Float64Array {
+  const n = z.length / rank;
+  return Float64Array.from({ length: rank * rank }, (_, k) => {
+    const [i, j] = [Math.floor(k / rank), k % rank];
+    return Number(i === j) - dot(z.subarray(i * n, (i + 1) * n), z.subarray(j * n, (j + 1) * n));
+  });
 }

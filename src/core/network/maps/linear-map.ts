@@ -1,5 +1,6 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
 import type { LayerParameters } from '../parameters.js';
+import { splitBias } from '../stacked.js';
 
 /**
  * A layer's map U = A(X; W) + b: linear in the input X for given weights, and in the weights for a
@@ -28,6 +29,12 @@ export interface LinearMap {
   adjoint(d: Tensor2D, weights: Tensor2D): Tensor2D;
   /** The adjoint in [W; b], <A(X; W) + b, D> = <[W; b], gradient(X, D)>: [patch + 1, channels]. */
   gradient(x: Tensor2D, d: Tensor2D): Tensor2D;
+  /** {@link gradient} as weights and bias apart, of maps that would copy the weights to stack them. */
+  splitGradient?(x: Tensor2D, d: Tensor2D): LayerParameters;
   /** [m * positions, patch] */
   patches(x: Tensor2D): Tensor2D;
 }
+
+/** The adjoint of a map in its weights [patch, channels] and bias [channels]. */
+export const layerGradient = (map: LinearMap, x: Tensor2D, d: Tensor2D): LayerParameters =>
+  map.splitGradient?.(x, d) ?? splitBias(map.gradient(x, d));
