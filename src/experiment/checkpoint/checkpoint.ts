@@ -36,7 +36,7 @@ const Form: z.ZodType<StateForm> = z.lazy(() =>
   z.union([z.string(), z.null(), z.array(Form), z.record(z.string(), Form)]),
 );
 /** 1 had states of another form. */
-const format = 2;
+const format = 3;
 const Content = Position.extend({ format: z.literal(format), writtenAt: z.string(), state: Form });
 
 const contentName = 'checkpoint.json';
