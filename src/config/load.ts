@@ -229,7 +229,11 @@ function resolve(
     ...pinned?.origins,
   };
   const warnings = [...renames, ...leftOver].map((issue) => formatIssues(source, [issue]));
-  const written = data as Record<string, unknown>;
+  const { plugins } = experiment.resolved;
+  const written = {
+    ...(data as Record<string, unknown>),
+    ...(plugins !== undefined && { plugins }),
+  };
   return { experiment, file: source.file, written, origins, warnings, renames };
 }
 

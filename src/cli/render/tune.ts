@@ -1,5 +1,5 @@
 import { accuracy, alignTable, missing } from '../../report/table.js';
-import { duration, grouped, plural, shellCommand } from '../../shared/text.js';
+import { duration, grouped, plural, printable, shellCommand } from '../../shared/text.js';
 import type { Tuning } from '../../sweep/tune/plan.js';
 import type { MethodRecord } from '../../sweep/tune/record.js';
 import { type Edge, edgesOf } from '../../sweep/tune/space.js';
@@ -46,9 +46,11 @@ export function formatTuning(
     `batches and train time: all trials and seeds together${several ? '; accuracy: mean ± 95 % interval over seeds' : ''}`,
     '',
   ];
-  for (const { label, best } of methods) {
+  for (const { label, best, trials, open } of methods) {
     if (best === undefined) {
-      lines.push(`${label}: no trial has a validation accuracy`);
+      const reason = trials.find(({ error }) => error !== undefined)?.error;
+      const state = open > 0 ? 'no trial has ended' : 'all trials failed';
+      lines.push(`${label}: ${state}${reason === undefined ? '' : `; one: ${printable(reason)}`}`);
       continue;
     }
     const as = best.trial === 1 ? ' (as in the experiment)' : '';

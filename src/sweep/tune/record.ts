@@ -158,6 +158,7 @@ export function tunedConfig(
   const { $schema: _, tuning: earlier, methods: entries, ...rest } = written;
   const ended = methods.filter(({ open, best }) => open === 0 && best !== undefined);
   const found = new Map(ended.map((method) => [method.label, method]));
+  const failed = methods.filter(({ open, best }) => open === 0 && best === undefined);
   const costs = ended.map((method) => [method.label, costOf(method, record)]);
   const labels = (entries as { name: string; label?: string }[]).map(
     ({ label, name }) => label ?? name,
@@ -176,7 +177,9 @@ export function tunedConfig(
     for (const [i, item] of (isSeq(list) ? list.items : []).entries()) {
       const method = found.get(labels[i]);
       if (!isMap(item)) continue;
-      item.commentBefore = method ? sourceOf(method) : ' Not tuned.';
+      const hasFailed = failed.some(({ label }) => label === labels[i]);
+      const without = hasFailed ? ' Not tuned: all trials failed.' : ' Not tuned.';
+      item.commentBefore = method ? sourceOf(method) : without;
       item.flow = false;
     }
   });
