@@ -43,7 +43,7 @@ export const commands: readonly Command[] = [
   {
     name: 'compare',
     usage: 'compare DIR...',
-    summary: "final accuracy per method, compared with the paper's",
+    summary: "final accuracy per method, compared with the paper's or another method's",
     load: async () => erased((await import('./commands/compare.js')).compareCommand),
   },
   {

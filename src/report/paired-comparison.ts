@@ -79,8 +79,8 @@ export interface MethodComparison extends ComparedMethod {
     readonly method: number;
     readonly reference: number;
   }[];
-  /** Seeds of either without a pair, and why. */
-  readonly unpaired: readonly { readonly seed: number; readonly reason: string }[];
+  /** Seeds of either without a pair, and which of the two lacks the result, and why. */
+  readonly unpaired: readonly Unpaired[];
   /** Method minus reference; a share for accuracies. */
   readonly difference?: Estimate;
   /** Whether the interval excludes 0; absent for fewer than two pairs. */
@@ -89,6 +89,12 @@ export interface MethodComparison extends ComparedMethod {
   readonly ratios: readonly ThresholdComparison[];
   /** What differs between the machines, as in run.json: `cpu`, `backend.name`. Their times are not comparable. */
   readonly machine: readonly string[];
+}
+
+interface Unpaired {
+  readonly seed: number;
+  readonly lacking: 'method' | 'reference';
+  readonly reason: string;
 }
 
 export interface PairedOptions {
@@ -138,7 +144,10 @@ function refuseEmpty(
   const methods = comparisons.flatMap((comparison) => comparison.methods);
   if (methods.some(({ pairs }) => pairs.length > 0)) return;
   const unpaired = methods.flatMap(({ directory, method, unpaired }) =>
-    unpaired.map(({ seed, reason }) => `${directory}: ${method}, seed ${seed}: ${reason}`),
+    unpaired.map(
+      ({ seed, lacking, reason }) =>
+        `${directory}: ${method}: no pair for seed ${seed} (${lacking === 'method' ? method : against}: ${reason})`,
+    ),
   );
   const reasons = [...problems.map(({ message }) => message), ...unpaired];
   if (reasons.length === 0) {
@@ -204,11 +213,15 @@ function compareMethod(
   const measure = measureOf([method, reference]);
   const seeds = [...new Set([...reference.runs.keys(), ...method.runs.keys()])];
   const pairs: MethodComparison['pairs'][number][] = [];
-  const unpaired: MethodComparison['unpaired'][number][] = [];
+  const unpaired: Unpaired[] = [];
   for (const seed of seeds.sort((a, b) => a - b)) {
     const [a, b] = [method, reference].map(({ results }) => resultOf(results.get(seed), measure));
     if (a !== undefined && b !== undefined) pairs.push({ seed, method: a, reference: b });
-    else unpaired.push({ seed, reason: whyUnpaired(method, reference, seed, measure) });
+    else {
+      const lacking = a === undefined ? 'method' : 'reference';
+      const side = a === undefined ? method : reference;
+      unpaired.push({ seed, lacking, reason: whyLacking(side, seed, measure) });
+    }
   }
   const difference = estimate(
     pairs.map((pair) => pair.method - pair.reference),
@@ -240,17 +253,10 @@ function machineDifferences(a: RunDirectory, b: RunDirectory): string[] {
   );
 }
 
-function whyUnpaired(
-  method: Method,
-  reference: Method,
-  seed: number,
-  measure: FinalMeasure,
-): string {
-  const isReference = resultOf(method.results.get(seed), measure) !== undefined;
-  const { label, results } = isReference ? reference : method;
+function whyLacking({ results }: Method, seed: number, measure: FinalMeasure): string {
   const result = results.get(seed);
-  if (result === undefined) return `${label} has no such run`;
-  return `${label}: ${'missing' in result ? result.missing : `no ${measureName(measure)}`}`;
+  if (result === undefined) return 'no such run';
+  return 'missing' in result ? result.missing : `no ${measureName(measure)}`;
 }
 
 function describe(

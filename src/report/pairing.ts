@@ -90,6 +90,11 @@ function referencesOf(methods: readonly Method[], against: string): Method[] {
   const named = methods.filter((each) => each.label === label && isThere(each.directory.path));
   if (cut >= 0 && named.length > 0) return named;
   const labels = [...new Set(methods.map((method) => method.label))];
+  if (label === '') {
+    throw new UsageError(
+      `--against: expected LABEL or DIR/LABEL, got "${against}". Labels: ${labels.join(', ')}`,
+    );
+  }
   const place = cut < 0 ? '' : ` in ${folder || '/'}, among the run directories given`;
   throw new UsageError(
     `--against: no run is labelled "${label}"${place}${didYouMean(label, labels) || '.'} Labels: ${labels.join(', ')}`,

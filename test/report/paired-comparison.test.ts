@@ -124,7 +124,7 @@ describe('methods paired by seed', () => {
     );
     expect(text).toContain('n < 5: so few pairs');
     // 25 batches, after an evaluation at 15.
-    expect(text).toContain('up to 9 too large, at most 36 % of it');
+    expect(text).toContain('up to 9 too large (at most 36 % of it)');
     expect(text).toContain('3 intervals, each of 95 % by itself and not simultaneous');
   });
 
@@ -169,12 +169,14 @@ describe('methods paired by seed', () => {
     expect(intervals).toBe(0);
     expect(methods[0].separated).toBeUndefined();
     expect(methods[0].unpaired).toEqual([
-      { seed: 2, reason: 'b has no such run' },
-      { seed: 3, reason: 'a has no such run' },
+      { seed: 2, lacking: 'method', reason: 'no such run' },
+      { seed: 3, lacking: 'reference', reason: 'no such run' },
     ]);
     const text = textOf(result);
     expect(text).toMatch(/^b +97\.75 ± 3\.18 % +1 of 3 \(n < 5\) +no interval: \+0\.50$/m);
-    expect(text).toContain('- b: no pair for seed 2, b has no such run\n');
+    expect(text).toContain(
+      '- b: no pair for seed 2 (b: no such run)\n- b: no pair for seed 3 (a: no such run)\n',
+    );
     expect(compareWithFirst(loadRunDirectory(directory))).toBeUndefined();
   });
 
@@ -185,7 +187,7 @@ describe('methods paired by seed', () => {
     const text = textOf(result);
     expect(text).toMatch(/^adam +97\.05 ± 0\.64 % +2 of 3 \(n < 5\) +-0\.95 ± 0\.64$/m);
     expect(text).toContain(
-      '- adam: no pair for seed 2, adam: failed: the loss became NaN at batch 9',
+      '- adam: no pair for seed 2 (adam: failed: the loss became NaN at batch 9)',
     );
     const csv = pairedFormats.csv(result.comparisons);
     expect(csv.split('\n')[1]).toMatch(/,final_accuracy,test,difference,2,2,,,0\.9705,0\.98,/);

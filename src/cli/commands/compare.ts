@@ -24,7 +24,8 @@ interface CompareArguments extends TableFormArguments {
 /** `fln compare DIR... [--against LABEL]` */
 export const compareCommand: CommandModule<object, CompareArguments> = {
   command: 'compare <dirs..>',
-  describe: 'final accuracy per method: mean and 95 % interval over seeds, compared with the paper',
+  describe:
+    'final accuracy per method: mean and 95 % interval over seeds, compared with the paper or, paired by seed, with another method',
   builder: (yargs) =>
     yargs
       .positional('dirs', {
@@ -43,7 +44,7 @@ export const compareCommand: CommandModule<object, CompareArguments> = {
         type: 'string',
         coerce: thresholdsOf,
         describe:
-          'with --against: accuracies to reach, 0.97,0.98 [default: the two highest round ones that LABEL reaches with every seed]',
+          'with --against: accuracies to reach, 0.97,0.98 or 97%,98% [default: the two highest round ones that LABEL reaches with every seed]',
       })
       .option('simultaneous', {
         type: 'boolean',

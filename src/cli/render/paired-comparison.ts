@@ -1,13 +1,12 @@
 import { stringify } from 'csv-stringify/sync';
 import type { Comparison } from '../../report/comparison.js';
 import type { MethodComparison, PairedComparison } from '../../report/paired-comparison.js';
+import { comparisonNotes, readingNotes } from '../../report/paired-notes.js';
 import {
   type CellTable,
-  comparisonNotes,
   differenceTable,
   methodName,
   ratioTable,
-  readingNotes,
 } from '../../report/paired-tables.js';
 import { alignTable, type Table } from '../../report/table.js';
 import type { Problem } from '../../runs/run-directory.js';
@@ -62,7 +61,7 @@ function layOut(comparisons: readonly PairedComparison[], form: Form): string {
     const place = several ? `, ${printable(shortPath(reference.directory))}` : '';
     const name = `${methodName(reference)}${place}`;
     const ratios = ratioTable(comparison, run);
-    const notes = form.notes(comparisonNotes(comparison));
+    const notes = form.notes(comparisonNotes(comparison, run));
     return [
       ...form.heading(`Compared with ${name}, paired by seed`),
       ...form.table(differenceTable(comparison, run)),

@@ -2,13 +2,8 @@ import type { RunSummary } from '../../runs/run-json.js';
 import { aggregate } from '../../runs/summary.js';
 import { escapeHtml, runName } from '../../shared/text.js';
 import type { PairedComparison } from '../paired-comparison.js';
-import {
-  comparisonNotes,
-  differenceTable,
-  methodName,
-  ratioTable,
-  readingNotes,
-} from '../paired-tables.js';
+import { comparisonNotes, readingNotes } from '../paired-notes.js';
+import { differenceTable, methodName, ratioTable } from '../paired-tables.js';
 import { resultTable, tableNote } from '../table.js';
 import type { Charts } from './charts.js';
 import type { LayerPanels } from './layers.js';
