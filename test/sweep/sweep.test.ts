@@ -55,6 +55,25 @@ describe('the trials of a sweep', () => {
     expect(trials).toHaveLength(9);
   });
 
+  it.each([
+    ['read', 'noise', 'read', [0, 0.05, 0.1, 0.2]],
+    ['signal', 'noise', 'signal', [0, 0.3, 1]],
+    ['bits', 'quantize', 'signals', [2, 3, 4, 8]],
+  ])(
+    'of configs/hardware/%s.yaml set the same %s.%s in every method',
+    (name, block, field, values) => {
+      const file = new URL(`../../configs/hardware/${name}.yaml`, import.meta.url);
+      const set = loadSweep(fileURLToPath(file)).trials.map(({ experiment }) => [
+        ...new Set(
+          experiment.methods.map(
+            ({ config }) => (config[block] as Record<string, number> | undefined)?.[field],
+          ),
+        ),
+      ]);
+      expect(set).toEqual(values.map((value) => [value]));
+    },
+  );
+
   it('are every combination of a grid', () => {
     expect(overridesOf(grid)).toEqual([
       { 'methods.adam.learningRate': 0.01, batchSize: 25 },
