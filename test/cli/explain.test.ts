@@ -57,6 +57,7 @@ describe('the reference', () => {
       'methods.sgd.learningRate',
       'methods.adam.learningRate',
       'methods.muon.learningRate',
+      'methods.soap.learningRate',
     ]);
     expect(names('run.json')).toEqual(['run.json']);
     expect(names('metrics.csv')).toEqual(Object.keys(metricsColumns));

@@ -34,7 +34,10 @@ export function graphCompiler(messages: Messages): Compiler {
       const graph = new Graph(tools, leaves, (copies) =>
         tf.tidy(() => {
           form = fn(withLeaves(input, copies));
-          return leavesOf(form).map((leaf) => tf.keep(leaf));
+          // TensorFlow does not return an input as it is.
+          return leavesOf(form).map((leaf) =>
+            tf.keep(copies.includes(leaf) ? copy(backend, leaf) : leaf),
+          );
         }),
       );
       return { graph, form: form as Output };

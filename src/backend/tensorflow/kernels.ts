@@ -1,5 +1,6 @@
 import type { KernelFunc, TensorInfo } from '@tensorflow/tfjs';
 import { deviceKernels } from '../../core/solvers/device-cholesky.js';
+import { orthonormalKernel } from '../../core/solvers/orthonormal-basis.js';
 import { replaceKernel } from '../replace-kernel.js';
 import { type NativeBackend, typeAttribute } from './native.js';
 
@@ -31,6 +32,16 @@ const linearAlgebraKernels: Readonly<Record<string, KernelFunc>> = {
     ];
     const operands = [inputs.l as TensorInfo, inputs.rhs as TensorInfo];
     return native.executeSingleOutput('MatrixTriangularSolve', attributes, operands);
+  },
+  [orthonormalKernel]: ({ inputs, backend }) => {
+    const native = backend as unknown as NativeBackend;
+    const attributes = [
+      { name: 'full_matrices', type: native.binding.TF_ATTR_BOOL, value: false },
+      typeAttribute(native),
+    ];
+    const [q, r] = native.executeMultipleOutputs('Qr', attributes, [inputs.a as TensorInfo], 2);
+    r.dispose();
+    return q;
   },
 };
 

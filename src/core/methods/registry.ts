@@ -27,6 +27,7 @@ import { MuonConfig } from './muon/config.js';
 import { checkPerLayer } from './per-layer.js';
 import { preconditionedDefaults } from './preconditioned/config.js';
 import { checkNesterov, SgdConfig, sgdDefaults } from './sgd/config.js';
+import { SoapConfig } from './soap/config.js';
 import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
 
 /** Adds the fields that every method has; each is only ever given its own schema's output. */
@@ -108,6 +109,13 @@ export const methods: readonly MethodDefinition[] = [
       'back-propagation, orthogonalised momentum (Jordan et al. 2024); AdamW for biases and outputs',
     schema: MuonConfig,
     load: async () => (await import('./muon/muon.js')).muon,
+  }),
+  define({
+    name: 'soap',
+    summary:
+      "back-propagation, Adam in the eigenbasis of Shampoo's preconditioner (Vyas et al. 2024)",
+    schema: SoapConfig,
+    load: async () => (await import('./soap/soap.js')).soap,
   }),
   define({
     name: 'taylor-admm',
