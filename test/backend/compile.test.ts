@@ -10,7 +10,7 @@ type Input = {
   readonly rate: tf.Scalar;
 };
 
-/** A little of everything that steps are made of. */
+/** A little of everything that steps are made of; also a copy of an input. */
 function layers({ x, layers, rate }: Input) {
   const outputs: tf.Tensor2D[] = [];
   let value = x;
@@ -23,7 +23,12 @@ function layers({ x, layers, rate }: Input) {
     tf.mean(tf.logSoftmax(value)),
     tf.sum(tf.cast(tf.argMax(value, 1), 'float32')),
   ]);
-  return { outputs, step: tf.mul(tf.slice(gradient, [0, 0], [2, 3]), rate), scores };
+  return {
+    outputs,
+    step: tf.mul(tf.slice(gradient, [0, 0], [2, 3]), rate),
+    scores,
+    rate: rate.clone(),
+  };
 }
 
 const normal = (shape: number[], seed: number) => tf.randomNormal(shape, 0, 1, 'float32', seed);

@@ -34,10 +34,9 @@ export function graphCompiler(messages: Messages): Compiler {
       const graph = new Graph(tools, leaves, (copies) =>
         tf.tidy(() => {
           form = fn(withLeaves(input, copies));
-          // TensorFlow does not return an input as it is.
-          return leavesOf(form).map((leaf) =>
-            tf.keep(copies.includes(leaf) ? copy(backend, leaf) : leaf),
-          );
+          // TensorFlow does not return the values of an input as they are.
+          const isInput = ({ dataId }: Tensor) => copies.some((input) => input.dataId === dataId);
+          return leavesOf(form).map((leaf) => tf.keep(isInput(leaf) ? copy(backend, leaf) : leaf));
         }),
       );
       return { graph, form: form as Output };

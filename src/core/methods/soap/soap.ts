@@ -98,8 +98,11 @@ function backProjection(
   return 'basis' in right ? tf.matMul(rows as tf.Tensor2D, right.basis, false, true) : rows;
 }
 
-const filled = (side: Side, product: () => tf.Tensor, decay: readonly number[]): Side =>
-  'gram' in side ? { ...side, gram: blend(side.gram, product() as tf.Tensor2D, decay) } : side;
+function filled(side: Side, product: () => tf.Tensor, decay: readonly number[]): Side {
+  if (!('gram' in side)) return side;
+  // What is compiled returns new tensors.
+  return { gram: blend(side.gram, product() as tf.Tensor2D, decay), basis: side.basis.clone() };
+}
 
 async function withEigenbases({ moments, left, right }: SoapAverages): Promise<SoapAverages> {
   const taken = async (side: Side): Promise<Side> =>
