@@ -5,7 +5,7 @@ import type { Experiment } from '../config/experiment.js';
 import { gatherRows, targetRows } from '../core/batches.js';
 import type { Dataset, LoadOptions } from '../core/dataset.js';
 import { initializeParameters } from '../core/network/initialize.js';
-import { activationNames, lossNames } from '../core/network/names.js';
+import { activationNames, isDiscontinuous, lossNames } from '../core/network/names.js';
 import { buildNetwork, disposeParameters } from '../core/network/network.js';
 import { Random } from '../core/random.js';
 import { loadDefinition } from '../data/load.js';
@@ -39,6 +39,12 @@ export async function computeBound(
   if (own !== undefined || experiment.network.layers.some((layer) => layer.own)) {
     throw new UsageError(
       `the bound is computed for the built-in activations, losses and layers, not for those of plugins${own ? ` ("${own}")` : ''}`,
+    );
+  }
+  const jump = activations.find(isDiscontinuous);
+  if (jump !== undefined) {
+    throw new UsageError(
+      `the bound needs activations of bounded slope, and the network has ${jump}, which jumps. Choose another activation, as in network.layers.0.activation=relu`,
     );
   }
   const isOneLayer = experiment.network.activations.length === 0;

@@ -2,7 +2,7 @@ import type { Device } from '../backend/backend.js';
 import { backendsOn, wrongDevice } from '../backend/registry.js';
 import type { DatasetInfo } from '../core/dataset.js';
 import type { NetworkShape } from '../core/methods/method.js';
-import type { LossName } from '../core/network/names.js';
+import { isDiscontinuous, type LossName } from '../core/network/names.js';
 import { widthsOf } from '../core/network/shape.js';
 import { didYouMean } from '../shared/suggest.js';
 import { type LayerInput, readLayers } from './layers.js';
@@ -28,13 +28,14 @@ export function checkTogether(
   get: Lookup,
   lengths: Lengths,
   dataset: DatasetInfo | undefined,
+  network: NetworkShape | undefined,
   registry: Registry,
 ): Finding[] {
   return [
     ...(dataset ? checkSizes(get, dataset, lengths) : []),
     ...checkSeeds(get, lengths),
     ...checkLabels(get, lengths),
-    ...checkPrediction(get, registry),
+    ...checkPrediction(get, network, registry),
     ...checkDevice(get),
   ];
 }
@@ -91,11 +92,20 @@ function checkSizes(
   return findings;
 }
 
-function checkPrediction(get: Lookup, { losses }: Registry): Finding[] {
+function checkPrediction(
+  get: Lookup,
+  network: NetworkShape | undefined,
+  { losses }: Registry,
+): Finding[] {
   const isLifted = get('evaluate', 'predict') === 'lifted';
   const loss = get<string>('loss') ?? 'cross-entropy';
   if (isLifted && losses.includes(loss) && !builtIn.losses.includes(loss)) {
     const message = `lifted needs loss ${builtIn.losses.join(' or ')}, and the loss is ${loss}; remove it`;
+    return [{ path: ['evaluate', 'predict'], message, at: 'value' }];
+  }
+  const last = network?.activations.at(-1);
+  if (isLifted && loss === 'cross-entropy' && last !== undefined && isDiscontinuous(last)) {
+    const message = `lifted needs an activation of bounded slope in the last hidden layer, which has ${last}, and that jumps; remove it`;
     return [{ path: ['evaluate', 'predict'], message, at: 'value' }];
   }
   if (isLifted || get('evaluate', 'lambda') === undefined) return [];

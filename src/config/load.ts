@@ -165,7 +165,7 @@ function resolve(
   const lengths = { seeds: lengthOf(valueAt(data, ['seeds'])), methods: entries.length };
   const start = get<InitConfig>('init');
   const pinned = start && pinModels(start, get<number[]>('seeds') ?? [], network);
-  const together = checkTogether(get, lengths, own.definition, registry);
+  const together = checkTogether(get, lengths, own.definition, network, registry);
   const labelsOf = (block: string) => Object.keys(valueAt(data, [block]) ?? {});
   const unexpected = own.definition?.isRegression ? checkExpected(labelsOf('expect')) : [];
   const stray = (['expect', 'tuning'] as const)

@@ -32,11 +32,16 @@ export interface OnnxGraph {
   readonly outputs: readonly { readonly name: string; readonly shape: readonly number[] }[];
 }
 
-const activationNodes: Readonly<Record<BuiltInActivation, Pick<Node, 'type' | 'attributes'>>> = {
-  relu: { type: 'Relu' },
-  'leaky-relu': { type: 'LeakyRelu', attributes: { alpha: { float: 0.01 } } },
-  sigmoid: { type: 'Sigmoid' },
-  tanh: { type: 'Tanh' },
+/** Operators that make up an activation, in turn. */
+const activationNodes: Readonly<
+  Record<BuiltInActivation, readonly Pick<Node, 'type' | 'attributes'>[]>
+> = {
+  relu: [{ type: 'Relu' }],
+  'leaky-relu': [{ type: 'LeakyRelu', attributes: { alpha: { float: 0.01 } } }],
+  sigmoid: [{ type: 'Sigmoid' }],
+  tanh: [{ type: 'Tanh' }],
+  sign: [{ type: 'Sign' }],
+  step: [{ type: 'Relu' }, { type: 'Sign' }],
 };
 
 export interface ExportOptions {
@@ -102,8 +107,11 @@ export function onnxGraph(model: Model, { preprocessed = false }: ExportOptions 
       add('Gemm', [weight, bias], output, { transB: 1 });
     }
     if (l >= activations.length) continue;
-    const { type, attributes } = activationNodes[activations[l] as BuiltInActivation];
-    add(type, [], `layers.${l}.activations`, attributes);
+    const operators = activationNodes[activations[l] as BuiltInActivation];
+    for (const [i, { type, attributes }] of operators.entries()) {
+      const isLast = i === operators.length - 1;
+      add(type, [], `layers.${l}.${isLast ? 'activations' : 'positive'}`, attributes);
+    }
   }
   const shape = [classes.length];
   const outputs = [{ name: last, shape }];

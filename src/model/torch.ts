@@ -8,6 +8,8 @@ const activationCode: Readonly<Record<BuiltInActivation, (x: string) => string>>
   'leaky-relu': (x) => `F.leaky_relu(${x}, 0.01)`,
   sigmoid: (x) => `torch.sigmoid(${x})`,
   tanh: (x) => `torch.tanh(${x})`,
+  sign: (x) => `torch.sign(${x})`,
+  step: (x) => `torch.sign(F.relu(${x}))`,
 };
 
 /**

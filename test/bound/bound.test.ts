@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { computeBound } from '../../src/bound/bound.js';
 import { penalty64 } from '../../src/bound/float64.js';
 import { boundSettings, statements } from '../../src/bound/problem.js';
-import { activationNames } from '../../src/core/network/names.js';
+import { continuousNames } from '../../src/core/network/names.js';
 import { Random } from '../../src/core/random.js';
 import { tinyExperiment } from '../experiment/tiny.js';
 import { scalarActivations } from '../reference/activations.js';
@@ -93,7 +93,7 @@ describe('the settings of a bound', () => {
 });
 
 describe('the float64 penalty', () => {
-  it.each(activationNames)('is that of the reference: %s', (name) => {
+  it.each(continuousNames)('is that of the reference: %s', (name) => {
     const random = new Random(1, `float64 ${name}`);
     const reference = scalarActivations[name];
     for (let trial = 0; trial < 50; trial++) {

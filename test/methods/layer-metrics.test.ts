@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { measureLayers } from '../../src/core/methods/layer-metrics.js';
 import type { LayerMetrics } from '../../src/core/methods/method.js';
 import { methods } from '../../src/core/methods/registry.js';
-import { activationNames, type LossName } from '../../src/core/network/names.js';
+import { continuousNames, type LossName } from '../../src/core/network/names.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { denseLayers } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
@@ -102,12 +102,12 @@ describe('measureLayers', () => {
   beforeAll(startTestBackend);
 
   const x = normal(new Random(3, 'rows'), 30, widths[0]);
-  const network = (name: (typeof activationNames)[number]) =>
+  const network = (name: (typeof continuousNames)[number]) =>
     buildNetwork({ layers: denseLayers(widths), activations: [name, name] });
   const chunks = (a: Matrix) => [matrix(a.slice(0, 17)), matrix(a.slice(17))];
 
   // Down to differences whose square float32 does not see beside B's terms.
-  it.each(activationNames.flatMap((name) => [1, 1e-2, 1e-4].map((size) => ({ name, size }))))(
+  it.each(continuousNames.flatMap((name) => [1, 1e-2, 1e-4].map((size) => ({ name, size }))))(
     'has the columns of float64: $name, moves of size $size',
     async ({ name, size }) => {
       const activation = scalarActivations[name];
@@ -142,7 +142,7 @@ describe('measureLayers', () => {
     },
   );
 
-  it.each(activationNames)(
+  it.each(continuousNames)(
     'has no violation and no penalty at a forward pass, and both beside it: %s',
     async (name) => {
       const { phi } = network(name).activations[0];

@@ -13,7 +13,7 @@ import {
 } from '../../src/core/methods/preconditioned/preconditioner.js';
 import {
   type ActivationName,
-  activationNames,
+  continuousNames,
   type LossName,
   lossNames,
 } from '../../src/core/network/names.js';
@@ -318,7 +318,7 @@ describe('steps of the preconditioned solver', () => {
     'three dense layers': { shapes: denseLayers([32, 8, 6, 4]), layers: [dense, dense, dense] },
   };
   const cases = Object.entries(networks).flatMap(([name, network]) =>
-    activationNames.flatMap((activation) =>
+    continuousNames.flatMap((activation) =>
       lossNames.map((loss) => ({ name, activation, loss, ...network })),
     ),
   );

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { learningSignals, type SignalRule } from '../../src/core/methods/signals.js';
 import { lossValue } from '../../src/core/network/loss.js';
-import { activationNames } from '../../src/core/network/names.js';
+import { continuousNames } from '../../src/core/network/names.js';
 import { buildNetwork, forwardLayers, predict } from '../../src/core/network/network.js';
 import type { LayerParameters } from '../../src/core/network/parameters.js';
 import { denseLayers } from '../../src/core/network/shape.js';
@@ -44,7 +44,7 @@ const relative = (a: tf.Tensor, b: tf.Tensor) => tf.div(tf.norm(tf.sub(a, b)), t
 describe('learning signals', () => {
   const stacks = { dense: denseLayers([6, 7, 5, 3]), convolutions: convolutional };
   for (const [name, layers] of Object.entries(stacks)) {
-    for (const activation of activationNames) {
+    for (const activation of continuousNames) {
       it(`back-propagation is the tensor library's gradient: ${activation}, ${name}`, async () => {
         const { network, parameters, x, forward } = setting(layers, activation);
         const classes = network.maps[network.maps.length - 1].outputs;
@@ -71,7 +71,7 @@ describe('learning signals', () => {
     }
   }
 
-  for (const activation of activationNames) {
+  for (const activation of continuousNames) {
     it(`are finite differences of the activations in float64: ${activation}`, async () => {
       const { parameters, forward, g, signals } = setting(denseLayers([4, 9, 3]), activation);
       const u = (await forward.preActivations[0].array()) as Matrix;

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { activations } from '../../src/core/network/activations/registry.js';
 import { denseMap } from '../../src/core/network/maps/dense.js';
-import { activationNames, type LossName } from '../../src/core/network/names.js';
+import { continuousNames, type LossName } from '../../src/core/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
 import { Random } from '../../src/core/random.js';
 import { updateActivations } from '../../src/core/solvers/activation-update.js';
@@ -19,8 +19,8 @@ const options = { tolerance: 1e-6, maxIterations: 3000 };
 describe('X-updates', () => {
   beforeAll(startTestBackend);
 
-  for (const name of activationNames) {
-    for (const above of activationNames) {
+  for (const name of continuousNames) {
+    for (const above of continuousNames) {
       it(`${name} below ${above} (eq. 14)`, async () => {
         const random = new Random(3, `${name}/${above}`);
         const weights = normal(random, 6, 4);

@@ -1,5 +1,7 @@
+import { discontinuousNames, isDiscontinuous } from '../network/names.js';
 import { hasConvolution } from '../network/shape.js';
 import type { NetworkShape } from './method.js';
+import type { Smoothing } from './schedule.js';
 
 /**
  * Reasons why a lifted method whose sub-problems are least squares and ReLU steps cannot train a
@@ -44,6 +46,28 @@ export function checkSmoothing(
   if (!isRegression || typeof labelSmoothing !== 'number' || labelSmoothing === 0) return [];
   const message = 'is for classes, and the targets are those of a regression; remove it, or set 0';
   return [{ path: ['labelSmoothing'], message }];
+}
+
+/** Methods whose sub-problems need a bound of the activations' slope. */
+export function checkContinuous({
+  activations,
+}: Pick<NetworkShape, 'activations'>): { path: string[]; message: string }[] {
+  const l = activations.findIndex(isDiscontinuous);
+  if (l < 0) return [];
+  const message =
+    `needs activations of bounded slope for the step sizes of its solvers, and hidden layer ${l + 1} has ${activations[l]}, which jumps; ` +
+    'use fenchel without solver: exact, foof, adam or sgd';
+  return [{ path: ['name'], message }];
+}
+
+/** Only activations that jump are smoothed. */
+export function checkJumpSmoothing(
+  { smoothing }: { readonly smoothing: Smoothing },
+  { activations }: NetworkShape,
+): { path: string[]; message: string }[] {
+  if (smoothing === 'none' || activations.some(isDiscontinuous)) return [];
+  const message = `is for the activations ${discontinuousNames.join(' and ')}, of which the network has none; remove it, or set none`;
+  return [{ path: ['smoothing'], message }];
 }
 
 /** A network without hidden layers has nothing to lift. */

@@ -108,6 +108,12 @@ const weightDecay = nonNegative.describe(
   'weights shrink by learning rate x weightDecay a step, apart from the gradient; biases do not',
 );
 
+export const smoothing = z
+  .union([z.literal('none'), z.strictObject({ from: positive, to: positive })])
+  .describe(
+    'of sign and step in training: hard tanh of width epsilon in their place, whose epsilon falls from `from` at the first batch to `to` at the last, geometrically; none: sign and step themselves. They are tested without smoothing',
+  );
+
 export const weightAverage = z
   .number()
   .min(0)

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Activation } from '../network/activations/activation.js';
-import type { Network } from '../network/network.js';
+import type { Activation, SmoothedActivation } from '../network/activations/activation.js';
+import type { TrainedNetwork } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import { type Rows, sumScalars } from './full-batch/rows.js';
 import type { LayerMetrics } from './method.js';
@@ -26,7 +26,10 @@ export interface LiftedStep {
 const activeSlope = 0.1;
 
 /** Measures every layer, from the blocks alone: the same code for every method. */
-export async function measureLayers(network: Network, step: LiftedStep): Promise<LayerMetrics[]> {
+export async function measureLayers(
+  network: TrainedNetwork,
+  step: LiftedStep,
+): Promise<LayerMetrics[]> {
   const { x, before, after, residuals } = step;
   const rows = x.reduce((sum, chunk) => sum + chunk.shape[0], 0);
   const measured: LayerMetrics[] = [];
@@ -45,7 +48,7 @@ export async function measureLayers(network: Network, step: LiftedStep): Promise
 }
 
 async function measureActivations(
-  network: Network,
+  network: TrainedNetwork,
   { x, before, after }: LiftedStep,
   l: number,
   rows: number,
@@ -71,7 +74,7 @@ async function measureActivations(
   });
   const [gap, image, moved, old, asked, oldImage, active] = values;
   let penalty = values[values.length - 1];
-  if (activation && !activation.divergence) {
+  if (activation && 'float64' in activation && !activation.divergence) {
     for (const chunk of x.keys()) {
       const u = tf.tidy(() => predicted(chunk, after));
       penalty += await divergenceOnHost(activation, after.activations[l][chunk], u);
@@ -87,8 +90,12 @@ async function measureActivations(
   };
 }
 
-function activeUnits(activation: Activation, u: tf.Tensor2D, v: tf.Tensor2D): tf.Scalar {
-  return tf.sum(tf.step(tf.sub(activation.slope(u, v), activeSlope * activation.maxSlope)));
+function activeUnits(
+  { slope, maxSlope }: Activation | SmoothedActivation,
+  u: tf.Tensor2D,
+  v: tf.Tensor2D,
+): tf.Scalar {
+  return tf.sum(tf.step(tf.sub(slope(u, v), tf.mul(activeSlope, maxSlope))));
 }
 
 /** sum B(v, u) in float64: in float32 its terms cancel where v is near phi(u). */

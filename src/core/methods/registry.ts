@@ -1,7 +1,12 @@
 import type { z } from 'zod';
 import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
-import { checkHiddenLayer, checkReluLeastSquares } from './checks.js';
+import {
+  checkContinuous,
+  checkHiddenLayer,
+  checkJumpSmoothing,
+  checkReluLeastSquares,
+} from './checks.js';
 import {
   checkHeld,
   exactPresets,
@@ -46,8 +51,11 @@ export const methods: readonly MethodDefinition[] = [
     variant: () => 'preconditioned',
     schema: FenchelPreconditionedConfig,
     renamed: preconditionedRenames,
-    defaults: preconditionedDefaults,
-    check: (_, network) => checkHiddenLayer(network.activations),
+    defaults: (network) => preconditionedDefaults(network, { from: 1, to: 0.05 }),
+    check: (config, network) => [
+      ...checkHiddenLayer(network.activations),
+      ...checkJumpSmoothing(config, network),
+    ],
     load: async () =>
       (await import('./fenchel/preconditioned/preconditioned.js')).fenchelPreconditioned,
   }),
@@ -60,6 +68,7 @@ export const methods: readonly MethodDefinition[] = [
     presets: exactPresets,
     check: (config, network) => [
       ...checkHiddenLayer(network.activations),
+      ...checkContinuous(network),
       ...checkPerLayer(config, ['lambda'], network.activations.length, 'hidden layer'),
       ...checkPerLayer(config, ['rho', 'gamma'], network.widths.length - 1, 'layer'),
       ...checkHeld(config, network.widths.length - 1),
@@ -100,7 +109,8 @@ export const methods: readonly MethodDefinition[] = [
     summary:
       "back-propagation, preconditioned by the inputs' covariance (Benzing 2022): fenchel's steps without its signal",
     schema: FoofConfig,
-    defaults: preconditionedDefaults,
+    defaults: (network) => preconditionedDefaults(network, 'none'),
+    check: checkJumpSmoothing,
     load: async () => (await import('./foof/foof.js')).foof,
   }),
   define({

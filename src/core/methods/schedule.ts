@@ -27,3 +27,16 @@ export function scheduleFactor(
       return rise * Math.min(1, 2 * remaining);
   }
 }
+
+/** How smooth activations that jump are in training: epsilon at the first and at the last step, or none. */
+export type Smoothing = 'none' | { readonly from: number; readonly to: number };
+
+/**
+ * epsilon of step t of `total`: geometric, from (to / from)^(t / (total - 1)).
+ * @returns one number; none where nothing is smoothed
+ */
+export function smoothingAt(smoothing: Smoothing, t: number, total: number): number[] {
+  if (smoothing === 'none') return [];
+  const { from, to } = smoothing;
+  return [from * (to / from) ** (t / Math.max(1, total - 1))];
+}

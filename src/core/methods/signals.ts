@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Layers, Network } from '../network/network.js';
+import type { Layers, TrainedNetwork } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import type { Nudge } from './fields.js';
 import { ideal } from './hardware.js';
@@ -36,7 +36,7 @@ export type Signals = {
  * @param hardware sends each g_l, and reads each phi of a difference, and U for phi'(U)
  */
 export function learningSignals(
-  network: Network,
+  network: TrainedNetwork,
   parameters: Parameters,
   { inputs, preActivations }: Layers,
   outputGradient: tf.Tensor2D,

@@ -3,10 +3,16 @@
  * without loading the tensor library. The registries (`activations/registry.ts`, ...) are typed by
  * these lists: a name without an implementation does not compile. Plugins add names (src/config/plugins).
  */
-export const activationNames = ['relu', 'leaky-relu', 'sigmoid', 'tanh'] as const;
+export const continuousNames = ['relu', 'leaky-relu', 'sigmoid', 'tanh'] as const;
+/** Activations that jump, from one value to another. */
+export const discontinuousNames = ['sign', 'step'] as const;
+export const activationNames = [...continuousNames, ...discontinuousNames] as const;
 export type BuiltInActivation = (typeof activationNames)[number];
 /** A built-in activation, or one that a plugin defines. */
 export type ActivationName = string;
+
+export const isDiscontinuous = (name: ActivationName): boolean =>
+  discontinuousNames.some((other) => other === name);
 
 export const lossNames = ['cross-entropy', 'mse'] as const;
 export type BuiltInLoss = (typeof lossNames)[number];

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Activation } from './activations/activation.js';
+import type { Activation, SmoothedActivation } from './activations/activation.js';
 import { activations } from './activations/registry.js';
 import { averagePooled } from './maps/average-pool.js';
 import { convolutionMap } from './maps/convolution.js';
@@ -20,6 +20,22 @@ export interface Network {
   readonly activations: readonly Activation[];
   /** Weights from which a training starts instead of random ones, one entry a layer (`init` of a config). */
   readonly initial?: InitialWeights;
+}
+
+/** A network for training passes, whose activations may be smoothed. */
+export interface TrainedNetwork extends Pick<Network, 'maps'> {
+  readonly activations: readonly (Activation | SmoothedActivation)[];
+}
+
+/**
+ * The network with its activations that jump smoothed.
+ * @param epsilon one number, or none where nothing is smoothed
+ */
+export function smoothedNetwork(network: Network, [epsilon]: readonly tf.Scalar[]): TrainedNetwork {
+  if (epsilon === undefined) return network;
+  const { maps, activations } = network;
+  const smoothed = activations.map((activation) => activation.smoothed?.(epsilon) ?? activation);
+  return { maps, activations: smoothed };
 }
 
 /** Of each layer weights [patch, channels], row-major, and bias [channels], on the host. */
@@ -62,7 +78,7 @@ export type Layers = {
  * @param transmit what becomes of an activation phi(U_l) on its way to the next layer
  */
 export function forwardLayers(
-  network: Network,
+  network: TrainedNetwork,
   parameters: Parameters,
   x: tf.Tensor2D,
   transmit = (activation: tf.Tensor2D) => activation,

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { isDiscontinuous } from '../../network/names.js';
 import * as fields from '../fields.js';
 import type { NetworkShape } from '../method.js';
+import type { Smoothing } from '../schedule.js';
 
 /** Fields of the methods whose steps are preconditioned by the covariance of each layer's inputs. */
 export const preconditionedFields = {
@@ -52,6 +54,7 @@ export const preconditionedFields = {
     .describe(
       'leading eigenvectors kept of the input covariance of a fully connected first layer, which is that of 2,000 evenly spaced training images',
     ),
+  smoothing: fields.smoothing.default('none'),
   schedule: fields.schedule.default('linear'),
   warmup: fields.warmup.default(0),
   labelSmoothing: fields.labelSmoothing.default(0.05),
@@ -64,16 +67,19 @@ export const preconditionedFields = {
 export type PreconditionedConfig = z.output<z.ZodObject<typeof preconditionedFields>>;
 
 /**
- * The first and the last layer have no ReLU's loss of half the variance to make up for. Smoothed targets would bias a
- * regression.
+ * The first and the last layer have no ReLU's loss of half the variance to make up for, nor has a layer above sign, whose
+ * mean square is 1; that of step is 1/2. Smoothed targets would bias a regression.
+ * @param smoothing of activations that jump
  */
-export function preconditionedDefaults({
-  layers,
-  isRegression,
-}: NetworkShape): Record<string, unknown> {
+export function preconditionedDefaults(
+  { layers, activations, isRegression }: NetworkShape,
+  smoothing: Smoothing,
+): Record<string, unknown> {
   const last = layers.length - 1;
+  const isPlain = (l: number) => l === 0 || l === last || activations[l - 1] === 'sign';
   return {
-    initializer: layers.map((_, l) => (l === 0 || l === last ? 'lecun' : 'he')),
+    initializer: layers.map((_, l) => (isPlain(l) ? 'lecun' : 'he')),
+    ...(activations.some(isDiscontinuous) && { smoothing }),
     ...(isRegression && { labelSmoothing: 0 }),
   };
 }

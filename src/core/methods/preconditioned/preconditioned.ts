@@ -3,7 +3,7 @@ import { compiled } from '../../compile.js';
 import { initializeParameters } from '../../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../../network/loss.js';
 import { type LinearMap, layerGradient } from '../../network/maps/linear-map.js';
-import { forwardLayers, type Layers } from '../../network/network.js';
+import { forwardLayers, type Layers, smoothedNetwork } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import { blend } from '../../solvers/blend.js';
 import { leavesOf, type Tree, withLeaves, zipTrees } from '../../tree.js';
@@ -19,7 +19,7 @@ import {
 } from '../hardware.js';
 import type { Method, MethodContext, Step } from '../method.js';
 import { scalars } from '../scalars.js';
-import { scheduleFactor } from '../schedule.js';
+import { scheduleFactor, smoothingAt } from '../schedule.js';
 import { learningSignals, type SignalRule } from '../signals.js';
 import {
   type Averaging,
@@ -75,7 +75,8 @@ export function preconditioned<Config extends PreconditionedConfig>(
 ): Method<Config, Constants, State> {
   /** Signals and W-step of every layer, top down. */
   const update = compiled((context: MethodContext<Config>, input: Update) => {
-    const { config, network } = context;
+    const { config } = context;
+    const network = smoothedNetwork(context.network, input.epsilon);
     const outputGradient = lossGradient(context, input);
     const { parameters: old, inputs } = input;
     const rule = signalOf(config);
@@ -121,14 +122,15 @@ export function preconditioned<Config extends PreconditionedConfig>(
 
     async step(context, { first, tape }, { t, ...state }, { x, y }) {
       const { parameters, averages } = state;
+      const epsilon = scalars(smoothingAt(context.config.smoothing, t, context.totalBatches));
       const draws = drawNoise(context, tape, `forward/${t}`);
-      const rows = { parameters, x, y, draws };
+      const rows = { parameters, x, y, epsilon, draws };
       const { hidden, read, preActivations, scores } = forward(context, rows);
       const seen = read ?? hidden;
       const covered = first ? seen : [x, ...seen];
       const covariances = await updateCovariances(context, t, state.covariances, covered);
       const preconditioners = covariances.map(({ inverse }) => inverse as Preconditioner);
-      const before = { y, inputs: [x, ...hidden], preActivations, parameters };
+      const before = { y, inputs: [x, ...hidden], preActivations, parameters, epsilon };
       const sending = drawNoise(context, tape, `backward/${t}`);
       const { average, ...next } = update(context, {
         ...before,
@@ -186,8 +188,13 @@ export const initialAverages = ({ weightShape: [patch, channels] }: LinearMap): 
 
 type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D; readonly draws: Draws };
 
-/** Targets, F_l and U_l of a batch, and the weights that they belong to. */
-export type ForwardPass = { readonly y: tf.Tensor2D; readonly parameters: Parameters } & Layers;
+/** Targets, F_l and U_l of a batch, and the weights and the smoothing that they belong to. */
+export type ForwardPass = Layers & {
+  readonly y: tf.Tensor2D;
+  readonly parameters: Parameters;
+  /** One number, or none. */
+  readonly epsilon: readonly tf.Scalar[];
+};
 
 /** F_l above the first layer, what is read of them where they differ, U_l, and loss and accuracy [2]. */
 export const forward = compiled(
@@ -197,10 +204,11 @@ export const forward = compiled(
       network,
       loss,
     }: Pick<Context, 'network' | 'loss'> & { readonly config: HardwareConfig },
-    { parameters, x, y, draws }: Rows & { parameters: Parameters },
+    { parameters, x, y, epsilon, draws }: Rows & Pick<ForwardPass, 'parameters' | 'epsilon'>,
   ) => {
     const hardware = hardwareOf(config, draws);
-    const { inputs, preActivations } = forwardLayers(network, parameters, x, hardware.activation);
+    const smoothed = smoothedNetwork(network, epsilon);
+    const { inputs, preActivations } = forwardLayers(smoothed, parameters, x, hardware.activation);
     const [, ...read] = readInputs(hardware, inputs);
     const output = preActivations[preActivations.length - 1];
     const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);

@@ -85,11 +85,16 @@ export const energyOf = ({
   readonly delta: tf.Scalar;
 }): tf.Scalar => tf.sum(tf.mul(direction, tf.sub(gradient, tf.mul(direction, delta))));
 
-/** h: sup phi' of a hidden layer; of the output layer that of the loss, as `targetStep` scales it. */
+/**
+ * h: sup phi' of a hidden layer; of the output layer that of the loss, as `targetStep` scales it. Steps are of a
+ * normalised length, so a constant factor of H changes none: 1 where phi jumps, whatever its smoothing.
+ */
 export const curvatureOf = ({ network, loss }: Pick<Context, 'network' | 'loss'>, l: number) =>
   l === network.activations.length
     ? Math.min(0.5, losses[loss].curvature)
-    : network.activations[l].maxSlope;
+    : finite(network.activations[l].maxSlope);
+
+const finite = (slope: number) => (Number.isFinite(slope) ? slope : 1);
 
 /** E [P(F), 1]^T [P(F), 1] of inputs F [m, p], averaged over rows and positions. */
 function secondMoment({ patches }: LinearMap, inputs: tf.Tensor2D): tf.Tensor2D {

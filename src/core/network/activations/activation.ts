@@ -1,4 +1,4 @@
-import type { Tensor2D } from '@tensorflow/tfjs';
+import type { Scalar, Tensor2D } from '@tensorflow/tfjs';
 
 /**
  * An activation phi, as its Fenchel penalty needs it (Theorem 1 of the paper):
@@ -8,10 +8,13 @@ import type { Tensor2D } from '@tensorflow/tfjs';
  * All functions act elementwise on [m, n] tensors. B itself is network/penalty.ts.
  */
 export interface Activation {
-  /** sup phi': the Lipschitz constant of dB/du = phi(u) - v. */
+  /** sup phi': the Lipschitz constant of dB/du = phi(u) - v; infinite where phi jumps. */
   readonly maxSlope: number;
   phi(u: Tensor2D): Tensor2D;
-  /** phi'(u), given v = phi(u) too, from which it is cheaper for the saturating activations. */
+  /**
+   * phi'(u), given v = phi(u) too, from which it is cheaper for the saturating activations. Of a phi that jumps, what
+   * back-propagation uses in its place.
+   */
   slope(u: Tensor2D, v: Tensor2D): Tensor2D;
   /** F*(u), the antiderivative of phi, in a form that neither overflows nor cancels. */
   conjugate(u: Tensor2D): Tensor2D;
@@ -25,6 +28,8 @@ export interface Activation {
     F(v: number): number;
     conjugate(u: number): number;
   };
+  /** For activations that jump: with epsilon times a strongly convex function added to F. Lets methods train them. */
+  smoothed?(epsilon: Scalar): SmoothedActivation;
   /** For activations whose F is simple enough: lets X-updates use accelerated proximal gradients. */
   readonly proximal?: {
     /** argmin_v theta F(v) + (v - w)^2/2 */
@@ -33,6 +38,11 @@ export interface Activation {
     preimage(v: Tensor2D): Tensor2D;
   };
 }
+
+/** An activation whose slopes change from step to step, in training passes. */
+export type SmoothedActivation = Required<Pick<Activation, 'phi' | 'slope' | 'divergence'>> & {
+  readonly maxSlope: Scalar;
+};
 
 /** x ln x, with its limit 0 at 0. */
 export const xlogx = (x: number): number => (x === 0 ? 0 : x * Math.log(x));

@@ -4,6 +4,7 @@ import type { Activation } from './activation.js';
 import { leakyRelu } from './leaky-relu.js';
 import { relu } from './relu.js';
 import { sigmoid } from './sigmoid.js';
+import { sign, step } from './sign-and-step.js';
 import { tanh } from './tanh.js';
 
 /** Every built-in activation. Adding one is one file, its name in names.ts and one line here. */
@@ -12,6 +13,8 @@ const builtIn: Readonly<Record<BuiltInActivation, Activation>> = {
   'leaky-relu': leakyRelu,
   sigmoid,
   tanh,
+  sign,
+  step,
 };
 
 addBuiltIn(activations, builtIn);

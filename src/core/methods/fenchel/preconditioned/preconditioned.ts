@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { losses, lossValue, smoothLabels } from '../../../network/loss.js';
+import { smoothedNetwork } from '../../../network/network.js';
 import type { Parameters } from '../../../network/parameters.js';
 import { type Hardware, ideal } from '../../hardware.js';
 import { measureLayers } from '../../layer-metrics.js';
@@ -45,8 +46,9 @@ async function measure(
   parameters: Parameters,
   hardware: Hardware,
 ): Promise<StepMeasurements> {
-  const { config, network, loss } = context;
+  const { config, loss } = context;
   const { inputs, y } = before;
+  const network = smoothedNetwork(context.network, before.epsilon);
   const [x, ...hidden] = inputs;
   const signalsOf = (rule: SignalRule, device = ideal) =>
     tf.tidy(() => {
