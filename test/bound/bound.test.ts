@@ -57,8 +57,12 @@ describe('the bound of one layer', () => {
     expect(statements(report)[0]).toContain('lower bound');
   });
 
-  it('needs the squared error', async () => {
+  it('needs the squared error, or hidden layers whose activations have a slope', async () => {
     await expect(bound(oneLayer)).rejects.toThrow(/needs loss mse, not cross-entropy/);
+    const signs = 'network.layers=[{ dense: 4, activation: sign }, { dense: 10 }]';
+    await expect(bound([signs])).rejects.toThrow(
+      /bounded slope, and the network has sign, which jumps/,
+    );
   });
 });
 

@@ -80,3 +80,35 @@ describe('a lifted baseline', () => {
     expect(epochs('methods.lau-bcd.epochs=7')).toEqual([7, 20]);
   });
 });
+
+describe('a network of signs', () => {
+  const signs = network('{ dense: 30, activation: sign }');
+  const of = (changes: Record<string, string>) => experimentText({ network: signs, ...changes });
+
+  it('has smoothing by default where the signal is lifted, and initial weights to its scale', () => {
+    const { experiment } = parse(of({ methods: '[{ name: fenchel }, { name: foof }]' }));
+    const [fenchel, foof] = experiment.methods.map(({ config }) => config);
+    expect(fenchel).toMatchObject({ smoothing: { from: 1, to: 0.05 } });
+    expect(foof).toMatchObject({ smoothing: 'none' });
+    const step = `{ layers: [${['sign', 'step'].map((name) => `{ dense: 30, activation: ${name} }`)}, { dense: 30, activation: sign }, { dense: 10 }] }`;
+    const [{ config }] = parse(of({ network: step, methods: '[{ name: fenchel }]' })).experiment
+      .methods;
+    expect(config).toMatchObject({ initializer: ['lecun', 'lecun', 'he', 'lecun'] });
+  });
+
+  it('is refused, with the reason, where a slope is needed', () => {
+    expect(issuesOf(of({ methods: '[{ name: fenchel, solver: exact, preset: paper }]' }))).toEqual([
+      'methods.0.name: needs activations of bounded slope for the step sizes of its solvers, and hidden layer 1 has sign, which jumps; use fenchel without solver: exact, foof, adam or sgd',
+    ]);
+    expect(issuesOf(of({ evaluate: '{ predict: lifted }' }))).toEqual([
+      'evaluate.predict: lifted needs an activation of bounded slope in the last hidden layer, which has sign, and that jumps; remove it',
+    ]);
+    const smooth = '[{ name: fenchel, smoothing: { from: 1, to: 0.1 } }]';
+    expect(issuesOf(experimentText({ methods: smooth }))).toEqual([
+      'methods.0.smoothing: is for the activations sign and step, of which the network has none; remove it, or set none',
+    ]);
+    expect(
+      issuesOf(of({ methods: '[{ name: foof, smoothing: { from: 1, to: 0 } }]' })),
+    ).toHaveLength(1);
+  });
+});

@@ -32,6 +32,10 @@ it('docs/networks.md says what the checks of each method allow', () => {
   }
   const range = (allowed: boolean[]) =>
     allowed[0] ? '0 or more' : allowed[2] ? '1 or more' : allowed[1] ? '1' : 'none';
+  const activations = (tanh: boolean, sign: boolean, step: boolean) => {
+    expect(sign).toBe(step);
+    return tanh ? (sign ? 'all' : 'all but sign, step') : 'relu';
+  };
   for (const { name, solver, isDefault, schema, check } of methods) {
     const required = {
       name,
@@ -40,10 +44,11 @@ it('docs/networks.md says what the checks of each method allow', () => {
     };
     const config = schema.parse(required);
     const trains = (shape: NetworkShape) => (check?.(config, shape) ?? []).length === 0;
+    const trainsWith = (name: string) => trains(network({ depth: 1, activations: [name] }));
     const cells = [
       range([0, 1, 2].map((depth) => trains(network({ depth })))),
       trains(network({ depth: 1, conv: true })) ? 'yes' : 'no',
-      trains(network({ depth: 1, activations: ['tanh'] })) ? 'all' : 'relu',
+      activations(trainsWith('tanh'), trainsWith('sign'), trainsWith('step')),
       trains(network({ depth: 1, loss: 'cross-entropy' })) ? 'all' : 'mse',
     ];
     const row = rows.get(`${name} ${isDefault ? '' : (solver ?? '')}`);

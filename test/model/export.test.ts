@@ -14,8 +14,12 @@ describe('fln export --onnx', () => {
   it.each([
     ['a convolutional network', [lenet, 'dataset.preprocessing=standardize']],
     [
-      'a fully connected network with the squared error',
-      ['loss=mse', 'methods.sgd.learningRate=0.001'],
+      'a fully connected network of sign and step with the squared error',
+      [
+        'network.layers=[{ dense: 12, activation: sign }, { dense: 9, activation: step }, { dense: 10 }]',
+        'loss=mse',
+        'methods.sgd.learningRate=0.001',
+      ],
     ],
   ])('writes a graph with the same outputs: %s', async (_, overrides) => {
     const cwd = temporaryFolder();

@@ -145,6 +145,7 @@ export function evaluateOnnx(model: OnnxModel, input: Image): Record<string, Flo
       LeakyRelu: () => each((u) => (u >= 0 ? u : (attributes.alpha as number) * u)),
       Sigmoid: () => each((u) => 1 / (1 + Math.exp(-u))),
       Tanh: () => each(Math.tanh),
+      Sign: () => each(Math.sign),
       Softmax: () => ({ ...x, values: softmax(x.values) }),
     };
     values.set(outputs[0], operators[type]());

