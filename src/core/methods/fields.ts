@@ -109,9 +109,15 @@ const weightDecay = nonNegative.describe(
 );
 
 export const smoothing = z
-  .union([z.literal('none'), z.strictObject({ from: positive, to: positive })])
+  .union([
+    z.literal('none'),
+    z.strictObject({
+      from: positive.describe('epsilon of the first batch'),
+      to: positive.describe('epsilon of the last batch'),
+    }),
+  ])
   .describe(
-    'of sign and step in training: hard tanh of width epsilon in their place, whose epsilon falls from `from` at the first batch to `to` at the last, geometrically; none: sign and step themselves. They are tested without smoothing',
+    'of sign and step in training: hard tanh of width epsilon in their place, whose epsilon changes geometrically over the run; none: sign and step themselves, with which every network is tested',
   );
 
 export const weightAverage = z
