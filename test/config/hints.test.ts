@@ -53,7 +53,7 @@ describe('a field of a method, given to the experiment', () => {
 
   it('is sent to the methods that have it, where the config has none of them', () => {
     expect(refusal({ methods: '[{ name: sgd }]' }, 'beta1=0.9')).toMatch(
-      /: is a field of adam, which is not among the methods of this config$/,
+      /: is a field of adam, soap, which are not among the methods of this config$/,
     );
   });
 
