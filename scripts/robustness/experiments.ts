@@ -41,11 +41,13 @@ function experiment(
   iterations: number,
 ): TinyExperiment {
   const labels = entries.map((entry) => [entry.name, entry.solver].filter(Boolean).join('-'));
-  const lines = entries.map(({ name, solver, fullBatch }, i) => {
+  const lines = entries.map(({ name, solver, fullBatch, schema }, i) => {
     const fields = [
       `name: ${name}`,
       ...(solver ? [`solver: ${solver}`] : []),
       `label: ${labels[i]}`,
+      // Refinements of a basis of the pixels take longer than everything else together.
+      ...('maxDimension' in schema.shape ? ['maxDimension: 100'] : []),
       ...(fullBatch ? ['batchSize: full', `epochs: ${iterations}`] : []),
     ];
     return `  - { ${fields.join(', ')} }`;
