@@ -14,8 +14,8 @@ export function drawStepCosts(costs: readonly StepCost[], machine: string): Prom
   const values = costs.map((cost) => ({
     name: `${cost.network}, ${cost.backend}: ${cost.method}`,
     method: cost.method.split(',')[0],
-    ms: cost.ms,
-    label: `${significant(cost.ms)} ms`,
+    ms: cost.quartile,
+    label: `${significant(cost.quartile)} ms`,
   }));
   const left =
     Math.ceil(Math.max(...values.map(({ name }) => measureText(name, labelFontSize)))) + 24;

@@ -1,27 +1,30 @@
+import { type Ratio, ratioText } from './statistics.js';
+
 /** One line of what is measured. */
 export interface Row {
   readonly what: string;
   readonly measured: string;
-  /** Absent where a figure is for information only. */
-  readonly required?: string;
-  readonly ok?: boolean;
+  readonly required: string;
+  /** `not separated`: the requirement lies within the interval of the measured ratio. */
+  readonly verdict: 'ok' | 'not separated' | 'MISSED';
 }
 
-/** A ratio that may not be above `most`. */
-export const atMost = (what: string, ratio: number, most: number): Row => ({
-  what,
-  measured: ratio.toFixed(2),
-  required: `<= ${most.toFixed(2)}`,
-  ok: ratio <= most,
-});
+/** A ratio that may not be above `most`, judged by its interval where it has one. */
+export function atMost(what: string, ratio: Ratio | number, most: number): Row {
+  const { low, high } = typeof ratio === 'number' ? { low: ratio, high: ratio } : ratio;
+  const verdict = high <= most ? 'ok' : low > most ? 'MISSED' : 'not separated';
+  return { what, measured: text(ratio), required: `<= ${most.toFixed(2)}`, verdict };
+}
 
-/** A ratio that may not be below `least`. */
-export const atLeast = (what: string, ratio: number, least: number): Row => ({
-  what,
-  measured: ratio.toFixed(2),
-  required: `>= ${least.toFixed(2)}`,
-  ok: ratio >= least,
-});
+/** A ratio that may not be below `lowest`. */
+export function atLeast(what: string, ratio: Ratio | number, lowest: number): Row {
+  const { low, high } = typeof ratio === 'number' ? { low: ratio, high: ratio } : ratio;
+  const verdict = low >= lowest ? 'ok' : high < lowest ? 'MISSED' : 'not separated';
+  return { what, measured: text(ratio), required: `>= ${lowest.toFixed(2)}`, verdict };
+}
+
+const text = (ratio: Ratio | number) =>
+  typeof ratio === 'number' ? ratio.toPrecision(3) : ratioText(ratio);
 
 /** Lines up columns of text; numbers to the right. */
 export function columns(rows: readonly (readonly string[])[]): string {
@@ -32,7 +35,12 @@ export function columns(rows: readonly (readonly string[])[]): string {
 }
 
 export function printRows(rows: readonly Row[]): void {
-  const verdict = ({ ok }: Row) => (ok === undefined ? '' : ok ? 'ok' : 'MISSED');
-  const cells = rows.map((row) => [row.what, row.measured, row.required ?? '', verdict(row)]);
+  if (rows.length === 0) return;
+  const cells = rows.map(({ what, measured, required, verdict }) => [
+    what,
+    measured,
+    required,
+    verdict,
+  ]);
   process.stdout.write(`${columns(cells)}\n`);
 }

@@ -1,28 +1,29 @@
-import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import type { BackendName } from '../../src/backend/registry.js';
 import { startBackend } from '../../src/backend/registry.js';
 import { compilerOf, eager, registerCompiler } from '../../src/core/compile.js';
-import { median } from './commands.js';
+import type { Training } from '../../src/core/training.js';
 import { ProductTimer, stepFlops } from './flops.js';
-import { loadWorkload, type networks, timeInTurn, turn } from './steps.js';
+import { least, median, pairedRatio, quartile, type Ratio } from './statistics.js';
+import { loadWorkload, type networks, settle, timeInTurn, turn } from './steps.js';
 import type { Torch } from './torch.js';
 
 type NetworkName = keyof typeof networks;
 
-/** Cost of a step of one method on one network and backend. Milliseconds are medians. */
+/** Cost of a step of one method on one network and backend: milliseconds of turns of {@link turn} steps, a step. */
 export interface StepCost {
   readonly backend: string;
   readonly network: NetworkName;
   readonly method: string;
-  readonly ms: number;
-  /** Mean: a method may do more on some steps than on others. */
-  readonly meanMs: number;
-  /** Over Adam's in the same backend. */
-  readonly overAdam: number;
-  /** Over PyTorch's Adam with as many threads, if PyTorch is installed. */
-  readonly overTorch?: number;
+  readonly threads: number;
+  readonly least: number;
+  readonly quartile: number;
+  readonly median: number;
+  /** Over Adam's in the same backend, turn by turn. */
+  readonly overAdam?: Ratio;
+  /** Over PyTorch's Adam with as many threads, if PyTorch is installed, turn by turn. */
+  readonly overTorch?: Ratio;
   /** Flop rate of the step's products, relative to the backend's own matrix product. */
   readonly productShare?: number;
 }
@@ -34,28 +35,32 @@ const quick = ['adam', 'sgd', 'fenchel'];
 /** Where a backend compiles steps: what they cost with their operations one by one. */
 const uncompiled = ['adam', 'fenchel'];
 const exact = 'fenchel/exact';
-const plan: Readonly<Record<NetworkName, { turns: number; exactTurns: number }>> = {
-  MLP: { turns: 30, exactTurns: 2 },
-  'LeNet-5': { turns: 8, exactTurns: 1 },
+/** Turns of each backend: at least 7 pairs for an interval. */
+const turns: Readonly<Record<NetworkName, Readonly<Record<string, number>>>> = {
+  MLP: { tensorflow: 20, wasm: 9 },
+  'LeNet-5': { tensorflow: 9, wasm: 7 },
 };
 
 /**
  * Steps of all methods in turn on the same batches, PyTorch's Adam between them.
  * @param torch PyTorch, if installed
+ * @param threadsOf threads of each backend, and so of PyTorch beside it
  * @param onCost called with each result
  */
 export async function timeSteps(
   backends: readonly BackendName[],
   torch: Torch | undefined,
+  threadsOf: (backend: BackendName) => number,
   onCost: (cost: StepCost) => void,
 ): Promise<StepCost[]> {
   const costs: StepCost[] = [];
-  for (const network of Object.keys(plan) as NetworkName[]) {
+  for (const network of Object.keys(turns) as NetworkName[]) {
     const flops = await countFlops(network);
     for (const backend of backends) {
       await startBackend(backend);
-      for (const cost of await timeNetwork(network, flops, torch)) {
-        costs.push({ backend, ...cost });
+      const threads = threadsOf(backend);
+      for (const cost of await timeNetwork(network, backend, threads, flops, torch)) {
+        costs.push({ network, threads, ...cost });
         onCost(costs[costs.length - 1]);
       }
     }
@@ -78,19 +83,31 @@ async function countFlops(network: NetworkName): Promise<Map<string, number>> {
 
 async function timeNetwork(
   network: NetworkName,
+  backend: BackendName,
+  threads: number,
   flops: ReadonlyMap<string, number>,
   torch: Torch | undefined,
-): Promise<Omit<StepCost, 'backend'>[]> {
-  const { turns, exactTurns } = plan[network];
+): Promise<Omit<StepCost, 'network' | 'threads'>[]> {
   const workload = await loadWorkload(network);
-  const trainings = await Promise.all(quick.map((method) => workload.start(method)));
   const compiler = compilerOf(tf.getBackend());
   const plain = compiler === eager ? [] : uncompiled;
+  const trainings: Training[] = [];
+  // One after the other: scopes of tensors are global.
+  for (const method of quick) trainings.push(await workload.start(method));
   registerCompiler(tf.getBackend(), eager);
-  trainings.push(...(await Promise.all(plain.map((method) => workload.start(method)))));
+  for (const method of plain) trainings.push(await workload.start(method));
   registerCompiler(tf.getBackend(), compiler);
+  const names = [...quick, ...plain.map((method) => `${method}, one by one`)];
+  for (const [i, name] of names.entries()) {
+    if (name.startsWith('fenchel')) await settle(workload, trainings[i]);
+  }
   const theirs: number[] = [];
-  await torch?.ask({ do: 'start', network, batch: 500, threads: availableParallelism() });
+  const started = await torch?.ask<{ variant: string }>({
+    do: 'start',
+    network,
+    batch: 500,
+    threads,
+  });
   const product = new ProductTimer();
   const between = async (counted: boolean) => {
     await product.time();
@@ -98,25 +115,36 @@ async function timeNetwork(
     // Threads of both sides spin for a while after their work: wait for them.
     await sleep(restMs);
     const { ms } = await torch.ask<{ ms: number[] }>({ do: 'steps', count: turn });
-    if (counted) theirs.push(...ms.slice(1));
+    if (counted) theirs.push(ms.slice(1).reduce((sum, one) => sum + one) / (turn - 1));
     await sleep(restMs);
   };
-  const times = await timeInTurn(workload, trainings, turns, between);
+  const times = await timeInTurn(workload, trainings, turns[network][backend], { between });
   for (const training of trainings) training.dispose();
 
   const solver = await workload.start('fenchel', { solver: 'exact', preset: 'paper' });
-  times.push(...(await timeInTurn(workload, [solver], exactTurns)));
+  times.push(...(await timeInTurn(workload, [solver], 1, { steps: 2 })));
   solver.dispose();
 
   product.dispose();
-  const adam = median(times[0]);
-  const names = [...quick, ...plain.map((method) => `${method}, one by one`), exact];
-  return names.map((method, i) => {
-    const ms = median(times[i]);
-    const meanMs = times[i].reduce((sum, value) => sum + value, 0) / times[i].length;
-    const overTorch = theirs.length > 0 ? ms / median(theirs) : undefined;
+  const costs = [...names, exact].map((method, i) => {
     const flop = flops.get(method);
-    const productShare = flop && flop / (ms / 1000) / product.rate;
-    return { network, method, ms, meanMs, overAdam: ms / adam, overTorch, productShare };
+    const isPaired = method !== exact;
+    return {
+      ...timesOf(times[i]),
+      backend,
+      method,
+      overAdam: isPaired ? pairedRatio(times[i], times[0]) : undefined,
+      overTorch: isPaired && theirs.length > 0 ? pairedRatio(times[i], theirs) : undefined,
+      productShare: flop && flop / (least(times[i]) / 1000) / product.rate,
+    };
   });
+  if (!started) return costs;
+  const method = `adam (${started.variant})`;
+  return [...costs, { ...timesOf(theirs), backend: 'PyTorch', method }];
 }
+
+const timesOf = (times: readonly number[]) => ({
+  least: least(times),
+  quartile: quartile(times),
+  median: median(times),
+});

@@ -81,33 +81,52 @@ export async function timeStep(training: Training, batch: Batch): Promise<number
   return performance.now() - started;
 }
 
-/** Steps of one training before it is the next one's turn; 5, so that every kind of step comes first in time. */
-export const turn = 5;
+/**
+ * Steps of one training before it is the next one's turn: one that is not counted, since it finds the caches full of
+ * another training's numbers, and 8, of which one updates the covariances of a preconditioned method.
+ */
+export const turn = 9;
+
+/** The steps after which a preconditioned method updates its covariances at its full interval of 8. */
+export async function settle(workload: Workload, training: Training): Promise<void> {
+  const batch = workload.batch(0);
+  for (let t = 0; t < 176; t++) await training.step(batch);
+  tf.dispose([batch.x, batch.y]);
+}
 
 /**
- * Several trainings in turn on the same batches, {@link turn} steps each. The first step of a turn is
- * not counted: it finds the caches full of another training's numbers.
+ * Several trainings in turn on the same batches, forwards and backwards, so that none is always the first.
  *
  * @param turns of each training, after an uncounted one
- * @param between is called before the first training's turn, for what is timed elsewhere
- * @returns milliseconds of each training's steps
+ * @param options.between is called before a round of turns, for what is timed elsewhere
+ * @returns of each training and turn, milliseconds a step
  */
 export async function timeInTurn(
   workload: Workload,
   trainings: readonly Training[],
   turns: number,
-  between: (counted: boolean) => Promise<void> = async () => {},
+  {
+    steps = turn,
+    between = async () => {},
+  }: {
+    readonly steps?: number;
+    readonly between?: (counted: boolean) => Promise<void>;
+  } = {},
 ): Promise<number[][]> {
   const times = trainings.map((): number[] => []);
   for (let round = 0; round <= turns; round++) {
-    const batches = Array.from({ length: turn }, (_, i) => workload.batch(round * turn + i));
+    const [first, ...counted] = Array.from({ length: steps }, (_, i) =>
+      workload.batch(round * steps + i),
+    );
     await between(round > 0);
-    for (const [i, training] of trainings.entries()) {
-      for (const [step, batch] of batches.entries()) {
-        const ms = await timeStep(training, batch);
-        if (round > 0 && step > 0) times[i].push(ms);
-      }
+    const order = [...trainings.entries()];
+    for (const [i, training] of round % 2 === 0 ? order : order.reverse()) {
+      await training.step(first);
+      let ms = 0;
+      for (const batch of counted) ms += await timeStep(training, batch);
+      if (round > 0) times[i].push(ms / counted.length);
     }
+    const batches = [first, ...counted];
     for (const { x, y } of batches) tf.dispose([x, y]);
   }
   return times;

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { chunkRows } from '../../src/core/batches.js';
 import { affineRows, crossProduct } from '../../src/core/methods/full-batch/rows.js';
-import { median } from './commands.js';
+import { pairedRatio, type Ratio } from './statistics.js';
 
 /** Figure 1's first layer, on a third of MNIST. */
 const rows = 20_000;
@@ -13,9 +13,9 @@ const units = 300;
  * over chunks of rows as the methods do it, and the backend's own products of whole matrices of the
  * same size, in turn.
  *
- * @returns seconds of each, medians over `rounds`
+ * @returns seconds of the backend's own over those streamed, by rounds
  */
-export async function timeStreaming(rounds: number): Promise<{ streamed: number; own: number }> {
+export async function timeStreaming(rounds: number): Promise<Ratio> {
   const chunks = rows / chunkRows;
   const parts = (columns: number) =>
     Array.from({ length: chunks }, (_, chunk) => normal([chunkRows, columns], chunk + 1));
@@ -31,7 +31,7 @@ export async function timeStreaming(rounds: number): Promise<{ streamed: number;
   }
   tf.dispose([x, g, layer, wholeX, wholeG, transposed]);
   // The first round warms up.
-  return { streamed: median(streamed.slice(1)), own: median(own.slice(1)) };
+  return pairedRatio(own.slice(1), streamed.slice(1));
 }
 
 async function time(products: () => tf.Tensor[]): Promise<number> {

@@ -19,11 +19,15 @@ export class Torch {
 
   /**
    * Starts FLN_BENCH_PYTHON, else python3.
+   * @param threads the most that a request asks for
    * @returns the process and PyTorch's version, or why there is none
    */
-  static async start(): Promise<{ torch: Torch; version: string } | { reason: string }> {
+  static async start(
+    threads: number,
+  ): Promise<{ torch: Torch; version: string } | { reason: string }> {
     const python = process.env.FLN_BENCH_PYTHON || 'python3';
-    const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'pipe'] });
+    const env = { ...process.env, OMP_NUM_THREADS: `${threads}`, MKL_NUM_THREADS: `${threads}` };
+    const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'pipe'], env });
     let errors = '';
     child.stderr.on('data', (text) => {
       errors += text;

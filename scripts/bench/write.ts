@@ -5,6 +5,7 @@ import type { BackendReport } from '../../src/backend/backend.js';
 import { collectProvenance } from '../../src/shared/provenance.js';
 import { drawStepCosts } from './figure.js';
 import type { Row } from './report.js';
+import type { Ratio } from './statistics.js';
 import type { StepCost } from './step-table.js';
 import type { Contest } from './time-to-accuracy.js';
 
@@ -13,6 +14,8 @@ export interface Measured {
   readonly backends: readonly BackendReport[];
   /** PyTorch's version, or why it is absent. */
   readonly torch: string;
+  /** Threads of TensorFlow and of PyTorch beside it. */
+  readonly threads: number;
   readonly costs: readonly StepCost[];
   readonly contests: readonly Contest[];
   readonly verdicts: readonly Row[];
@@ -20,7 +23,7 @@ export interface Measured {
 
 /** Writes steps.csv, time-to-accuracy.csv, verdicts.csv, machine.json and the figure. */
 export async function writeMeasured(folder: string, measured: Measured): Promise<void> {
-  const { command, backends, torch, costs, contests, verdicts } = measured;
+  const { command, backends, torch, threads, costs, contests, verdicts } = measured;
   mkdirSync(folder, { recursive: true });
   const write = (name: string, content: string | Buffer) =>
     writeFileSync(join(folder, name), content);
@@ -29,7 +32,7 @@ export async function writeMeasured(folder: string, measured: Measured): Promise
   const provenance = await collectProvenance();
   write(
     'machine.json',
-    `${JSON.stringify({ ...provenance, backends, torch, command }, null, 2)}\n`,
+    `${JSON.stringify({ ...provenance, backends, torch, benchThreads: threads, command }, null, 2)}\n`,
   );
   write('verdicts.csv', table(verdicts));
   if (costs.length > 0) {
@@ -40,23 +43,26 @@ export async function writeMeasured(folder: string, measured: Measured): Promise
           backend: cost.backend,
           network: cost.network,
           method: cost.method,
-          step_ms: cost.ms.toFixed(3),
-          mean_ms: cost.meanMs.toFixed(3),
-          over_adam: cost.overAdam.toFixed(3),
-          over_torch_adam: cost.overTorch?.toFixed(3),
+          threads: cost.threads,
+          step_ms_min: cost.least.toFixed(3),
+          step_ms_q1: cost.quartile.toFixed(3),
+          step_ms_median: cost.median.toFixed(3),
+          ...ratioColumns('over_adam', cost.overAdam),
+          ...ratioColumns('over_torch_adam', cost.overTorch),
+          pairs: cost.overAdam?.pairs,
           product_share: cost.productShare?.toFixed(3),
         })),
       ),
     );
-    const machine = `${provenance.cpu}, ${provenance.threads} threads; Node ${provenance.node}; batches of 500; medians`;
+    const machine = `${provenance.cpu}, wasm and PyTorch beside it with 1 thread, the others with ${threads}; Node ${provenance.node}; batches of 500; lower quartiles`;
     const { svg, png } = await drawStepCosts(costs, machine);
     write('figure.svg', svg);
     write('figure.png', png);
   }
   if (contests.length > 0) {
-    const rows = contests.flatMap(({ network, target, fenchel, adam }) =>
-      Object.entries({ fenchel, 'torch-adam': adam }).flatMap(([method, reached]) =>
-        reached.map(({ seed, seconds, batches }) => ({
+    const rows = contests.flatMap(({ network, target, reached }) =>
+      Object.entries(reached).flatMap(([method, runs]) =>
+        runs.map(({ seed, seconds, batches }) => ({
           network,
           target,
           method,
@@ -69,3 +75,9 @@ export async function writeMeasured(folder: string, measured: Measured): Promise
     write('time-to-accuracy.csv', table(rows));
   }
 }
+
+const ratioColumns = (name: string, ratio: Ratio | undefined) => ({
+  [name]: ratio?.value.toFixed(3),
+  [`${name}_low`]: ratio?.low.toFixed(3),
+  [`${name}_high`]: ratio?.high.toFixed(3),
+});
