@@ -52,10 +52,15 @@ describe('the reference', () => {
       lookUp(sections, name).flatMap(({ entries }) => entries.map((entry) => entry.name));
     expect(names('evaluate')).toContain('evaluate.test');
     expect(names('network.layers.1.conv')).toEqual(['network.layers.N.conv']);
-    expect(names('rmsChange')).toEqual(['methods.fenchel.rmsChange', 'methods.foof.rmsChange']);
+    expect(names('rmsChange')).toEqual([
+      'methods.fenchel.rmsChange',
+      'methods.foof.rmsChange',
+      'methods.kfac.rmsChange',
+    ]);
     expect(names('learningRate')).toEqual([
       'methods.sgd.learningRate',
       'methods.adam.learningRate',
+      'methods.kfac.learningRate',
       'methods.muon.learningRate',
       'methods.soap.learningRate',
     ]);

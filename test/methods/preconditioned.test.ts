@@ -37,7 +37,18 @@ import {
 } from '../reference/matrix.js';
 import { softmax } from '../reference/terms.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';
-import { norm, solve, stacked } from './float64.js';
+import {
+  byImage,
+  byPosition,
+  damped,
+  dense,
+  meanDiagonal,
+  norm,
+  type ReferenceLayer,
+  referenceNetworks,
+  solve,
+  stacked,
+} from './float64.js';
 
 type Config = FenchelPreconditionedConfig;
 
@@ -79,11 +90,6 @@ const difference = async (a: tf.Tensor, b: tf.Tensor) => {
 /** E [x, 1]^T [x, 1], times h. */
 const secondMoment = (x: Matrix, h: number): Matrix =>
   map(multiply(transpose(withOnes(x)), withOnes(x)), (value) => (h * value) / x.length);
-
-const damped = (h: Matrix, delta: number): Matrix =>
-  map(h, (value, i, j) => value + (i === j ? delta : 0));
-
-const meanDiagonal = (h: Matrix) => h.reduce((sum, row, i) => sum + row[i], 0) / h.length;
 
 describe('preconditioners', () => {
   beforeAll(startTestBackend);
@@ -189,39 +195,6 @@ const settings = {
   bias: 0.1,
 } as const;
 
-/** A layer as the reference sees it: what one output position sees of a row, and how many there are. */
-interface ReferenceLayer {
-  readonly positions: number;
-  readonly windows: (x: Matrix) => Matrix;
-}
-
-/** The windows of 4 x 4 images with 2 channels under a 3 x 3 kernel, [n * 4, 18]. */
-function windowsOf(x: Matrix): number[][] {
-  const offsets = [0, 1].flatMap((i) => [0, 1].map((j) => [i, j]));
-  return x.flatMap((image) =>
-    offsets.map(([i, j]) =>
-      [0, 1, 2].flatMap((p) =>
-        [0, 1, 2].flatMap((q) => [0, 1].map((c) => image[((i + p) * 4 + (j + q)) * 2 + c])),
-      ),
-    ),
-  );
-}
-
-const dense: ReferenceLayer = { positions: 1, windows: (x) => x };
-const convolution: ReferenceLayer = { positions: 4, windows: windowsOf };
-
-/** [n * positions, channels] as [n, positions * channels], and back. */
-const byImage = (u: Matrix, positions: number): number[][] =>
-  Array.from({ length: u.length / positions }, (_, i) =>
-    u.slice(i * positions, (i + 1) * positions).flat(),
-  );
-const byPosition = (u: Matrix, positions: number): Matrix =>
-  u.flatMap((row) =>
-    Array.from({ length: positions }, (_, p) =>
-      row.slice((p * row.length) / positions, ((p + 1) * row.length) / positions),
-    ),
-  );
-
 interface LayerMemory {
   covariance?: Matrix;
   change: number;
@@ -302,22 +275,7 @@ function referenceStep(
 describe('steps of the preconditioned solver', () => {
   beforeAll(startTestBackend);
 
-  const networks = {
-    'a convolution and a dense layer': {
-      shapes: [
-        {
-          input: [4, 4, 2],
-          output: [2, 2, 3],
-          pool: 1,
-          window: { kernel: 3, stride: 1, padding: 0 },
-        },
-        { input: [2, 2, 3], output: [1, 1, 4], pool: 1 },
-      ] as LayerShape[],
-      layers: [convolution, dense],
-    },
-    'three dense layers': { shapes: denseLayers([32, 8, 6, 4]), layers: [dense, dense, dense] },
-  };
-  const cases = Object.entries(networks).flatMap(([name, network]) =>
+  const cases = Object.entries(referenceNetworks).flatMap(([name, network]) =>
     continuousNames.flatMap((activation) =>
       lossNames.map((loss) => ({ name, activation, loss, ...network })),
     ),

@@ -24,6 +24,7 @@ import {
 } from './fenchel/preconditioned/config.js';
 import { length } from './fields.js';
 import { FoofConfig } from './foof/config.js';
+import { KfacConfig } from './kfac/config.js';
 import { LauConfig, lauPresets } from './lau-bcd/config.js';
 import { LpomConfig } from './lpom/config.js';
 import { MacConfig } from './mac/config.js';
@@ -112,6 +113,15 @@ export const methods: readonly MethodDefinition[] = [
     defaults: (network) => preconditionedDefaults(network, 'none'),
     check: checkJumpSmoothing,
     load: async () => (await import('./foof/foof.js')).foof,
+  }),
+  define({
+    name: 'kfac',
+    summary:
+      'back-propagation, preconditioned by a Kronecker product that approximates the Fisher matrix (Martens and Grosse 2015)',
+    schema: KfacConfig,
+    defaults: (network) => preconditionedDefaults(network, 'none'),
+    check: checkJumpSmoothing,
+    load: async () => (await import('./kfac/kfac.js')).kfac,
   }),
   define({
     name: 'muon',

@@ -16,7 +16,6 @@ import {
   type DenseInverse,
   invert,
   type Moment,
-  momentOf,
   movingShare,
   zeroMoment,
 } from './moments.js';
@@ -205,57 +204,11 @@ export async function firstLayerPreconditioner(context: Context): Promise<LowRan
   };
 }
 
-/** E [x, 1] [x, 1]^T of a fully connected first layer, to be damped by an amount that changes. */
-export type FixedInputs = {
-  /** A, or Q^T A Q with an orthonormal Q of leading eigenvectors. */
-  readonly moment: Moment;
-  readonly meanDiagonal: tf.Scalar;
-  readonly subspace: Subspace | undefined;
-};
-
-/** Q [n, rank], and the mean of the eigenvalues of A beyond it. */
-export type Subspace = { readonly basis: tf.Tensor2D; readonly rest: tf.Scalar };
-
-export async function fixedInputs({
-  config,
-  network,
-  train,
-}: Pick<Context, 'network' | 'train'> & {
-  readonly config: Pick<PreconditionedConfig, 'inputRank'>;
-}): Promise<FixedInputs> {
-  const gram = sampledMoment(train, network.maps[0]);
-  const n = gram.shape[0];
-  const [trace] = await tf.sum(tf.mul(gram, tf.eye(n))).data();
-  const meanDiagonal = tf.scalar(trace / n);
-  const rank = config.inputRank;
-  if (rank >= n) return { moment: await momentOf(gram), meanDiagonal, subspace: undefined };
-  const rows = Float32Array.from((await leadingSubspace(gram, rank)).basis);
-  const basis: tf.Tensor2D = tf.transpose(tf.tensor2d(rows, [rank, n]));
-  const moment: tf.Tensor2D = tf.matMul(basis, tf.matMul(gram, basis), true, false);
-  const [kept] = await tf.sum(tf.mul(moment, tf.eye(rank))).data();
-  const rest = tf.scalar(Math.max(0, trace - kept) / (n - rank));
-  return { moment: await momentOf(moment), meanDiagonal, subspace: { basis, rest } };
-}
-
-/** (A + delta I)^-1 G; with Q and r the rest, Q (Q^T A Q + delta I)^-1 Q^T G + (G - Q Q^T G) / (r + delta). */
-export function applyInputs(
-  inverse: DenseInverse,
-  g: tf.Tensor2D,
-  subspace: Subspace | undefined,
-): tf.Tensor2D {
-  if (!subspace) return applyInverse(inverse, g);
-  const { basis, rest } = subspace;
-  const beyond = tf.add(rest, inverse.delta);
-  const inside: tf.Tensor2D = tf.matMul(basis, g, true, false);
-  const change = tf.sub(applyInverse(inverse, inside), tf.div(inside, beyond));
-  return tf.add(tf.matMul(basis, change), tf.div(g, beyond));
-}
-
 /**
  * Q^T and Q^T A, [rank, n] row-major, of an orthonormal Q that spans about the leading eigenvectors of a symmetric
  * A [n, n]: randomised subspace iteration (Halko, Martinsson and Tropp 2011, algorithm 4.4).
  */
-async function leadingSubspace(
+export async function leadingSubspace(
   matrix: tf.Tensor2D,
   rank: number,
 ): Promise<{ readonly basis: Float64Array; readonly image: Float64Array }> {
@@ -271,7 +224,7 @@ async function leadingSubspace(
 }
 
 /** E [F, 1]^T [F, 1] over rows that are evenly spaced over the training images. */
-function sampledMoment({ split, rows }: TrainingData, map: LinearMap): tf.Tensor2D {
+export function sampledMoment({ split, rows }: TrainingData, map: LinearMap): tf.Tensor2D {
   const used = Math.min(sampleRows, split.count);
   const indices = Array.from({ length: used }, (_, i) => Math.floor((i * split.count) / used));
   return tf.tidy(() => secondMoment(map, rows(indices)));
