@@ -11,12 +11,13 @@ import type { SoapConfig } from './config.js';
  *
  *     G' = QL^T G QR
  *     m <- beta1 m + (1 - beta1) G',   v <- beta2 v + (1 - beta2) G'^2
- *     W <- W - learningRate schedule(t) (QL (m^ / (sqrt(v^) + epsilon)) QR^T + weightDecay W)
+ *     W <- W - learningRate schedule(t) (QL (s m / (sqrt(v) + epsilon)) QR^T + weightDecay W)
  *     L <- shampooBeta L + (1 - shampooBeta) G G^T,   R <- shampooBeta R + (1 - shampooBeta) G^T G
  *
- * The first step fills L and R, and takes their eigenvectors for QL and QR; no parameter moves. Every
- * `preconditionFrequency` steps, one step of orthogonal iteration refines them: Q <- QR(L QL), sorted by the diagonal of
- * QL^T L QL. m is rotated into the new basis, and the rows and columns of v follow the sorting.
+ * where s = sqrt(1 - beta2^k) / (1 - beta1^k) corrects m and v for their start at 0, k = t - 1. The first step fills L and R,
+ * and takes their eigenvectors for QL and QR; parameters change by their weight decay alone. Every
+ * `preconditionFrequency` steps, one step of orthogonal iteration refines them: QL <- Q of L QL = Q R, its columns sorted by
+ * the diagonal of QL^T L QL. m is rotated into the new basis, and the rows and columns of v follow the sorting.
  *
  * Biases, whose side has no matrix, and sides longer than `maxDimension` keep the identity for their basis: Adam.
  *
@@ -48,8 +49,8 @@ export function soapRule(config: SoapConfig): UpdateRule<SoapAverages> {
       right: place.isWeights ? sideOf(tensor.shape[1] as number) : [],
     }),
 
-    // Adam's steps are counted from the second on. In the first its gradient is 0, and so is its step. The code adds
-    // epsilon before the correction of v.
+    // Adam's steps are counted from the second on; in the first its gradient is 0, and so is its step. As in the authors'
+    // code, epsilon is added to sqrt(v) before its correction; adamRule's second coefficient would correct it too.
     coefficients: (t, rate) => {
       const [corrected] = adam.coefficients(Math.max(1, t - 1), rate);
       return [corrected, epsilon, t > 1 ? 1 : 0];

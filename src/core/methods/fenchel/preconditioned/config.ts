@@ -15,7 +15,7 @@ export const FenchelPreconditionedConfig = z.strictObject({
     .default('one-sided')
     .describe(
       "learning signal of a hidden layer, from the step r of its activations' block: one-sided, phi(U) - phi(U - r); " +
-        'two-sided, (phi(U + r) - phi(U - r)) / 2, without bias when r is large, for one more evaluation of phi',
+        'two-sided, (phi(U + r) - phi(U - r)) / 2, whose mean a large r hardly moves, for one more evaluation of phi',
     ),
   targetStep: fields.positive
     .default(0.02)
