@@ -88,7 +88,7 @@ describe('a network of signs', () => {
   it('has smoothing by default where the signal is lifted, and initial weights to its scale', () => {
     const { experiment } = parse(of({ methods: '[{ name: fenchel }, { name: foof }]' }));
     const [fenchel, foof] = experiment.methods.map(({ config }) => config);
-    expect(fenchel).toMatchObject({ smoothing: { from: 1, to: 0.05 } });
+    expect(fenchel).toMatchObject({ smoothing: { from: 1, to: 0.3 } });
     expect(foof).toMatchObject({ smoothing: 'none' });
     const step = `{ layers: [${['sign', 'step'].map((name) => `{ dense: 30, activation: ${name} }`)}, { dense: 30, activation: sign }, { dense: 10 }] }`;
     const [{ config }] = parse(of({ network: step, methods: '[{ name: fenchel }]' })).experiment

@@ -117,7 +117,7 @@ export const smoothing = z
     }),
   ])
   .describe(
-    'of sign and step in training: hard tanh of width epsilon in their place, whose epsilon changes geometrically over the run; none: sign and step themselves, with which every network is tested',
+    'of sign and step in the learning signals: hard tanh of width epsilon in their place, whose epsilon changes geometrically over the run; none: sign and step themselves, which all forward passes use',
   );
 
 export const weightAverage = z

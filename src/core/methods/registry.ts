@@ -52,7 +52,7 @@ export const methods: readonly MethodDefinition[] = [
     variant: () => 'preconditioned',
     schema: FenchelPreconditionedConfig,
     renamed: preconditionedRenames,
-    defaults: (network) => preconditionedDefaults(network, { from: 1, to: 0.05 }),
+    defaults: (network) => preconditionedDefaults(network, { from: 1, to: 0.3 }),
     check: (config, network) => [
       ...checkHiddenLayer(network.activations),
       ...checkJumpSmoothing(config, network),

@@ -28,7 +28,7 @@ export function scheduleFactor(
   }
 }
 
-/** How smooth activations that jump are in training: epsilon at the first and at the last step, or none. */
+/** How smooth activations that jump are in learning signals: epsilon at the first and at the last step, or none. */
 export type Smoothing = 'none' | { readonly from: number; readonly to: number };
 
 /**

@@ -48,10 +48,12 @@ export function learningSignals(
   const lowered: tf.Tensor2D[] = [];
   const head = network.activations.length;
   for (let l = head; l > 0; l--) {
-    const { phi, slope } = network.activations[l - 1];
+    const activation = network.activations[l - 1];
+    const { phi, slope } = activation;
     const u = preActivations[l - 1];
-    // X_l would have the noise of the forward pass besides.
-    const value = (at: tf.Tensor2D) => (hardware.isIdeal ? inputs[l] : phi(at));
+    // X_l would have the noise of the forward pass besides, and is not smoothed.
+    const value = (at: tf.Tensor2D) =>
+      hardware.isIdeal && 'float64' in activation ? inputs[l] : phi(at);
     const back = network.maps[l].adjoint(g, parameters[l].weights);
     if (signal.rule === 'back-propagation') {
       const [seen] = hardware.read(u);

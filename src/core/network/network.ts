@@ -22,7 +22,7 @@ export interface Network {
   readonly initial?: InitialWeights;
 }
 
-/** A network for training passes, whose activations may be smoothed. */
+/** A network for learning signals, whose activations may be smoothed. */
 export interface TrainedNetwork extends Pick<Network, 'maps'> {
   readonly activations: readonly (Activation | SmoothedActivation)[];
 }
@@ -78,7 +78,7 @@ export type Layers = {
  * @param transmit what becomes of an activation phi(U_l) on its way to the next layer
  */
 export function forwardLayers(
-  network: TrainedNetwork,
+  network: Network,
   parameters: Parameters,
   x: tf.Tensor2D,
   transmit = (activation: tf.Tensor2D) => activation,

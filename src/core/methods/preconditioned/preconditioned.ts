@@ -124,7 +124,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
       const { parameters, averages } = state;
       const epsilon = scalars(smoothingAt(context.config.smoothing, t, context.totalBatches));
       const draws = drawNoise(context, tape, `forward/${t}`);
-      const rows = { parameters, x, y, epsilon, draws };
+      const rows = { parameters, x, y, draws };
       const { hidden, read, preActivations, scores } = forward(context, rows);
       const seen = read ?? hidden;
       const covered = first ? seen : [x, ...seen];
@@ -188,7 +188,7 @@ export const initialAverages = ({ weightShape: [patch, channels] }: LinearMap): 
 
 type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D; readonly draws: Draws };
 
-/** Targets, F_l and U_l of a batch, and the weights and the smoothing that they belong to. */
+/** Targets, F_l and U_l of a batch, the weights that they belong to, and the smoothing of the signals. */
 export type ForwardPass = Layers & {
   readonly y: tf.Tensor2D;
   readonly parameters: Parameters;
@@ -204,11 +204,10 @@ export const forward = compiled(
       network,
       loss,
     }: Pick<Context, 'network' | 'loss'> & { readonly config: HardwareConfig },
-    { parameters, x, y, epsilon, draws }: Rows & Pick<ForwardPass, 'parameters' | 'epsilon'>,
+    { parameters, x, y, draws }: Rows & { parameters: Parameters },
   ) => {
     const hardware = hardwareOf(config, draws);
-    const smoothed = smoothedNetwork(network, epsilon);
-    const { inputs, preActivations } = forwardLayers(smoothed, parameters, x, hardware.activation);
+    const { inputs, preActivations } = forwardLayers(network, parameters, x, hardware.activation);
     const [, ...read] = readInputs(hardware, inputs);
     const output = preActivations[preActivations.length - 1];
     const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);

@@ -39,7 +39,7 @@ export interface Activation {
   };
 }
 
-/** An activation whose slopes change from step to step, in training passes. */
+/** An activation whose slopes change from step to step, for learning signals. */
 export type SmoothedActivation = Required<Pick<Activation, 'phi' | 'slope' | 'divergence'>> & {
   readonly maxSlope: Scalar;
 };
