@@ -7,16 +7,20 @@ export function fieldsOf(schema: z.ZodType | undefined): Record<string, z.ZodTyp
   return inner instanceof z.ZodObject ? (inner.shape as Record<string, z.ZodType>) : undefined;
 }
 
-/** The schema of the elements of a list. */
+/** The schema of the elements of a list; of a tuple, that of the first. */
 export function elementSchema(schema: z.ZodType | undefined): z.ZodType | undefined {
   const inner = unwrap(schema);
+  if (inner instanceof z.ZodTuple) return inner.def.items[0] as z.ZodType;
   return inner instanceof z.ZodArray ? (inner.element as z.ZodType) : undefined;
 }
 
-/** The forms of a field that has several. */
+/** The forms of a field that has several, also where a form has several itself. */
 export function optionsOf(schema: z.ZodType | undefined): z.ZodType[] {
   const inner = unwrap(schema);
-  return inner instanceof z.ZodUnion ? (inner.options as z.ZodType[]) : [];
+  if (!(inner instanceof z.ZodUnion)) return [];
+  return (inner.options as z.ZodType[]).flatMap((option) =>
+    unwrap(option) instanceof z.ZodUnion ? optionsOf(option) : [option],
+  );
 }
 
 /** The schema of the value at `path`; where a field has several forms, that of the form which `data` has. */

@@ -36,6 +36,8 @@ export function wrongType(schema: z.ZodType | undefined, value: unknown): string
 
 /** A value that fits no form of a field that has several. */
 export function noneOf(options: readonly z.ZodType[], value: unknown): string {
+  // The values of an override: anything that JSON can express.
+  if (options.length === 0) return `must be a finite number, not ${given(value)}`;
   const wanted = options.map(formOf).join(' or ');
   if (value === null) return `has no value; it must be ${wanted}`;
   const near = typeof value === 'string' ? didYouMean(value, options.flatMap(literals)) : '';
@@ -52,7 +54,7 @@ function formOf(schema: z.ZodType | undefined): string {
   const inner = unwrap(schema);
   if (inner instanceof z.ZodNumber) return inner.isInt ? 'an integer' : 'a number';
   if (inner instanceof z.ZodBoolean) return 'true or false';
-  if (inner instanceof z.ZodArray) return 'a list';
+  if (inner instanceof z.ZodArray || inner instanceof z.ZodTuple) return 'a list';
   if (inner instanceof z.ZodObject || inner instanceof z.ZodRecord) return 'a block';
   if (inner instanceof z.ZodLiteral) return `"${literals(inner).join('" or "')}"`;
   return 'a string';
@@ -99,15 +101,19 @@ function numberIn(text: string): number | undefined {
   return digits.trim() !== '' && Number.isFinite(value) ? value : undefined;
 }
 
-/** A number below its range, or an empty list. */
+/** A number below its range, or a list that is too short. */
 export function tooSmall(issue: z.core.$ZodIssueTooSmall, value: unknown): string {
-  if (issue.origin === 'array') return 'is empty; it needs at least one entry';
+  if (Array.isArray(value)) {
+    if (issue.minimum === 1) return 'is empty; it needs at least one entry';
+    return `must have ${issue.minimum} entries, not ${value.length}`;
+  }
   const relation = issue.inclusive ? 'at least' : 'greater than';
   return `must be ${relation} ${issue.minimum}, not ${given(value)}`;
 }
 
-/** A number above its range. */
+/** A number above its range, or a list that is too long. */
 export function tooBig(issue: z.core.$ZodIssueTooBig, value: unknown): string {
+  if (Array.isArray(value)) return `must have ${issue.maximum} entries, not ${value.length}`;
   const relation = issue.inclusive ? 'at most' : 'less than';
   const percent =
     issue.maximum === 1 && typeof value === 'number' && value > 1 && value <= 100

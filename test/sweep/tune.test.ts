@@ -117,6 +117,15 @@ describe('the trials of a tuning', () => {
     ['sgd.momentum: 1.5: must be less than 1', {}, [], 'sgd: { momentum: [0.5, 1.5] }'],
     ['sgd.warmup: needs integer: true', {}, [], 'sgd: { warmup: { range: [0, 9] } }'],
     ['sgd.bias: expected the smaller value first', {}, [], 'sgd: { bias: { range: [1, 0] } }'],
+    [
+      'adam.beta1: must be a list or a block or "fixed", not 3; write [3]',
+      {},
+      [],
+      'adam: {beta1: 3}',
+    ],
+    ['adam.beta1.0: must be a finite number, not NaN', {}, [], 'adam: {beta1: [.nan]}'],
+    ['range.1: must be a number, not Infinity', {}, [], 'adam: {beta1: {range: [0, .inf]}}'],
+    ['range: must have 2 entries, not 1', {}, [], 'adam: {beta1: {range: [0]}}'],
     ['a file of search spaces is a block of keys: adam, sgd, Fast', {}, [], '[1]'],
     [
       'the search space of Fast has settings that the experiment does not accept:\n  initializer: ["he"]',
@@ -259,7 +268,15 @@ describe('a tuning', () => {
     });
     expect(await other({ trials: 3, only: ['adam'] })).toMatchObject(refusal('2 trials, now 3)'));
     expect(await other({ epochs: 3, eta: 2 })).toMatchObject(
-      refusal('2 epochs, now 3; halving off, now 2; another data set'),
+      refusal('epochs: 2, now 3; halving off, now 2)'),
+    );
+    expect(await other({}, 'seeds=[2]')).toMatchObject(refusal('another data set, network'));
+    // Also of a method that this command does not tune: its entry would be combined with the earlier settings.
+    expect(await other({ only: ['sgd'] }, 'methods.adam.beta1=0.8')).toMatchObject(
+      refusal('other settings of adam, or it is missing)'),
+    );
+    expect(await other({ only: ['sgd'] }, 'methods.adam.label=renamed')).toMatchObject(
+      refusal('other settings of adam, or it is missing)'),
     );
     expect(await other({ space: undefined })).toMatchObject(
       refusal('other settings or another search space of sgd)'),

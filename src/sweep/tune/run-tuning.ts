@@ -107,20 +107,27 @@ export function checkEarlier(
   const labels = Object.keys(given.methods);
   const left = Object.keys(earlier.methods).filter((label) => !labels.includes(label));
   const isOther = (label: string) =>
-    label in earlier.methods &&
+    Object.hasOwn(earlier.methods, label) &&
     JSON.stringify(earlier.methods[label]) !== JSON.stringify(given.methods[label]);
+  // Not trained by this command, but tuned.yaml combines their best settings with their entry in the experiment.
+  const hasOtherEntry = (label: string) => {
+    const now = tuning.experiment.methods.find((method) => method.label === label);
+    return entryText(Entry.parse(earlier.methods[label])) !== (now && entryText(now));
+  };
+  const hasOtherLength = earlier.epochs !== given.epochs;
   const changed = [
-    ...(earlier.epochs === given.epochs ? [] : [`${earlier.epochs} epochs, now ${given.epochs}`]),
+    ...(hasOtherLength ? [`epochs: ${earlier.epochs}, now ${given.epochs}`] : []),
     ...(earlier.eta === given.eta
       ? []
       : [`halving ${earlier.eta ?? 'off'}, now ${given.eta ?? 'off'}`]),
     ...(trials < earlier.trials || (trials > earlier.trials && left.length > 0)
       ? [`${earlier.trials} trials, now ${trials}`]
       : []),
-    ...(earlier.name === name && earlier.experiment === given.experiment
+    ...(earlier.name === name && (earlier.experiment === given.experiment || hasOtherLength)
       ? []
       : ['another data set, network, loss, seeds or validation split']),
     ...labels.filter(isOther).map((label) => `other settings or another search space of ${label}`),
+    ...left.filter(hasOtherEntry).map((label) => `other settings of ${label}, or it is missing`),
   ];
   if (changed.length > 0) {
     throw new UsageError(
@@ -138,6 +145,15 @@ export function checkEarlier(
     );
   }
   return { ...given, methods: { ...earlier.methods, ...given.methods } };
+}
+
+/** Of a method in tune.json. */
+const Entry = z.object({ config: z.record(z.string(), z.json()) });
+
+/** The settings of a method without its length, which is that of the tuning. */
+function entryText({ config }: { readonly config: object }): string {
+  const { epochs: _, ...settings } = config as Readonly<Record<string, unknown>>;
+  return JSON.stringify(settings);
 }
 
 function readManifest(directory: string): Manifest | undefined {
