@@ -98,7 +98,7 @@ describe('a network of signs', () => {
 
   it('is refused, with the reason, where a slope is needed', () => {
     expect(issuesOf(of({ methods: '[{ name: fenchel, solver: exact, preset: paper }]' }))).toEqual([
-      'methods.0.name: needs activations of bounded slope for the step sizes of its solvers, and hidden layer 1 has sign, which jumps; use fenchel without solver: exact, foof, adam or sgd',
+      'methods.0.name: needs activations of bounded slope for the step sizes of its solvers, and hidden layer 1 has sign, which jumps; use fenchel without solver: exact, or a method that back-propagates, such as foof or adam',
     ]);
     expect(issuesOf(of({ evaluate: '{ predict: lifted }' }))).toEqual([
       'evaluate.predict: lifted needs an activation of bounded slope in the last hidden layer, which has sign, and that jumps; remove it',

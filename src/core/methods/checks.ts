@@ -56,7 +56,7 @@ export function checkContinuous({
   if (l < 0) return [];
   const message =
     `needs activations of bounded slope for the step sizes of its solvers, and hidden layer ${l + 1} has ${activations[l]}, which jumps; ` +
-    'use fenchel without solver: exact, foof, adam or sgd';
+    'use fenchel without solver: exact, or a method that back-propagates, such as foof or adam';
   return [{ path: ['name'], message }];
 }
 

@@ -1,5 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
-import type { Activation, SmoothedActivation } from '../network/activations/activation.js';
+import {
+  type Activation,
+  isSmoothed,
+  type SmoothedActivation,
+} from '../network/activations/activation.js';
 import type { TrainedNetwork } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import { type Rows, sumScalars } from './full-batch/rows.js';
@@ -74,7 +78,7 @@ async function measureActivations(
   });
   const [gap, image, moved, old, asked, oldImage, active] = values;
   let penalty = values[values.length - 1];
-  if (activation && 'float64' in activation && !activation.divergence) {
+  if (activation && !isSmoothed(activation) && !activation.divergence) {
     for (const chunk of x.keys()) {
       const u = tf.tidy(() => predicted(chunk, after));
       penalty += await divergenceOnHost(activation, after.activations[l][chunk], u);

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { isSmoothed } from '../network/activations/activation.js';
 import type { Layers, TrainedNetwork } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import type { Nudge } from './fields.js';
@@ -53,7 +54,7 @@ export function learningSignals(
     const u = preActivations[l - 1];
     // X_l would have the noise of the forward pass besides, and is not smoothed.
     const value = (at: tf.Tensor2D) =>
-      hardware.isIdeal && 'float64' in activation ? inputs[l] : phi(at);
+      hardware.isIdeal && !isSmoothed(activation) ? inputs[l] : phi(at);
     const back = network.maps[l].adjoint(g, parameters[l].weights);
     if (signal.rule === 'back-propagation') {
       const [seen] = hardware.read(u);

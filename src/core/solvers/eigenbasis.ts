@@ -85,7 +85,7 @@ function pivotedCholesky(a: ArrayLike<number>, n: number): Float64Array[] {
  * @param a [n, n], row-major
  * @returns [n, n], row-major
  */
-export function symmetricEigenvectors(a: ArrayLike<number>, n: number): Float64Array {
+function symmetricEigenvectors(a: ArrayLike<number>, n: number): Float64Array {
   // Row i will be eigenvector i: all products are of contiguous numbers.
   const rows = Float64Array.from(a);
   const { diagonal, offDiagonal } = tridiagonalise(rows, n);

@@ -55,7 +55,7 @@ export interface MethodRecord {
 }
 
 /** The trials of each method that was tuned in a directory, from the files there. */
-export function readTuning(directory: string): MethodRecord[] {
+function readTuning(directory: string): MethodRecord[] {
   return labelsIn(directory).flatMap((label) => {
     const status = sweepStatus(tunePaths(directory).sweep(label));
     return status === undefined ? [] : [recordOf(directory, label, status)];
@@ -113,7 +113,7 @@ function accuracyOf(run: Run): number | undefined {
 }
 
 /** One line a trial; a setting that a method does not have, or that is not searched, is empty. */
-export function tuningCsv(methods: readonly MethodRecord[]): string {
+function tuningCsv(methods: readonly MethodRecord[]): string {
   const fields = [...new Set(methods.flatMap((method) => method.fields))];
   const text = (value: unknown) =>
     typeof value === 'object' || typeof value === 'boolean' ? JSON.stringify(value) : value;
@@ -150,7 +150,7 @@ const costOf = ({ trials, batches, seconds, best }: MethodRecord, record: string
  * @param written the experiment before defaults
  * @param record path of the record of the trials
  */
-export function tunedConfig(
+function tunedConfig(
   written: Readonly<Record<string, unknown>>,
   methods: readonly MethodRecord[],
   record: string,

@@ -181,7 +181,7 @@ export type Averages<T extends Tree = LayerParameters> = {
   readonly direction: T;
 };
 
-export const initialAverages = ({ weightShape: [patch, channels] }: LinearMap): Averages => ({
+const initialAverages = ({ weightShape: [patch, channels] }: LinearMap): Averages => ({
   change: tf.scalar(0),
   direction: { weights: tf.zeros([patch, channels]), bias: tf.zeros([channels]) },
 });

@@ -119,13 +119,8 @@ export const initialCovariance = ({ weightShape }: LinearMap): RunningCovariance
 });
 
 /**
- * Takes in the inputs F [m, p] of batch t (from 0) of the upper layers, where that is due:
- *
- *     H <- f H + (1 - f) current,   f = min(covarianceDecay^interval, t / (t + 1))
- *
- * every `interval` batches, which grows from 1 to `covarianceInterval`: at first the features change so
- * fast that an H of some batches ago makes steps several times too long.
- *
+ * Takes in the inputs F [m, p] of batch t (from 0) of the upper layers, where {@link movingShare} f says that it is due:
+ * H <- f H + (1 - f) current.
  * @param old of the upper layers, as many as `inputs`
  * @throws NotPositiveDefiniteError when H + delta I cannot be factored
  */

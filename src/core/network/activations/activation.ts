@@ -44,5 +44,9 @@ export type SmoothedActivation = Required<Pick<Activation, 'phi' | 'slope' | 'di
   readonly maxSlope: Scalar;
 };
 
+export const isSmoothed = (
+  activation: Activation | SmoothedActivation,
+): activation is SmoothedActivation => typeof activation.maxSlope !== 'number';
+
 /** x ln x, with its limit 0 at 0. */
 export const xlogx = (x: number): number => (x === 0 ? 0 : x * Math.log(x));
