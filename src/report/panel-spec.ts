@@ -149,10 +149,13 @@ interface Placed {
   readonly y: number;
 }
 
+/** Around a single point, where an area has no width, a bar. */
 function band({ points, style }: { points: readonly Placed[]; style: { color: string } }): Layer {
+  const area = { type: 'area', clip: true, color: style.color, opacity: 0.18 };
+  const bar = { type: 'rule', clip: true, color: style.color, opacity: 0.5, strokeWidth: 2 };
   return {
     data: { values: points },
-    mark: { type: 'area', clip: true, color: style.color, opacity: 0.18 },
+    mark: points.length > 1 ? area : bar,
     encoding: { y: { field: 'low', type: 'quantitative' }, y2: { field: 'high' } },
   };
 }

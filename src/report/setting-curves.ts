@@ -1,7 +1,8 @@
+import { join } from 'node:path';
 import { UsageError } from '../errors.js';
-import type { Run } from '../runs/run-directory.js';
+import type { Problem, Run } from '../runs/run-directory.js';
 import type { Setting } from '../runs/settings.js';
-import { largest, smallest } from '../shared/statistics.js';
+import { average, largest, smallest } from '../shared/statistics.js';
 import { didYouMean } from '../shared/suggest.js';
 import {
   type Band,
@@ -15,8 +16,8 @@ import { isResultSetting, type Settings } from './overlay.js';
 
 /**
  * Final values of a column against a setting of the method (`targetStep`, `noise.read`) or of the experiment
- * (`batchSize`): a line for all runs that differ in this setting alone, a point per value, the mean over seeds. Methods
- * without the setting are drawn as horizontal lines.
+ * (`batchSize`): a line for all runs that differ in this setting alone, a point per value, the mean over seeds. Several
+ * runs of one seed count as one, with their mean. Methods without the setting are drawn as horizontal lines.
  * @param runs completed ones count
  * @param measure `against` is the setting
  * @throws UsageError when no run has the setting as a number
@@ -52,12 +53,12 @@ export function settingCurves(
   return [
     ...lines.map((line, i) => {
       const at = groupBy(line, ({ x }) => String(x)).toSorted(([a], [b]) => a.x - b.x);
-      const points = at.map((seeds) => pointOf(seeds[0].x, seeds, band));
-      return curve(names[i], points, largest(at.map(({ length }) => length)), true);
+      const points = at.map((finals) => pointOf(finals[0].x, finals, band));
+      return curve(names[i], points, largest(at.map((finals) => bySeed(finals).length)), true);
     }),
     ...rules.map((rule, i) => {
       const points = ends.map((x) => pointOf(x, rule, band));
-      return curve(names[lines.length + i], points, rule.length, false);
+      return curve(names[lines.length + i], points, bySeed(rule).length, false);
     }),
   ];
 }
@@ -70,17 +71,38 @@ interface Final {
   readonly value: number;
 }
 
-function pointOf(x: number, seeds: readonly Final[], band: Band): CurvePoint {
-  const values = seeds.map(({ value }) => value);
-  const value = values.reduce((sum, each) => sum + each, 0) / values.length;
+/** A run that is repeated, in another directory or under another label, is no further sample. */
+const bySeed = (finals: readonly Final[]): number[] =>
+  groupBy(finals, ({ run }) => String(run.seed)).map((same) =>
+    average(same.map(({ value }) => value)),
+  );
+
+function pointOf(x: number, finals: readonly Final[], band: Band): CurvePoint {
+  const values = bySeed(finals);
+  const value = average(values);
   return { batch: x, epoch: Number.NaN, seconds: Number.NaN, value, ...bandOf(values, band) };
+}
+
+/** Runs without a final value, which a mean of final values leaves out: failed and unfinished ones. */
+export function withoutFinal(runs: readonly Run[]): Problem[] {
+  const messages = runs
+    .filter(({ status }) => status !== 'COMPLETED')
+    .map((run) => {
+      const { directory, seed, status } = run;
+      const path = join(directory, `${withoutLayer(run)}-s${seed}`);
+      return [path, `${path}: ${status}, without final value; omitted from the means`] as const;
+    });
+  return [...new Map(messages)].map(([path, message]) => ({ path, message }));
 }
 
 /** `, layer 2` of runs that stand for one layer. */
 const layerOf = ({ label }: Run): string => /, layer \d+$/.exec(label)?.[0] ?? '';
 
+const withoutLayer = (run: Run): string =>
+  run.label.slice(0, run.label.length - layerOf(run).length);
+
 function settingsOfRun(run: Run, all: ReadonlyMap<string, Setting>): Map<string, Setting> {
-  const label = run.label.slice(0, run.label.length - layerOf(run).length);
+  const label = withoutLayer(run);
   const prefix = `methods.${label}.`;
   const own = new Map<string, Setting>([['name', label]]);
   for (const [name, value] of all) {
@@ -131,7 +153,10 @@ function groupBy<T>(items: readonly T[], key: (item: T) => string): T[][] {
 const isNumber = (value: Setting | undefined): value is number => typeof value === 'number';
 
 function unknownSetting(against: string, finals: readonly Final[]): UsageError {
-  if (finals.length === 0) return new UsageError('--against: no run is complete');
+  if (finals.length === 0)
+    return new UsageError(
+      '--against draws final values, and no run is complete: continue with fln run CONFIG --resume',
+    );
   const known = [
     ...new Set(finals.flatMap(({ own }) => [...own].flatMap(([k, v]) => (isNumber(v) ? k : [])))),
   ];

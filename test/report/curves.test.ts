@@ -11,7 +11,7 @@ import {
   thinned,
 } from '../../src/report/curves.js';
 import { spreadLabels, style } from '../../src/report/figure-style.js';
-import { settingCurves } from '../../src/report/setting-curves.js';
+import { settingCurves, withoutFinal } from '../../src/report/setting-curves.js';
 import type { Run } from '../../src/runs/run-directory.js';
 import type { Setting } from '../../src/runs/settings.js';
 
@@ -274,6 +274,22 @@ describe('final values against a setting', () => {
       .points;
     // Student's t with one degree of freedom: 12.706 * 0.00707 / sqrt(2).
     expect(high - low).toBeCloseTo(2 * 12.706 * 0.005, 4);
+  });
+
+  it('counts a seed once, and names the runs without a final value', () => {
+    const repeated = of('a', 2, 0.96, { directory: runs[0].directory });
+    const [{ points, seeds }] = settingCurves(
+      [...runs, repeated],
+      { ...test, against: 'targetStep' },
+      settings,
+    );
+    expect(seeds).toBe(2);
+    expect(points[0].value).toBeCloseTo(0.97);
+    expect(points[0].high - points[0].low).toBeCloseTo(0);
+    const layers = [1, 2].map((layer) => ({ ...runs[3], label: `b, layer ${layer}` }));
+    expect(withoutFinal([runs[0], ...layers]).map(({ message }) => message)).toEqual([
+      'd/b-s2: INTERRUPTED, without final value; omitted from the means',
+    ]);
   });
 
   it('takes layers, and settings of the experiment', () => {
