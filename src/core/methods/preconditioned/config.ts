@@ -67,8 +67,9 @@ export const preconditionedFields = {
 export type PreconditionedConfig = z.output<z.ZodObject<typeof preconditionedFields>>;
 
 /**
- * The first and the last layer have no ReLU's loss of half the variance to make up for, nor has a layer above sign, whose
- * mean square is 1; that of step is 1/2. Smoothed targets would bias a regression.
+ * Initial weights: he makes up for the ReLU, which halves the mean square of a layer's inputs, as step does. lecun is for
+ * inputs that are data or signs, and for the output layer, whose logits start smaller. Smoothed targets would bias a
+ * regression.
  * @param smoothing of activations that jump
  */
 export function preconditionedDefaults(
