@@ -16,7 +16,7 @@ export const preconditionedFields = {
     .meta({
       whenDiverging: 'larger',
       whenSingular: 'larger',
-      tune: { range: [0.003, 0.3], scale: 'log' },
+      tune: { range: [0.001, 0.3], scale: 'log' },
     }),
   momentum: z
     .number()
