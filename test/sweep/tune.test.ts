@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { formatTuning } from '../../src/cli/render/tune.js';
 import { loadExperiment } from '../../src/config/load.js';
-import { backPropagation } from '../../src/core/methods/fields.js';
+import { AdamConfig } from '../../src/core/methods/adam/config.js';
+import { adviceOf, backPropagation } from '../../src/core/methods/fields.js';
 import { methods } from '../../src/core/methods/registry.js';
 import { openQueue } from '../../src/sweep/halving/queue.js';
 import type { Launcher } from '../../src/sweep/launcher.js';
@@ -60,6 +61,18 @@ describe('the trials of a tuning', () => {
       expect(others, field).toEqual([adam, adam]);
     }
     expect(drawn(tuning, 'adam', 'learningRate')).not.toEqual(drawn(tuning, 'sgd', 'learningRate'));
+  });
+
+  it('cover each sixth of a range in turn', () => {
+    const tuning = plan({ trials: 13 });
+    const rates = drawn(tuning, 'adam', 'learningRate').slice(1).map(Number);
+    const { range } = adviceOf(AdamConfig.shape.learningRate).tune as { range: [number, number] };
+    const [low, high] = range.map(Math.log);
+    const sixths = rates.map((rate) => Math.floor((6 * (Math.log(rate) - low)) / (high - low)));
+    for (const round of [sixths.slice(0, 6), sixths.slice(6)]) {
+      expect(round.toSorted()).toEqual([0, 1, 2, 3, 4, 5]);
+    }
+    expect(new Set(rates).size).toBe(12);
   });
 
   it('begin with the settings of the experiment; more of them leave the others as they were', () => {

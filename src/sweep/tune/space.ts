@@ -184,22 +184,23 @@ export function drawTrials(
   return all;
 }
 
+/** Parts of a range that take turns. */
+const strata = 6;
+
 /**
- * The value of a field in draw `i`, from 1. The values of a list take turns in random order, so that a few trials have
- * all of them; from a range the draws are independent.
+ * The value of a field in draw `i`, from 1. The values of a list take turns in random order, and so do the sixths of a
+ * range, so that a few trials cover both; within its sixth a value is uniform.
  * @param repeat number of earlier draws for this trial, which repeated another one: all independent
  */
 function drawnValue(parameter: Parameter, field: string, i: number, repeat: number): unknown {
-  if (!Array.isArray(parameter) || repeat > 0) {
-    return draw(
-      parameter,
-      new Random(1, `tune ${i}${repeat > 0 ? ` again ${repeat}` : ''} ${field}`),
-    );
-  }
-  const round = Math.floor((i - 1) / parameter.length);
-  const order = parameter.map((_, position) => position);
-  new Random(1, `tune round ${round} ${field}`).shuffle(order);
-  return parameter[order[(i - 1) % parameter.length]];
+  const random = new Random(1, `tune ${i}${repeat > 0 ? ` again ${repeat}` : ''} ${field}`);
+  if (repeat > 0) return draw(parameter, random);
+  const parts = Array.isArray(parameter) ? parameter.length : strata;
+  const order = Array.from({ length: parts }, (_, position) => position);
+  new Random(1, `tune round ${Math.floor((i - 1) / parts)} ${field}`).shuffle(order);
+  const part = order[(i - 1) % parts];
+  if (Array.isArray(parameter)) return parameter[part];
+  return interpolate(parameter, (part + random.uniform()) / parts);
 }
 
 /** A setting near or beyond an end of its range. */
