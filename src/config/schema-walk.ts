@@ -27,18 +27,24 @@ export function optionsOf(schema: z.ZodType | undefined): z.ZodType[] {
 export function schemaAt(root: z.ZodType, data: unknown, path: Path): z.ZodType | undefined {
   let schema: z.ZodType | undefined = root;
   for (const [depth, step] of path.entries()) {
-    const inner = unwrap(schema);
-    const value = valueAt(data, path.slice(0, depth));
-    const form =
-      inner instanceof z.ZodUnion
-        ? optionsOf(inner).find((option) => Array.isArray(value) === option instanceof z.ZodArray)
-        : inner;
+    const form = formFor(schema, valueAt(data, path.slice(0, depth)));
     const fields = fieldsOf(form);
     if (fields) schema = Object.hasOwn(fields, step) ? fields[step] : undefined;
     else if (form instanceof z.ZodRecord) schema = form.valueType as z.ZodType;
     else schema = elementSchema(form);
   }
   return schema;
+}
+
+/** The schema of a list or block; where a field has several forms, that of the form which `value` has. */
+export function formFor(schema: z.ZodType | undefined, value: unknown): z.ZodType | undefined {
+  const inner = unwrap(schema);
+  if (!(inner instanceof z.ZodUnion)) return inner;
+  return optionsOf(inner).find((option) =>
+    Array.isArray(value)
+      ? option instanceof z.ZodArray
+      : option instanceof z.ZodObject || option instanceof z.ZodRecord,
+  );
 }
 
 /** The value at `path` in plain data; undefined when there is none. */

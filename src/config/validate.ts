@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { suggest } from '../shared/suggest.js';
-import { fieldsOf, optionsOf, schemaAt, valueAt } from './schema-walk.js';
+import { fieldsOf, formFor, optionsOf, schemaAt, valueAt } from './schema-walk.js';
 import type { Path } from './tree.js';
 import { missing, noneOf, notOneOf, tooBig, tooSmall, unknownKey, wrongType } from './wording.js';
 
@@ -51,7 +51,7 @@ function word(
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => {
-        const known = Object.keys(fieldsOf(expected) ?? {});
+        const known = Object.keys(fieldsOf(formFor(expected, value)) ?? {});
         const near = suggest(key, known);
         if (near !== undefined) misspelt.add([...path, near].join('.'));
         return { path: [...path, key], message: unknownKey(near, known), at: 'key' };

@@ -138,6 +138,7 @@ describe('the trials of a tuning', () => {
     ],
     ['adam.beta1.0: must be a finite number, not NaN', {}, [], 'adam: {beta1: [.nan]}'],
     ['range.1: must be a number, not Infinity', {}, [], 'adam: {beta1: {range: [0, .inf]}}'],
+    ['beta1.rang: unknown key; did you mean "range"?', {}, [], 'adam: {beta1: {rang: [0, 1]}}'],
     ['range: must have 2 entries, not 1', {}, [], 'adam: {beta1: {range: [0]}}'],
     ['a file of search spaces is a block of keys: adam, sgd, Fast', {}, [], '[1]'],
     [
