@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { describe, expect, it } from 'vitest';
@@ -165,6 +165,18 @@ describe('the trials of a tuning', () => {
     const outcome = await outcomeOf(attempt());
     expect(outcome).toMatchObject({ exitCode: 2, message: expect.stringContaining(message) });
   });
+});
+
+it('a tuning writes over no files but those of a tuning', () => {
+  const { folder, config } = place();
+  for (const name of ['experiment.yaml', 'tuning.csv', 'tuned.yaml', 'sgd']) {
+    const file = join(folder, name);
+    writeFileSync(file, 'mine');
+    expect(() => planTuning(config, [], { trials: 1, outDir: folder })).toThrow(
+      `${file} would be overwritten, and is not of a tuning: ${folder} has no tune.json`,
+    );
+    rmSync(file);
+  }
 });
 
 describe('declared search spaces', () => {

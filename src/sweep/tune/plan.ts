@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { type Experiment, experimentHash, type ResolvedMethod } from '../../config/experiment.js';
 import { ConfigError } from '../../config/issues.js';
@@ -221,6 +221,18 @@ function checkDirectory(directory: string, labels: readonly string[]): void {
   if (taken !== undefined) {
     throw new UsageError(
       `the label ${taken} is the name of a file that fln tune writes; change it`,
+    );
+  }
+  // tune.json is the first file that a tuning writes.
+  if (existsSync(files.manifest)) return;
+  const { experiment, record, tuned } = files;
+  const foreign = [experiment, record, tuned, ...labels.map(sweep)].find((path) =>
+    existsSync(path),
+  );
+  if (foreign !== undefined) {
+    throw new UsageError(
+      `${foreign} would be overwritten, and is not of a tuning: ${directory} has no ${basename(files.manifest)}. ` +
+        'Choose another tuning directory with --out DIR',
     );
   }
 }
