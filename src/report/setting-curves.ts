@@ -88,7 +88,8 @@ export function withoutFinal(runs: readonly Run[]): Problem[] {
   const messages = runs
     .filter(({ status }) => status !== 'COMPLETED')
     .map((run) => {
-      const { directory, seed, status } = run;
+      const { directory, seed } = run;
+      const status = run.paused ? 'PAUSED' : run.status;
       const path = join(directory, `${withoutLayer(run)}-s${seed}`);
       return [path, `${path}: ${status}, without final value; omitted from the means`] as const;
     });
@@ -161,8 +162,10 @@ function unknownSetting(against: string, finals: readonly Final[]): UsageError {
     ...new Set(finals.flatMap(({ own }) => [...own].flatMap(([k, v]) => (isNumber(v) ? k : [])))),
   ];
   const varied = known.filter((name) => new Set(finals.map(({ own }) => own.get(name))).size > 1);
+  const short = against.replace(/^methods\.[^.]+\./, '');
+  const hint = known.includes(short) ? `; did you mean "${short}"?` : didYouMean(short, known);
   return new UsageError(
-    `--against: no run has a number as its setting "${against}"${didYouMean(against, known) || '.'} ` +
+    `--against: no run has a number as its setting "${against}"${hint || '.'} ` +
       `Settings that differ between the runs: ${varied.join(', ') || 'none'}`,
   );
 }

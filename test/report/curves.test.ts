@@ -304,6 +304,9 @@ describe('final values against a setting', () => {
   });
 
   it('names what can be drawn where the setting is unknown', () => {
+    expect(() => drawn('methods.a.targetStep')).toThrow(
+      '"methods.a.targetStep"; did you mean "targetStep"?',
+    );
     expect(() => drawn('targetStp')).toThrow(
       'no run has a number as its setting "targetStp"; did you mean "targetStep"? Settings that differ between the runs: targetStep',
     );
