@@ -96,8 +96,9 @@ function referencesOf(methods: readonly Method[], against: string): Method[] {
     );
   }
   const place = cut < 0 ? '' : ` in ${folder || '/'}, among the run directories given`;
+  const hint = labels.includes(label) ? '.' : didYouMean(label, labels) || '.';
   throw new UsageError(
-    `--against: no run is labelled "${label}"${place}${didYouMean(label, labels) || '.'} Labels: ${labels.join(', ')}`,
+    `--against: no run is labelled "${label}"${place}${hint} Labels: ${labels.join(', ')}`,
   );
 }
 

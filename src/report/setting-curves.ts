@@ -31,6 +31,7 @@ export function settingCurves(
   const { column, against } = measure;
   const finals = runs
     .filter((run) => run.status === 'COMPLETED' && measuredRows(run, column).length > 0)
+    .filter((run) => hasSettings(run, settings))
     .map((run): Final => {
       const own = settingsOfRun(run, settings.get(run.directory) ?? new Map());
       const value = run.metrics.columns[column][measuredRows(run, column).at(-1)!];
@@ -83,16 +84,22 @@ function pointOf(x: number, finals: readonly Final[], band: Band): CurvePoint {
   return { batch: x, epoch: Number.NaN, seconds: Number.NaN, value, ...bandOf(values, band) };
 }
 
-/** Runs without a final value, which a mean of final values leaves out: failed and unfinished ones. */
-export function withoutFinal(runs: readonly Run[]): Problem[] {
-  const messages = runs
-    .filter(({ status }) => status !== 'COMPLETED')
-    .map((run) => {
-      const { directory, seed } = run;
-      const status = run.paused ? 'PAUSED' : run.status;
-      const path = join(directory, `${withoutLayer(run)}-s${seed}`);
-      return [path, `${path}: ${status}, without final value; omitted from the means`] as const;
-    });
+/** A directory without a config.yaml that can be read tells nothing about the setting. */
+const hasSettings = (run: Run, settings: Settings): boolean =>
+  (settings.get(run.directory)?.size ?? 0) > 0;
+
+/** Runs that means of final values leave out: failed and unfinished ones, and those whose settings are unknown. */
+export function withoutFinal(runs: readonly Run[], settings: Settings): Problem[] {
+  const messages = runs.flatMap((run): (readonly [string, string])[] => {
+    const { directory, seed } = run;
+    const path = join(directory, `${withoutLayer(run)}-s${seed}`);
+    const status = run.paused ? 'PAUSED' : run.status;
+    if (status !== 'COMPLETED') {
+      return [[path, `${path}: ${status}, without final value; omitted from the means`]];
+    }
+    if (hasSettings(run, settings)) return [];
+    return [[directory, `${directory}: no config.yaml that can be read; omitted`]];
+  });
   return [...new Map(messages)].map(([path, message]) => ({ path, message }));
 }
 
@@ -156,7 +163,7 @@ const isNumber = (value: Setting | undefined): value is number => typeof value =
 function unknownSetting(against: string, finals: readonly Final[]): UsageError {
   if (finals.length === 0)
     return new UsageError(
-      '--against draws final values, and no run is complete: continue with fln run CONFIG --resume',
+      '--against draws final values, and no run with a config.yaml is complete: continue with fln run CONFIG --resume',
     );
   const known = [
     ...new Set(finals.flatMap(({ own }) => [...own].flatMap(([k, v]) => (isNumber(v) ? k : [])))),

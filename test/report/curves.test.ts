@@ -287,8 +287,12 @@ describe('final values against a setting', () => {
     expect(points[0].value).toBeCloseTo(0.97);
     expect(points[0].high - points[0].low).toBeCloseTo(0);
     const layers = [1, 2].map((layer) => ({ ...runs[3], label: `b, layer ${layer}` }));
-    expect(withoutFinal([runs[0], ...layers]).map(({ message }) => message)).toEqual([
+    const unknown = of('a', 1, 0.5, { directory: 'e' });
+    const omitted = withoutFinal([runs[0], ...layers, unknown], settings);
+    expect(drawn('targetStep', [...runs, unknown])).toEqual(drawn('targetStep'));
+    expect(omitted.map(({ message }) => message)).toEqual([
       'd/b-s2: INTERRUPTED, without final value; omitted from the means',
+      'e: no config.yaml that can be read; omitted',
     ]);
   });
 

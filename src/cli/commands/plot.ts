@@ -179,13 +179,12 @@ async function plot(args: PlotArguments): Promise<void> {
   const measure = chosenColumn && { ...chosenColumn, against: args.against };
   const options = await figureOptions(args, measure);
   for (const problem of leftOut(runs, measure)) problems.push(problem);
-  if (args.against !== undefined) {
-    const { withoutFinal } = await import('../../report/setting-curves.js');
-    for (const problem of withoutFinal(runs)) problems.push(problem);
-  }
-
   const several = directories.length > 1;
   const settings = several || args.against ? readSettingsOf(directories, problems) : new Map();
+  if (args.against !== undefined) {
+    const { withoutFinal } = await import('../../report/setting-curves.js');
+    for (const problem of withoutFinal(runs, settings)) problems.push(problem);
+  }
   const inPlace = out === undefined && !several;
   const files: string[] = [];
   // The report of a run directory, with the summaries.
