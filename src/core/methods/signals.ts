@@ -28,8 +28,8 @@ export type Signals = {
  *     one-sided:         g_{l-1} = phi(U_{l-1}) - phi(U_{l-1} - r)
  *     two-sided:         g_{l-1} = (phi(U_{l-1} + r) - phi(U_{l-1} - r)) / 2
  *
- * c = `targetStep` at the last hidden layer and 1 elsewhere. phi(U - r) is the step of the X-block of a lifted
- * network, and the difference dB/du at it; the two-sided one is that of dual propagation (Hoier, Staudt and Zach
+ * c = `targetStep` at the last hidden layer and 1 elsewhere; 1 throughout for back-propagation. phi(U - r) is the step
+ * of the X-block of a lifted network, and the difference dB/du at it; the two-sided one is that of dual propagation (Hoier, Staudt and Zach
  * 2023) and of centred equilibrium propagation (Laborieux et al. 2021). Where r is small, both are c times
  * back-propagation; where it is not, the one-sided one has an error of the order of r^2 with one sign.
  *
