@@ -1,6 +1,6 @@
 import type { Device } from '../backend/backend.js';
 import { backendsOn, wrongDevice } from '../backend/registry.js';
-import type { DatasetInfo } from '../core/dataset.js';
+import type { Augmentation, DatasetInfo } from '../core/dataset.js';
 import type { NetworkShape } from '../core/methods/method.js';
 import { isDiscontinuous, type LossName } from '../core/network/names.js';
 import { widthsOf } from '../core/network/shape.js';
@@ -8,6 +8,7 @@ import { didYouMean } from '../shared/suggest.js';
 import { type LayerInput, readLayers } from './layers.js';
 import type { MethodResolution } from './methods.js';
 import { builtIn, type Registry } from './plugins/registry.js';
+import type { ExperimentOutput } from './schema.js';
 import type { Path } from './tree.js';
 import type { Finding } from './validate.js';
 
@@ -185,6 +186,60 @@ export const checkExpected = (expected: readonly string[]): Finding[] =>
     message: 'is an accuracy, which a regression does not have; remove it',
     at: 'key',
   }));
+
+/** An augmentation that the data or a method cannot have. */
+export function checkAugment(
+  get: Lookup,
+  dataset: DatasetInfo | undefined,
+  resolutions: readonly Pick<MethodResolution, 'method'>[],
+): Finding[] {
+  const block = ['dataset', 'augment'];
+  const given = get<ExperimentOutput['dataset']['augment']>(...block);
+  if (given && Object.keys(given).length === 0) {
+    return [{ path: block, message: 'is empty: set flip, translate or cutout', at: 'value' }];
+  }
+  const { flip, translate, cutout } = augmentation(given) ?? {};
+  if (flip === undefined && translate === undefined && cutout === undefined) return [];
+  const findings: Finding[] = [];
+  const refuse = (path: Path, message: string) => findings.push({ path, message, at: 'value' });
+  const [height, width, channels] = dataset?.shape ?? [];
+  const isFlat = height === 1 && width === 1;
+  const smaller = Math.min(height ?? Infinity, width ?? Infinity);
+  if (isFlat) {
+    const message = `is for images, and the rows of ${dataset?.name} are ${channels} features without height and width; remove it`;
+    findings.push({ path: block, message, at: 'key' });
+  } else {
+    if (translate !== undefined && translate >= smaller) {
+      const message = `must be less than the smaller side of the images, which are ${height}x${width}: the reflected border is not wider`;
+      refuse([...block, 'translate'], message);
+    }
+    if (cutout !== undefined && cutout > smaller) {
+      refuse(
+        [...block, 'cutout'],
+        `is more than the smaller side of the images, which are ${height}x${width}`,
+      );
+    }
+  }
+  for (const [i, { method }] of resolutions.entries()) {
+    if (!method?.definition.fullBatch) continue;
+    const message = `${method.config.name} takes the same training images in every step, and dataset.augment changes them in every epoch; remove one of the two`;
+    refuse(['methods', i, 'name'], message);
+  }
+  return findings;
+}
+
+/** The augmentation of a config without what is switched off; undefined when nothing is left. */
+export function augmentation(
+  block: ExperimentOutput['dataset']['augment'],
+): Augmentation | undefined {
+  const { flip = 'none', translate = 0, cutout = 0 } = block ?? {};
+  if (flip === 'none' && translate === 0 && cutout === 0) return undefined;
+  return {
+    ...(flip !== 'none' && { flip }),
+    ...(translate > 0 && { translate }),
+    ...(cutout > 0 && { cutout }),
+  };
+}
 
 /** Full-batch methods with a batch size other than `full`. */
 export function checkFullBatch(

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
+import type { Augmentation } from '../core/dataset.js';
 import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
 import { type ArrayData, arraysName } from '../data/arrays/definition.js';
 import type { DatasetDefinition } from '../data/definition.js';
@@ -24,13 +25,20 @@ export type PinnedInit = InitConfig & { readonly sha256: Readonly<Record<string,
 /** A validated experiment: everything that a result depends on, and nothing about where it is written. */
 export interface Experiment
   extends Readonly<
-    Omit<ExperimentOutput, '$schema' | 'plugins' | 'network' | 'init' | 'evaluate' | 'methods'>
+    Omit<
+      ExperimentOutput,
+      '$schema' | 'plugins' | 'dataset' | 'network' | 'init' | 'evaluate' | 'methods'
+    >
   > {
   readonly plugins: readonly LoadedPlugin[];
   readonly layers: readonly ResolvedLayer[];
   readonly network: NetworkShape;
   /** The model that every run starts from: `from` is absolute, `sha256` has every seed. */
   readonly init?: PinnedInit;
+  readonly dataset: Omit<ExperimentOutput['dataset'], 'augment'> & {
+    /** Without what is switched off; absent when nothing is left. */
+    readonly augment?: Augmentation;
+  };
   /** The data set, which loads `dataset`. */
   readonly data: DatasetDefinition;
   /**

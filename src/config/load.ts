@@ -3,6 +3,8 @@ import type { DatasetInfo } from '../core/dataset.js';
 import { type ArrayData, arraysName } from '../data/arrays/definition.js';
 import { DataError, UsageError } from '../errors.js';
 import {
+  augmentation,
+  checkAugment,
   checkExpected,
   checkFullBatch,
   checkLabelsOf,
@@ -185,6 +187,7 @@ function resolve(
       ...own.findings.filter((finding) => !isMisspelt(finding, parsed.findings)),
       ...together,
       ...checkFullBatch(get, methods),
+      ...checkAugment(get, own.definition, methods),
       ...(start ? checkInit(entries, methods) : []),
       ...(pinned?.findings ?? []),
     ]
@@ -305,6 +308,7 @@ function build(
   const { $schema: _, plugins: __, name, ...written } = config;
   const settings = {
     ...(written as Omit<typeof written, 'init'>),
+    dataset: resolveDataset(config.dataset),
     ...(init && { init }),
     evaluate: resolveEvaluate(config.evaluate),
   };
@@ -338,6 +342,15 @@ function build(
     resolved,
     hash: experimentHash(resolved),
   };
+}
+
+/** An augmentation that is switched off is left out. */
+function resolveDataset({
+  augment,
+  ...dataset
+}: ExperimentOutput['dataset']): Experiment['dataset'] {
+  const changes = augmentation(augment);
+  return changes ? { ...dataset, augment: changes } : dataset;
 }
 
 /** Feed-forward prediction is the default, and left out. */

@@ -162,6 +162,29 @@ const InitSchema = z.strictObject({
     .describe('per seed, version of the model file; another one is an error'),
 });
 
+const AugmentSchema = z.strictObject({
+  flip: z
+    .enum(['none', 'alternating', 'random'])
+    .optional()
+    .describe(
+      'mirror images left and right: alternating, half of the images in each epoch, each image in every second one; random, each with probability 1/2',
+    ),
+  translate: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe(
+      'shift by at most this many pixels in both directions, with the border reflected; 0 for none',
+    ),
+  cutout: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe(
+      'side in pixels of a square at a random place that is set to 0 after preprocessing; 0 for none',
+    ),
+});
+
 const datasetSchema = (datasets: Registry['datasets']) =>
   z.strictObject({
     name: z
@@ -198,6 +221,9 @@ const datasetSchema = (datasets: Registry['datasets']) =>
       .describe(
         'scale: 8-bit pixels / 255, other numbers as they are; standardize: zero mean and unit variance per channel or feature of the training split; none: as they are',
       ),
+    augment: AugmentSchema.optional().describe(
+      'random changes of the training images, new ones in each epoch; they depend on seed, epoch and image alone',
+    ),
   });
 
 const maxSeed = 2 ** 31 - 1;

@@ -131,7 +131,7 @@ function naturalOrder(count: number): Uint32Array {
   return order;
 }
 
-function checkedRow(row: number, count: number): number {
+export function checkedRow(row: number, count: number): number {
   if (!(row >= 0 && row < count)) throw new RangeError(`row ${row} of a split of ${count} rows`);
   return row;
 }

@@ -41,6 +41,8 @@ export interface Dataset {
   readonly scaling: readonly ChannelScaling[];
   /** What each class is called; absent: its number. */
   readonly classNames?: readonly string[];
+  /** How the training images of a batch are changed. */
+  readonly augment?: Augmentation;
 }
 
 /** Preprocessing of a channel: the value of pixel level p in 0..255, or of a number p, is (p - mean) / std. */
@@ -61,6 +63,20 @@ export function pixelLevels(scaling: readonly ChannelScaling[]): Float32Array[] 
   );
 }
 
+/** Random changes of the training images of a batch: the block `dataset.augment` of a config. */
+export interface Augmentation {
+  /**
+   * Mirrors left and right. `alternating`: a pseudo-random half of the images in even epochs (from 0), the
+   * other half in odd ones, so that each image is seen alternately (K. Jordan, "94% on CIFAR-10 in 3.29
+   * Seconds on a Single GPU", arXiv:2404.00498). `random`: each image with probability 1/2 in each epoch.
+   */
+  readonly flip?: 'alternating' | 'random';
+  /** Shifts by an integer in [-N, N] pixels in both directions; the border is reflected, without repeating its pixels. */
+  readonly translate?: number;
+  /** Sets a square of side N with a random centre to 0, after preprocessing; it is clipped at the border. */
+  readonly cutout?: number;
+}
+
 export type Preprocessing = 'scale' | 'standardize' | 'none';
 
 /** Properties of a data set that are known before it is loaded: enough to check a config. */
@@ -77,6 +93,8 @@ export interface DatasetInfo {
   readonly testSize: number;
   /** Of a validation split of its own. */
   readonly validationSize?: number;
+  /** The images show characters, whose mirror images are others or none. */
+  readonly hasCharacters?: boolean;
 }
 
 export interface LoadOptions {
@@ -131,6 +149,8 @@ export interface DatasetRequest {
   /** Hold out this many training images as a validation split: the last ones; of `arrays`, a fixed random choice. */
   readonly validation?: number | ArraySource;
   readonly preprocessing: Preprocessing;
+  /** Of the training images, in batches alone. */
+  readonly augment?: Augmentation;
   /** The following are of the data set `arrays` alone. */
   readonly train?: ArraySource;
   /** A number is the share of the training rows to hold out. */

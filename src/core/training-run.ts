@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { gatherAugmented } from './augment.js';
 import { BatchSource, gatherRows, targetRows } from './batches.js';
 import type { Dataset } from './dataset.js';
 import type {
@@ -23,7 +24,7 @@ export interface RunSetup {
   };
   readonly network: Network;
   readonly loss: LossName;
-  readonly dataset: Pick<Dataset, 'train' | 'levels' | 'shape' | 'classes'>;
+  readonly dataset: Pick<Dataset, 'train' | 'levels' | 'shape' | 'classes' | 'augment'>;
   readonly seed: number;
 }
 
@@ -34,7 +35,7 @@ export interface RunSetup {
 export class TrainingRun {
   readonly batchesPerEpoch: number;
   readonly totalBatches: number;
-  /** Training images on the host. */
+  /** Training images on the host, without augmentation. */
   readonly data: TrainingData;
   readonly #source: BatchSource;
   #training: Training | undefined;
@@ -73,6 +74,15 @@ export class TrainingRun {
     return this.#training;
   }
 
+  /** Images of a batch, augmented as the data set says: [n, features]. @param epoch from 0 */
+  #images(indices: Uint32Array, epoch: number): tf.Tensor2D {
+    const { train, levels, shape, augment } = this.setup.dataset;
+    if (augment === undefined) return this.data.rows(indices);
+    const { seed } = this.setup;
+    const values = gatherAugmented(train, indices, levels, augment, { shape, seed, epoch });
+    return tf.tensor2d(values, [indices.length, values.length / indices.length]);
+  }
+
   /** The epoch, from 1, of a batch. */
   epochOf(batch: number): number {
     return Math.ceil(batch / this.batchesPerEpoch);
@@ -91,7 +101,7 @@ export class TrainingRun {
     const { train, classes } = dataset;
     if (method.definition.fullBatch) return scored(train, await training.step(undefined, stepped));
     const indices = this.#source.indices(batch - 1);
-    const x = this.data.rows(indices);
+    const x = this.#images(indices, this.epochOf(batch) - 1);
     const y = tf.tensor2d(targetRows(train, indices, classes), [indices.length, classes]);
     try {
       return scored(train, await training.step({ x, y, indices }, stepped));

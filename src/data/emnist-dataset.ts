@@ -39,6 +39,7 @@ export function emnistDataset(facts: EmnistFacts): DatasetDefinition {
   return {
     ...rest,
     shape: [side, side, 1],
+    hasCharacters: true,
     load: (_rows, options) => loadEmnist(set, options),
     storage: {
       locate: async (locations) => {

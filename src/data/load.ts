@@ -61,6 +61,7 @@ export async function loadDefinition(
     sha256: raw.sha256,
     levels: isPixels ? pixelLevels(scaling) : [],
     scaling,
+    ...(request.augment && { augment: request.augment }),
   };
 }
 
@@ -70,7 +71,7 @@ export async function loadDefinition(
  */
 export function splitSizes(
   info: DatasetInfo,
-  request: Omit<DatasetRequest, 'preprocessing'>,
+  request: Omit<DatasetRequest, 'preprocessing' | 'augment'>,
 ): { train: number; validation: number; test: number } {
   const used = atMost(
     request.limit,

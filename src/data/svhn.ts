@@ -32,6 +32,7 @@ export function svhnDataset(facts: SvhnFacts): DatasetDefinition {
   return {
     ...places,
     shape: [side, side, channels],
+    hasCharacters: true,
     classes,
     trainSize,
     testSize,

@@ -1,6 +1,7 @@
 import type { BackendReport } from '../backend/backend.js';
 import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../core/batches.js';
+import type { Augmentation } from '../core/dataset.js';
 import { arraysName } from '../data/arrays/definition.js';
 import { splitSizes } from '../data/load.js';
 import { folderOf } from '../runs/run-directory.js';
@@ -26,6 +27,7 @@ export interface ExperimentCheck {
     /** `unread`: nothing would be trained. In the other states the files were read and verified. */
     readonly state: 'generated' | 'present' | 'absent' | 'unread';
     readonly downloadBytes: number;
+    readonly augment?: Augmentation;
   };
   /** The model that the runs start from. */
   readonly init?: Experiment['init'];
@@ -85,6 +87,7 @@ export async function checkExperiment(
         definition.storage === undefined && definition.name !== arraysName,
       ),
       downloadBytes: downloadBytes ?? 0,
+      ...(experiment.dataset.augment && { augment: experiment.dataset.augment }),
     },
     ...(experiment.init && { init: experiment.init }),
     train: runs

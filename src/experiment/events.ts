@@ -1,4 +1,4 @@
-import type { DownloadProgress } from '../core/dataset.js';
+import type { Augmentation, DownloadProgress } from '../core/dataset.js';
 import type { Evaluation } from '../core/evaluate.js';
 import type { Pause, RunId, RunSummary } from '../runs/run-json.js';
 
@@ -8,7 +8,14 @@ import type { Pause, RunId, RunSummary } from '../runs/run-json.js';
  */
 export type ExperimentEvent =
   | { type: 'download'; progress: DownloadProgress }
-  | { type: 'dataset'; name: string; train: number; validation: number; test: number }
+  | {
+      type: 'dataset';
+      name: string;
+      train: number;
+      validation: number;
+      test: number;
+      augment?: Augmentation;
+    }
   | { type: 'backend'; name: string; version: string; detail: string }
   | { type: 'directory'; path: string }
   | { type: 'run-skipped'; run: RunId; reason: string }

@@ -59,6 +59,7 @@ export async function prepareExperiment(
   const backend = await startPlanned(experiment, options, plan);
   emit({ type: 'backend', ...backend });
   await checkNumerics(experiment);
+  warnOfFlips(experiment, emit);
   const { dataset, downloadBytes } = await load(experiment, options, emit);
   const prepared = { plan, backend, dataset, downloadBytes };
   if (dataset === undefined && downloadBytes === undefined) return prepared;
@@ -85,6 +86,13 @@ async function checkNumerics({ plugins, network, loss }: Experiment): Promise<vo
     const own = entries.losses.find(({ name }) => name === loss);
     if (own) refuse(file, `loss "${own.name}"`, await lossProblem(own));
   }
+}
+
+/** Mirror images of characters are other characters, or none. */
+function warnOfFlips({ data, dataset }: Experiment, emit: (event: ExperimentEvent) => void): void {
+  if (!data.hasCharacters || dataset.augment?.flip === undefined) return;
+  const message = `dataset.augment.flip mirrors images, and those of ${data.name} are characters, most of which are others or none in a mirror: expect a lower accuracy`;
+  emit({ type: 'warning', message });
 }
 
 /** A changed plugin has another run directory, so that there is nothing to resume. */
@@ -203,6 +211,7 @@ async function load(
       train: dataset.train.count,
       validation: dataset.validation?.count ?? 0,
       test: dataset.test.count,
+      ...(dataset.augment && { augment: dataset.augment }),
     });
     return signal?.aborted ? {} : { dataset };
   } catch (error) {

@@ -13,7 +13,7 @@ export const metricsColumns: Readonly<Record<string, string>> = {
   epoch: 'pass over the training data that the step belongs to, from 1',
   wall_s: 'seconds of training so far, without evaluations and warm-up',
   train_loss:
-    'mean loss of the batch (full batch: of all training rows) against its true labels, with the weights before the step, without averaging or extrapolation',
+    'mean loss of the batch (full batch: of all training rows) against its true labels, with the weights before the step, without averaging or extrapolation; with dataset.augment, of the augmented images',
   train_accuracy: 'share of the same rows classified correctly by the same weights',
   test_loss:
     'mean loss over the test set after the step, with the averaged weights where the method averages them',

@@ -1,4 +1,5 @@
 import { relative, sep } from 'node:path';
+import type { Augmentation } from '../../core/dataset.js';
 import type { Table } from '../../report/table.js';
 import { withoutControls } from '../../shared/text.js';
 
@@ -31,6 +32,12 @@ export function shortPath(path: string): string {
   const fromHere = relative(process.cwd(), path);
   const below = fromHere !== '' && fromHere !== '..' && !fromHere.startsWith(`..${sep}`);
   return below ? fromHere : path;
+}
+
+/** `augmented in each epoch: flip alternating, translate 2` */
+export function augmentationText(augment: Augmentation): string {
+  const parts = Object.entries(augment).map(([key, value]) => `${key} ${value}`);
+  return `augmented in each epoch: ${parts.join(', ')}`;
 }
 
 /** @param words number of columns, from the first, that are text and aligned to the left */

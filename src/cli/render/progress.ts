@@ -4,7 +4,7 @@ import { arraysName } from '../../data/arrays/definition.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import type { RunId } from '../../runs/run-json.js';
 import { grouped, inPercent, runName, sizeText } from '../../shared/text.js';
-import { shortPath } from './print.js';
+import { augmentationText, shortPath } from './print.js';
 
 /** Shows the events of an experiment. */
 interface ProgressRenderer {
@@ -38,9 +38,10 @@ export function createProgress(
       case 'dataset': {
         const validation = event.validation > 0 ? `, ${grouped(event.validation)} validation` : '';
         const unit = event.name === arraysName ? 'rows' : 'images';
-        return note(
+        note(
           `Data: ${event.name}, ${grouped(event.train)} training${validation} and ${grouped(event.test)} test ${unit}`,
         );
+        return event.augment && note(`Training images: ${augmentationText(event.augment)}`);
       }
       case 'backend':
         return note(`Backend: ${event.name} ${event.version} (${event.detail})`);

@@ -4,7 +4,7 @@ import type { ExperimentResult } from '../../experiment/run.js';
 import { formatTable } from '../../report/table.js';
 import { aggregate } from '../../runs/summary.js';
 import { grouped, plural, runName, sizeText } from '../../shared/text.js';
-import { shortPath } from './print.js';
+import { augmentationText, shortPath } from './print.js';
 
 /** The result on stdout: the table and the files. */
 export function formatResult(result: ExperimentResult): string {
@@ -69,6 +69,7 @@ export function formatCheck(check: ExperimentCheck): string {
   return [
     `${check.name}: the config is valid (hash ${check.hash}). Nothing was written.`,
     `Data: ${dataset.name}, ${state}`,
+    ...(dataset.augment ? [`Training images: ${augmentationText(dataset.augment)}`] : []),
     `Backend: ${backendText(check.backend, computes)}`,
     ...(check.init ? [`Start: weights of ${shortPath(check.init.from)}`] : []),
     `Results: ${shortPath(check.directory)}`,

@@ -60,7 +60,7 @@ export interface MethodContext<Config> {
 
 export interface TrainingData {
   readonly split: Split;
-  /** Rows `indices` of the training images after preprocessing, as a new [n, features] tensor. */
+  /** Rows `indices` of the training images after preprocessing, without augmentation, as a new [n, features] tensor. */
   rows(indices: ArrayLike<number>): Tensor2D;
 }
 
@@ -110,7 +110,7 @@ export interface LayerMetrics {
 
 /** Inputs and targets of one step; owned by the loop, which disposes them. */
 export interface Batch {
-  /** [m, features], preprocessed */
+  /** [m, features], preprocessed and augmented */
   readonly x: Tensor2D;
   /** [m, classes], one-hot, or the targets of a regression */
   readonly y: Tensor2D;

@@ -11,6 +11,7 @@ import { mnistFiles } from './mnist.js';
 export const kmnist = idxDataset({
   name: 'kmnist',
   title: 'KMNIST, handwritten Japanese characters',
+  hasCharacters: true,
   height: 28,
   width: 28,
   classes: 10,

@@ -34,6 +34,7 @@ export const mnistFiles: IdxFiles = {
 export const mnist = idxDataset({
   name: 'mnist',
   title: 'MNIST handwritten digits',
+  hasCharacters: true,
   height: 28,
   width: 28,
   classes: 10,

@@ -7,6 +7,7 @@ import { imageSize, syntheticSplit } from '../synthetic/digits.js';
 export const syntheticDigits: DatasetDefinition = {
   name: 'synthetic-digits',
   title: 'Synthetic handwritten digits (embedded)',
+  hasCharacters: true,
   shape: [imageSize, imageSize, 1],
   classes: 10,
   trainSize: 10_000,

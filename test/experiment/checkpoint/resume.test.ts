@@ -27,11 +27,16 @@ const metricsOf = (directory: string) => join(directory, 'adam-s1', 'metrics.csv
 const checkpointsOf = (directory: string) => new Checkpoints(join(directory, 'adam-s1'));
 
 /** Trains Adam, to the end or to a batch of it, with a checkpoint after every batch. */
-async function run(outDir: string, options: ExperimentOptions = {}, until = Number.NaN) {
+async function run(
+  outDir: string,
+  options: ExperimentOptions = {},
+  until = Number.NaN,
+  trained = experiment,
+) {
   const controller = new AbortController();
   const events: ExperimentEvent[] = [];
   const all = { outDir, only: ['adam'], checkpointEvery: 1e-9, signal: controller.signal };
-  const result = await runExperiment(experiment, { ...all, ...options }, (event) => {
+  const result = await runExperiment(trained, { ...all, ...options }, (event) => {
     events.push(event);
     if (event.type === 'batch' && event.batch === until) controller.abort();
   });
@@ -64,6 +69,17 @@ describe('a run that goes on', () => {
     expect(result.runs[0].summary?.batches).toBe(16);
     // A run that is done needs none.
     expect(existsSync(checkpointsOf(directory).folder)).toBe(false);
+  });
+
+  it('ends with the same rows with augmented images, interrupted in the middle of an epoch', async () => {
+    const [directory, whole] = [temporaryFolder(), temporaryFolder()];
+    const augment = '{ flip: alternating, translate: 2, cutout: 8 }';
+    const augmented = tinyExperiment('epochs=4', `dataset.augment=${augment}`);
+    await run(whole, {}, undefined, augmented);
+    await run(directory, {}, 10, augmented);
+    const { started } = await run(directory, { resume: true }, undefined, augmented);
+    expect(started).toEqual([10]);
+    expect(untimed(metricsOf(directory))).toBe(untimed(metricsOf(whole)));
   });
 
   it('drops the rows behind its checkpoint, with half a row a killed process left', async () => {
