@@ -44,16 +44,19 @@ export class Evaluator {
     });
   }
 
-  async evaluate(parameters: Parameters): Promise<Evaluation> {
+  /** @param network that the parameters are of, where it is not the one of the constructor: without batch norms */
+  async evaluate(parameters: Parameters, network = this.network): Promise<Evaluation> {
     const { lambda } = this.rule;
-    return lambda === undefined ? this.#feedForward(parameters) : this.#lifted(parameters, lambda);
+    return lambda === undefined
+      ? this.#feedForward(parameters, network)
+      : this.#lifted(parameters, lambda);
   }
 
-  async #feedForward(parameters: Parameters): Promise<Evaluation> {
+  async #feedForward(parameters: Parameters, network: Network): Promise<Evaluation> {
     const sums = tf.tidy(() =>
       tf.stack(
         this.#chunks.map(({ x, y }) => {
-          const outputs = predict(this.network, parameters, x);
+          const outputs = predict(network, parameters, x);
           const means = tf.stack([lossValue(this.loss, y, outputs), accuracyValue(y, outputs)]);
           return tf.mul(means, x.shape[0]);
         }),

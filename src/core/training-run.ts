@@ -8,8 +8,11 @@ import type {
   StepMetrics,
   TrainingData,
 } from './methods/method.js';
+import { atTest, type TestNetwork } from './network/at-test.js';
 import type { LossName } from './network/names.js';
 import type { Network } from './network/network.js';
+import type { Parameters } from './network/parameters.js';
+import { whiteningWeights } from './network/whiten.js';
 import { Random } from './random.js';
 import { Training } from './training.js';
 
@@ -39,6 +42,7 @@ export class TrainingRun {
   readonly data: TrainingData;
   readonly #source: BatchSource;
   #training: Training | undefined;
+  #whitening: Float32Array | undefined;
 
   constructor(readonly setup: RunSetup) {
     const { method, dataset, seed } = setup;
@@ -60,7 +64,8 @@ export class TrainingRun {
    * @throws what the method throws
    */
   async start(stream = 'init'): Promise<Training> {
-    const { method, network, loss, seed } = this.setup;
+    const { method, loss, seed } = this.setup;
+    const network = await this.#network();
     this.#training = await Training.start(await method.definition.load(), {
       config: method.config as unknown,
       network,
@@ -81,6 +86,23 @@ export class TrainingRun {
     const { seed } = this.setup;
     const values = gatherAugmented(train, indices, levels, augment, { shape, seed, epoch });
     return tf.tensor2d(values, [indices.length, values.length / indices.length]);
+  }
+
+  /** The network, with the weights of a whitening first layer. */
+  async #network(): Promise<Network> {
+    const { network, dataset } = this.setup;
+    const { initial, stages, maps } = network;
+    if (initial || !stages[0].isFrozen) return network;
+    const { rows } = this.data;
+    this.#whitening ??= await whiteningWeights(maps[0], dataset.train.count, rows);
+    return { ...network, whitening: this.#whitening };
+  }
+
+  /** What tests these parameters, on any rows: the caller disposes it. */
+  tested(parameters: Parameters): TestNetwork {
+    const { network, dataset } = this.setup;
+    const data = { count: dataset.train.count, rows: this.data.rows };
+    return atTest(network, parameters, data, this.#source.indices(0).length);
   }
 
   /** The epoch, from 1, of a batch. */

@@ -4,7 +4,6 @@ import { stepsOf } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
 import { Evaluator, hiddenActivations } from '../core/evaluate.js';
 import { buildNetwork } from '../core/network/network.js';
-import type { Parameters } from '../core/network/parameters.js';
 import { predictionRule } from '../core/prediction.js';
 import type { ArrayData } from '../data/arrays/definition.js';
 import { UsageError } from '../errors.js';
@@ -26,6 +25,7 @@ import { type ExperimentPlan, type PlannedRun, pauseOf, planExperiment } from '.
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
 import { openSession, type Session } from './session.js';
 import { BackendFailure, superviseRun } from './supervise.js';
+import type { TrainingJob } from './train.js';
 
 export interface ExperimentOptions extends Omit<PrepareOptions, 'dryRun'> {
   /** Stop at the first run that fails, rather than train the others. */
@@ -184,7 +184,11 @@ async function trainAll(
       const interval =
         checkpointEvery === undefined ? defaultInterval : everySeconds(checkpointEvery);
       const checkpointing = { interval, keep: keepCheckpoints, madeBy };
-      const saveModel = async (parameters: Parameters, metrics: Metrics) => {
+      const saveModel: NonNullable<TrainingJob['saveModel']> = async (
+        parameters,
+        metrics,
+        tested,
+      ) => {
         if (options.model === false) return;
         const trained = { experiment, method, run: id(run), dataset, rule, metrics };
         const { record } = directory;
@@ -194,10 +198,11 @@ async function trainAll(
         // The test set is not looked at where it is not to be used.
         const split = (test === 'never' ? undefined : dataset.test) ?? dataset.validation;
         const { levels, train } = dataset;
-        const of = [network, parameters, layers, split ?? train, levels] as const;
+        const rows = split ?? train;
+        const of = [tested.network, tested.parameters, layers, rows, levels] as const;
         const activations = await hiddenActivations(...of);
         if (activations.count > 0) writeActivations(folder, activations);
-        await writeModel(folder, parameters, { ...trained, record });
+        await writeModel(folder, parameters, { ...trained, record }, tested.statistics);
       };
       // A checkpoint has weights of its own.
       const initial = resumeFrom ? undefined : initialWeights(experiment, run.seed);

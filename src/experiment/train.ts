@@ -4,6 +4,7 @@ import type { Dataset } from '../core/dataset.js';
 import { type Evaluation, type Evaluator, sumOf } from '../core/evaluate.js';
 import { deadLayer, explosion, notFinite, suspectBlock } from '../core/failures.js';
 import type { TrainingData } from '../core/methods/method.js';
+import type { TestNetwork } from '../core/network/at-test.js';
 import type { Network } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
@@ -54,7 +55,11 @@ export interface TrainingJob {
   /** Pause after this epoch, if the run has more. */
   readonly stopAtEpoch?: number;
   /** Called once the last batch is done, with the parameters that were tested and all rows of metrics.csv. */
-  readonly saveModel?: (parameters: Parameters, metrics: Metrics) => Promise<void>;
+  readonly saveModel?: (
+    parameters: Parameters,
+    metrics: Metrics,
+    tested: Pick<TestNetwork, 'network' | 'parameters' | 'statistics'>,
+  ) => Promise<void>;
   readonly emit: (event: ExperimentEvent) => void;
   readonly signal?: AbortSignal;
 }
@@ -112,7 +117,7 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
     let firstLoss = resumeFrom?.position.firstLoss;
     const done = resumeFrom?.position.batch ?? 0;
     // Killed after the checkpoint, before the pause was recorded.
-    if (done >= stopAt) return await pause(job, training, done, trainingRun.epochOf(done));
+    if (done >= stopAt) return await pause(job, trainingRun, training, done);
     for (let batch = done + 1; batch <= totalBatches; batch++) {
       started = runningTime();
       const epoch = trainingRun.epochOf(batch);
@@ -141,7 +146,7 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
       await stopIf(notFinite(measured) ?? explosion(firstLoss, step.loss), place);
       emit({ type: 'batch', run, batch, epoch, loss: step.loss, accuracy: step.accuracy });
 
-      const evaluated = await evaluate(job, training.parameters(), batch, totalBatches);
+      const evaluated = await evaluate(job, trainingRun, training.parameters(), batch);
       const { test, validation, weights } = evaluated;
       const losses = { 'test loss': test?.loss, 'validation loss': validation?.loss };
       await stopIf(notFinite({ ...losses, 'sum of the weights': weights }), place);
@@ -169,14 +174,14 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
         const position = { batch, wallMs, firstLoss, ...csvs };
         schedule.made(await saveCheckpoint(job, position, training));
       }
-      if (pauses) return await pause(job, training, batch, epoch, validation);
+      if (pauses) return await pause(job, trainingRun, training, batch, validation);
       if (interrupted) return { status: 'INTERRUPTED' };
     }
     // Also where the last batch was done before an interruption.
     const end = { run, batch: totalBatches, epoch: trainingRun.epochOf(totalBatches) };
     await refuseDeadNetwork(job, trainingRun.data, training.parameters(), end);
     writer.flush();
-    await job.saveModel?.(training.parameters(), writer.metrics());
+    await saveTested(job, trainingRun, training.parameters(), writer.metrics());
     return { status: 'COMPLETED' };
   } finally {
     training.dispose();
@@ -188,18 +193,36 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
   }
 }
 
+async function saveTested(
+  { saveModel }: TrainingJob,
+  trainingRun: TrainingRun,
+  parameters: Parameters,
+  metrics: Metrics,
+): Promise<void> {
+  if (!saveModel) return;
+  const tested = trainingRun.tested(parameters);
+  try {
+    await saveModel(parameters, metrics, tested);
+  } finally {
+    tested.dispose();
+  }
+}
+
 /**
  * The end of a paused run. Where metrics.csv has no evaluation of its last batch, it is evaluated here and
  * recorded in run.json alone: the rows are those of a run without a pause.
  */
 async function pause(
   { evaluators }: TrainingJob,
+  trainingRun: TrainingRun,
   training: Training,
   batch: number,
-  epoch: number,
   evaluation?: Evaluation,
 ): Promise<TrainingEnd> {
-  const validation = evaluation ?? (await evaluators.validation?.evaluate(training.parameters()));
+  const epoch = trainingRun.epochOf(batch);
+  const { network, parameters, dispose } = trainingRun.tested(training.parameters());
+  const validation = evaluation ?? (await evaluators.validation?.evaluate(parameters, network));
+  dispose();
   const finite = (value: number | undefined) => (Number.isFinite(value) ? value : undefined);
   const validationAccuracy = finite(validation?.accuracy);
   const validationLoss = finite(validation?.loss);
@@ -331,17 +354,25 @@ function isEvaluated({ evaluate }: Experiment, batch: number, totalBatches: numb
 
 async function evaluate(
   { experiment, evaluators }: TrainingJob,
+  trainingRun: TrainingRun,
   parameters: Parameters,
   batch: number,
-  totalBatches: number,
 ): Promise<{ test?: Evaluation; validation?: Evaluation; weights?: number }> {
+  const { totalBatches } = trainingRun;
   if (!isEvaluated(experiment, batch, totalBatches)) return {};
   const { test } = experiment.evaluate;
   const last = batch === totalBatches;
   const testNow = test === 'every' || (test === 'last' && last);
-  return {
-    test: testNow ? await evaluators.test?.evaluate(parameters) : undefined,
-    validation: await evaluators.validation?.evaluate(parameters),
-    weights: await sumOf(parameters),
-  };
+  const tested = trainingRun.tested(parameters);
+  const evaluated = (evaluator: Evaluator | undefined) =>
+    evaluator?.evaluate(tested.parameters, tested.network);
+  try {
+    return {
+      test: testNow ? await evaluated(evaluators.test) : undefined,
+      validation: await evaluated(evaluators.validation),
+      weights: await sumOf(parameters),
+    };
+  } finally {
+    tested.dispose();
+  }
 }

@@ -11,7 +11,13 @@ import { about, readWhole } from '../data/arrays/read.js';
 import { NoArrays, readSamples } from '../data/arrays/samples.js';
 import { DataError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
-import { type Model, type ModelDescription, ownWeights, scalingOf } from '../runs/model-file.js';
+import {
+  type Model,
+  type ModelDescription,
+  ownWeights,
+  scalingOf,
+  withoutBatchNorms,
+} from '../runs/model-file.js';
 
 /** The network of a model on the current backend; the caller disposes it. */
 export interface LoadedNetwork {
@@ -22,7 +28,8 @@ export interface LoadedNetwork {
 }
 
 /** Puts the weights of a model on the current backend. */
-export function loadNetwork(model: Model): LoadedNetwork {
+export function loadNetwork(trained: Model): LoadedNetwork {
+  const model = withoutBatchNorms(trained);
   const { layers, activations, weights, description } = model;
   const network = buildNetwork({ layers, activations });
   const parameters = network.maps.map(({ weightShape: [patch, outputs] }, l) => ({

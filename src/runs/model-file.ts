@@ -4,11 +4,14 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { devices } from '../backend/backend.js';
 import type { Experiment, ResolvedMethod } from '../config/experiment.js';
-import { type LayerInput, layerSchema, readLayers } from '../config/layers.js';
+import { readLayers } from '../config/layer-shapes.js';
+import { type LayerInput, layerSchema } from '../config/layers.js';
 import type { PluginKind } from '../config/plugins/define.js';
 import { builtIn, listOfEntries, type Registry } from '../config/plugins/registry.js';
 import type { ChannelScaling, Dataset } from '../core/dataset.js';
+import type { TestNetwork } from '../core/network/at-test.js';
 import type { ActivationName } from '../core/network/names.js';
+import { normEpsilon } from '../core/network/norm.js';
 import type { Parameters } from '../core/network/parameters.js';
 import type { LayerShape } from '../core/network/shape.js';
 import {
@@ -109,6 +112,8 @@ export interface LayerWeights {
   /** In PyTorch's layout, of the shape {@link storedShape}. */
   readonly stored: Float32Array;
   readonly bias: Float32Array;
+  /** Of a batch norm. */
+  readonly statistics?: { readonly mean: Float32Array; readonly variance: Float32Array };
 }
 
 /** A trained model, read from its files and checked. */
@@ -143,6 +148,7 @@ export async function writeModel(
   folder: string,
   parameters: Parameters,
   trained: TrainedBy,
+  statistics?: TestNetwork['statistics'],
 ): Promise<void> {
   const { layers } = trained.experiment.network;
   const arrays: NamedArray[] = [];
@@ -151,9 +157,16 @@ export async function writeModel(
       layer.weights.data(),
       layer.bias.data(),
     ])) as Float32Array[];
-    const { weight, bias } = storedArrays(layers[l], l);
+    const { weight, bias, mean, variance } = storedArrays(layers[l], l);
     const values = toStored(own, layers[l]);
     arrays.push({ ...weight, dtype: 'F32', values }, { ...bias, dtype: 'F32', values: biases });
+    const found = statistics?.[l];
+    if (!found || !mean || !variance) continue;
+    const [means, variances] = await Promise.all([found.mean.data(), found.variance.data()]);
+    arrays.push(
+      { ...mean, dtype: 'F32', values: means as Float32Array },
+      { ...variance, dtype: 'F32', values: variances as Float32Array },
+    );
   }
   const bytes = encodeArrays(arrays);
   const parameterCount = arrays.reduce((sum, { values }) => sum + values.length, 0);
@@ -362,9 +375,28 @@ function readWeights(
     throw new Error(`it has no float32 array ${name} of shape [${shape.join(', ')}]`);
   };
   return layers.map((layer, l) => {
-    const { weight, bias } = storedArrays(layer, l);
-    return { stored: array(weight), bias: array(bias) };
+    const { weight, bias, mean, variance } = storedArrays(layer, l);
+    const statistics = mean && variance && { mean: array(mean), variance: array(variance) };
+    return { stored: array(weight), bias: array(bias), ...(statistics && { statistics }) };
   });
+}
+
+/** The same model without batch norms, which at test time are part of the weights (core/network/at-test.ts). */
+export function withoutBatchNorms(model: Model): Model {
+  const weights = model.weights.map(({ stored, bias, statistics }): LayerWeights => {
+    if (!statistics) return { stored, bias };
+    const { mean, variance } = statistics;
+    const scale = variance.map((value) => 1 / Math.sqrt(value + normEpsilon));
+    const patch = stored.length / bias.length;
+    return {
+      stored: stored.map((value, i) => value * scale[Math.floor(i / patch)]),
+      bias: bias.map((value, k) => value - mean[k] * scale[k]),
+    };
+  });
+  const layers = model.layers.map(({ norm, ...layer }) =>
+    norm === 'rms' ? { ...layer, norm } : layer,
+  );
+  return { ...model, layers, weights };
 }
 
 /** The program's own weights [patch, channels] of a layer. */

@@ -426,7 +426,7 @@ export async function mapProblem(map: LinearMap): Promise<string | undefined> {
   if (differ(au, ua)) return `adjoint: <A(X; W), D> is ${au}, and <X, adjoint(D; W)> is ${ua}`;
   if (differ(bu, ub))
     return `gradient: <A(X; W) + b, D> is ${bu}, and <[W; b], gradient(X, D)> is ${ub}`;
-  if (differ(bu, split)) return `splitGradient is not gradient: ${split} in place of ${bu}`;
+  if (differ(bu, split)) return `weightGradient is not gradient: ${split} in place of ${bu}`;
   if (!(gap < 1e-3)) return `patches(X) W + b differs from apply by ${gap}`;
   if (!(excess < 1e-2)) return 'overlap is less than ||patches(X)||^2 / ||X||^2';
   if (tf.memory().numTensors !== before) return 'tensors are left';

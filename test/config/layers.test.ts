@@ -42,7 +42,9 @@ describe('layers of a convolution network', () => {
     [
       'no kind',
       layers('{ activation: relu }', last),
-      ['network.layers.0: has no layer type: set one of dense, conv, averagePool'],
+      [
+        'network.layers.0: has no layer type: set one of dense, conv, whiten, averagePool, maxPool, globalPool, residual, repeat',
+      ],
     ],
     [
       'two kinds',

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { compiled } from '../compile.js';
 import { initializeParameters } from '../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../network/loss.js';
-import { type LinearMap, layerGradient } from '../network/maps/linear-map.js';
+import type { LinearMap } from '../network/maps/linear-map.js';
 import { forwardLayers } from '../network/network.js';
 import type { LayerParameters, Parameters } from '../network/parameters.js';
 import type { Tree } from '../tree.js';
@@ -19,7 +19,7 @@ import {
 import type { Method, MethodContext } from './method.js';
 import { scalars } from './scalars.js';
 import { scheduleFactor } from './schedule.js';
-import { learningSignals } from './signals.js';
+import { gradientOf, learningSignals } from './signals.js';
 import {
   type Averaging,
   averaged,
@@ -98,11 +98,11 @@ export function backPropagation<
       const { x, y, parameters, coefficients, decay } = input;
       const rule = ruleOf(config);
       const hardware = hardwareOf(config, input.draws);
-      const forward = forwardLayers(network, parameters, x, hardware.activation);
+      const forward = forwardLayers(network, parameters, x, hardware);
       const outputs = forward.preActivations[parameters.length - 1];
       const targets = smoothLabels(y, config.labelSmoothing);
       const outputGradient = tf.div(losses[loss].gradient(targets, outputs), x.shape[0]);
-      const { gradients } = learningSignals(
+      const signals = learningSignals(
         network,
         parameters,
         forward,
@@ -111,13 +111,14 @@ export function backPropagation<
         hardware,
       );
       const inputs = readInputs(hardware, forward.inputs);
-      const steps = gradients
-        .flatMap((g, l) => tensorsOf(layerGradient(network.maps[l], inputs[l], g)))
+      const steps = network.maps
+        .flatMap((_, l) => tensorsOf(gradientOf(network, signals, inputs, l)))
         .map((gradient, i) =>
           rule.step(gradient, input.averages[i], coefficients, placeOf(network.maps, i)),
         );
       const next = parameters.flatMap(tensorsOf).map((tensor, i) => {
         const isWeights = i % 2 === 0;
+        if (isWeights && network.stages[i / 2].isFrozen) return tf.add(tensor, 0);
         const kept = isWeights && decay.length > 0 ? tf.mul(tensor, decay[i / 2]) : tensor;
         return tf.sub(kept, steps[i].step);
       });

@@ -1,5 +1,5 @@
 import { discontinuousNames, isDiscontinuous } from '../network/names.js';
-import { hasConvolution } from '../network/shape.js';
+import { hasConvolution, hasStages } from '../network/shape.js';
 import type { NetworkShape } from './method.js';
 import type { Smoothing } from './schedule.js';
 
@@ -18,6 +18,7 @@ export function checkReluLeastSquares(
   if (loss !== 'mse') {
     refuse(`its sub-problems are least squares: needs loss: mse, and the loss is ${loss}`);
   }
+  findings.push(...checkStages({ layers }, 'its blocks are a map and an activation each'));
   if (hasConvolution(layers)) {
     const type = layers.find(({ own }) => own !== undefined)?.own?.type;
     const others = type === undefined ? 'convolutions or pooling' : `a layer of type ${type}`;
@@ -68,6 +69,51 @@ export function checkJumpSmoothing(
   if (smoothing === 'none' || activations.some(isDiscontinuous)) return [];
   const message = `is for the activations ${discontinuousNames.join(' and ')}, of which the network has none; remove it, or set none`;
   return [{ path: ['smoothing'], message }];
+}
+
+/** Stages of layers, and what they are called in a config. */
+const stageNames = {
+  norm: 'a norm',
+  maxPool: 'max-pooling',
+  outerPool: 'max-pooling',
+  skipFrom: 'a residual block',
+  dropout: 'dropout',
+  whiten: 'a whitening layer',
+} as const;
+
+type StageName = keyof typeof stageNames;
+
+/**
+ * Methods whose derivation needs X_{l+1} = phi(A(X_l; W_l) + b_l), without some of the other stages of a layer.
+ * @param refused stages that they cannot train
+ * @param reason as in "its blocks are ..."
+ */
+export function checkStages(
+  { layers }: Pick<NetworkShape, 'layers'>,
+  reason: string,
+  refused: readonly StageName[] = Object.keys(stageNames) as StageName[],
+): { path: string[]; message: string }[] {
+  for (const [l, layer] of layers.entries()) {
+    const stage = refused.find((name) => layer[name] !== undefined);
+    if (stage === undefined) continue;
+    const message =
+      `${reason}, and layer ${l + 1} has ${stageNames[stage]}; ` +
+      'use fenchel without solver: exact, or a method that back-propagates, such as sgd, adam or muon';
+    return [{ path: ['name'], message }];
+  }
+  return [];
+}
+
+/** The simulated hardware is that of a chain of maps and activations. */
+export function checkHardware(
+  { noise, quantize }: { readonly noise?: object; readonly quantize?: object },
+  { layers }: Pick<NetworkShape, 'layers'>,
+): { path: string[]; message: string }[] {
+  const key = noise ? 'noise' : quantize ? 'quantize' : undefined;
+  if (key === undefined || !layers.some(hasStages)) return [];
+  const message =
+    'is for networks of maps and activations alone, without norms, max-pooling, residual blocks, dropout and whitening; remove it';
+  return [{ path: [key], message }];
 }
 
 /** A network without hidden layers has nothing to lift. */

@@ -29,6 +29,8 @@ export interface Hardware {
   readonly isIdeal: boolean;
   /** X_{l+1} of phi(U_l) [m, units], as the layers above see it. */
   activation(value: tf.Tensor2D): tf.Tensor2D;
+  /** What dropout multiplies activations by: 0 with probability `share`, else 1/(1 - share). Not a part of the hardware. */
+  dropout?(shape: readonly [number, number], share: number): tf.Tensor2D;
   /** Values [m, units] of one layer as the learning rule reads them, each with noise of its own, rounded on one grid. */
   read<Values extends readonly tf.Tensor2D[]>(...values: Values): Values;
   /** A learning signal [m, units]. */
@@ -50,8 +52,12 @@ export function hardwareOf({ noise, quantize }: HardwareConfig, draws: Draws): H
   const sigmas = { signal: 0, read: 0, activation: 0, ...noise };
   const { activations: activationBits, signals: signalBits } = quantize ?? {};
   const isQuiet = Object.values(sigmas).every((sigma) => sigma === 0);
-  if (isQuiet && activationBits === undefined && signalBits === undefined) return ideal;
   const normals = normalsOf(draws);
+  const dropout = (shape: readonly [number, number], share: number): tf.Tensor2D =>
+    tf.div(tf.step(tf.sub(normals(shape), normalQuantile(share))), 1 - share);
+  if (isQuiet && activationBits === undefined && signalBits === undefined) {
+    return draws.length > 0 ? { ...ideal, dropout } : ideal;
+  }
   const noisy = (value: tf.Tensor2D, sigma: number): tf.Tensor2D => {
     if (sigma === 0) return value;
     const rms = tf.sqrt(tf.mean(tf.square(value)));
@@ -61,6 +67,7 @@ export function hardwareOf({ noise, quantize }: HardwareConfig, draws: Draws): H
     activationBits === undefined ? values : roundToRange(values, activationBits);
   return {
     isIdeal: false,
+    dropout,
     activation: (value) => rounded([noisy(value, sigmas.activation)])[0],
     read: <Values extends readonly tf.Tensor2D[]>(...values: Values) =>
       rounded(values.map((value) => noisy(value, sigmas.read))) as unknown as Values,
@@ -112,9 +119,10 @@ const usesPerLayer = 8;
 
 type Context = Pick<MethodContext<HardwareConfig>, 'config' | 'network' | 'batchSize' | 'stream'>;
 
-/** Standard normal numbers for the whole run, [rows, columns]; undefined when the config has no noise. */
+/** Standard normal numbers for the whole run, [rows, columns]; undefined when nothing is noisy or dropped. */
 export function noiseTape({ config, network, batchSize, stream }: Context): NoiseTape {
-  if (!Object.values(config.noise ?? {}).some((sigma) => sigma > 0)) return undefined;
+  const isNoisy = Object.values(config.noise ?? {}).some((sigma) => sigma > 0);
+  if (!isNoisy && !network.stages.some(({ dropout }) => dropout)) return undefined;
   const largest = batchSize * Math.max(...network.maps.map(({ outputs }) => outputs));
   const rows = starts + sectionRows(largest);
   const random = stream('noise');
@@ -140,13 +148,23 @@ export function drawNoise({ network, stream }: Context, tape: NoiseTape, pass: s
   return [tape, tf.tensor1d(rows, 'int32'), tf.tensor1d(signs)];
 }
 
+/** z with P(n < z) = p for n ~ N(0, 1), to 4.5e-4 (Abramowitz and Stegun 1964, 26.2.23). */
+function normalQuantile(p: number): number {
+  const t = Math.sqrt(-2 * Math.log(Math.min(p, 1 - p)));
+  const z =
+    t -
+    (2.515517 + 0.802853 * t + 0.010328 * t ** 2) /
+      (1 + 1.432788 * t + 0.189269 * t ** 2 + 0.001308 * t ** 3);
+  return p < 0.5 ? -z : z;
+}
+
 const sectionRows = (size: number) => Math.min(Math.ceil(size / columns), longest);
 
 /** New normals of a shape at each call; inside a compiled function. */
 function normalsOf([tape, rows, signs]: Draws): (shape: readonly [number, number]) => tf.Tensor2D {
   let use = 0;
   return ([m, n]) => {
-    if (use === rows.size) throw new Error('a pass adds noise to more tensors than it has draws');
+    if (use === rows?.size) throw new Error('a pass adds noise to more tensors than it has draws');
     const length = Math.ceil((m * n) / columns);
     const repeated = sectionRows(m * n);
     const section = Int32Array.from({ length }, (_, i) => i % repeated);

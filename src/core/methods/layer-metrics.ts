@@ -4,7 +4,7 @@ import {
   isSmoothed,
   type SmoothedActivation,
 } from '../network/activations/activation.js';
-import type { TrainedNetwork } from '../network/network.js';
+import { preActivation, type TrainedNetwork } from '../network/network.js';
 import type { Parameters } from '../network/parameters.js';
 import { type Rows, sumScalars } from './full-batch/rows.js';
 import type { LayerMetrics } from './method.js';
@@ -59,9 +59,14 @@ async function measureActivations(
 ): Promise<LayerMetrics> {
   const activation = l < network.activations.length ? network.activations[l] : undefined;
   const phi = (u: tf.Tensor2D) => activation?.phi(u) ?? u;
-  const inputs = l === 0 ? x : after.activations[l - 1];
+  const inputs = (chunk: number) => [
+    x[chunk],
+    ...after.activations
+      .slice(0, l)
+      .map((rows, i) => network.stages[i].outerPool?.apply(rows[chunk]) ?? rows[chunk]),
+  ];
   const predicted = (chunk: number, { parameters }: Lifted) =>
-    network.maps[l].apply(inputs[chunk], parameters[l]);
+    preActivation(network, l, inputs(chunk), parameters[l]).u;
   const values = await sumScalars(x, (chunk) => {
     const now = after.activations[l][chunk];
     const u = predicted(chunk, after);
@@ -88,7 +93,8 @@ async function measureActivations(
   return {
     penalty: penalty / rows,
     constraintViolation: ratio(gap, image),
-    activeShare: activation && active / (rows * network.maps[l].outputs),
+    activeShare:
+      activation && active / x.reduce((sum, _, i) => sum + after.activations[l][i].size, 0),
     activationChange: ratio(moved, old),
     targetChange: ratio(asked, oldImage),
   };

@@ -3,9 +3,11 @@ import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
 import {
   checkContinuous,
+  checkHardware,
   checkHiddenLayer,
   checkJumpSmoothing,
   checkReluLeastSquares,
+  checkStages,
 } from './checks.js';
 import {
   checkHeld,
@@ -39,7 +41,14 @@ import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
 /** Adds the fields that every method has; each is only ever given its own schema's output. */
 const define = <Schema extends z.ZodObject>(
   definition: MethodDefinition<Schema>,
-): MethodDefinition => ({ ...definition, schema: definition.schema.extend(length) });
+): MethodDefinition => ({
+  ...definition,
+  schema: definition.schema.extend(length),
+  check: (config, network) => [
+    ...(definition.check?.(config as z.output<Schema>, network) ?? []),
+    ...checkHardware(config, network),
+  ],
+});
 
 /** Every training method. Adding one is one folder and one entry here. */
 export const methods: readonly MethodDefinition[] = [
@@ -70,6 +79,7 @@ export const methods: readonly MethodDefinition[] = [
     check: (config, network) => [
       ...checkHiddenLayer(network.activations),
       ...checkContinuous(network),
+      ...checkStages(network, 'its blocks are a map and an activation each'),
       ...checkPerLayer(config, ['lambda'], network.activations.length, 'hidden layer'),
       ...checkPerLayer(config, ['rho', 'gamma'], network.widths.length - 1, 'layer'),
       ...checkHeld(config, network.widths.length - 1),
@@ -120,7 +130,14 @@ export const methods: readonly MethodDefinition[] = [
       'back-propagation, preconditioned by a Kronecker product that approximates the Fisher matrix (Martens and Grosse 2015)',
     schema: KfacConfig,
     defaults: (network) => preconditionedDefaults(network, 'none'),
-    check: checkJumpSmoothing,
+    check: (config, network) => [
+      ...checkJumpSmoothing(config, network),
+      ...checkStages(network, 'its factors are of layers whose bias is a part of the map', [
+        'norm',
+        'maxPool',
+        'whiten',
+      ]),
+    ],
     load: async () => (await import('./kfac/kfac.js')).kfac,
   }),
   define({

@@ -51,9 +51,11 @@ export function initializeParameters(
         bias: tf.tensor1d(given.bias.slice()),
       };
     }
+    const whitening = l === 0 ? network.whitening : undefined;
     const draw = drawOf(l);
     const weights = new Float32Array(patch * channels);
     for (let i = 0; i < weights.length; i++) weights[i] = draw(random, patch, fanOut);
+    if (whitening) weights.set(whitening);
     return {
       weights: tf.tensor2d(weights, [patch, channels]),
       bias: tf.fill([channels], bias) as tf.Tensor1D,

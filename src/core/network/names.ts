@@ -14,6 +14,10 @@ export type ActivationName = string;
 export const isDiscontinuous = (name: ActivationName): boolean =>
   discontinuousNames.some((other) => other === name);
 
+/** Normalisations of a layer's pre-activations (norm.ts). */
+export const normNames = ['batch', 'rms'] as const;
+export type NormName = (typeof normNames)[number];
+
 export const lossNames = ['cross-entropy', 'mse'] as const;
 export type BuiltInLoss = (typeof lossNames)[number];
 /** A built-in loss, or one that a plugin defines. */

@@ -1,4 +1,5 @@
 import type { LinearMap } from './maps/linear-map.js';
+import type { NormName } from './names.js';
 
 /** Height, width and channels of a layer's values; a vector of n units is [1, 1, n]. */
 export type ImageShape = readonly [height: number, width: number, channels: number];
@@ -11,10 +12,14 @@ export interface ConvolutionWindow {
   readonly padding: number;
 }
 
-/** One layer's linear map as plain data: everything that its size and its cost depend on. */
+/**
+ * One layer as plain data: everything that its size and its cost depend on. What it does, in this order: average pooling,
+ * the linear map, max-pooling, the norm, the bias, the skip connection, the activation, dropout, max-pooling again.
+ */
 export interface LayerShape {
   /** Of the layer's input, before pooling. */
   readonly input: ImageShape;
+  /** Of the linear map's output. */
   readonly output: ImageShape;
   /** Side of the windows that are averaged before the weights; 1 is no pooling. */
   readonly pool: number;
@@ -26,14 +31,38 @@ export interface LayerShape {
     /** Its map of the pooled input. */
     readonly map: () => LinearMap;
   };
+  /** Side of the windows whose maximum is taken of the map's output; absent is none. */
+  readonly maxPool?: number;
+  readonly norm?: NormName;
+  /** The layer whose input is added to the pre-activations: of a residual block, its first one. */
+  readonly skipFrom?: number;
+  /** Share of the activations that dropout sets to 0 in training. */
+  readonly dropout?: number;
+  /** Side of the windows whose maximum is taken of the activations; absent is none. */
+  readonly outerPool?: number;
+  /** The weights are the eigenvectors of patches of the training images, and are not trained. */
+  readonly whiten?: boolean;
 }
+
+/** The shape of what a layer's activation sees. */
+export const activationShape = ({ output, maxPool = 1 }: LayerShape): ImageShape =>
+  pooledShape(output, maxPool);
+
+/** Whether a layer does more than its map and its activation. */
+export const hasStages = (layer: LayerShape): boolean =>
+  layer.maxPool !== undefined ||
+  layer.norm !== undefined ||
+  layer.skipFrom !== undefined ||
+  layer.dropout !== undefined ||
+  layer.outerPool !== undefined ||
+  layer.whiten === true;
 
 /** Units in a shape. */
 export function unitsIn([height, width, channels]: ImageShape): number {
   return height * width * channels;
 }
 
-/** Shape after averaging windows of `side` that do not overlap; what does not fill a window is dropped. */
+/** Shape after pooling over windows of `side` that do not overlap; what does not fill a window is dropped. */
 export function pooledShape([height, width, channels]: ImageShape, side: number): ImageShape {
   return [Math.floor(height / side), Math.floor(width / side), channels];
 }
@@ -54,7 +83,7 @@ export function denseLayers(widths: readonly number[]): LayerShape[] {
 
 /** Units of each layer, input first. */
 export function widthsOf(layers: readonly LayerShape[]): number[] {
-  return [unitsIn(layers[0].input), ...layers.map(({ output }) => unitsIn(output))];
+  return [unitsIn(layers[0].input), ...layers.map((layer) => unitsIn(activationShape(layer)))];
 }
 
 /** e.g. `784-300-10`, or `28x28x1-6@28x28-pool2-16@10x10-pool2-120-84-10`. */

@@ -33,6 +33,11 @@ export function storedShape(layer: LayerShape): number[] {
 export const storedArrays = (layer: LayerShape, l: number) => ({
   weight: { name: `layers.${l}.weight`, shape: storedShape(layer) },
   bias: { name: `layers.${l}.bias`, shape: [outputsOf(layer)] },
+  // Mean and variance of each channel, with which a batch norm computes at test time.
+  ...(layer.norm === 'batch' && {
+    mean: { name: `layers.${l}.norm.mean`, shape: [outputsOf(layer)] },
+    variance: { name: `layers.${l}.norm.variance`, shape: [outputsOf(layer)] },
+  }),
 });
 
 /** The program's weights [patch, outputs], row-major, as a model file has them. */

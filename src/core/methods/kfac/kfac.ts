@@ -87,8 +87,9 @@ export const kfac: Method<KfacConfig, FactorConstants, State> = {
     const draws = drawNoise(context, tape, `forward/${t}`);
     const epsilon = scalars(smoothingAt(config.smoothing, t, totalBatches));
     const rows = { parameters, x, y, draws };
-    const { hidden, read, preActivations, scores } = forward(context, rows);
-    const pass = { y, parameters, inputs: [x, ...(read ?? hidden)], preActivations, epsilon };
+    const { hidden, read, preActivations, between, scores } = forward(context, rows);
+    const inputs = [x, ...(read ?? hidden)];
+    const pass = { y, parameters, inputs, preActivations, between, epsilon };
     const factors = await updateFactors(context, constants, t, state.factors, pass);
     const rate =
       config.learningRate * scheduleFactor(config.schedule, t, totalBatches, config.warmup);

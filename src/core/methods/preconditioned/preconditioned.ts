@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { compiled } from '../../compile.js';
 import { initializeParameters } from '../../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../../network/loss.js';
-import { type LinearMap, layerGradient } from '../../network/maps/linear-map.js';
+import type { LinearMap } from '../../network/maps/linear-map.js';
 import { forwardLayers, type Layers, smoothedNetwork } from '../../network/network.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
 import { blend } from '../../solvers/blend.js';
@@ -20,7 +20,7 @@ import {
 import type { Method, MethodContext, Step } from '../method.js';
 import { scalars } from '../scalars.js';
 import { scheduleFactor, smoothingAt } from '../schedule.js';
-import { learningSignals, type SignalRule } from '../signals.js';
+import { gradientOf, learningSignals, type SignalRule, type Signals } from '../signals.js';
 import {
   type Averaging,
   averaged,
@@ -81,22 +81,26 @@ export function preconditioned<Config extends PreconditionedConfig>(
     const { parameters: old, inputs } = input;
     const rule = signalOf(config);
     const hardware = hardwareOf(config, input.draws);
-    const { gradients } = learningSignals(network, old, input, outputGradient, rule, hardware);
+    const m = inputs[0].shape[0];
+    // Without 1 / m, but for the last batch of an epoch, which may be shorter.
+    const factor = m === context.batchSize ? undefined : context.batchSize / m;
+    const signals = scaledSignals(
+      learningSignals(network, old, input, outputGradient, rule, hardware),
+      factor,
+    );
     const parameters = [...old];
     const averages = [...input.averages];
-    const m = inputs[0].shape[0];
     for (let l = network.activations.length; l >= 0; l--) {
       const map = network.maps[l];
-      // Without 1 / m, but for the last batch of an epoch, which may be shorter.
-      const g: tf.Tensor2D =
-        m === context.batchSize ? gradients[l] : tf.mul(gradients[l], context.batchSize / m);
-      const gradient = layerGradient(map, inputs[l], g);
+      const gradient = gradientOf(network, signals, inputs, l);
       const step = normalisedStep(config, precondition(input.preconditioners[l], gradient), {
         averages: input.averages[l],
         coefficients: input.coefficients,
         units: curvatureOf(context, l) * map.outputs,
       });
-      parameters[l] = stepped(old[l], step.change, input.coefficients[2]);
+      const next = stepped(old[l], step.change, input.coefficients[2]);
+      const { isFrozen } = network.stages[l];
+      parameters[l] = isFrozen ? { ...next, weights: tf.add(old[l].weights, 0) } : next;
       averages[l] = step.averages;
     }
     return { parameters, averages, average: averaged(input.averaging, parameters) };
@@ -125,12 +129,12 @@ export function preconditioned<Config extends PreconditionedConfig>(
       const epsilon = scalars(smoothingAt(context.config.smoothing, t, context.totalBatches));
       const draws = drawNoise(context, tape, `forward/${t}`);
       const rows = { parameters, x, y, draws };
-      const { hidden, read, preActivations, scores } = forward(context, rows);
+      const { hidden, read, preActivations, between, scores } = forward(context, rows);
       const seen = read ?? hidden;
       const covered = first ? seen : [x, ...seen];
       const covariances = await updateCovariances(context, t, state.covariances, covered);
       const preconditioners = covariances.map(({ inverse }) => inverse as Preconditioner);
-      const before = { y, inputs: [x, ...hidden], preActivations, parameters, epsilon };
+      const before = { y, inputs: [x, ...hidden], preActivations, between, parameters, epsilon };
       const sending = drawNoise(context, tape, `backward/${t}`);
       const { average, ...next } = update(context, {
         ...before,
@@ -207,7 +211,8 @@ export const forward = compiled(
     { parameters, x, y, draws }: Rows & { parameters: Parameters },
   ) => {
     const hardware = hardwareOf(config, draws);
-    const { inputs, preActivations } = forwardLayers(network, parameters, x, hardware.activation);
+    const layers = forwardLayers(network, parameters, x, hardware);
+    const { inputs, preActivations, between } = layers;
     const [, ...read] = readInputs(hardware, inputs);
     const output = preActivations[preActivations.length - 1];
     const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
@@ -215,6 +220,7 @@ export const forward = compiled(
       hidden: inputs.slice(1),
       ...(hardware.isIdeal ? {} : { read }),
       preActivations,
+      between,
       scores,
     };
   },
@@ -238,6 +244,17 @@ export function lossGradient(
   const value = gradient(smoothLabels(y, config.labelSmoothing), output);
   return curvature === 0.5 ? value : tf.mul(value, 0.5 / curvature);
 }
+
+type Gradients = Pick<Signals, 'gradients' | 'mapGradients'>;
+
+const scaledSignals = (signals: Gradients, factor: number | undefined): Gradients => {
+  if (factor === undefined) return signals;
+  const scaled = (g: tf.Tensor2D): tf.Tensor2D => tf.mul(g, factor);
+  return {
+    gradients: signals.gradients.map(scaled),
+    mapGradients: signals.mapGradients.map(scaled),
+  };
+};
 
 /** Factor of the average of squared changes, per batch. */
 const changeDecay = 0.99;

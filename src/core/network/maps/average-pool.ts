@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { type ImageShape, pooledShape, unitsIn } from '../shape.js';
-import { type LinearMap, layerGradient } from './linear-map.js';
+import type { LinearMap } from './linear-map.js';
 
 /**
  * The map after averaging windows of `side` x `side` that do not overlap: pooling has no weights, and
@@ -42,7 +42,12 @@ export function averagePooled(input: ImageShape, side: number, map: LinearMap): 
     apply: (x, layer) => tf.tidy(() => map.apply(pool(x), layer)),
     adjoint: (d, weights) => tf.tidy(() => spread(map.adjoint(d, weights))),
     gradient: (x, d) => tf.tidy(() => map.gradient(pool(x), d)),
-    splitGradient: (x, d) => tf.tidy(() => layerGradient(map, pool(x), d)),
+    ...(map.product && {
+      product: (x, weights) => tf.tidy(() => map.product!(pool(x), weights)),
+    }),
+    ...(map.weightGradient && {
+      weightGradient: (x, d) => tf.tidy(() => map.weightGradient!(pool(x), d)),
+    }),
     patches: (x) => tf.tidy(() => map.patches(pool(x))),
   };
 }

@@ -16,6 +16,10 @@ export function convolutionMap(
   const { pad, images, padded, unpadded } = padder(input, { kernel, stride, padding });
   const maps = (d: tf.Tensor2D) => tf.reshape(d, [d.shape[0], ...output]) as tf.Tensor4D;
   const filter = (weights: tf.Tensor2D) => tf.reshape(weights, filterShape) as tf.Tensor4D;
+  const product = (x: tf.Tensor2D, weights: tf.Tensor2D) =>
+    tf.conv2d(images(x), filter(weights), stride, pad);
+  const weightGradient = (x: tf.Tensor2D, d: tf.Tensor2D): tf.Tensor2D =>
+    tf.reshape(filterGradient(images(x), maps(d), { filterShape, stride, pad }), [patch, channels]);
   return {
     inputs: unitsIn(input),
     outputs: unitsIn(output),
@@ -24,10 +28,8 @@ export function convolutionMap(
     positions,
     overlap: Math.ceil(kernel / stride) ** 2,
     apply: (x, { weights, bias }) =>
-      tf.tidy(() => {
-        const u = tf.conv2d(images(x), filter(weights), stride, pad);
-        return tf.reshape(tf.add(u, bias), [x.shape[0], -1]);
-      }),
+      tf.tidy(() => tf.reshape(tf.add(product(x, weights), bias), [x.shape[0], -1])),
+    product: (x, weights) => tf.tidy(() => tf.reshape(product(x, weights), [x.shape[0], -1])),
     adjoint: (d, weights) =>
       tf.tidy(() => {
         const shape: [number, number, number, number] = [d.shape[0], ...padded];
@@ -36,10 +38,10 @@ export function convolutionMap(
       }),
     gradient: (x, d) =>
       tf.tidy(() => {
-        const weights = filterGradient(images(x), maps(d), { filterShape, stride, pad });
         const bias = tf.sum(tf.reshape(d, [-1, channels]), 0, true);
-        return tf.concat([tf.reshape(weights, [patch, channels]), bias]) as tf.Tensor2D;
+        return tf.concat([weightGradient(x, d), bias]) as tf.Tensor2D;
       }),
+    weightGradient: (x, d) => tf.tidy(() => weightGradient(x, d)),
     // im2col: a convolution with one filter for each entry of the window.
     patches: (x) =>
       tf.tidy(() => {

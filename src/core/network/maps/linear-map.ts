@@ -1,4 +1,5 @@
-import type { Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../parameters.js';
 import { splitBias } from '../stacked.js';
 
@@ -29,12 +30,20 @@ export interface LinearMap {
   adjoint(d: Tensor2D, weights: Tensor2D): Tensor2D;
   /** The adjoint in [W; b], <A(X; W) + b, D> = <[W; b], gradient(X, D)>: [patch + 1, channels]. */
   gradient(x: Tensor2D, d: Tensor2D): Tensor2D;
-  /** {@link gradient} as weights and bias apart, of maps that would copy the weights to stack them. */
-  splitGradient?(x: Tensor2D, d: Tensor2D): LayerParameters;
+  /** A(X; W), without the bias: [m, outputs]. Of built-in maps, for layers whose bias is added after a norm. */
+  product?(x: Tensor2D, weights: Tensor2D): Tensor2D;
+  /** The rows of {@link gradient} that are the weights' [patch, channels], of maps that need not stack the bias below. */
+  weightGradient?(x: Tensor2D, d: Tensor2D): Tensor2D;
   /** [m * positions, patch] */
   patches(x: Tensor2D): Tensor2D;
 }
 
 /** The adjoint of a map in its weights [patch, channels] and bias [channels]. */
 export const layerGradient = (map: LinearMap, x: Tensor2D, d: Tensor2D): LayerParameters =>
-  map.splitGradient?.(x, d) ?? splitBias(map.gradient(x, d));
+  map.weightGradient
+    ? { weights: map.weightGradient(x, d), bias: channelSums(d, map.weightShape[1]) }
+    : splitBias(map.gradient(x, d));
+
+/** Sums of D [m, positions * channels] over rows and positions: [channels]. */
+export const channelSums = (d: Tensor2D, channels: number): Tensor1D =>
+  tf.tidy(() => tf.sum(tf.reshape(d, [-1, channels]), 0));

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { losses, lossValue, smoothLabels } from '../../../network/loss.js';
-import { smoothedNetwork } from '../../../network/network.js';
+import { preActivation, smoothedNetwork } from '../../../network/network.js';
 import type { Parameters } from '../../../network/parameters.js';
 import { type Hardware, ideal } from '../../hardware.js';
 import { measureLayers } from '../../layer-metrics.js';
@@ -49,7 +49,7 @@ async function measure(
   const { config, loss } = context;
   const { inputs, y } = before;
   const network = smoothedNetwork(context.network, before.epsilon);
-  const [x, ...hidden] = inputs;
+  const [x] = inputs;
   const signalsOf = (rule: SignalRule, device = ideal) =>
     tf.tidy(() => {
       const g = lossGradient(context, before);
@@ -58,22 +58,32 @@ async function measure(
   const own = signalsOf(signalOf(config), hardware);
   const exact = signalsOf({ rule: 'back-propagation' });
   const activations = own.lowered;
-  const signals = await compareSignals(own.gradients, exact.gradients);
+  const signals = await compareSignals(own.mapGradients, exact.mapGradients);
   const measured = await measureLayers(network, {
     x: [x],
-    before: { activations: hidden.map((rows) => [rows]), parameters: before.parameters },
+    before: {
+      activations: activationsOf(before).map((rows) => [rows]),
+      parameters: before.parameters,
+    },
     after: { activations: activations.map((rows) => [rows]), parameters },
   });
   const head = network.activations.length;
   const layers = measured.map((layer, l) => ({ ...layer, ...(l < head && signals[l]) }));
+  // The variables of norms are not measured, and so neither is the objective.
+  if (network.stages.some(({ norm }) => norm)) return { layers };
   const fit = tf.tidy(() => {
-    const output = network.maps[head].apply(activations[head - 1] ?? x, parameters[head]);
+    const lifted = activations.map((v, l) => network.stages[l].outerPool?.apply(v) ?? v);
+    const { u: output } = preActivation(network, head, [x, ...lifted], parameters[head]);
     return lossValue(loss, smoothLabels(y, config.labelSmoothing), output);
   });
   const lambda = (2 * losses[loss].curvature) / config.targetStep;
   const penalties = measured.reduce((sum, { penalty = 0 }) => sum + penalty, 0);
   return { layers, objective: (await fit.data())[0] + lambda * penalties };
 }
+
+/** phi(U_l) of the hidden layers, before dropout and pooling. */
+const activationsOf = ({ inputs, between }: ForwardPass): tf.Tensor2D[] =>
+  inputs.slice(1).map((value, l) => between[l].activations ?? value);
 
 /** How the signal of each layer differs from the back-propagated one, whatever its scale; absent where one is 0. */
 async function compareSignals(
