@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Compiled, compile, eager } from '../../src/core/compile.js';
 import { disposeTree, leavesOf, type Tree } from '../../src/core/tree.js';
+import { peakMemory } from '../../src/shared/memory.js';
 import { startTestBackend, testBackend } from '../backends.js';
 
 type Input = {
@@ -72,6 +73,7 @@ describe(`compiled functions on ${testBackend}`, () => {
       [7, 2],
       [3, 3],
       [7, 4],
+      [2000, 5],
     ]) {
       const given = input(rows, seed);
       const [actual, expected] = [fast.run(given), plain.run(given)];
@@ -139,6 +141,22 @@ describe(`compiled functions on ${testBackend}`, () => {
     const [actual, expected] = [compileHere(loss).run(given), eager(loss).run(given)];
     await expectSame(actual, expected);
     disposeTree([actual, expected, given]);
+  });
+
+  it('are recorded in the memory of a few of their intermediate results', async ({ skip }) => {
+    skip(testBackend !== 'tensorflow' || peakMemory(process.pid) === 0, 'only graphs are recorded');
+    const [steps, numbers] = [50, 1 << 22];
+    const deep = ({ x }: { x: tf.Tensor2D }) => {
+      let value = x;
+      for (let i = 0; i < steps; i++) value = tf.add(value, 1);
+      return { sum: tf.sum(value) };
+    };
+    const x: tf.Tensor2D = tf.ones([4, numbers / 4]);
+    const before = peakMemory(process.pid);
+    const result = compileHere(deep).run({ x });
+    expect(await values(result)).toEqual([(steps + 1) * numbers]);
+    expect(peakMemory(process.pid) - before).toBeLessThan((steps / 4) * 4 * numbers);
+    disposeTree([result, { x }]);
   });
 
   it('may not read values, which would stay the same for ever', ({ skip }) => {

@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Compiler } from '../../core/compile.js';
 import { leavesOf, type Tree, withLeaves } from '../../core/tree.js';
 import { EnvironmentError } from '../../errors.js';
-import { type Endpoint, Recording } from './graph-recording.js';
+import { Recording } from './graph-recording.js';
 import { type NativeBackend, nativeBackend, typeAttribute } from './native.js';
 import { endpointName, type Messages, SavedModelWriter, tag } from './saved-model.js';
 
@@ -18,6 +18,10 @@ import { endpointName, type Messages, SavedModelWriter, tag } from './saved-mode
  * A graph is recorded at the first call for each combination of types and shapes, and runs from that
  * call on: the results of the recording itself, rounded differently here and there, are not used, so
  * that training resumed from a checkpoint is bit-identical to uninterrupted training.
+ *
+ * On a CPU a graph shares the values of its inputs and outputs with their tensors: none is copied. Variables in the
+ * session for the state of a method give the same bits, and save no more than the passing of tensors, some 4 us each: nothing
+ * measurable for a step of 90 ms.
  *
  * @param messages the binding's generated protocol buffer module
  */
@@ -84,20 +88,31 @@ class Graph {
     fn: (inputs: Tensor[]) => Tensor[],
   ) {
     const { backend, writer, sessions } = tools;
-    const recording = new Recording(backend);
-    // Tensors that share their values could not be told apart: each input is copied.
-    const copies = inputs.map((input) => copy(backend, input));
-    let outputs: Tensor[] = [];
-    let endpoints: Endpoint[];
+    const record = (sharesBuffers: boolean) => {
+      const recording = new Recording(backend, sharesBuffers);
+      // Tensors that share their values could not be told apart: each input is copied.
+      const copies = inputs.map((input) => copy(backend, input));
+      let outputs: Tensor[] = [];
+      try {
+        const names = copies.map((tensor) => `${recording.addInput(tensor)}:0`).join(',');
+        outputs = recording.record(() => fn(copies));
+        const endpoints = outputs.map((output) => recording.endpoint(output));
+        return { names, endpoints, nodes: recording.nodes };
+      } finally {
+        for (const tensor of [...copies, ...outputs]) tensor.dispose();
+      }
+    };
+    let recorded: ReturnType<typeof record>;
     try {
-      this.#inputNames = copies.map((tensor) => `${recording.addInput(tensor)}:0`).join(',');
-      outputs = recording.record(() => fn(copies));
-      endpoints = outputs.map((output) => recording.endpoint(output));
-    } finally {
-      for (const tensor of [...copies, ...outputs]) tensor.dispose();
+      recorded = record(true);
+    } catch {
+      // An operation may refuse wrong values, such as indices out of range; what `fn` throws itself, it throws again.
+      recorded = record(false);
     }
+    const { names, endpoints, nodes } = recorded;
+    this.#inputNames = names;
     this.#outputNames = endpoints.map(endpointName).join(',');
-    this.#session = sessions.acquire(writer.serialize(recording.nodes));
+    this.#session = sessions.acquire(writer.serialize(nodes));
   }
 
   run(inputs: readonly Tensor[]): Tensor[] {

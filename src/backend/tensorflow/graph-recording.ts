@@ -1,5 +1,5 @@
 import type { TensorInfo } from '@tensorflow/tfjs';
-import type { Attribute, Handle, NativeBackend } from './native.js';
+import { type Attribute, type Handle, type NativeBackend, typeAttribute } from './native.js';
 
 /** An output of a node: its name and the number of the output. */
 export interface Endpoint {
@@ -24,16 +24,29 @@ export type RecordedNode =
       readonly inputs: readonly Endpoint[];
     };
 
+/** Results of fewer numbers are kept as they are. */
+const smallestShared = 1 << 12;
+
 /**
  * Records the operations that the backend executes. Tensors that no recorded operation produced are
  * constants.
+ *
+ * The values of a recording are never used, only types and shapes. So large float32 results share one buffer for each
+ * size, and a recording takes the memory of a few results, where all results of a step at once may take many times what
+ * the graph needs.
  */
 export class Recording {
   readonly nodes: RecordedNode[] = [];
   /** Where each tensor came from, by the number the binding gave it: numbers are never reused. */
   readonly #origins = new Map<number, Endpoint>();
+  /** The shared buffers [n], by n: numbers that the binding gave them. */
+  readonly #buffers = new Map<number, number>();
 
-  constructor(private readonly backend: NativeBackend) {}
+  /** @param sharesBuffers whether large results share buffers, and have wrong values */
+  constructor(
+    private readonly backend: NativeBackend,
+    private readonly sharesBuffers: boolean,
+  ) {}
 
   /** @returns the name of the node that stands for an input */
   addInput(tensor: TensorInfo): string {
@@ -90,7 +103,40 @@ export class Recording {
     } finally {
       // The methods themselves are the class's.
       for (const name of Object.keys(replaced)) Reflect.deleteProperty(backend, name);
+      for (const id of this.#buffers.values()) backend.binding.deleteTensor(id);
+      this.#buffers.clear();
     }
+  }
+
+  /** Replaces the values of a large result by those of another of its size. */
+  #share({ dataId }: TensorInfo): void {
+    const { binding, tensorMap } = this.backend;
+    const entry = tensorMap.get(dataId);
+    const { dtype, shape } = entry;
+    const [rows, columns] = shape.slice(-2);
+    // Factorisations need what they are given: their matrices are square.
+    const isFactored = shape.length >= 2 && rows === columns;
+    const size = shape.reduce((product, side) => product * side, 1);
+    if (dtype !== binding.TF_FLOAT || size < smallestShared || isFactored) return;
+    // TensorFlow reshapes without a copy.
+    const reshaped = (id: number, to: readonly number[]): number => {
+      const sides = binding.createTensor([to.length], binding.TF_INT32, Int32Array.from(to));
+      const attributes = [
+        typeAttribute(this.backend),
+        { name: 'Tshape', type: binding.TF_ATTR_TYPE, value: binding.TF_INT32 },
+      ];
+      const [result] = binding.executeOp('Reshape', attributes, [id, sides], 1);
+      binding.deleteTensor(sides);
+      return result.id;
+    };
+    let buffer = this.#buffers.get(size);
+    if (buffer === undefined) {
+      buffer = reshaped(entry.id, [size]);
+      this.#buffers.set(size, buffer);
+    }
+    const shared = reshaped(buffer, shape);
+    binding.deleteTensor(entry.id);
+    entry.id = shared;
   }
 
   #add(
@@ -102,6 +148,7 @@ export class Recording {
     const name = `${operation}${this.nodes.length}`;
     this.nodes.push({ kind: 'operation', name, operation, attributes, inputs });
     for (const [output, tensor] of outputs.entries()) {
+      if (this.sharesBuffers) this.#share(tensor);
       this.#origins.set(this.#handle(tensor).id, { node: name, output });
     }
   }

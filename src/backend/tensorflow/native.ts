@@ -12,12 +12,22 @@ export interface NativeBackend {
     readonly TF_ATTR_TYPE: number;
     readonly TF_ATTR_SHAPE: number;
     readonly TF_FLOAT: number;
+    readonly TF_INT32: number;
+    /** @returns the number of a new tensor */
+    createTensor(shape: readonly number[], dtype: number, values: Int32Array): number;
+    deleteTensor(id: number): void;
+    executeOp(
+      name: string,
+      attributes: readonly Attribute[],
+      inputs: readonly number[],
+      outputs: number,
+    ): Handle[];
     tensorDataSync(id: number): Float32Array | Int32Array | Uint8Array;
     loadSavedModel(folder: string, tags: string): number;
     deleteSavedModel(id: number): void;
     runSavedModel(id: number, inputs: number[], inputNames: string, outputNames: string): Handle[];
   };
-  readonly tensorMap: { get(dataId: object): Handle };
+  readonly tensorMap: { get(dataId: object): { -readonly [Key in keyof Handle]: Handle[Key] } };
   getInputTensorIds(tensors: readonly tf.TensorInfo[]): number[];
   /** A new tensor of the library's for what an operation returned. */
   createOutputTensor(handle: Handle): tf.Tensor;
