@@ -86,7 +86,7 @@ export function widthsOf(layers: readonly LayerShape[]): number[] {
   return [unitsIn(layers[0].input), ...layers.map((layer) => unitsIn(activationShape(layer)))];
 }
 
-/** e.g. `784-300-10`, or `28x28x1-6@28x28-pool2-16@10x10-pool2-120-84-10`. */
+/** e.g. `784-300-10`, `28x28x1-6@28x28-pool2-16@10x10-pool2-120-84-10`, or `...-64@16x16-max2-batch-...`. */
 export function describeLayers(layers: readonly LayerShape[]): string {
   const [height, width, channels] = layers[0].input;
   const input =
@@ -95,10 +95,19 @@ export function describeLayers(layers: readonly LayerShape[]): string {
       : `${unitsIn(layers[0].input)}`;
   return [
     input,
-    ...layers.flatMap(({ output, pool, window, own }) => [
-      ...(pool > 1 ? [`pool${pool}`] : []),
-      `${own ? `${own.type} ` : ''}${output[2]}${window || output[0] * output[1] > 1 ? `@${output[0]}x${output[1]}` : ''}`,
-    ]),
+    ...layers.flatMap((layer) => {
+      const { output, pool, window, own, whiten, maxPool, norm, skipFrom, outerPool } = layer;
+      const type = own ? `${own.type} ` : whiten ? 'whiten' : '';
+      const size = window || output[0] * output[1] > 1 ? `@${output[0]}x${output[1]}` : '';
+      return [
+        ...(pool > 1 ? [`pool${pool}`] : []),
+        `${type}${output[2]}${size}`,
+        ...(maxPool ? [`max${maxPool}`] : []),
+        ...(norm ? [norm] : []),
+        ...(skipFrom === undefined ? [] : ['skip']),
+        ...(outerPool ? [`max${outerPool}`] : []),
+      ];
+    }),
   ].join('-');
 }
 
