@@ -22,7 +22,7 @@ export interface MethodResolution {
 
 /**
  * Finds the schema for an entry's name and solver, and fills in what the entry leaves open. A value
- * is the explicit one, else the preset's, else the method's default for this network, else the
+ * is the explicit one, else the preset's, else the method's default for this network and the values given, else the
  * schema's default.
  *
  * @param network undefined when the network itself is not usable
@@ -46,9 +46,11 @@ export function resolveMethod(
   const preset = typeof usable.preset === 'string' ? usable.preset : undefined;
   const named = preset === undefined ? undefined : definition.presets?.[preset];
   const presetValues = (typeof named === 'function' ? network && named(network) : named) ?? {};
-  const networkValues = network ? (definition.defaults?.(network) ?? {}) : {};
+  const given = { ...presetValues, ...usable };
+  const ofNetwork = (network && definition.defaults?.(network)) ?? {};
+  const networkValues = (network && definition.defaults?.(network, given)) ?? {};
   const label = typeof usable.label === 'string' ? usable.label : definition.name;
-  const filled = { ...networkValues, ...presetValues, ...usable, label };
+  const filled = { ...networkValues, ...given, label };
   const alone = findings.map((found) => locate(found, path, definition, methods));
   const parsed = definition.schema.safeParse(filled);
   if (!parsed.success) {
@@ -62,7 +64,8 @@ export function resolveMethod(
   const fallback = (field: string) => {
     if (field === 'label') return "default: the method's name";
     if (Object.hasOwn(presetValues, field)) return `preset ${preset}`;
-    return Object.hasOwn(networkValues, field) ? 'default for this network' : 'default';
+    if (Object.hasOwn(ofNetwork, field)) return 'default for this network';
+    return Object.hasOwn(networkValues, field) ? 'default with the other fields' : 'default';
   };
 
   // What is said of a field that is wrong anyway would be said of the value that stands in for it.

@@ -328,7 +328,7 @@ export function jsonSchemaText(schema: z.ZodType, title: string, description: st
   const { $schema, ...rest } = jsonSchemaOf(schema, (node) => {
     // Advice for failed runs and for tuning, of no use to an editor.
     for (const key of Object.keys(node)) {
-      if (key.startsWith('when') || key === 'tune') delete node[key];
+      if (key.startsWith('when') || key === 'tune' || key === 'usedWith') delete node[key];
     }
   });
   return `${JSON.stringify({ $schema, title, description, ...rest }, null, 2)}\n`;

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { ResolvedMethod } from '../config/experiment.js';
-import { adviceOf, type FieldAdvice } from '../core/methods/fields.js';
+import { adviceOf, type FieldAdvice, isUsed } from '../core/methods/fields.js';
 import type { Network } from '../core/network/network.js';
 import type { NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
 import { RunError } from '../errors.js';
@@ -109,7 +109,7 @@ function fieldsWith({ config, definition }: ResolvedMethod, aspect: Aspect): Rem
   return Object.entries(definition.schema.shape).flatMap(([field, schema]): Remedy[] => {
     const advice = adviceOf(schema as z.ZodType);
     const direction = aspect(advice);
-    if (direction === undefined || !(field in config)) return [];
+    if (direction === undefined || !(field in config) || !isUsed(advice, config)) return [];
     const value = config[field];
     const isChanged = JSON.stringify(value) !== JSON.stringify(defaults.data?.[field]);
     return [{ field, advice, direction, value, isChanged }];

@@ -101,7 +101,11 @@ export function defaultConfig(
   const { name, solver } = definition;
   const shape = shapeOf(setting);
   const identity = solver ? { name, solver } : { name };
-  return definition.schema.parse({ ...definition.defaults?.(shape), ...identity, ...fields });
+  return definition.schema.parse({
+    ...definition.defaults?.(shape, fields),
+    ...identity,
+    ...fields,
+  });
 }
 
 export async function startTraining<Config>(

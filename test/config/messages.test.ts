@@ -284,6 +284,11 @@ describe('keys that do not fit together', () => {
       'methods.0.name: needs at least one hidden layer, and the network has none; add one, or train it with sgd or adam',
     ],
     [
+      'no hidden weights',
+      { network: layers('{ dense: 10 }'), methods: '[{ name: foof, stepNorm: operator }]' },
+      'methods.0.stepNorm: is for the weights of hidden layers, and the network has none; remove it, or set covariance',
+    ],
+    [
       'a preset for another depth',
       {
         network: layers(

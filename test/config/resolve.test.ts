@@ -40,6 +40,19 @@ describe('the value of a method field', () => {
     expect(origins['methods.0.damping']).toBe('default');
   });
 
+  it('may depend on the other fields', () => {
+    const operator = parse(
+      experimentText({
+        methods: '[{ name: foof, stepNorm: operator, momentum: 0.3 }, { name: fenchel }]',
+      }),
+    );
+    const [foof, fenchel] = operator.experiment.methods;
+    expect(foof.config).toMatchObject({ momentum: 0.3, weightDecay: 0 });
+    expect(fenchel.config).toMatchObject({ momentum: 0.5, weightDecay: 0.02 });
+    expect(operator.origins['methods.0.weightDecay']).toBe('default with the other fields');
+    expect(operator.origins['methods.1.weightDecay']).toBe('default');
+  });
+
   it('is never absent, but where the experiment has one too, and on ideal hardware', () => {
     const optional = ['preset', 'epochs', 'batchSize', 'noise', 'quantize'];
     for (const { definition, config } of experiment.methods) {

@@ -45,6 +45,10 @@ describe('numbers that diverge', () => {
 
   it.each([
     ['{ name: fenchel, rmsChange: 50 }', 'try a smaller rmsChange (now 50)'],
+    [
+      '{ name: foof, stepNorm: operator }',
+      'try a smaller relativeChange (now 0.2) or a smaller outputChange (now 0.1) or a larger damping (now 0.03) or a longer warmup (now 0)',
+    ],
     ['{ name: fenchel, solver: exact, gamma: 0.001 }', 'try a larger gamma (now 0.001)'],
     ['{ name: fenchel, solver: exact, gamma: 1e+25 }', 'try a smaller gamma (now 1e+25)'],
     ['{ name: lau-bcd, rho: 1e-30 }', 'try a larger rho (now 1e-30)'],

@@ -15,7 +15,7 @@ import { runTrial } from '../../src/sweep/trial.js';
 import { planTuning, type TuneOptions } from '../../src/sweep/tune/plan.js';
 import { writeTuning } from '../../src/sweep/tune/record.js';
 import { runTuning } from '../../src/sweep/tune/run-tuning.js';
-import { declaredSpace, edgesOf } from '../../src/sweep/tune/space.js';
+import { declaredSpace, edgesOf, type GivenSpaces, spaceOf } from '../../src/sweep/tune/space.js';
 import { outcomeOf, temporaryFolder, tinyConfig } from '../experiment/tiny.js';
 
 /** The tiny experiment with a third method, and files of search spaces beside it. */
@@ -180,6 +180,20 @@ it('a tuning writes over no files but those of a tuning', () => {
 });
 
 describe('declared search spaces', () => {
+  it('have a field only where the values of the others give it an effect', () => {
+    const { config } = place();
+    const searched = (overrides: string[], fields: GivenSpaces[string] = {}) => {
+      const { methods } = loadExperiment(config, overrides).experiment;
+      return Object.keys(spaceOf(methods[2], { Fast: fields }));
+    };
+    expect(searched([])).not.toContain('relativeChange');
+    const operator = searched(['methods.Fast.stepNorm=operator']);
+    expect(operator).toContain('relativeChange');
+    expect(operator).not.toContain('rmsChange');
+    const varied = searched([], { stepNorm: ['covariance', 'operator'] });
+    expect(varied).toEqual(expect.arrayContaining(['relativeChange', 'rmsChange', 'stepNorm']));
+  });
+
   it('are valid, and the same choices for what several methods share', () => {
     const shared = ['schedule', 'labelSmoothing', 'weightAverage'] as const;
     for (const method of methods) {

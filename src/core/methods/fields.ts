@@ -31,6 +31,8 @@ export interface FieldAdvice {
   readonly whenStartedFromModel?: 'unused';
   /** Helps together with a change of the others. */
   readonly whenUnstable?: 'longer';
+  /** Values of other fields without which it has no effect: it is then neither tuned nor part of any advice. */
+  readonly usedWith?: Readonly<Record<string, unknown>>;
 }
 
 declare module 'zod' {
@@ -43,6 +45,15 @@ export function adviceOf(field: z.ZodType): FieldAdvice {
   const isWrapped = field instanceof z.ZodDefault || field instanceof z.ZodOptional;
   return isWrapped ? { ...adviceOf(field.unwrap() as z.ZodType), ...own } : own;
 }
+
+/** Whether a field has an effect, given the values of the others; a method may lack these. */
+export const isUsed = (
+  { usedWith = {} }: FieldAdvice,
+  config: Readonly<Record<string, unknown>>,
+): boolean =>
+  Object.entries(usedWith).every(
+    ([field, value]) => config[field] === undefined || config[field] === value,
+  );
 
 export const label = z
   .string()

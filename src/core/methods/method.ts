@@ -174,8 +174,14 @@ export interface MethodDefinition<Schema extends z.ZodObject = z.ZodObject> {
   readonly presets?: Readonly<Record<string, Preset>>;
   /** Names of earlier versions, which configs may still use. */
   readonly renamed?: RenamedNames;
-  /** Defaults that depend on the network; presets and explicit fields override them. */
-  readonly defaults?: (network: NetworkShape) => Readonly<Record<string, unknown>>;
+  /**
+   * Defaults that depend on the network, or on the fields that the entry or its preset gives; presets and explicit fields
+   * override them.
+   */
+  readonly defaults?: (
+    network: NetworkShape,
+    given?: Readonly<Record<string, unknown>>,
+  ) => Readonly<Record<string, unknown>>;
   /** Reasons why this method cannot train this network, each with the field that causes it. */
   check?(
     config: z.output<Schema>,

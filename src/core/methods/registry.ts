@@ -33,7 +33,7 @@ import { MacConfig } from './mac/config.js';
 import type { MethodDefinition } from './method.js';
 import { MuonConfig } from './muon/config.js';
 import { checkPerLayer } from './per-layer.js';
-import { preconditionedDefaults } from './preconditioned/config.js';
+import { checkStepNorm, preconditionedDefaults } from './preconditioned/config.js';
 import { checkNesterov, SgdConfig, sgdDefaults } from './sgd/config.js';
 import { SoapConfig } from './soap/config.js';
 import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
@@ -58,10 +58,10 @@ export const methods: readonly MethodDefinition[] = [
     isDefault: true,
     summary:
       "Fenchel lifted network, one step per block, preconditioned by the inputs' covariance (as FOOF); not the paper's algorithm",
-    variant: () => 'preconditioned',
+    variant: ({ stepNorm }) => (stepNorm === 'operator' ? 'operator norm' : 'preconditioned'),
     schema: FenchelPreconditionedConfig,
     renamed: preconditionedRenames,
-    defaults: (network) => preconditionedDefaults(network, { from: 1, to: 0.3 }),
+    defaults: (network, given) => preconditionedDefaults(network, { from: 1, to: 0.3 }, given),
     check: (config, network) => [
       ...checkHiddenLayer(network.activations),
       ...checkJumpSmoothing(config, network),
@@ -120,8 +120,11 @@ export const methods: readonly MethodDefinition[] = [
     summary:
       "back-propagation, preconditioned by the inputs' covariance (Benzing 2022): fenchel's steps without its signal",
     schema: FoofConfig,
-    defaults: (network) => preconditionedDefaults(network, 'none'),
-    check: checkJumpSmoothing,
+    defaults: (network, given) => preconditionedDefaults(network, 'none', given),
+    check: (config, network) => [
+      ...checkJumpSmoothing(config, network),
+      ...checkStepNorm(config, network),
+    ],
     load: async () => (await import('./foof/foof.js')).foof,
   }),
   define({

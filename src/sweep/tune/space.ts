@@ -6,7 +6,7 @@ import { readConfigFile } from '../../config/read-file.js';
 import { type Path, plain } from '../../config/tree.js';
 import { type Finding, validate } from '../../config/validate.js';
 import { parseBlock } from '../../config/yaml.js';
-import { adviceOf } from '../../core/methods/fields.js';
+import { adviceOf, isUsed } from '../../core/methods/fields.js';
 import type { MethodDefinition } from '../../core/methods/method.js';
 import { Random } from '../../core/random.js';
 import { UsageError } from '../../errors.js';
@@ -119,13 +119,21 @@ const unsearchable: Readonly<Record<string, string>> = {
 };
 
 /**
- * What is searched of a method: its declared space, with the fields of a file replaced or added.
+ * What is searched of a method: its declared space, without fields that have no effect with the values of the
+ * experiment, and with the fields of a file replaced or added.
  * @throws UsageError for an added field that the method's entry leaves without a value
  */
 export function spaceOf(method: ResolvedMethod, given: GivenSpaces): Space {
   const { definition, label } = method;
   const own = ownValues(method);
-  const all = { ...declaredSpace(definition), ...given[label] };
+  const declared = Object.entries(declaredSpace(definition)).filter(([field]) => {
+    const advice = adviceOf(definition.schema.shape[field] as z.ZodType);
+    const isVaried = Object.keys(advice.usedWith ?? {}).some(
+      (other) => other in (given[label] ?? {}),
+    );
+    return isVaried || isUsed(advice, own);
+  });
+  const all = { ...Object.fromEntries(declared), ...given[label] };
   const fields = Object.entries(all).flatMap(([field, parameter]) =>
     parameter === 'fixed' ? [] : [[field, parameter] as const],
   );

@@ -10,12 +10,11 @@ import type { Method, MethodContext } from '../method.js';
 import { applyInverse } from '../preconditioned/moments.js';
 import {
   type Averages,
-  type ForwardPass,
-  forward,
   normalisedCoefficients,
   normalisedStep,
   stepped,
-} from '../preconditioned/preconditioned.js';
+} from '../preconditioned/normalised-step.js';
+import { type ForwardPass, forward } from '../preconditioned/preconditioned.js';
 import { energyOf } from '../preconditioned/preconditioner.js';
 import { scalars } from '../scalars.js';
 import { scheduleFactor, smoothingAt } from '../schedule.js';

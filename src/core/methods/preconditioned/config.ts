@@ -4,12 +4,63 @@ import * as fields from '../fields.js';
 import type { NetworkShape } from '../method.js';
 import type { Smoothing } from '../schedule.js';
 
+/** Fields that the steps of one norm alone have. */
+const ofCovariance = { usedWith: { stepNorm: 'covariance' } } as const;
+const ofOperator = { usedWith: { stepNorm: 'operator' } } as const;
+
 /** Fields of the methods whose steps are preconditioned by the covariance of each layer's inputs. */
 export const preconditionedFields = {
+  stepNorm: z
+    .enum(['covariance', 'operator'])
+    .default('covariance')
+    .describe(
+      "norm of the W-steps of hidden layers: covariance, that of the layer's inputs, in which the gradient is preconditioned; operator, the largest singular value: orthogonalised momentum as in muon, of the length relativeChange. The output layer always takes the first",
+    ),
   rmsChange: fields.positive
     .default(0.025)
-    .describe("root mean square change of a layer's pre-activations by one W-step")
-    .meta({ whenDiverging: 'smaller', tune: { range: [0.01, 0.1], scale: 'log' } }),
+    .describe(
+      "root mean square change of a layer's pre-activations by one W-step; for stepNorm: covariance",
+    )
+    .meta({
+      ...ofCovariance,
+      whenDiverging: 'smaller',
+      tune: { range: [0.01, 0.1], scale: 'log' },
+    }),
+  relativeChange: fields.positive
+    .default(0.2)
+    .describe(
+      "root mean square change of a hidden layer's pre-activations by one W-step, relative to their standard deviation on the batch; for stepNorm: operator",
+    )
+    .meta({
+      ...ofOperator,
+      whenDiverging: 'smaller',
+      tune: { range: [0.05, 0.4], scale: 'log' },
+    }),
+  outputChange: fields.positive
+    .default(0.1)
+    .describe(
+      'root mean square change of the outputs by one step of the output layer; for stepNorm: operator',
+    )
+    .meta({ ...ofOperator, whenDiverging: 'smaller', tune: { range: [0.02, 0.2], scale: 'log' } }),
+  biasStep: fields.nonNegative
+    .default(0.03)
+    .describe(
+      'step size of the biases of hidden layers, which take steps of Adam; for stepNorm: operator',
+    )
+    .meta({ ...ofOperator, tune: { range: [0.005, 0.1], scale: 'log' } }),
+  newtonSchulzSteps: z
+    .int()
+    .min(1)
+    .max(50)
+    .default(3)
+    .describe('Newton-Schulz iterations that orthogonalise a step; for stepNorm: operator')
+    .meta(ofOperator),
+  lengthImages: z
+    .int()
+    .positive()
+    .default(16)
+    .describe('images of the batch on which relativeChange is measured; for stepNorm: operator')
+    .meta(ofOperator),
   damping: fields.positive
     .default(0.03)
     .describe("ridge added to each layer's input covariance, relative to its mean diagonal entry")
@@ -23,11 +74,15 @@ export const preconditionedFields = {
     .min(0)
     .lt(1)
     .default(0.5)
-    .describe('factor, per batch, of the exponential average of W-steps')
+    .describe(
+      'factor, per batch, of the exponential average of W-steps; with stepNorm: operator, whose default is 0.6, of gradients',
+    )
     .meta({ tune: [0, 0.5, 0.9] }),
   weightDecay: fields.nonNegative
     .default(0.02)
-    .describe('weights shrink by rmsChange x weightDecay a step, biases do not')
+    .describe(
+      'weights shrink by rmsChange x weightDecay a step, biases do not; with stepNorm: operator, whose default is 0, by relativeChange x weightDecay, those of the output layer by outputChange x weightDecay',
+    )
     .meta({ tune: [0, 0.02, 0.1] }),
   covarianceDecay: z
     .number()
@@ -71,10 +126,12 @@ export type PreconditionedConfig = z.output<z.ZodObject<typeof preconditionedFie
  * inputs that are data or signs, and for the output layer, whose logits start smaller. Smoothed targets would bias a
  * regression.
  * @param smoothing of activations that jump
+ * @param given fields that have a value
  */
 export function preconditionedDefaults(
   { layers, activations, isRegression }: NetworkShape,
   smoothing: Smoothing,
+  given: Readonly<Record<string, unknown>> = {},
 ): Record<string, unknown> {
   const last = layers.length - 1;
   const isPlain = (l: number) => l === 0 || l === last || activations[l - 1] === 'sign';
@@ -82,5 +139,17 @@ export function preconditionedDefaults(
     initializer: layers.map((_, l) => (isPlain(l) ? 'lecun' : 'he')),
     ...(activations.some(isDiscontinuous) && { smoothing }),
     ...(isRegression && { labelSmoothing: 0 }),
+    ...(given.stepNorm === 'operator' && { momentum: 0.6, weightDecay: 0 }),
   };
+}
+
+/** Without hidden layers no step is in the operator norm. */
+export function checkStepNorm(
+  { stepNorm }: { readonly stepNorm: PreconditionedConfig['stepNorm'] },
+  { activations }: NetworkShape,
+): { path: string[]; message: string }[] {
+  if (stepNorm === 'covariance' || activations.length > 0) return [];
+  const message =
+    'is for the weights of hidden layers, and the network has none; remove it, or set covariance';
+  return [{ path: ['stepNorm'], message }];
 }

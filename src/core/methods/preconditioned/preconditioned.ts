@@ -2,11 +2,8 @@ import * as tf from '@tensorflow/tfjs';
 import { compiled } from '../../compile.js';
 import { initializeParameters } from '../../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../../network/loss.js';
-import type { LinearMap } from '../../network/maps/linear-map.js';
 import { forwardLayers, type Layers, smoothedNetwork } from '../../network/network.js';
-import type { LayerParameters, Parameters } from '../../network/parameters.js';
-import { blend } from '../../solvers/blend.js';
-import { leavesOf, type Tree, withLeaves, zipTrees } from '../../tree.js';
+import type { Parameters } from '../../network/parameters.js';
 import {
   type Draws,
   drawNoise,
@@ -19,7 +16,7 @@ import {
 } from '../hardware.js';
 import type { Method, MethodContext, Step } from '../method.js';
 import { scalars } from '../scalars.js';
-import { scheduleFactor, smoothingAt } from '../schedule.js';
+import { smoothingAt } from '../schedule.js';
 import { gradientOf, learningSignals, type SignalRule, type Signals } from '../signals.js';
 import {
   type Averaging,
@@ -30,6 +27,19 @@ import {
   type WeightAverage,
 } from '../weight-average.js';
 import type { PreconditionedConfig } from './config.js';
+import {
+  type Averages,
+  initialAverages,
+  normalisedCoefficients,
+  normalisedStep,
+  stepped,
+} from './normalised-step.js';
+import {
+  initialOperatorAverages,
+  type OperatorAverages,
+  operatorCoefficients,
+  operatorStep,
+} from './operator-step.js';
 import {
   curvatureOf,
   firstLayerPreconditioner,
@@ -58,7 +68,8 @@ import {
  * v estimates the mean square change of a pre-activation by D: layers whose weights are shared by many positions have
  * covariances of very different sizes, and each layer's step is scaled to change its pre-activations by `rmsChange`,
  * whatever the units. preconditioner.ts has H_l, and whose idea it is. `noise` and `quantize` (../hardware.ts) change
- * the forward pass, the signals, and what is read of F_l: once a step, for G_l and H_l.
+ * the forward pass, the signals, and what is read of F_l: once a step, for G_l and H_l. With `stepNorm: operator` this is
+ * the W-step of the output layer alone, with `outputChange` for `rmsChange`; operator-step.ts has that of hidden layers.
  *
  * @param signalOf rule of the learning signals
  * @param measure of {@link Step}, given the forward pass of the step, the parameters after it, and the hardware of its
@@ -93,32 +104,50 @@ export function preconditioned<Config extends PreconditionedConfig>(
     for (let l = network.activations.length; l >= 0; l--) {
       const map = network.maps[l];
       const gradient = gradientOf(network, signals, inputs, l);
-      const step = normalisedStep(config, precondition(input.preconditioners[l], gradient), {
-        averages: input.averages[l],
-        coefficients: input.coefficients,
-        units: curvatureOf(context, l) * map.outputs,
-      });
-      const next = stepped(old[l], step.change, input.coefficients[2]);
       const { isFrozen } = network.stages[l];
-      parameters[l] = isFrozen ? { ...next, weights: tf.add(old[l].weights, 0) } : next;
-      averages[l] = step.averages;
+      const memory = input.averages[l];
+      if ('change' in memory) {
+        const inverse =
+          input.preconditioners[l - network.maps.length + input.preconditioners.length];
+        const step = normalisedStep(config, precondition(inverse, gradient), {
+          averages: memory,
+          coefficients: input.coefficients,
+          units: curvatureOf(context, l) * map.outputs,
+        });
+        const next = stepped(old[l], step.change, input.coefficients[2]);
+        parameters[l] = isFrozen ? { ...next, weights: tf.add(old[l].weights, 0) } : next;
+        averages[l] = step.averages;
+      } else {
+        const step = operatorStep(config, network, l, {
+          parameters: old[l],
+          layers: input,
+          gradient,
+          averages: memory,
+          coefficients: input.operatorCoefficients,
+        });
+        parameters[l] = step.parameters;
+        averages[l] = step.averages;
+      }
     }
     return { parameters, averages, average: averaged(input.averaging, parameters) };
   });
 
   return {
     async prepare(context) {
-      const isConvolution = context.network.maps[0].positions > 1;
-      const first = isConvolution ? undefined : await firstLayerPreconditioner(context);
+      const isFixed = context.network.maps[0].positions === 1 && firstPreconditioned(context) === 0;
+      const first = isFixed ? await firstLayerPreconditioner(context) : undefined;
       return { first, tape: noiseTape(context) };
     },
 
     init({ network, config, random }, { first }) {
-      const covered = first ? network.maps.slice(1) : network.maps;
+      const start = firstPreconditioned({ network, config });
+      const covered = network.maps.slice(first ? 1 : start);
       return {
         t: 0,
         parameters: initializeParameters(network, config, random),
-        averages: network.maps.map(initialAverages),
+        averages: network.maps.map((map, l) =>
+          l < start ? initialOperatorAverages(map) : initialAverages(map),
+        ),
         covariances: covered.map(initialCovariance),
         weightAverage: noAverage,
       };
@@ -131,7 +160,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
       const rows = { parameters, x, y, draws };
       const { hidden, read, preActivations, between, scores } = forward(context, rows);
       const seen = read ?? hidden;
-      const covered = first ? seen : [x, ...seen];
+      const covered = [x, ...seen].slice(first ? 1 : firstPreconditioned(context));
       const covariances = await updateCovariances(context, t, state.covariances, covered);
       const preconditioners = covariances.map(({ inverse }) => inverse as Preconditioner);
       const before = { y, inputs: [x, ...hidden], preActivations, between, parameters, epsilon };
@@ -143,7 +172,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
         draws: sending,
         averages,
         preconditioners: first ? [first, ...preconditioners] : preconditioners,
-        coefficients: normalisedCoefficients(context, t),
+        ...coefficientsOf(context, t),
       });
       const weightAverage = nextAverage(context, state.weightAverage, average);
       const [loss, accuracy] = await scores.data();
@@ -162,6 +191,18 @@ export function preconditioned<Config extends PreconditionedConfig>(
 
 type Context = MethodContext<PreconditionedConfig>;
 
+/** The layer from which on steps are preconditioned: those below take steps in the operator norm. */
+const firstPreconditioned = ({ config, network }: Pick<Context, 'config' | 'network'>): number =>
+  config.stepNorm === 'operator' ? network.activations.length : 0;
+
+const coefficientsOf = (context: Context, t: number) =>
+  context.config.stepNorm === 'operator'
+    ? {
+        coefficients: normalisedCoefficients(context, t, context.config.outputChange),
+        operatorCoefficients: operatorCoefficients(context, t),
+      }
+    : { coefficients: normalisedCoefficients(context, t), operatorCoefficients: [] };
+
 export type Constants = {
   /** Of a fully connected first layer, whose inputs never change. */
   readonly first: LowRankInverse | undefined;
@@ -172,23 +213,12 @@ export type State = {
   /** Steps done. */
   readonly t: number;
   readonly parameters: Parameters;
-  /** Of each layer: v and M before their correction. */
-  readonly averages: readonly Averages[];
-  /** Of each layer, but a first one with constants of its own. */
+  /** Of each layer: v and M before their correction, or what its steps in the operator norm average. */
+  readonly averages: readonly (Averages | OperatorAverages)[];
+  /** Of each layer whose steps are preconditioned, but a first one with constants of its own. */
   readonly covariances: readonly RunningCovariance[];
   readonly weightAverage: WeightAverage;
 };
-
-/** Of a layer, before their correction: v, and M / (1 - momentum). */
-export type Averages<T extends Tree = LayerParameters> = {
-  readonly change: tf.Scalar;
-  readonly direction: T;
-};
-
-const initialAverages = ({ weightShape: [patch, channels] }: LinearMap): Averages => ({
-  change: tf.scalar(0),
-  direction: { weights: tf.zeros([patch, channels]), bias: tf.zeros([channels]) },
-});
 
 type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D; readonly draws: Draws };
 
@@ -227,9 +257,11 @@ export const forward = compiled(
 );
 
 type Update = ForwardPass & {
-  readonly averages: readonly Averages[];
+  readonly averages: State['averages'];
+  /** Of the upper layers: all, or the output layer alone. */
   readonly preconditioners: readonly Preconditioner[];
   readonly coefficients: readonly tf.Scalar[];
+  readonly operatorCoefficients: readonly tf.Scalar[];
   readonly draws: Draws;
   readonly averaging: Averaging;
 };
@@ -255,63 +287,3 @@ const scaledSignals = (signals: Gradients, factor: number | undefined): Gradient
     mapGradients: signals.mapGradients.map(scaled),
   };
 };
-
-/** Factor of the average of squared changes, per batch. */
-const changeDecay = 0.99;
-
-type LengthConfig = Pick<
-  PreconditionedConfig,
-  'schedule' | 'warmup' | 'momentum' | 'rmsChange' | 'weightDecay'
->;
-
-/** Of step t from 0: rate rmsChange over M's correction, v's correction, and what is left of the weights. */
-export function normalisedCoefficients(
-  { config, totalBatches }: Pick<MethodContext<LengthConfig>, 'config' | 'totalBatches'>,
-  t: number,
-): tf.Scalar[] {
-  const { schedule, warmup, momentum, rmsChange, weightDecay } = config;
-  const change = scheduleFactor(schedule, t, totalBatches, warmup) * rmsChange;
-  return scalars([
-    (change * (1 - momentum)) / (1 - momentum ** (t + 1)),
-    1 - changeDecay ** (t + 1),
-    1 - change * weightDecay,
-  ]);
-}
-
-/**
- * The change of [W; b] by a direction D, before decay and of a normalised length, and the next averages.
- * @param energy tr(D^T H D)
- * @param units outputs of the layer, times what H is a multiple of
- */
-export function normalisedStep<T extends Tree>(
-  { momentum }: Pick<PreconditionedConfig, 'momentum'>,
-  { direction, energy }: { readonly direction: T; readonly energy: tf.Scalar },
-  layer: {
-    readonly averages: Averages<T>;
-    readonly coefficients: readonly tf.Scalar[];
-    readonly units: number;
-  },
-): { readonly change: T; readonly averages: Averages<T> } {
-  const [length, correction] = layer.coefficients;
-  const squared: tf.Scalar = tf.relu(tf.div(energy, layer.units));
-  const averages = {
-    change: blend(layer.averages.change, squared, [changeDecay, 1 - changeDecay]),
-    direction: zipTrees(layer.averages.direction, direction, (sum, d) =>
-      tf.add(tf.mul(sum, momentum), d),
-    ),
-  };
-  const size = tf.sqrt(tf.div(averages.change, correction));
-  const scale = tf.div(length, tf.add(size, 1e-12));
-  const scaled = leavesOf(averages.direction).map((sum) => tf.mul(sum, scale));
-  return { change: withLeaves(averages.direction, scaled), averages };
-}
-
-/** @param kept what is left of the weights, 1 without weight decay */
-export const stepped = (
-  { weights, bias }: LayerParameters,
-  change: LayerParameters,
-  kept: tf.Scalar,
-): LayerParameters => ({
-  weights: tf.sub(tf.mul(weights, kept), change.weights),
-  bias: tf.sub(bias, change.bias),
-});
