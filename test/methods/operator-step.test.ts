@@ -9,7 +9,7 @@ import {
   operatorStep,
 } from '../../src/core/methods/preconditioned/operator-step.js';
 import { methods } from '../../src/core/methods/registry.js';
-import { buildNetwork } from '../../src/core/network/network.js';
+import { buildNetwork, forwardLayers, predict } from '../../src/core/network/network.js';
 import { denseLayers } from '../../src/core/network/shape.js';
 import { Random } from '../../src/core/random.js';
 import { Training } from '../../src/core/training.js';
@@ -166,26 +166,28 @@ function referenceStep(
   return next;
 }
 
-/** The step of a dense layer on inputs F and signals g, and the direction and scale that it took. */
+/** The step of the first of two dense layers on inputs F and signals g of its weights and its bias. */
 function stepOf(f: Matrix, g: Matrix, weights: Matrix, fields: Partial<FoofConfig> = {}) {
   const config = FoofConfig.parse({ name: 'foof', ...settings, weightDecay: 0, ...fields });
-  const { maps } = buildNetwork({
+  const network = buildNetwork({
     layers: denseLayers([weights.length, weights[0].length, 2]),
     activations: ['tanh'],
   });
   const bias = tf.zeros<tf.Rank.R1>([weights[0].length]);
-  const step = operatorStep(config, maps[0], {
+  return operatorStep(config, network, 0, {
     parameters: { weights: matrix(weights), bias },
-    inputs: matrix(f),
-    preActivations: matrix(multiply(f, weights)),
+    layers: {
+      inputs: [matrix(f)],
+      preActivations: [matrix(multiply(f, weights))],
+      between: [{}],
+    },
     gradient: {
       weights: matrix(multiply(transpose(f), g)),
       bias: tf.tensor1d(transpose(g).map(sum)),
     },
-    averages: initialOperatorAverages(maps[0]),
+    averages: initialOperatorAverages(network.maps[0]),
     coefficients: operatorCoefficients({ config, totalBatches: total }, 0),
-  });
-  return step.parameters;
+  }).parameters;
 }
 
 describe('steps in the operator norm', () => {
@@ -270,11 +272,50 @@ describe('steps in the operator norm', () => {
     expect(norm(step)).toBeLessThan(1e-6);
   });
 
+  it.each(['batch', 'rms'] as const)(
+    'keep the pre-activations before a %s norm at unit scale, and the function what it is',
+    async (norm) => {
+      const [first, last] = referenceNetworks['a convolution and a dense layer'].shapes;
+      const network = buildNetwork({ layers: [{ ...first, norm }, last], activations: ['tanh'] });
+      const config = FoofConfig.parse({ name: 'foof', ...settings });
+      const [weights, top] = [normal(random, 18, 3, 7), normal(random, 12, 4)].map(matrix);
+      const rest = { weights: top, bias: tf.zeros<tf.Rank.R1>([4]) };
+      const old = { weights, bias: tf.tensor1d([0.2, 0, -0.1]) };
+      const x = matrix(normal(random, rows, 32));
+      const layers = forwardLayers(network, [old, rest], x);
+      const layer = {
+        parameters: old,
+        layers,
+        gradient: { weights: matrix(normal(random, 18, 3)), bias: tf.tensor1d([1, -1, 1]) },
+        averages: initialOperatorAverages(network.maps[0]),
+        coefficients: operatorCoefficients({ config, totalBatches: total }, 0),
+      };
+      const own = operatorStep(config, network, 0, layer).parameters;
+      const plain = { ...network, stages: [{}, {}] };
+      const unscaled = operatorStep(config, plain, 0, layer).parameters;
+      const scaleOf = async (parameters: typeof old) => {
+        const { pooled } = forwardLayers(network, [parameters, rest], x).between[0];
+        return deviation((await pooled!.array()) as Matrix);
+      };
+      const before = await scaleOf(old);
+      expect(before).toBeGreaterThan(10);
+      expect((await scaleOf(unscaled)) / (await scaleOf(own)) / before).toBeCloseTo(1, 4);
+      expect(Math.abs((await scaleOf(own)) - 1)).toBeLessThan(settings.relativeChange);
+      const [now, wanted] = [own, unscaled].map((each) => predict(network, [each, rest], x));
+      const gap = await tf.max(tf.abs(tf.sub(now, wanted))).data();
+      // But for what the norm adds to the variance.
+      expect(gap[0]).toBeLessThan(5e-4);
+    },
+  );
+
+  const normalised = convolutional.map((layer, l) =>
+    l < 2 ? ({ ...layer, norm: 'batch' } as const) : layer,
+  );
   const named = (name: string) =>
     methods.find((one) => one.name === name && one.solver !== 'exact')!;
   it.each([
-    ['fenchel', 'two hidden layers', digits(24, 16)],
-    ['foof', 'convolutions', convolutional],
+    ['foof', 'two hidden layers', digits(24, 16)],
+    ['fenchel', 'convolutions with norms', normalised],
   ] as const)('train %s, %s; leak nothing; resume bit for bit', async (name, _, layers) => {
     const setting: Setting = {
       layers,

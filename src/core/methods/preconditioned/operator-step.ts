@@ -30,9 +30,9 @@ import type { PreconditionedConfig } from './config.js';
  * is measured by a forward pass of D: no input covariance, no state, and for 16 images of a batch of 500 a thirtieth of
  * the layer's forward pass. The scale of G has no effect, so that 1 / m and 1 - momentum are left out.
  *
- * Unit scale: a norm removes the scale of W, and relative steps would double it every 15 to 20 steps at 0.2. The finite
- * difference of the norm, norm(Z) - norm(Z - r), would then cancel in float32, and r vanish beside Z. Divided by sd(Z), W
- * is the same function.
+ * Unit scale: a norm removes the scale of W, and relative steps would double it every few dozen steps. The signals r
+ * would vanish beside Z, and the finite difference of the norm, norm(Z) - norm(Z - r), cancel in float32. With W divided by
+ * sd(Z) the network is the same function.
  */
 export function operatorStep(
   { momentum, newtonSchulzSteps, lengthImages }: PreconditionedConfig,

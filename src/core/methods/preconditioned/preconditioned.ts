@@ -102,7 +102,6 @@ export function preconditioned<Config extends PreconditionedConfig>(
     const parameters = [...old];
     const averages = [...input.averages];
     for (let l = network.activations.length; l >= 0; l--) {
-      const map = network.maps[l];
       const gradient = gradientOf(network, signals, inputs, l);
       const { isFrozen } = network.stages[l];
       const memory = input.averages[l];
@@ -112,7 +111,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
         const step = normalisedStep(config, precondition(inverse, gradient), {
           averages: memory,
           coefficients: input.coefficients,
-          units: curvatureOf(context, l) * map.outputs,
+          units: curvatureOf(context, l) * network.maps[l].outputs,
         });
         const next = stepped(old[l], step.change, input.coefficients[2]);
         parameters[l] = isFrozen ? { ...next, weights: tf.add(old[l].weights, 0) } : next;
