@@ -3,10 +3,11 @@ import { backendsOn, wrongDevice } from '../backend/registry.js';
 import type { Augmentation, DatasetInfo } from '../core/dataset.js';
 import type { NetworkShape } from '../core/methods/method.js';
 import { isDiscontinuous, type LossName } from '../core/network/names.js';
-import { widthsOf } from '../core/network/shape.js';
+import { hasStages, widthsOf } from '../core/network/shape.js';
 import { didYouMean } from '../shared/suggest.js';
 import { readLayers } from './layer-shapes.js';
 import type { LayerInput } from './layers.js';
+import { type ReadyNetworkName, readyNetwork } from './ready-networks.js';
 import type { MethodResolution } from './methods.js';
 import { builtIn, type Registry } from './plugins/registry.js';
 import type { ExperimentOutput } from './schema.js';
@@ -51,14 +52,40 @@ export function readNetwork(
   network?: NetworkShape;
   findings: readonly Finding[];
 } {
-  const inputs = get<LayerInput[]>('network', 'layers');
-  if (!inputs) return { findings: [] };
+  const inputs = layersOf(
+    {
+      name: get<ReadyNetworkName>('network', 'name'),
+      layers: get<LayerInput[]>('network', 'layers'),
+    },
+    dataset,
+  );
+  if (!inputs) {
+    const message = 'has no layers: write layers, or name, the name of a ready network';
+    const isEmpty = get('network') !== undefined && isEmptyNetwork(get);
+    return { findings: isEmpty ? [{ path: ['network'], message, at: 'value' }] : [] };
+  }
+  if (get('network', 'name') !== undefined && get('network', 'layers') !== undefined) {
+    const message = 'is a network of its own, and there are layers too; remove one of the two';
+    return { findings: [{ path: ['network', 'name'], message, at: 'key' }] };
+  }
   const { layers, activations, findings } = readLayers(inputs, dataset, registry);
   if (!dataset || findings.length > 0) return { findings };
   const loss = get<LossName>('loss') ?? 'cross-entropy';
   const { isRegression } = dataset;
   const shape = { layers, widths: widthsOf(layers), activations, loss };
   return { network: { ...shape, ...(isRegression && { isRegression }) }, findings };
+}
+
+const isEmptyNetwork = (get: Lookup): boolean =>
+  Object.keys(get<object>('network') ?? {}).length === 0;
+
+/** The layers of the `network` of a config. @param dataset that sizes a ready network; its images are of 32 pixels when absent */
+export function layersOf(
+  { name, layers }: { readonly name?: ReadyNetworkName; readonly layers?: readonly LayerInput[] },
+  dataset: Pick<DatasetInfo, 'shape' | 'classes'> | undefined,
+): readonly LayerInput[] | undefined {
+  if (layers !== undefined || name === undefined) return layers;
+  return readyNetwork(name, { height: dataset?.shape[0] ?? 32, classes: dataset?.classes ?? 10 });
 }
 
 function checkSizes(
@@ -106,6 +133,11 @@ function checkPrediction(
     return [{ path: ['evaluate', 'predict'], message, at: 'value' }];
   }
   const last = network?.activations.at(-1);
+  if (isLifted && network?.layers.some(hasStages)) {
+    const message =
+      'lifted is for networks of maps and activations alone, and a layer has a norm, max-pooling, a residual block, dropout or whitening; remove it';
+    return [{ path: ['evaluate', 'predict'], message, at: 'value' }];
+  }
   if (isLifted && loss === 'cross-entropy' && last !== undefined && isDiscontinuous(last)) {
     const message = `lifted needs an activation of bounded slope in the last hidden layer, which has ${last}, and that jumps; remove it`;
     return [{ path: ['evaluate', 'predict'], message, at: 'value' }];

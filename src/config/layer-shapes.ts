@@ -104,6 +104,10 @@ export function readLayers(
       refuse(path, 'cannot be the last layer: add a dense layer with one unit per class');
     }
     if (kind === 'whiten' && i > 0) refuse([...path, 'whiten'], 'must be the first layer');
+    const most = kind === 'whiten' && seen ? 2 * layer.whiten! ** 2 * seen[2] : undefined;
+    if (most !== undefined && (layer.filters ?? 0) > most) {
+      refuse([...path, 'filters'], `is more than the ${most} eigenvectors with both signs`);
+    }
     if (own) {
       const config = inOwn?.value;
       const output = seen && config && own.output(config, seen);
@@ -197,10 +201,14 @@ function kindOf(
 function misplaced(layer: LayerInput, kind: Kind, isLast: boolean): [string, string][] {
   const found = (keys: readonly string[], message: string) =>
     keys.filter((key) => layer[key] !== undefined).map((key): [string, string] => [key, message]);
-  const ofConvolutions =
-    kind === 'conv'
+  const isWhitening = kind === 'whiten';
+  const ofConvolutions = [
+    ...(kind === 'conv' ? [] : found(['kernel', 'padding'], 'belongs to a convolution (conv: CHANNELS)')),
+    ...(kind === 'conv' || isWhitening
       ? []
-      : found(['kernel', 'stride', 'padding'], 'belongs to a convolution (conv: CHANNELS)');
+      : found(['stride'], 'belongs to a convolution (conv: CHANNELS)')),
+    ...(isWhitening ? [] : found(['filters'], 'belongs to a whitening layer (whiten: SIDE)')),
+  ];
   if (kind === 'averagePool' || kind === 'maxPool' || kind === 'globalPool') {
     const verb = kind === 'averagePool' ? 'averaging' : 'pooling';
     return [
@@ -212,7 +220,7 @@ function misplaced(layer: LayerInput, kind: Kind, isLast: boolean): [string, str
   return [
     ...ofConvolutions,
     ...(isLast ? found(['norm', 'dropout'], 'is for hidden layers: the last layer is linear') : []),
-    ...(kind === 'whiten'
+    ...(isWhitening
       ? found(['norm'], 'has no use here: the outputs of this layer have unit variance')
       : []),
   ];
@@ -236,18 +244,18 @@ function activationProblem(
 
 function windowOf(layer: LayerInput): ConvolutionWindow {
   const { kernel = 1, stride = 1, whiten } = layer;
-  if (whiten !== undefined) return { kernel: whiten, stride: 1, padding: 0 };
+  if (whiten !== undefined) return { kernel: whiten, stride, padding: 0 };
   return { kernel, stride, padding: Math.floor(paddingOf(layer)) };
 }
 
 function outputOf(
-  { dense, conv }: LayerInput,
+  { dense, conv, filters }: LayerInput,
   [height, width, channels]: ImageShape,
   window: ConvolutionWindow | undefined,
 ): ImageShape {
   if (window === undefined) return [1, 1, dense!];
-  const filters = conv ?? 2 * window.kernel ** 2 * channels;
-  return [convolvedSide(height, window), convolvedSide(width, window), filters];
+  const outputs = conv ?? filters ?? 2 * window.kernel ** 2 * channels;
+  return [convolvedSide(height, window), convolvedSide(width, window), outputs];
 }
 
 function sides(shape: ImageShape | undefined): string {

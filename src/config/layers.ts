@@ -30,6 +30,10 @@ const layerKeys = (activations: readonly string[]) => ({
       'first layer, not trained: a convolution with windows of this side, whose filters are the eigenvectors of the patches of ' +
         'training images over the root of their eigenvalues, with both signs',
     ),
+  filters: width
+    .multipleOf(2)
+    .optional()
+    .describe('channels of a whitening layer, of the largest eigenvalues; all when absent'),
   averagePool: side
     .min(2)
     .optional()

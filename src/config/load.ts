@@ -9,6 +9,7 @@ import {
   checkFullBatch,
   checkLabelsOf,
   checkTogether,
+  layersOf,
   type Lookup,
   readNetwork,
 } from './checks.js';
@@ -304,7 +305,8 @@ function build(
     >;
     return [{ ...method, epochs, batchSize }];
   });
-  const layers = config.network.layers.map((layer) => resolveLayer(layer, registry.layers));
+  const inputs = layersOf(config.network, definition) ?? [];
+  const layers = inputs.map((layer) => resolveLayer(layer, registry.layers));
   const { $schema: _, plugins: __, name, ...written } = config;
   const settings = {
     ...(written as Omit<typeof written, 'init'>),

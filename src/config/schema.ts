@@ -5,6 +5,7 @@ import { backendNames } from '../backend/registry.js';
 import type { ArraySource, Preprocessing } from '../core/dataset.js';
 import { arraysName } from '../data/arrays/definition.js';
 import { layerSchema, layerVariants } from './layers.js';
+import { readyNetworkNames } from './ready-networks.js';
 import { builtIn, type Registry } from './plugins/registry.js';
 
 /** Also the name of a folder. */
@@ -43,9 +44,14 @@ function experimentSchema<Method extends z.ZodType, Layer extends z.ZodType>(
     dataset: datasetSchema(datasets).describe('what to train on'),
     network: z
       .strictObject({
+        name: z
+          .enum(readyNetworkNames)
+          .optional()
+          .describe('a ready network, in place of layers (docs/networks.md)'),
         layers: z
           .array(layer)
           .min(1)
+          .optional()
           .describe(
             'from the input to the output; the last one is linear and has one unit per class',
           ),

@@ -14,7 +14,7 @@ import type { Network } from './network/network.js';
 import type { Parameters } from './network/parameters.js';
 import { whiteningWeights } from './network/whiten.js';
 import { Random } from './random.js';
-import { Training } from './training.js';
+import { scoped, Training } from './training.js';
 
 /** All that the numbers of one run depend on. */
 export interface RunSetup {
@@ -94,7 +94,9 @@ export class TrainingRun {
     const { initial, stages, maps } = network;
     if (initial || !stages[0].isFrozen) return network;
     const { rows } = this.data;
-    this.#whitening ??= await whiteningWeights(maps[0], dataset.train.count, rows);
+    this.#whitening ??= await scoped(() =>
+      whiteningWeights(maps[0], dataset.train.count, rows),
+    );
     return { ...network, whitening: this.#whitening };
   }
 

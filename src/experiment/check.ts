@@ -2,6 +2,7 @@ import type { BackendReport } from '../backend/backend.js';
 import type { Experiment } from '../config/experiment.js';
 import { stepsOf } from '../core/batches.js';
 import type { Augmentation } from '../core/dataset.js';
+import type { LayerShape } from '../core/network/shape.js';
 import { arraysName } from '../data/arrays/definition.js';
 import { splitSizes } from '../data/load.js';
 import { folderOf } from '../runs/run-directory.js';
@@ -29,6 +30,8 @@ export interface ExperimentCheck {
     readonly downloadBytes: number;
     readonly augment?: Augmentation;
   };
+  /** The layers of the network. */
+  readonly layers: readonly LayerShape[];
   /** The model that the runs start from. */
   readonly init?: Experiment['init'];
   readonly train: readonly PlannedTraining[];
@@ -89,6 +92,7 @@ export async function checkExperiment(
       downloadBytes: downloadBytes ?? 0,
       ...(experiment.dataset.augment && { augment: experiment.dataset.augment }),
     },
+    layers: experiment.network.layers,
     ...(experiment.init && { init: experiment.init }),
     train: runs
       .filter(({ done }) => !done)

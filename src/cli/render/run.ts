@@ -1,7 +1,9 @@
 import { basename, dirname } from 'node:path';
+import type { LayerShape } from '../../core/network/shape.js';
+import { storedArrays } from '../../core/network/weight-layout.js';
 import type { ExperimentCheck, PlannedTraining } from '../../experiment/check.js';
 import type { ExperimentResult } from '../../experiment/run.js';
-import { formatTable } from '../../report/table.js';
+import { alignTable, formatTable } from '../../report/table.js';
 import { aggregate } from '../../runs/summary.js';
 import { grouped, plural, runName, sizeText } from '../../shared/text.js';
 import { augmentationText, shortPath } from './print.js';
@@ -70,6 +72,7 @@ export function formatCheck(check: ExperimentCheck): string {
     `${check.name}: the config is valid (hash ${check.hash}). Nothing was written.`,
     `Data: ${dataset.name}, ${state}`,
     ...(dataset.augment ? [`Training images: ${augmentationText(dataset.augment)}`] : []),
+    ...networkLines(check.layers),
     `Backend: ${backendText(check.backend, computes)}`,
     ...(check.init ? [`Start: weights of ${shortPath(check.init.from)}`] : []),
     `Results: ${shortPath(check.directory)}`,
@@ -77,6 +80,39 @@ export function formatCheck(check: ExperimentCheck): string {
     ...(left ? [`Left as they are: ${left}`] : []),
     ...plannedRuns(train),
   ].join('\n');
+}
+
+/** A line per layer: what it does, the shapes of its output and its weights, and how many parameters it has. */
+function networkLines(layers: readonly LayerShape[]): string[] {
+  const rows = layers.map((layer, l) => {
+    const { weight, bias } = storedArrays(layer, l);
+    const [size, biases] = [weight, bias].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+    const [height, width, channels] = layer.output;
+    const stages = [
+      layer.pool > 1 ? `average-pool ${layer.pool}` : '',
+      layer.own?.type ?? (layer.whiten ? 'whiten' : layer.window ? 'conv' : 'dense'),
+      layer.maxPool ? `max-pool ${layer.maxPool}` : '',
+      layer.norm ? `${layer.norm} norm` : '',
+      layer.skipFrom === undefined ? '' : `skip from the input of ${layer.skipFrom + 1}`,
+      layer.dropout ? `dropout ${layer.dropout}` : '',
+      layer.outerPool ? `max-pool ${layer.outerPool}` : '',
+    ];
+    return {
+      layer: String(l + 1),
+      does: stages.filter((text) => text !== '').join(', '),
+      output: height * width > 1 ? `${channels} x ${height} x ${width}` : `${channels}`,
+      weights: weight.shape.join(' x '),
+      parameters: `${grouped(size + biases)}${layer.whiten ? ' (weights not trained)' : ''}`,
+      count: size + biases,
+    };
+  });
+  const total = rows.reduce((sum, { count }) => sum + count, 0);
+  const columns = ['layer', 'does', 'output', 'weights', 'parameters'] as const;
+  const table = { head: columns, rows: rows.map((row) => columns.map((column) => row[column])) };
+  return [
+    `Network: ${grouped(total)} parameters`,
+    ...alignTable(table, 4).map((line) => `  ${line}`),
+  ];
 }
 
 /** As `fln run` prints it at its start. */

@@ -143,7 +143,7 @@ export const weightAverage = z
 export const initializer = z
   .union([z.enum(initializerNames), z.array(z.enum(initializerNames)).min(1)])
   .describe(
-    'initial weights: he N(0, 2/fan_in); xavier U(+-sqrt(6/(fan_in + fan_out))); lecun N(0, 1/fan_in); truncated-normal N(0, 0.01) within two standard deviations; a list has one a layer',
+    'initial weights: he N(0, 2/fan_in); xavier U(+-sqrt(6/(fan_in + fan_out))); lecun N(0, 1/fan_in); truncated-normal N(0, 0.01) within two standard deviations; dirac copies the input channels to the first output channels, and U(+-1/sqrt(fan_in)) elsewhere; a list has one a layer',
   )
   .meta({ whenStartedFromModel: 'unused' });
 

@@ -23,5 +23,5 @@ export type BuiltInLoss = (typeof lossNames)[number];
 /** A built-in loss, or one that a plugin defines. */
 export type LossName = string;
 
-export const initializerNames = ['he', 'xavier', 'lecun', 'truncated-normal'] as const;
+export const initializerNames = ['he', 'xavier', 'lecun', 'truncated-normal', 'dirac'] as const;
 export type InitializerName = (typeof initializerNames)[number];

@@ -10,13 +10,14 @@ const chunkRows = 250;
 const epsilon = 5e-4;
 
 /**
- * Weights of a whitening convolution, [patch, 2 patch]: eigenvectors q_i of the second moment of patches of the training
+ * Weights of a whitening convolution, [patch, 2 n]: the n <= patch leading eigenvectors q_i of the second moment of patches of the training
  * images over the root of their eigenvalues, and the same with the other sign, since a ReLU keeps one,
  *
  *     W = [q_1/sqrt(e_1 + eps), ..., -q_1/sqrt(e_1 + eps), ...],   E p p^T = sum e_i q_i q_i^T,
  *
  * so that the outputs are uncorrelated and have unit mean squares.
  *
+ * Inside a scope, which frees what it needs.
  * @param count of training images
  * @param rows the training images `indices`, as a new tensor
  */
@@ -26,7 +27,8 @@ export async function whiteningWeights(
   rows: (indices: ArrayLike<number>) => tf.Tensor2D,
 ): Promise<Float32Array> {
   const used = Math.min(sampleRows, count);
-  const [patch] = map.weightShape;
+  const [patch, filters] = map.weightShape;
+  const kept = filters / 2;
   const moment = tf.tidy(() => {
     let sum: tf.Tensor2D = tf.zeros([patch, patch]);
     for (let start = 0; start < used; start += chunkRows) {
@@ -41,9 +43,8 @@ export async function whiteningWeights(
   });
   const basis = await eigenbasis(moment);
   const [q, a] = [await basis.data(), await moment.data()];
-  tf.dispose([basis, moment]);
-  const weights = new Float32Array(patch * 2 * patch);
-  for (let k = 0; k < patch; k++) {
+  const weights = new Float32Array(patch * filters);
+  for (let k = 0; k < kept; k++) {
     // e_k = q_k^T A q_k
     let e = 0;
     for (let i = 0; i < patch; i++) {
@@ -51,8 +52,8 @@ export async function whiteningWeights(
     }
     const scale = 1 / Math.sqrt(Math.max(e, 0) + epsilon);
     for (let i = 0; i < patch; i++) {
-      weights[i * 2 * patch + k] = scale * q[i * patch + k];
-      weights[i * 2 * patch + patch + k] = -scale * q[i * patch + k];
+      weights[i * filters + k] = scale * q[i * patch + k];
+      weights[i * filters + kept + k] = -scale * q[i * patch + k];
     }
   }
   return weights;
