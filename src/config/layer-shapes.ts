@@ -203,7 +203,9 @@ function misplaced(layer: LayerInput, kind: Kind, isLast: boolean): [string, str
     keys.filter((key) => layer[key] !== undefined).map((key): [string, string] => [key, message]);
   const isWhitening = kind === 'whiten';
   const ofConvolutions = [
-    ...(kind === 'conv' ? [] : found(['kernel', 'padding'], 'belongs to a convolution (conv: CHANNELS)')),
+    ...(kind === 'conv'
+      ? []
+      : found(['kernel', 'padding'], 'belongs to a convolution (conv: CHANNELS)')),
     ...(kind === 'conv' || isWhitening
       ? []
       : found(['stride'], 'belongs to a convolution (conv: CHANNELS)')),

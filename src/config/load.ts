@@ -9,8 +9,8 @@ import {
   checkFullBatch,
   checkLabelsOf,
   checkTogether,
-  layersOf,
   type Lookup,
+  layersOf,
   readNetwork,
 } from './checks.js';
 import {

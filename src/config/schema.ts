@@ -5,8 +5,8 @@ import { backendNames } from '../backend/registry.js';
 import type { ArraySource, Preprocessing } from '../core/dataset.js';
 import { arraysName } from '../data/arrays/definition.js';
 import { layerSchema, layerVariants } from './layers.js';
-import { readyNetworkNames } from './ready-networks.js';
 import { builtIn, type Registry } from './plugins/registry.js';
+import { readyNetworkNames } from './ready-networks.js';
 
 /** Also the name of a folder. */
 export const experimentName = z

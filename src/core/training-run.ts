@@ -94,9 +94,7 @@ export class TrainingRun {
     const { initial, stages, maps } = network;
     if (initial || !stages[0].isFrozen) return network;
     const { rows } = this.data;
-    this.#whitening ??= await scoped(() =>
-      whiteningWeights(maps[0], dataset.train.count, rows),
-    );
+    this.#whitening ??= await scoped(() => whiteningWeights(maps[0], dataset.train.count, rows));
     return { ...network, whitening: this.#whitening };
   }
 

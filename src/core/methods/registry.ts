@@ -132,7 +132,7 @@ export const methods: readonly MethodDefinition[] = [
     summary:
       'back-propagation, preconditioned by a Kronecker product that approximates the Fisher matrix (Martens and Grosse 2015)',
     schema: KfacConfig,
-    defaults: (network) => preconditionedDefaults(network, 'none'),
+    defaults: (network) => preconditionedDefaults(network, 'none', { stepNorm: 'covariance' }),
     check: (config, network) => [
       ...checkJumpSmoothing(config, network),
       ...checkStages(network, 'its factors are of layers whose bias is a part of the map', [

@@ -14,7 +14,7 @@ export const preconditionedFields = {
     .enum(['covariance', 'operator'])
     .default('covariance')
     .describe(
-      "norm of the W-steps of hidden layers: covariance, that of the layer's inputs, in which the gradient is preconditioned; operator, the largest singular value: orthogonalised momentum as in muon, of the length relativeChange. The output layer always takes the first",
+      "norm of the W-steps of hidden layers, operator by default in networks with a norm: covariance, that of the layer's inputs, in which the gradient is preconditioned; operator, the largest singular value: orthogonalised momentum as in muon, of the length relativeChange. The output layer always takes the first",
     ),
   rmsChange: fields.positive
     .default(0.025)
@@ -133,21 +133,28 @@ export function preconditionedDefaults(
   smoothing: Smoothing,
   given: Readonly<Record<string, unknown>> = {},
 ): Record<string, unknown> {
+  const hasNorm = layers.some(({ norm }) => norm !== undefined);
+  const stepNorm = given.stepNorm ?? (hasNorm ? 'operator' : 'covariance');
   const last = layers.length - 1;
   const isPlain = (l: number) => l === 0 || l === last || activations[l - 1] === 'sign';
   return {
     initializer: layers.map((_, l) => (isPlain(l) ? 'lecun' : 'he')),
     ...(activations.some(isDiscontinuous) && { smoothing }),
     ...(isRegression && { labelSmoothing: 0 }),
-    ...(given.stepNorm === 'operator' && { momentum: 0.6, weightDecay: 0 }),
+    ...(stepNorm === 'operator' && { stepNorm, momentum: 0.6, weightDecay: 0 }),
   };
 }
 
-/** Without hidden layers no step is in the operator norm. */
+/** Without hidden layers no step is in the operator norm; and a bias that is added after a norm has no input covariance. */
 export function checkStepNorm(
   { stepNorm }: { readonly stepNorm: PreconditionedConfig['stepNorm'] },
-  { activations }: NetworkShape,
+  { activations, layers }: NetworkShape,
 ): { path: string[]; message: string }[] {
+  const l = layers.findIndex(({ norm }) => norm !== undefined);
+  if (stepNorm === 'covariance' && l >= 0) {
+    const message = `covariance is for layers whose bias is a part of the map, and that of layer ${l + 1} is added after a norm; remove it, or set operator`;
+    return [{ path: ['stepNorm'], message }];
+  }
   if (stepNorm === 'covariance' || activations.length > 0) return [];
   const message =
     'is for the weights of hidden layers, and the network has none; remove it, or set covariance';
