@@ -39,6 +39,7 @@ export function checkTogether(
     ...checkSeeds(get, lengths),
     ...checkLabels(get, lengths),
     ...checkPrediction(get, network, registry),
+    ...checkFlips(get, dataset),
     ...checkDevice(get),
   ];
 }
@@ -145,6 +146,20 @@ function checkPrediction(
   if (isLifted || get('evaluate', 'lambda') === undefined) return [];
   const message = 'is used only by lifted prediction; add predict: lifted, or remove it';
   return [{ path: ['evaluate', 'lambda'], message, at: 'key' }];
+}
+
+/** Evaluation with mirror images where there are none, or no accuracy of the outputs. */
+function checkFlips(get: Lookup, dataset: DatasetInfo | undefined): Finding[] {
+  if (get('evaluate', 'flips') !== true) return [];
+  const [height, width] = dataset?.shape ?? [];
+  const message = dataset?.isRegression
+    ? 'is an accuracy, which a regression does not have; remove it'
+    : height === 1 && width === 1
+      ? `is for images, and the rows of ${dataset?.name} are features without height and width; remove it`
+      : get('evaluate', 'predict') === 'lifted'
+        ? 'takes the mean of outputs of the forward pass, and predict: lifted does not classify by them; remove one of the two'
+        : undefined;
+  return message === undefined ? [] : [{ path: ['evaluate', 'flips'], message, at: 'key' }];
 }
 
 function checkDevice(get: Lookup): Finding[] {

@@ -47,7 +47,9 @@ export interface Experiment
    * @throws ConfigError, DataError
    */
   readonly withData?: (data: ArrayData) => Experiment;
-  readonly evaluate: Omit<ExperimentOutput['evaluate'], 'predict'> & {
+  readonly evaluate: Omit<ExperimentOutput['evaluate'], 'flips' | 'predict'> & {
+    /** Whether accuracies are measured with mirror images too; absent when not. */
+    readonly flips?: true;
     /** How images are classified; by the forward pass when absent. */
     readonly predict?: 'lifted';
   };

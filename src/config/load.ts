@@ -355,13 +355,15 @@ function resolveDataset({
   return changes ? { ...dataset, augment: changes } : dataset;
 }
 
-/** Feed-forward prediction is the default, and left out. */
+/** Feed-forward prediction without mirror images is the default, and left out. */
 function resolveEvaluate({
+  flips,
   predict,
   lambda = 1,
   ...when
 }: ExperimentOutput['evaluate']): Experiment['evaluate'] {
-  return predict === 'lifted' ? { ...when, predict, lambda } : when;
+  const plain = { ...when, ...(flips && { flips }) };
+  return predict === 'lifted' ? { ...plain, predict, lambda } : plain;
 }
 
 /** The origin of each value of a resolved config, by dotted path; a list of plain values is one value. */

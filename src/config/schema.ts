@@ -255,6 +255,12 @@ const EvaluateSchema = z.strictObject({
     .enum(['every', 'last', 'never'])
     .default('every')
     .describe('last and never keep the test set untouched while settings are tuned'),
+  flips: z
+    .boolean()
+    .optional()
+    .describe(
+      'measure accuracies a second time, by the mean of the outputs for an image and its mirror image; in columns of their own',
+    ),
   predict: z
     .enum(['feed-forward', 'lifted'])
     .optional()

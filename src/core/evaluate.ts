@@ -15,6 +15,8 @@ import { liftedClasses, type PredictionRule } from './prediction.js';
 export interface Evaluation {
   readonly loss: number;
   readonly accuracy?: number;
+  /** As `accuracy`, by the mean of the outputs for an image and for its mirror image; only where asked for. */
+  readonly accuracyFlips?: number;
 }
 
 /** A split on the device, on which parameters are evaluated repeatedly. */
@@ -24,12 +26,14 @@ export class Evaluator {
   readonly #labels: Split['labels'];
   readonly #isRegression: boolean;
 
+  /** @param flips shape of the images, to measure `accuracyFlips` too; with feed-forward prediction alone */
   constructor(
     split: Split,
     dataset: Pick<Dataset, 'levels' | 'classes'>,
     readonly network: Network,
     readonly loss: LossName,
     readonly rule: PredictionRule = {},
+    readonly flips?: Dataset['shape'],
   ) {
     this.#count = split.count;
     this.#labels = split.labels;
@@ -57,8 +61,12 @@ export class Evaluator {
       tf.stack(
         this.#chunks.map(({ x, y }) => {
           const outputs = predict(network, parameters, x);
-          const means = tf.stack([lossValue(this.loss, y, outputs), accuracyValue(y, outputs)]);
-          return tf.mul(means, x.shape[0]);
+          const means = [lossValue(this.loss, y, outputs), accuracyValue(y, outputs)];
+          if (this.flips) {
+            const mirrored = predict(network, parameters, mirrorImages(x, this.flips));
+            means.push(accuracyValue(y, meanOutputs(outputs, mirrored)));
+          }
+          return tf.mul(tf.stack(means), x.shape[0]);
         }),
       ),
     );
@@ -66,12 +74,17 @@ export class Evaluator {
     sums.dispose();
     let loss = 0;
     let correct = 0;
-    for (let i = 0; i < values.length; i += 2) {
+    let correctFlips = 0;
+    const perChunk = values.length / this.#chunks.length;
+    for (let i = 0; i < values.length; i += perChunk) {
       loss += values[i];
       correct += Math.round(values[i + 1]);
+      if (this.flips) correctFlips += Math.round(values[i + 2]);
     }
     const mean = { loss: loss / this.#count };
-    return this.#isRegression ? mean : { ...mean, accuracy: correct / this.#count };
+    if (this.#isRegression) return mean;
+    const plain = { ...mean, accuracy: correct / this.#count };
+    return this.flips ? { ...plain, accuracyFlips: correctFlips / this.#count } : plain;
   }
 
   async #lifted(parameters: Parameters, lambda: number): Promise<Evaluation> {
@@ -116,6 +129,14 @@ export class Evaluator {
     for (const { x, y } of this.#chunks) tf.dispose([x, y]);
   }
 }
+
+/** Images [m, height * width * channels], channels last, mirrored left and right. */
+export const mirrorImages = (x: tf.Tensor2D, shape: Dataset['shape']): tf.Tensor2D =>
+  tf.tidy(() => tf.reshape(tf.reverse(tf.reshape(x, [x.shape[0], ...shape]), 2), x.shape));
+
+/** The mean of the outputs for images and for their mirror images. */
+export const meanOutputs = (outputs: tf.Tensor2D, mirrored: tf.Tensor2D): tf.Tensor2D =>
+  tf.tidy(() => tf.mul(tf.add(outputs, mirrored), 0.5));
 
 /** The predicted class of each row of x [m, features], by the prediction rule. */
 export async function predictedClasses(

@@ -89,10 +89,19 @@ async function checkNumerics({ plugins, network, loss }: Experiment): Promise<vo
 }
 
 /** Mirror images of characters are other characters, or none. */
-function warnOfFlips({ data, dataset }: Experiment, emit: (event: ExperimentEvent) => void): void {
-  if (!data.hasCharacters || dataset.augment?.flip === undefined) return;
-  const message = `dataset.augment.flip mirrors images, and those of ${data.name} are characters, most of which are others or none in a mirror: expect a lower accuracy`;
-  emit({ type: 'warning', message });
+function warnOfFlips(
+  { data, dataset, evaluate }: Experiment,
+  emit: (event: ExperimentEvent) => void,
+): void {
+  const fields = [
+    dataset.augment?.flip !== undefined && 'dataset.augment.flip mirrors images',
+    evaluate.flips && 'evaluate.flips uses mirror images',
+  ];
+  for (const field of fields) {
+    if (!data.hasCharacters || !field) continue;
+    const message = `${field}, and those of ${data.name} are characters, most of which are others or none in a mirror: expect a lower accuracy`;
+    emit({ type: 'warning', message });
+  }
 }
 
 /** A changed plugin has another run directory, so that there is nothing to resume. */

@@ -138,8 +138,9 @@ async function trainAll(
   const network = buildNetwork(experiment.network);
   const rule = predictionRule(experiment);
   if (rule.remark !== undefined) emit({ type: 'warning', message: rule.remark });
+  const flips = experiment.evaluate.flips ? dataset.shape : undefined;
   const evaluator = (split: Dataset['test']) =>
-    new Evaluator(split, dataset, network, experiment.loss, rule);
+    new Evaluator(split, dataset, network, experiment.loss, rule, flips);
   const evaluators = {
     test: experiment.evaluate.test === 'never' ? undefined : evaluator(dataset.test),
     validation: dataset.validation && evaluator(dataset.validation),

@@ -103,7 +103,10 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
   try {
     if (resumeFrom) restore(training, resumeFrom);
     else await refuseOtherStart(job, training);
-    const columns = metricsColumns(dataset.validation !== undefined, training.columns);
+    const columns = metricsColumns(
+      { validated: dataset.validation !== undefined, flips: experiment.evaluate.flips },
+      training.columns,
+    );
     refuseTooManyRows(job, totalBatches, columns.length);
     writer = job.openMetrics(columns);
     if (resumeFrom?.position.layers) layersWriter = job.openLayers();

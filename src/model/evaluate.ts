@@ -37,6 +37,8 @@ export interface EvaluateOptions
   readonly dataset?: string;
   /** The one whose results were reported when absent: test, or validation. */
   readonly split?: SplitName;
+  /** Measure the accuracy with mirror images too; when absent, where the training did. */
+  readonly flips?: boolean;
   /** Data of the user's own, instead of a data set. */
   readonly file?: { readonly path: string; readonly labels?: string };
 }
@@ -52,9 +54,15 @@ export interface ModelEvaluation {
   readonly loss: number;
   /** Absent in a regression. */
   readonly accuracy?: number;
+  /** By the mean of the outputs for an image and its mirror image, where it was asked for or reported. */
+  readonly accuracyFlips?: number;
   /** The results of the training on the same images, as in metrics.csv. */
-  readonly reported?: { readonly loss: number; readonly accuracy?: number };
-  /** Whether loss and accuracy are the reported ones to the last digit. */
+  readonly reported?: {
+    readonly loss: number;
+    readonly accuracy?: number;
+    readonly accuracyFlips?: number;
+  };
+  /** Whether loss and accuracies are the reported ones to the last digit. */
   readonly agrees?: boolean;
   readonly backend: string;
   /** Why the last digits may differ from the reported ones. */
@@ -88,11 +96,12 @@ export async function evaluateModels(
     const { folder, description } = model;
     const { label, seed, classes } = description;
     const request = requestOf(description, options);
+    if (options.flips) refuseFlips(description);
     if (!options.file && !pluginDatasets.has(request.name)) {
       refusePluginEntry(description, join(folder, descriptionName), 'dataset', request.name);
     }
     const part = options.file
-      ? await evaluateFile(model, options.file)
+      ? await evaluateFile(model, options.file, options.flips)
       : await evaluateSplit(model, await load(description), options);
     const name = `${backend.name} ${backend.version}`;
     const trained = `${description.backend.name} ${description.backend.version}`;
@@ -104,6 +113,19 @@ export async function evaluateModels(
     });
   }
   return results;
+}
+
+/** @throws UsageError where the model has no accuracy, no images, or does not classify by its outputs */
+function refuseFlips({ isRegression, network, prediction }: ModelDescription): void {
+  const [, height, width] = network.input;
+  const reason = isRegression
+    ? 'a regression has no accuracy'
+    : height === 1 && width === 1
+      ? 'the model was trained on rows of features, which have no mirror images'
+      : prediction.rule === 'lifted'
+        ? 'the model classifies by lifted prediction, not by the outputs of the forward pass'
+        : undefined;
+  if (reason !== undefined) throw new UsageError(`--flips: ${reason}`);
 }
 
 /** Results are repeated to the last digit only on the backend that computed them. */
@@ -163,6 +185,7 @@ type Part = Pick<
   | 'images'
   | 'loss'
   | 'accuracy'
+  | 'accuracyFlips'
   | 'reported'
   | 'agrees'
   | 'changed'
@@ -187,13 +210,16 @@ async function evaluateSplit(
   const { network, parameters, rule, dispose } = loadNetwork(model);
   // The preprocessing is the model's own, whatever data it sees.
   const prepared = { ...dataset, levels: pixelLevels(scalingOf(description)) };
-  const evaluator = new Evaluator(rows, prepared, network, description.loss, rule);
+  const reported = split === 'train' ? undefined : results[split];
+  const flips = options.flips || reported?.accuracyFlips !== undefined ? dataset.shape : undefined;
+  const evaluator = new Evaluator(rows, prepared, network, description.loss, rule, flips);
   try {
-    const { loss, accuracy } = await evaluator.evaluate(parameters);
+    const { loss, accuracy, accuracyFlips } = await evaluator.evaluate(parameters);
     const part = {
       ...{ data: dataset.name, split, images: rows.count, loss },
       ...(!isRegression && {
         accuracy,
+        ...(flips && { accuracyFlips }),
         confusion: confusionMatrix(
           rows.labels,
           await evaluator.classes(parameters),
@@ -203,12 +229,14 @@ async function evaluateSplit(
     };
     const trained = description.dataset;
     const changed = dataset.name === trained.name ? changedFiles(dataset, trained) : [];
-    const reported = split === 'train' ? undefined : results[split];
     const isSame = dataset.name === trained.name && changed.length === 0;
     if (changed.length > 0) return { ...part, changed };
     if (!reported || !isSame || reported.images !== rows.count) return part;
     const { images: _, ...values } = reported;
-    const agrees = equal(loss, reported.loss) && equal(accuracy, reported.accuracy);
+    const agrees =
+      equal(loss, reported.loss) &&
+      equal(accuracy, reported.accuracy) &&
+      (reported.accuracyFlips === undefined || equal(accuracyFlips, reported.accuracyFlips));
     return { ...part, reported: values, agrees };
   } finally {
     evaluator.dispose();
@@ -253,6 +281,7 @@ const equal = (value: number | undefined, reported: number | undefined) =>
 async function evaluateFile(
   model: Model,
   { path, labels: given }: NonNullable<EvaluateOptions['file']>,
+  flips = false,
 ): Promise<Part> {
   const { description } = model;
   const { classes, loss, isRegression } = description;
@@ -261,9 +290,10 @@ async function evaluateFile(
   const k = classes.length;
   const targets = isRegression ? targetsOf(path, samples, k) : undefined;
   const labels = isRegression ? undefined : labelsOf(path, samples, classes);
-  const predicted = await predictSamples(model, samples);
+  const predicted = await predictSamples(model, samples, flips);
   let total = 0;
   let correct = 0;
+  let correctFlips = 0;
   const own =
     labels && !isBuiltIn(loss) ? await lossOfRows(loss, labels, predicted.outputs, k) : undefined;
   for (let row = 0; row < samples.count; row++) {
@@ -276,6 +306,8 @@ async function evaluateFile(
         ? outputs.reduce((sum, u, c) => sum + (u - target(c)) ** 2, 0)
         : -Math.log(probabilities(outputs)[label]));
     if (predicted.classes[row] === label) correct++;
+    const mean = predicted.outputsFlips?.subarray(row * k, (row + 1) * k);
+    if (mean?.indexOf(mean.reduce((a, b) => Math.max(a, b))) === label) correctFlips++;
   }
   return {
     data: path,
@@ -283,6 +315,7 @@ async function evaluateFile(
     loss: total / samples.count,
     ...(labels && {
       accuracy: correct / samples.count,
+      ...(flips && { accuracyFlips: correctFlips / samples.count }),
       confusion: confusionMatrix(labels, predicted.classes, k),
     }),
   };

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { rowChunks } from '../core/batches.js';
 import type { DatasetRequest } from '../core/dataset.js';
-import { predictedClasses } from '../core/evaluate.js';
+import { meanOutputs, mirrorImages, predictedClasses } from '../core/evaluate.js';
 import { buildNetwork, disposeParameters, type Network, predict } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import type { PredictionRule } from '../core/prediction.js';
@@ -116,19 +116,28 @@ export interface Predictions {
   readonly classes: Int32Array;
   /** Outputs of the network, [rows, classes]: logits, or with loss mse the estimates; of a regression the predictions. */
   readonly outputs: Float32Array;
+  /** The mean of the outputs for each image and for its mirror image; only where asked for. */
+  readonly outputsFlips?: Float32Array;
 }
 
 /**
  * Predicts on the current backend, with the model's preprocessing.
  * @param samples of the shape that {@link checkInputs} accepts
+ * @param flips whether `outputsFlips` is wanted too
  */
-export async function predictSamples(model: Model, samples: Samples): Promise<Predictions> {
+export async function predictSamples(
+  model: Model,
+  samples: Samples,
+  flips = false,
+): Promise<Predictions> {
   const { description } = model;
   const scaling = scalingOf(description);
   const k = description.classes.length;
   const features = samples.x.length / samples.count;
   const classes = new Int32Array(samples.count);
   const outputs = new Float32Array(samples.count * k);
+  const outputsFlips = flips ? new Float32Array(outputs.length) : undefined;
+  const [channels, height, width] = description.network.input;
   const loaded = loadNetwork(model);
   const { network, parameters, rule } = loaded;
   try {
@@ -143,6 +152,14 @@ export async function predictSamples(model: Model, samples: Samples): Promise<Pr
       const out = predict(network, parameters, x);
       try {
         outputs.set(await out.data(), start * k);
+        if (outputsFlips) {
+          const mean = tf.tidy(() => {
+            const mirrored = mirrorImages(x, [height, width, channels]);
+            return meanOutputs(out, predict(network, parameters, mirrored));
+          });
+          outputsFlips.set(await mean.data(), start * k);
+          mean.dispose();
+        }
         if (!description.isRegression)
           classes.set(await predictedClasses(network, parameters, x, rule), start);
       } finally {
@@ -152,7 +169,7 @@ export async function predictSamples(model: Model, samples: Samples): Promise<Pr
   } finally {
     loaded.dispose();
   }
-  return { classes, outputs };
+  return { classes, outputs, outputsFlips };
 }
 
 /** Softmax of a row of logits, in float64. */

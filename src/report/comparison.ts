@@ -19,6 +19,8 @@ export interface ComparisonRow {
   /** Split of the accuracy: test, or validation where the test set was not evaluated. */
   readonly measuredOn?: 'test' | 'validation';
   readonly accuracy?: Estimate;
+  /** On the same split, by the mean of the outputs for an image and its mirror image. */
+  readonly accuracyFlips?: Estimate;
   /** Mean loss on the same split, where there is no accuracy: of a regression. */
   readonly loss?: Estimate;
   /** The paper's test accuracy. */
@@ -71,6 +73,9 @@ function compareMethod(
     estimate(results.map(value).filter((x) => x !== undefined));
   const test = over(({ testAccuracy }) => testAccuracy);
   const accuracy = test ?? over(({ validationAccuracy }) => validationAccuracy);
+  const accuracyFlips = over((result) =>
+    test ? result.testAccuracyFlips : result.validationAccuracyFlips,
+  );
   const testLoss = accuracy ? undefined : over((result) => result.testLoss);
   const loss = accuracy ? undefined : (testLoss ?? over((result) => result.validationLoss));
   return {
@@ -81,6 +86,7 @@ function compareMethod(
     seeds: runs.length,
     measuredOn: (accuracy ?? loss) && ((test ?? testLoss) ? 'test' : 'validation'),
     accuracy,
+    ...(accuracyFlips && { accuracyFlips }),
     ...(loss && { loss }),
     paper,
     difference: test && paper !== undefined ? test.mean - paper : undefined,

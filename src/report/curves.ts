@@ -1,4 +1,5 @@
 import { basename, dirname, resolve } from 'node:path';
+import { isAccuracyColumn } from '../runs/metrics.js';
 import { metricsPath, type Problem, type Run } from '../runs/run-directory.js';
 import { average, estimate, largest, smallest } from '../shared/statistics.js';
 import { detailsOf, type Settings } from './overlay.js';
@@ -50,11 +51,13 @@ export interface Measure {
 }
 
 /** Whether a column holds accuracies: shares in [0, 1], of which 1 is best. */
-export const isAccuracy = ({ column }: Measure): boolean => column.endsWith('accuracy');
+export const isAccuracy = ({ column }: Measure): boolean => isAccuracyColumn(column);
 
 const titles: Readonly<Record<string, string>> = {
   test_accuracy: 'test accuracy',
   validation_accuracy: 'validation accuracy',
+  test_accuracy_flips: 'test accuracy with flips',
+  validation_accuracy_flips: 'validation accuracy with flips',
   train_accuracy: 'training accuracy',
   train_loss: 'training loss',
   objective: 'lifted objective',

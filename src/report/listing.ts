@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { UsageError } from '../errors.js';
 import { readText } from '../files/read.js';
+import { isAccuracyColumn } from '../runs/metrics.js';
 import {
   lastValue,
   loadRuns,
@@ -96,7 +97,7 @@ function rank(runs: readonly ListedRun[], name: string, sweep?: SweepRanking): L
   const measured = runs.filter(
     (run) => run.run.status === 'COMPLETED' && typeof look(run, name) === 'number',
   );
-  const sorted = byValue(measured, name, name.endsWith('accuracy') ? -1 : 1);
+  const sorted = byValue(measured, name, isAccuracyColumn(name) ? -1 : 1);
   if (sweep === undefined) return sorted;
   // Runs of the best trial first: its seeds, with the method of the metric.
   const places = new Map(sweep.ranked.map((path, place) => [path, place]));
@@ -196,8 +197,10 @@ export const runFields = [
   'batches',
   'validation_accuracy',
   'validation_loss',
+  'validation_accuracy_flips',
   'test_accuracy',
   'best_test_accuracy',
+  'test_accuracy_flips',
   'test_loss',
   'train_loss',
   'train_s',
@@ -269,7 +272,9 @@ function fieldsOf(run: Run, { info, path }: RunDirectory): Omit<ListedRun['field
     batches: last('batch') ?? recorded?.batches,
     validation_accuracy: final.validationAccuracy,
     validation_loss: last('validation_loss') ?? recorded?.finalValidationLoss,
+    validation_accuracy_flips: final.validationAccuracyFlips,
     test_accuracy: final.testAccuracy,
+    test_accuracy_flips: final.testAccuracyFlips,
     best_test_accuracy: recorded?.bestTestAccuracy,
     test_loss: last('test_loss') ?? recorded?.finalTestLoss,
     train_loss: last('train_loss') ?? recorded?.finalTrainLoss,

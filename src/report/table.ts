@@ -38,11 +38,15 @@ export function resultTable(methods: readonly MethodSummary[]): {
     ? `final ${losses.split} loss`
     : `final ${tested || !validated ? 'test' : 'validation'} accuracy`;
   const thresholds = tableThresholds(methods);
+  const flipsOf = (method: MethodSummary) =>
+    tested ? method.finalTestAccuracyFlips : method.finalValidationAccuracyFlips;
+  const hasFlips = methods.some((method) => flipsOf(method) !== undefined);
   return {
     head: [
       'method',
       'seeds',
       final,
+      ...(hasFlips ? [withFlips] : []),
       ...(tested ? ['best'] : []),
       ...thresholds.map((t) => `to ${threshold(t)}`),
       'ms/step',
@@ -60,6 +64,7 @@ export function resultTable(methods: readonly MethodSummary[]): {
       losses
         ? cell(losses.of(method), lossText)
         : cell(tested ? method.finalTestAccuracy : method.finalValidationAccuracy, accuracy),
+      ...(hasFlips ? [cell(flipsOf(method), accuracy)] : []),
       ...(tested ? [share(method.bestTestAccuracy)] : []),
       ...thresholds.map((t) => cell(method.secondsToAccuracy[t], seconds)),
       cell(method.stepMs, ({ mean }) => significant(mean)),
@@ -112,6 +117,9 @@ const tableNoteOf = (measure: string) =>
   `${measure}: mean ± 95 % interval over seeds; times: training alone, means`;
 
 export const tableNote = tableNoteOf('accuracy');
+
+/** Head of the column of accuracies by the mean of the outputs for an image and its mirror image. */
+export const withFlips = 'with flips';
 
 export const missing = '–';
 

@@ -25,6 +25,9 @@ export const metricsColumns: Readonly<Record<string, string>> = {
   step_ms: 'milliseconds of the step, device reads included',
   validation_loss: 'as test_loss, over the validation split',
   validation_accuracy: 'as test_accuracy, over the validation split',
+  test_accuracy_flips:
+    'as test_accuracy, by the mean of the outputs for an image and its mirror image (evaluate.flips)',
+  validation_accuracy_flips: 'as test_accuracy_flips, over the validation split',
   positive_share: 'share of hidden activations that are positive (full-batch methods)',
   max_residual: 'largest residual of the sub-problems of the step (fenchel, solver exact)',
   x_iterations: 'iterations of the X-updates of the step (fenchel, solver exact)',

@@ -248,10 +248,15 @@ const wayOut =
 const torn = (path: string, how: string): RunError =>
   new RunError(`${path} was changed or damaged since the run was interrupted: ${how}. ${wayOut}`);
 
-/** Columns of a metrics.csv: the common ones, the validation split's, the method's own. */
-export function metricsColumns(validated: boolean, own: readonly string[]): string[] {
+/** Columns of a metrics.csv: the common ones, the validation split's, those with mirror images, the method's own. */
+export function metricsColumns(
+  { validated, flips = false }: { readonly validated: boolean; readonly flips?: boolean },
+  own: readonly string[],
+): string[] {
   const validation = validated ? ['validation_loss', 'validation_accuracy'] : [];
-  return [...commonColumns, ...validation, ...own];
+  const splits = validated ? ['test', 'validation'] : ['test'];
+  const mirrored = flips ? splits.map((split) => `${split}_accuracy_flips`) : [];
+  return [...commonColumns, ...validation, ...mirrored, ...own];
 }
 
 /** Measurements of one batch; times are milliseconds. */
@@ -290,5 +295,7 @@ export function metricsRow(
     step_ms: measured.stepMs.toFixed(3),
     validation_loss: validation?.loss,
     validation_accuracy: validation?.accuracy,
+    test_accuracy_flips: test?.accuracyFlips,
+    validation_accuracy_flips: validation?.accuracyFlips,
   };
 }

@@ -39,6 +39,9 @@ export const metricsFile: TableKind = {
 /** Columns of measured times, which differ between runs that are otherwise the same. */
 export const clockColumns: readonly string[] = ['wall_s', 'step_ms'];
 
+/** Whether a column, or a field named like one, holds shares in [0, 1] of which 1 is best. */
+export const isAccuracyColumn = (name: string): boolean => /accuracy(_flips)?$/.test(name);
+
 /** Most rows times columns of such a file, so that it can be read into memory. */
 export const mostCells = 1 << 24;
 /** Most columns of such a file. */
@@ -311,7 +314,7 @@ function readNumber(text: string, name: string, path: string, line: number): num
   if (!/^[-+.\d]/.test(text) || /[xXbBoO]/.test(text) || !Number.isFinite(value)) {
     throw damage(path, line, `${printable(name)} is "${printable(text)}", which is not a number`);
   }
-  if (name.endsWith('accuracy') && (value < 0 || value > 1)) {
+  if (isAccuracyColumn(name) && (value < 0 || value > 1)) {
     throw damage(path, line, `${printable(name)} is ${value}; accuracies are shares from 0 to 1`);
   }
   return value;

@@ -43,7 +43,13 @@ const format = 1;
 
 const size = z.int().positive();
 /** A regression has no accuracy. */
-const evaluation = z.object({ loss: z.number(), accuracy: z.number().optional(), images: size });
+const evaluation = z.object({
+  loss: z.number(),
+  accuracy: z.number().optional(),
+  /** By the mean of the outputs for an image and its mirror image, where the run measured it. */
+  accuracyFlips: z.number().optional(),
+  images: size,
+});
 
 const descriptionSchema = z.object({
   format: z.literal(format),
@@ -204,7 +210,12 @@ function describe(trained: TrainedBy): Omit<ModelDescription, 'format' | 'weight
     const loss = lastValue(metrics, `${split}_loss`);
     const accuracy = lastValue(metrics, `${split}_accuracy`);
     if (loss === undefined || (accuracy === undefined && !isRegression)) return {};
-    const measured = { loss, ...(accuracy !== undefined && { accuracy }) };
+    const accuracyFlips = lastValue(metrics, `${split}_accuracy_flips`);
+    const measured = {
+      loss,
+      ...(accuracy !== undefined && { accuracy }),
+      ...(accuracyFlips !== undefined && { accuracyFlips }),
+    };
     return { [split]: { ...measured, images: dataset[split]?.count } };
   };
   return {

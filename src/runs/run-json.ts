@@ -36,6 +36,9 @@ const summarySchema = z.object({
   finalTrainLoss: nonNegative.optional(),
   finalValidationAccuracy: share.optional(),
   finalValidationLoss: nonNegative.optional(),
+  /** By the mean of the outputs for an image and its mirror image: with `evaluate.flips`. */
+  finalTestAccuracyFlips: share.optional(),
+  finalValidationAccuracyFlips: share.optional(),
   /** Training time alone: evaluation and warm-up excluded, the method's set-up included. */
   wallSeconds: nonNegative,
   medianStepMs: nonNegative.optional(),

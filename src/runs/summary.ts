@@ -57,6 +57,8 @@ export function summarise(metrics: Metrics, status: RunStatus, error?: string): 
     finalTrainLoss: last('train_loss'),
     finalValidationAccuracy: last('validation_accuracy'),
     finalValidationLoss: last('validation_loss'),
+    finalTestAccuracyFlips: last('test_accuracy_flips'),
+    finalValidationAccuracyFlips: last('validation_accuracy_flips'),
     wallSeconds: last('wall_s') ?? 0,
     medianStepMs: median(columns.step_ms ?? []),
     secondsToAccuracy,
@@ -82,6 +84,9 @@ export interface MethodSummary {
   readonly finalValidationAccuracy?: Estimate;
   readonly finalTestLoss?: Estimate;
   readonly finalValidationLoss?: Estimate;
+  /** By the mean of the outputs for an image and its mirror image. */
+  readonly finalTestAccuracyFlips?: Estimate;
+  readonly finalValidationAccuracyFlips?: Estimate;
   /** Training seconds of a whole run. */
   readonly wallSeconds?: Estimate;
   /** Milliseconds, mean over seeds of the run's median. */
@@ -112,6 +117,8 @@ export function aggregate(summaries: readonly RunSummary[]): MethodSummary[] {
       finalValidationAccuracy: over((run) => run.finalValidationAccuracy),
       finalTestLoss: over((run) => run.finalTestLoss),
       finalValidationLoss: over((run) => run.finalValidationLoss),
+      finalTestAccuracyFlips: over((run) => run.finalTestAccuracyFlips),
+      finalValidationAccuracyFlips: over((run) => run.finalValidationAccuracyFlips),
       wallSeconds: over((run) => run.wallSeconds),
       stepMs: over((run) => run.medianStepMs),
       secondsToAccuracy,
@@ -136,6 +143,9 @@ export type FinalResult =
       readonly validationAccuracy?: number;
       readonly testLoss?: number;
       readonly validationLoss?: number;
+      /** By the mean of the outputs for an image and its mirror image. */
+      readonly testAccuracyFlips?: number;
+      readonly validationAccuracyFlips?: number;
       /** Training time alone. */
       readonly trainSeconds?: number;
     }
@@ -158,6 +168,8 @@ export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
       validationAccuracy: finalValidationAccuracy,
       testLoss: recorded.finalTestLoss,
       validationLoss: recorded.finalValidationLoss,
+      testAccuracyFlips: recorded.finalTestAccuracyFlips,
+      validationAccuracyFlips: recorded.finalValidationAccuracyFlips,
       trainSeconds: wallSeconds,
     });
   }
@@ -172,6 +184,8 @@ export function finalResult(run: Run, from: 'metrics' | 'any'): FinalResult {
     validationAccuracy: lastValue(metrics, 'validation_accuracy'),
     testLoss: lastValue(metrics, 'test_loss'),
     validationLoss: lastValue(metrics, 'validation_loss'),
+    testAccuracyFlips: lastValue(metrics, 'test_accuracy_flips'),
+    validationAccuracyFlips: lastValue(metrics, 'validation_accuracy_flips'),
     trainSeconds: lastValue(metrics, 'wall_s'),
   });
 }
@@ -193,27 +207,37 @@ function measured(result: Exclude<FinalResult, { missing: string }>): FinalResul
   return { missing: 'no accuracy was measured after its last batch' };
 }
 
-/** summary.csv: one line a run; empty cells where nothing was measured or a threshold not reached. */
+/**
+ * summary.csv: one line a run; empty cells where nothing was measured or a threshold not reached. Accuracies with
+ * mirror images have columns only where a run has them.
+ */
 export function summaryCsv(summaries: readonly RunSummary[]): string {
-  const rows = summaries.map((run) => ({
-    method: run.method,
-    seed: run.seed,
-    status: run.status,
-    batches: run.batches,
-    final_test_accuracy: run.finalTestAccuracy,
-    best_test_accuracy: run.bestTestAccuracy,
-    final_test_loss: run.finalTestLoss,
-    final_train_loss: run.finalTrainLoss,
-    final_validation_accuracy: run.finalValidationAccuracy,
-    final_validation_loss: run.finalValidationLoss,
-    wall_s: run.wallSeconds,
-    median_step_ms: run.medianStepMs,
-    ...Object.fromEntries(
-      accuracyThresholds.map((t) => [`seconds_to_${t}`, run.secondsToAccuracy[t]]),
-    ),
-    error: run.error,
-  }));
-  return stringify(rows, { header: true, columns: summaryColumns });
+  const rows = summaries.map(
+    (run): Record<string, unknown> => ({
+      method: run.method,
+      seed: run.seed,
+      status: run.status,
+      batches: run.batches,
+      final_test_accuracy: run.finalTestAccuracy,
+      best_test_accuracy: run.bestTestAccuracy,
+      final_test_loss: run.finalTestLoss,
+      final_train_loss: run.finalTrainLoss,
+      final_validation_accuracy: run.finalValidationAccuracy,
+      final_validation_loss: run.finalValidationLoss,
+      final_test_accuracy_flips: run.finalTestAccuracyFlips,
+      final_validation_accuracy_flips: run.finalValidationAccuracyFlips,
+      wall_s: run.wallSeconds,
+      median_step_ms: run.medianStepMs,
+      ...Object.fromEntries(
+        accuracyThresholds.map((t) => [`seconds_to_${t}`, run.secondsToAccuracy[t]]),
+      ),
+      error: run.error,
+    }),
+  );
+  const columns = summaryColumns.filter(
+    (name) => !name.endsWith('_flips') || rows.some((row) => row[name] !== undefined),
+  );
+  return stringify(rows, { header: true, columns });
 }
 
 const summaryColumns = [
@@ -227,6 +251,8 @@ const summaryColumns = [
   'final_train_loss',
   'final_validation_accuracy',
   'final_validation_loss',
+  'final_test_accuracy_flips',
+  'final_validation_accuracy_flips',
   'wall_s',
   'median_step_ms',
   ...accuracyThresholds.map((t) => `seconds_to_${t}`),

@@ -56,3 +56,33 @@ describe('dataset.augment', () => {
     );
   });
 });
+
+describe('evaluate.flips', () => {
+  it('is part of the config and of its hash where it is on', () => {
+    const hash = (evaluate: string) => resolved(experimentText({ evaluate })).hash;
+    expect(hash('{ flips: false }')).toBe(hash('{}'));
+    expect(hash('{ flips: true }')).not.toBe(hash('{}'));
+  });
+
+  it('is refused without images, without accuracies, and beside lifted prediction', () => {
+    expect(issuesOf(experimentText({ evaluate: '{ flips: true, predict: lifted }' }))).toEqual([
+      'evaluate.flips: takes the mean of outputs of the forward pass, and predict: lifted does not classify by them; remove one of the two',
+    ]);
+    const x = { values: new Float32Array(8), shape: [4, 2] };
+    const on = (changes: object, y: Float32Array | number[]) => {
+      const text = experimentText({
+        dataset: '{ name: arrays }',
+        evaluate: '{ flips: true }',
+        ...changes,
+      });
+      const data = { train: { x, y }, test: { x, y } };
+      return () => parse(text).experiment.withData?.(data);
+    };
+    expect(on({}, [0, 1, 9, 3])).toThrow(
+      'evaluate.flips: is for images, and the rows of arrays are features without height and width; remove it',
+    );
+    expect(on({ loss: 'mse', network: '{ layers: [{ dense: 1 }] }' }, new Float32Array(4))).toThrow(
+      'evaluate.flips: is an accuracy, which a regression does not have; remove it',
+    );
+  });
+});

@@ -121,6 +121,43 @@ describe('an evaluator', () => {
     expect(accuracy).not.toBe(expected.accuracy);
   });
 
+  it('with flips: also classifies by the mean of the logits of image and mirror image, and keeps nothing', async () => {
+    const experiment = tinyExperiment(convolutional, 'dataset.testLimit=2000');
+    const dataset = await loadDataset(experiment.dataset);
+    const network = buildNetwork(experiment.network);
+    const random = new Random(1, 'evaluator');
+    const parameters = initializeParameters(network, { initializer: 'he', bias: 0.1 }, random);
+    const { test, shape, levels } = dataset;
+    const [height, width] = shape;
+    const make = (flips?: typeof shape) =>
+      new Evaluator(test, dataset, network, experiment.loss, {}, flips);
+    const [plain, both] = [make(), make(shape)];
+    const expected = await plain.evaluate(parameters);
+    const before = tf.memory().numTensors;
+    const { accuracyFlips, ...rest } = await both.evaluate(parameters);
+    expect(tf.memory().numTensors).toBe(before);
+    expect(rest).toEqual(expected);
+
+    const logits = async (pixels: ArrayLike<number>) => {
+      const values = Float32Array.from(pixels, (p) => levels[0][p]);
+      const x = tf.tensor2d(values, [test.count, height * width]);
+      const outputs = tf.tidy(() => forwardLayers(network, parameters, x).preActivations.at(-1)!);
+      return outputs.data();
+    };
+    const mirrored = test.images.map((_, i) => {
+      const column = i % width;
+      return test.images[i - column + (width - 1 - column)];
+    });
+    const [own, other] = [await logits(test.images), await logits(mirrored)];
+    let correct = 0;
+    for (let i = 0; i < test.count; i++) {
+      const mean = Array.from({ length: 10 }, (_, k) => (own[10 * i + k] + other[10 * i + k]) / 2);
+      if (mean.indexOf(Math.max(...mean)) === test.labels[i]) correct++;
+    }
+    expect(accuracyFlips).toBe(correct / test.count);
+    expect(accuracyFlips).not.toBe(rest.accuracy);
+  });
+
   it('does not solve for weights that are not finite', async () => {
     const { lifted, parameters } = await evaluators(1);
     const [first, last] = parameters;

@@ -8,7 +8,11 @@ import { loadExperiment } from '../../src/config/load.js';
 import { UsageError } from '../../src/errors.js';
 import type { ExperimentEvent } from '../../src/experiment/events.js';
 import { type ExperimentOptions, runExperiment } from '../../src/experiment/run.js';
+import { evaluateModels } from '../../src/model/evaluate.js';
+import { loadModels } from '../../src/model/find.js';
+import { compareRuns } from '../../src/report/comparison.js';
 import { commonColumns } from '../../src/runs/metrics.js';
+import { loadRunDirectory } from '../../src/runs/run-directory.js';
 import { lockDirectory } from '../../src/runs/run-directory-writer.js';
 import { type RunRecord, readRecord } from '../../src/runs/run-json.js';
 import { temporaryFolder, tinyExperiment, untimed } from './tiny.js';
@@ -49,6 +53,53 @@ describe('runExperiment', () => {
       type: 'warning',
       message: expect.stringContaining('is the same as feed-forward prediction here'),
     });
+  });
+
+  it('with evaluate.flips, reports the accuracy with mirror images beside the plain one', async () => {
+    const of = async (...overrides: string[]) => {
+      const outDir = join(temporaryFolder(), 'run');
+      const config = ['methods=[{ name: adam }]', 'dataset.validation=50', ...overrides];
+      const { result, events } = await run(tinyExperiment(...config), { outDir });
+      const [models] = [loadModels(outDir, {})];
+      return { outDir, result, events, models, rows: csv(outDir, 'adam-s1') };
+    };
+    const [plain, flipped] = [await of(), await of('evaluate.flips=true')];
+    const columns = ['test_accuracy_flips', 'validation_accuracy_flips'];
+    const names = ['validation_accuracy', ...columns];
+    expect(Object.keys(flipped.rows[0]).slice(-3)).toEqual(names);
+    expect(Object.keys(plain.rows[0]).at(-1)).toBe('validation_accuracy');
+    const without = flipped.rows.map(
+      ({ test_accuracy_flips, validation_accuracy_flips, ...row }) => row,
+    );
+    expect(withoutTimes(without)).toEqual(withoutTimes(plain.rows));
+    const final = flipped.rows.at(-1)!;
+    const [test, validation] = columns.map((name) => Number(final[name]));
+    const column = (name: string) => flipped.rows.map((row) => row[name]);
+    expect(column('test_accuracy_flips')).not.toEqual(column('test_accuracy'));
+    expect(flipped.result.runs[0].summary).toMatchObject({
+      finalTestAccuracyFlips: test,
+      finalValidationAccuracyFlips: validation,
+    });
+    const summary = (folder: string) => readFileSync(join(folder, 'summary.csv'), 'utf8');
+    expect(summary(flipped.outDir)).toContain('final_test_accuracy_flips');
+    expect(summary(plain.outDir)).not.toContain('flips');
+    expect(flipped.events).toContainEqual({
+      type: 'warning',
+      message: expect.stringMatching(/^evaluate\.flips uses mirror images, .* synthetic-digits/),
+    });
+    const [row] = compareRuns([loadRunDirectory(flipped.outDir)]).rows;
+    expect(row.accuracyFlips?.mean).toBe(test);
+
+    const [repeated] = await evaluateModels(flipped.models);
+    expect(repeated).toMatchObject({
+      agrees: true,
+      accuracyFlips: test,
+      reported: { accuracyFlips: test },
+    });
+    const [asked] = await evaluateModels(plain.models, { flips: true });
+    expect(asked).toMatchObject({ agrees: true, accuracyFlips: test });
+    const [unasked] = await evaluateModels(plain.models);
+    expect(unasked).not.toHaveProperty('accuracyFlips');
   });
 
   it('writes the run directory of the contract', async () => {

@@ -27,6 +27,11 @@ const options = {
     describe: "another data set of fln, of the same shape; the preprocessing is the model's",
     coerce: once('dataset'),
   },
+  flips: {
+    type: 'boolean',
+    describe:
+      'measure the accuracy also by the mean of the outputs for an image and its mirror image',
+  },
   'data-dir': dataDir,
   offline,
   backend: {
@@ -91,9 +96,9 @@ async function evaluate(args: ArgumentsCamelCase<EvaluateArguments>): Promise<vo
   const { evaluateModels } = await import('../../model/evaluate.js');
   const { evaluationCsv, evaluationText } = await import('../render/evaluation.js');
   const models = loadModels(String(run), { label, seed, plugins });
-  const { dataset, split, dataDir, offline, backend, device } = args;
+  const { dataset, split, flips, dataDir, offline, backend, device } = args;
   const found = await evaluateModels(models, {
-    ...{ dataset, split, dataDir, offline, backend, device },
+    ...{ dataset, split, flips, dataDir, offline, backend, device },
     ...(file !== undefined && {
       file: { path: String(file), ...(labels !== undefined && { labels: String(labels) }) },
     }),

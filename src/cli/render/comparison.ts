@@ -6,6 +6,7 @@ import {
   lossText,
   missing,
   type Table,
+  withFlips,
   withVariant,
 } from '../../report/table.js';
 import type { Problem } from '../../runs/run-directory.js';
@@ -49,6 +50,10 @@ function comparisonCsv({ rows }: Comparison): string {
     completed: row.completed,
     measured_on: row.measuredOn,
     accuracy: number(row.accuracy?.mean),
+    ...(hasFlips(rows) && {
+      accuracy_flips: number(row.accuracyFlips?.mean),
+      half_width_95_flips: number(row.accuracyFlips?.halfWidth),
+    }),
     loss: number(row.loss?.mean),
     half_width_95: number((row.accuracy ?? row.loss)?.halfWidth),
     paper: number(row.paper),
@@ -81,6 +86,7 @@ export function comparisonTable(rows: readonly ComparisonRow[]): Table {
       'method',
       'seeds',
       mixed ? `final ${measure}` : `final ${splits[0]} ${measure}`,
+      ...(hasFlips(rows) ? [withFlips] : []),
       ...(mixed ? ['measured on'] : []),
       ...(compared ? ['paper', 'difference'] : []),
       'train time',
@@ -91,6 +97,7 @@ export function comparisonTable(rows: readonly ComparisonRow[]): Table {
       withVariant(row.method, row.variant),
       row.completed === row.seeds ? String(row.seeds) : `${row.completed} of ${row.seeds}`,
       row.loss ? lossText(row.loss) : accuracy(row.accuracy),
+      ...(hasFlips(rows) ? [accuracy(row.accuracyFlips)] : []),
       ...(mixed ? [row.measuredOn ?? missing] : []),
       ...(compared
         ? [
@@ -103,6 +110,9 @@ export function comparisonTable(rows: readonly ComparisonRow[]): Table {
     ]),
   };
 }
+
+const hasFlips = (rows: readonly ComparisonRow[]) =>
+  rows.some(({ accuracyFlips }) => accuracyFlips !== undefined);
 
 const isTuned = (rows: readonly ComparisonRow[]) => rows.some(({ tuning }) => tuning);
 

@@ -1,6 +1,6 @@
 import { stringify } from 'csv-stringify/sync';
 import type { ModelEvaluation } from '../../model/evaluate.js';
-import { alignTable, missing } from '../../report/table.js';
+import { alignTable, missing, withFlips } from '../../report/table.js';
 import { formatNumber } from '../../runs/metrics-writer.js';
 import { grouped, inPercent, printable, runName } from '../../shared/text.js';
 
@@ -8,13 +8,22 @@ import { grouped, inPercent, printable, runName } from '../../shared/text.js';
 export function evaluationText(found: readonly ModelEvaluation[]): string {
   const [first] = found;
   const hasAccuracy = found.some(({ accuracy }) => accuracy !== undefined);
+  const hasFlips = found.some(({ accuracyFlips }) => accuracyFlips !== undefined);
   const share = (value?: number) => (value === undefined ? missing : inPercent(value));
   const place = first.split ? `, ${first.split} split` : '';
   const table = {
-    head: ['run', ...(hasAccuracy ? ['accuracy', 'reported'] : []), 'loss', 'reported', ''],
+    head: [
+      'run',
+      ...(hasAccuracy ? ['accuracy', 'reported'] : []),
+      ...(hasFlips ? [withFlips, 'reported'] : []),
+      'loss',
+      'reported',
+      '',
+    ],
     rows: found.map((one) => [
       printable(runName(one)),
       ...(hasAccuracy ? [share(one.accuracy), share(one.reported?.accuracy)] : []),
+      ...(hasFlips ? [share(one.accuracyFlips), share(one.reported?.accuracyFlips)] : []),
       formatNumber(one.loss),
       one.reported ? formatNumber(one.reported.loss) : missing,
       one.agrees === undefined ? 'no reported result' : one.agrees ? 'agrees' : 'differs',
@@ -60,6 +69,7 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a +
 /** A row per run and true class; of a regression, a row per run. */
 export function evaluationCsv(found: readonly ModelEvaluation[]): string {
   const isRegression = found.every(({ confusion }) => confusion === undefined);
+  const hasFlips = found.some(({ accuracyFlips }) => accuracyFlips !== undefined);
   const rows = found.flatMap((one) => {
     const facts = {
       method: one.label,
@@ -70,8 +80,13 @@ export function evaluationCsv(found: readonly ModelEvaluation[]): string {
       ...(!isRegression && {
         accuracy: one.accuracy === undefined ? undefined : formatNumber(one.accuracy),
       }),
+      ...(hasFlips && {
+        accuracy_flips:
+          one.accuracyFlips === undefined ? undefined : formatNumber(one.accuracyFlips),
+      }),
       reported_loss: one.reported?.loss,
       ...(!isRegression && { reported_accuracy: one.reported?.accuracy }),
+      ...(hasFlips && { reported_accuracy_flips: one.reported?.accuracyFlips }),
       agrees: one.agrees === undefined ? undefined : String(one.agrees),
     };
     if (!one.confusion) return [{ ...facts, rows: one.images }];

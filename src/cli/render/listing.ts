@@ -1,6 +1,7 @@
 import { stringify } from 'csv-stringify/sync';
 import { type ListedRun, type Listing, look, type Value } from '../../report/listing.js';
 import { alignTable, missing, type Table } from '../../report/table.js';
+import { isAccuracyColumn } from '../../runs/metrics.js';
 import { duration, inPercent, plural, printable, significant } from '../../shared/text.js';
 import type { TableForm } from '../options.js';
 import { markdown, shortPath } from './print.js';
@@ -60,7 +61,7 @@ function cell(name: string, value: Value): string {
   if (name === 'directory') return printable(shortPath(String(value)));
   if (name === 'started' || name === 'ended') return timeText(String(value));
   if (typeof value !== 'number') return printable(String(value));
-  if (name.endsWith('accuracy')) return inPercent(value);
+  if (isAccuracyColumn(name)) return inPercent(value);
   if (name === 'train_s') return duration(value);
   if (name.endsWith('loss') || name === 'step_ms') return significant(value);
   return String(value);

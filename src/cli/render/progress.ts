@@ -68,13 +68,20 @@ export function createProgress(
       case 'run-finished': {
         display.stop();
         const { finalTestAccuracy: test, finalValidationAccuracy: validation } = event.summary;
-        const { finalTestLoss: loss } = event.summary;
+        const {
+          finalTestLoss: loss,
+          finalTestAccuracyFlips,
+          finalValidationAccuracyFlips,
+        } = event.summary;
+        const flips = (value?: number) =>
+          value === undefined ? '' : ` (with flips ${inPercent(value)})`;
         const result = [
           (test ?? validation) === undefined &&
             loss !== undefined &&
             `test loss ${loss.toPrecision(4)}`,
-          test !== undefined && `test accuracy ${inPercent(test)}`,
-          validation !== undefined && `validation accuracy ${inPercent(validation)}`,
+          test !== undefined && `test accuracy ${inPercent(test)}${flips(finalTestAccuracyFlips)}`,
+          validation !== undefined &&
+            `validation accuracy ${inPercent(validation)}${flips(finalValidationAccuracyFlips)}`,
           `${event.summary.wallSeconds.toFixed(1)} s of training`,
         ];
         return note(`${heading}: ${result.filter((part) => part !== false).join(', ')}`);
