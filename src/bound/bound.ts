@@ -5,7 +5,12 @@ import type { Experiment } from '../config/experiment.js';
 import { gatherRows, targetRows } from '../core/batches.js';
 import type { Dataset, LoadOptions } from '../core/dataset.js';
 import { initializeParameters } from '../core/network/initialize.js';
-import { activationNames, isDiscontinuous, lossNames } from '../core/network/names.js';
+import {
+  activationNames,
+  isDiscontinuous,
+  isNonMonotone,
+  lossNames,
+} from '../core/network/names.js';
 import { buildNetwork, disposeParameters } from '../core/network/network.js';
 import { Random } from '../core/random.js';
 import { loadDefinition } from '../data/load.js';
@@ -45,6 +50,12 @@ export async function computeBound(
   if (jump !== undefined) {
     throw new UsageError(
       `the bound needs activations of bounded slope, and the network has ${jump}, which jumps. Choose another activation, as in network.layers.0.activation=relu`,
+    );
+  }
+  const decreasing = activations.find(isNonMonotone);
+  if (decreasing !== undefined) {
+    throw new UsageError(
+      `the bound needs monotone activations, for convex sub-problems, and the network has ${decreasing}, which is not monotone. Choose another activation, as in network.layers.0.activation=relu`,
     );
   }
   const isOneLayer = experiment.network.activations.length === 0;

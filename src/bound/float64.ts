@@ -1,3 +1,4 @@
+import { divergence64 } from '../core/network/activations/activation.js';
 import { activations } from '../core/network/activations/registry.js';
 import type { ActivationName, LossName } from '../core/network/names.js';
 
@@ -12,9 +13,8 @@ export function penalty64(
   v: ArrayLike<number>,
   u: ArrayLike<number>,
 ): number {
-  const { F, conjugate } = activations[name].float64;
   let total = 0;
-  for (let i = 0; i < v.length; i++) total += Math.max(0, F(v[i]) + conjugate(u[i]) - u[i] * v[i]);
+  for (let i = 0; i < v.length; i++) total += divergence64(activations[name], v[i], u[i]);
   return total;
 }
 

@@ -32,14 +32,28 @@ export interface OnnxGraph {
   readonly outputs: readonly { readonly name: string; readonly shape: readonly number[] }[];
 }
 
+/** An operator of what the one before it returns, and of others: constants, or the pre-activations `u`. */
+interface Operator extends Pick<Node, 'type' | 'attributes'> {
+  readonly others?: readonly (number | 'u')[];
+}
+
 /** Operators that make up an activation, in turn. */
-const activationNodes: Readonly<
-  Record<BuiltInActivation, readonly Pick<Node, 'type' | 'attributes'>[]>
-> = {
+const activationNodes: Readonly<Record<BuiltInActivation, readonly Operator[]>> = {
   relu: [{ type: 'Relu' }],
   'leaky-relu': [{ type: 'LeakyRelu', attributes: { alpha: { float: 0.01 } } }],
+  softplus: [{ type: 'Softplus' }],
   sigmoid: [{ type: 'Sigmoid' }],
   tanh: [{ type: 'Tanh' }],
+  'hard-tanh': [{ type: 'Clip', others: [-1, 1] }],
+  // Gelu is an operator from opset 20 on.
+  gelu: [
+    { type: 'Mul', others: [Math.SQRT1_2] },
+    { type: 'Erf' },
+    { type: 'Add', others: [1] },
+    { type: 'Mul', others: ['u'] },
+    { type: 'Mul', others: [0.5] },
+  ],
+  silu: [{ type: 'Sigmoid' }, { type: 'Mul', others: ['u'] }],
   sign: [{ type: 'Sign' }],
   step: [{ type: 'Relu' }, { type: 'Sign' }],
 };
@@ -68,6 +82,14 @@ export function onnxGraph(model: Model, { preprocessed = false }: ExportOptions 
   ) => {
     nodes.push({ type, inputs: [value, ...inputs], output, ...(attributes && { attributes }) });
     value = output;
+  };
+  /** The name of a number as a tensor. */
+  const constant = (number: number): string => {
+    const name = `constant.${number}`;
+    if (!tensors.some((tensor) => tensor.name === name)) {
+      tensors.push({ name, shape: [], values: Float32Array.of(number) });
+    }
+    return name;
   };
   if (!preprocessed) {
     const shape = isFlat(model) ? [1, network.input[0]] : [1, network.input[0], 1, 1];
@@ -108,9 +130,10 @@ export function onnxGraph(model: Model, { preprocessed = false }: ExportOptions 
     }
     if (l >= activations.length) continue;
     const operators = activationNodes[activations[l] as BuiltInActivation];
-    for (const [i, { type, attributes }] of operators.entries()) {
+    for (const [i, { type, attributes, others = [] }] of operators.entries()) {
       const isLast = i === operators.length - 1;
-      add(type, [], `layers.${l}.${isLast ? 'activations' : 'positive'}`, attributes);
+      const inputs = others.map((other) => (other === 'u' ? output : constant(other)));
+      add(type, inputs, `layers.${l}.activations${isLast ? '' : `.${i}`}`, attributes);
     }
   }
   const shape = [classes.length];

@@ -6,8 +6,12 @@ import { type ExportOptions, isFlat } from './onnx.js';
 const activationCode: Readonly<Record<BuiltInActivation, (x: string) => string>> = {
   relu: (x) => `F.relu(${x})`,
   'leaky-relu': (x) => `F.leaky_relu(${x}, 0.01)`,
+  softplus: (x) => `F.softplus(${x})`,
   sigmoid: (x) => `torch.sigmoid(${x})`,
   tanh: (x) => `torch.tanh(${x})`,
+  'hard-tanh': (x) => `F.hardtanh(${x})`,
+  gelu: (x) => `F.gelu(${x})`,
+  silu: (x) => `F.silu(${x})`,
   sign: (x) => `torch.sign(${x})`,
   step: (x) => `torch.sign(F.relu(${x}))`,
 };

@@ -8,7 +8,7 @@ import {
 import { type Blocks, objectiveValue } from '../../src/core/methods/fenchel/exact/objective.js';
 import { layerValue } from '../../src/core/methods/per-layer.js';
 import { initializeParameters } from '../../src/core/network/initialize.js';
-import { continuousNames, type LossName, lossNames } from '../../src/core/network/names.js';
+import { type LossName, lossNames, monotoneNames } from '../../src/core/network/names.js';
 import { buildNetwork, type Network } from '../../src/core/network/network.js';
 import type { Parameters } from '../../src/core/network/parameters.js';
 import { denseLayers, type LayerShape, unitsIn } from '../../src/core/network/shape.js';
@@ -34,7 +34,7 @@ const networks: Record<string, LayerShape[]> = {
 /** More rows than any width, and fewer than the input's. */
 const batchSizes = [25, 11];
 
-function setUp(layers: LayerShape[], activation: (typeof continuousNames)[number], rows: number) {
+function setUp(layers: LayerShape[], activation: (typeof monotoneNames)[number], rows: number) {
   const random = new Random(2, `${activation}/${rows}`);
   const network = buildNetwork({
     layers,
@@ -67,9 +67,10 @@ describe('block-coordinate descent on one lifted objective', () => {
   beforeAll(startTestBackend);
 
   for (const [kind, layers] of Object.entries(networks)) {
-    for (const activation of continuousNames) {
-      for (const loss of lossNames) {
-        for (const rows of batchSizes) {
+    for (const [i, activation] of monotoneNames.entries()) {
+      for (const [k, loss] of lossNames.entries()) {
+        // Both with each activation and each loss.
+        for (const rows of [batchSizes[(i + k) % 2]]) {
           const reduction = rows === batchSizes[0] ? 'sum' : 'mean';
           it(`never rises: ${kind}, ${activation}, ${loss}, ${rows} rows, ${reduction}`, async () => {
             const { network, parameters, y, ...start } = setUp(layers, activation, rows);

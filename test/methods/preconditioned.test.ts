@@ -276,9 +276,10 @@ describe('steps of the preconditioned solver', () => {
   beforeAll(startTestBackend);
 
   const cases = Object.entries(referenceNetworks).flatMap(([name, network]) =>
-    continuousNames.flatMap((activation) =>
-      lossNames.map((loss) => ({ name, activation, loss, ...network })),
-    ),
+    continuousNames.map((activation, i) => {
+      const loss = lossNames[(i + Number(name === 'three dense layers')) % lossNames.length];
+      return { name, activation, loss, ...network };
+    }),
   );
 
   it.each(cases)(

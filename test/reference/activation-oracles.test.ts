@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ActivationName, LossName } from '../../src/core/network/names.js';
+import { type LossName, monotoneNames } from '../../src/core/network/names.js';
 import { Random } from '../../src/core/random.js';
 import { type ScalarActivation, scalarActivations } from './activations.js';
 import { fenchelActivationUpdate } from './fenchel-activation-update.js';
@@ -8,7 +8,6 @@ import { affine, distance, type Matrix, map, sumAll, zip } from './matrix.js';
 import { weightUpdate } from './weight-update.js';
 
 /** The reference updates of eqs. (14) to (17) for every activation, on random instances. */
-const names = Object.keys(scalarActivations) as ActivationName[];
 const scales = [0.3, 1, 4, 15];
 
 const normal = (random: Random, rows: number, columns: number, scale = 1): number[][] =>
@@ -41,13 +40,13 @@ function expectMinimum(
   }
 }
 
-describe.each(names)('%s', (name) => {
+describe.each(monotoneNames)('%s', (name) => {
   const activation = scalarActivations[name];
   const feasible = (v: Matrix) => clampTo(activation.domain, v);
 
   it.each(scales)('eq. (14), pre-activations of size %d', (scale) => {
     const random = new Random(1, `${name}/14/${scale}`);
-    for (const nextName of names) {
+    for (const nextName of name === 'relu' ? monotoneNames : new Set(['relu', name] as const)) {
       const nextActivation = scalarActivations[nextName];
       const problem = {
         next: map(normal(random, 4, 3, scale), nextActivation.phi),

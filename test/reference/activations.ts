@@ -8,6 +8,12 @@ import type { ActivationName } from '../../src/core/network/names.js';
  */
 export interface ScalarActivation {
   readonly name: ActivationName;
+  /**
+   * Of a phi that decreases somewhere: phi = phi_1 - kappa u. F, F*, phi^-1 and `penaltyAt` are those of the monotone
+   * part phi_1; B(v, u) is its penalty at v + kappa u.
+   */
+  readonly kappa?: number;
+  readonly monotone?: ScalarActivation;
   /** Closed domain of v. */
   readonly domain: readonly [number, number];
   /** sup phi' */
@@ -98,9 +104,146 @@ const tanhActivation: ScalarActivation = {
   penaltyAt: (s, u) => logCosh(u) - logCosh(s) - Math.tanh(s) * (u - s),
 };
 
+const hardTanh = (u: number) => Math.min(1, Math.max(-1, u));
+const hardTanhStar = (u: number) => (Math.abs(u) <= 1 ? u ** 2 / 2 : Math.abs(u) - 0.5);
+
+const hardTanhActivation: ScalarActivation = {
+  name: 'hard-tanh',
+  domain: [-1, 1],
+  maxSlope: 1,
+  F: (v) => v ** 2 / 2,
+  Fstar: hardTanhStar,
+  phi: hardTanh,
+  phiInverse: (v) => v,
+  phiPrime: (u) => (Math.abs(u) < 1 ? 1 : 0),
+  penalty: (v, u) =>
+    (hardTanh(u) - v) ** 2 / 2 + (hardTanh(u) - v) * Math.sign(u) * relu(Math.abs(u) - 1),
+  penaltyAt: (s, u) => hardTanhActivation.penalty(hardTanh(s), u),
+};
+
+/** Li2(-x), 0 <= x <= 1, by Landen's identity and the power series of Li2(x/(1 + x)). */
+function dilogarithm(x: number): number {
+  let sum = 0;
+  for (let k = 60; k > 0; k--) sum += (x / (1 + x)) ** k / k ** 2;
+  return -sum - Math.log1p(x) ** 2 / 2;
+}
+
+/** F* of softplus: -Li2(-e^u), by Euler's inversion where u > 0. */
+const softplusStar = (u: number) =>
+  u <= 0 ? -dilogarithm(Math.exp(u)) : u ** 2 / 2 + Math.PI ** 2 / 6 + dilogarithm(Math.exp(-u));
+
+/** Legendre's transform of F* at v, where its slope is v. */
+const transform = (Fstar: (u: number) => number, v: number, u: number) => u * v - Fstar(u);
+
+const softplusInverse = (v: number) => v + Math.log(-Math.expm1(-v));
+
+const softplusActivation: ScalarActivation = {
+  name: 'softplus',
+  domain: [0, Number.POSITIVE_INFINITY],
+  maxSlope: 1,
+  F: (v) => (v === 0 ? 0 : transform(softplusStar, v, softplusInverse(v))),
+  Fstar: softplusStar,
+  phi: softplus,
+  phiInverse: softplusInverse,
+  phiPrime: sigmoid,
+  penalty: (v, u) => softplusActivation.F(v) + softplusStar(u) - u * v,
+  penaltyAt: (s, u) => softplusStar(u) - softplusStar(s) - softplus(s) * (u - s),
+};
+
+/** The standard normal distribution function, from the Taylor series of erf or the continued fraction of erfc. */
+function normal(u: number): number {
+  const x = Math.abs(u) / Math.SQRT2;
+  const scale = 1 / Math.sqrt(Math.PI);
+  if (x > 2) {
+    let fraction = x;
+    for (let k = 80; k > 0; k--) fraction = x + k / 2 / fraction;
+    const tail = (scale * Math.exp(-(x ** 2))) / fraction / 2;
+    return u > 0 ? 1 - tail : tail;
+  }
+  let power = x;
+  let sum = x;
+  for (let k = 1; k < 40; k++) {
+    power *= -(x ** 2) / k;
+    sum += power / (2 * k + 1);
+  }
+  return 0.5 + Math.sign(u) * scale * sum;
+}
+
+const density = (u: number) => Math.exp(-(u ** 2) / 2) / Math.sqrt(2 * Math.PI);
+
+/**
+ * A phi that decreases somewhere, from its derivative and the antiderivative that is 0 at 0.
+ * @param lowest where phi' is least
+ */
+function decreasing(
+  name: ActivationName,
+  lowest: number,
+  phi: (u: number) => number,
+  phiPrime: (u: number) => number,
+  integral: (u: number) => number,
+): ScalarActivation {
+  const kappa = -phiPrime(lowest);
+  const rising = (u: number) => phi(u) + kappa * u;
+  const Fstar = (u: number) => integral(u) + (kappa * u ** 2) / 2;
+  const phiInverse = (v: number) => {
+    let [low, high] = [-1, 1];
+    while (rising(low) > v) low *= 2;
+    while (rising(high) < v) high *= 2;
+    for (let i = 0; i < 60; i++) {
+      const middle = (low + high) / 2;
+      if (rising(middle) < v) low = middle;
+      else high = middle;
+    }
+    return (low + high) / 2;
+  };
+  const F = (v: number) => transform(Fstar, v, phiInverse(v));
+  const monotone: ScalarActivation = {
+    name,
+    domain: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+    maxSlope: 1 + 2 * kappa,
+    F,
+    Fstar,
+    phi: rising,
+    phiInverse,
+    phiPrime: (u) => phiPrime(u) + kappa,
+    penalty: (v, u) => F(v) + Fstar(u) - u * v,
+    penaltyAt: (s, u) => Fstar(u) - Fstar(s) - rising(s) * (u - s),
+  };
+  return {
+    ...monotone,
+    kappa,
+    monotone,
+    maxSlope: 1 + kappa,
+    phi,
+    phiPrime,
+    penalty: (v, u) => monotone.penalty(v + kappa * u, u),
+  };
+}
+
+const geluActivation = decreasing(
+  'gelu',
+  -Math.SQRT2,
+  (u) => u * normal(u),
+  (u) => normal(u) + u * density(u),
+  (u) => ((u ** 2 - 1) * normal(u) + u * density(u)) / 2 + 1 / 4,
+);
+
+const siluActivation = decreasing(
+  'silu',
+  -2.399357280515467,
+  (u) => u * sigmoid(u),
+  (u) => sigmoid(u) + u * sigmoid(u) * sigmoid(-u),
+  // By parts: the antiderivative of the sigmoid is softplus.
+  (u) => u * softplus(u) - softplusStar(u) + Math.PI ** 2 / 12,
+);
+
 export const scalarActivations: Readonly<Record<ActivationName, ScalarActivation>> = {
   relu: reluActivation,
   'leaky-relu': leakyRelu(0.01),
+  softplus: softplusActivation,
   sigmoid: sigmoidActivation,
   tanh: tanhActivation,
+  'hard-tanh': hardTanhActivation,
+  gelu: geluActivation,
+  silu: siluActivation,
 };

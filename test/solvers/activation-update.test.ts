@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { activations } from '../../src/core/network/activations/registry.js';
 import { denseMap } from '../../src/core/network/maps/dense.js';
-import { continuousNames, type LossName } from '../../src/core/network/names.js';
+import { type LossName, monotoneNames } from '../../src/core/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
 import { Random } from '../../src/core/random.js';
 import { updateActivations } from '../../src/core/solvers/activation-update.js';
@@ -19,8 +19,8 @@ const options = { tolerance: 1e-6, maxIterations: 3000 };
 describe('X-updates', () => {
   beforeAll(startTestBackend);
 
-  for (const name of continuousNames) {
-    for (const above of continuousNames) {
+  for (const name of monotoneNames) {
+    for (const above of name === 'relu' ? monotoneNames : new Set(['relu', name] as const)) {
       it(`${name} below ${above} (eq. 14)`, async () => {
         const random = new Random(3, `${name}/${above}`);
         const weights = normal(random, 6, 4);
@@ -57,7 +57,8 @@ describe('X-updates', () => {
     }
 
     for (const loss of ['mse', 'cross-entropy'] satisfies LossName[]) {
-      for (const lossWeight of [0.2, 5]) {
+      const isSlow = name === 'softplus' || name === 'hard-tanh';
+      for (const lossWeight of isSlow ? [0.2] : [0.2, 5]) {
         it(`${name} below the ${loss} loss, weight ${lossWeight} (eq. 15-16)`, async () => {
           const random = new Random(5, `${name}/${loss}`);
           const weights = normal(random, 6, 3);

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { activations } from '../../src/core/network/activations/registry.js';
-import { continuousNames, type LossName } from '../../src/core/network/names.js';
+import { type LossName, monotoneNames } from '../../src/core/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
 import { Random } from '../../src/core/random.js';
 import {
@@ -47,7 +47,7 @@ describe('W-updates', () => {
   beforeAll(startTestBackend);
 
   for (const { rows, inputs } of sizes) {
-    for (const name of continuousNames) {
+    for (const name of monotoneNames) {
       for (const start of ['center', 'elsewhere'] as const) {
         it(`${name}, ${rows} rows of ${inputs} inputs, from ${start} (eq. 19)`, async () => {
           const { random, x, weights0, bias0 } = instance(name, rows, inputs, 4);

@@ -1,4 +1,4 @@
-import { discontinuousNames, isDiscontinuous } from '../network/names.js';
+import { discontinuousNames, isDiscontinuous, isNonMonotone } from '../network/names.js';
 import { hasConvolution, hasStages } from '../network/shape.js';
 import type { NetworkShape } from './method.js';
 import type { Smoothing } from './schedule.js';
@@ -49,14 +49,20 @@ export function checkSmoothing(
   return [{ path: ['labelSmoothing'], message }];
 }
 
-/** Methods whose sub-problems need a bound of the activations' slope. */
-export function checkContinuous({
+/**
+ * Methods that minimise over the weights of a layer: B(v, u) has to be convex in u, and curve by a bounded amount. Of a
+ * phi that decreases somewhere it is convex at a fixed v_1 = v + kappa u alone, where v changes with u.
+ */
+export function checkConvexPenalty({
   activations,
 }: Pick<NetworkShape, 'activations'>): { path: string[]; message: string }[] {
-  const l = activations.findIndex(isDiscontinuous);
+  const l = activations.findIndex((name) => isDiscontinuous(name) || isNonMonotone(name));
   if (l < 0) return [];
+  const [needed, problem] = isDiscontinuous(activations[l])
+    ? ['activations of bounded slope for the step sizes of its solvers', 'which jumps']
+    : ['monotone activations, for convex sub-problems', 'which is not monotone'];
   const message =
-    `needs activations of bounded slope for the step sizes of its solvers, and hidden layer ${l + 1} has ${activations[l]}, which jumps; ` +
+    `needs ${needed}, and hidden layer ${l + 1} has ${activations[l]}, ${problem}; ` +
     'use fenchel without solver: exact, or a method that back-propagates, such as foof or adam';
   return [{ path: ['name'], message }];
 }

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import {
   type Activation,
+  divergence64,
   isSmoothed,
   type SmoothedActivation,
 } from '../network/activations/activation.js';
@@ -110,15 +111,13 @@ function activeUnits(
 
 /** sum B(v, u) in float64: in float32 its terms cancel where v is near phi(u). */
 async function divergenceOnHost(
-  { float64 }: Activation,
+  activation: Activation,
   activations: tf.Tensor2D,
   predicted: tf.Tensor2D,
 ): Promise<number> {
   const [v, u] = await Promise.all([activations.data(), predicted.data()]);
   let sum = 0;
-  for (let i = 0; i < v.length; i++) {
-    sum += Math.max(0, float64.F(v[i]) + float64.conjugate(u[i]) - u[i] * v[i]);
-  }
+  for (let i = 0; i < v.length; i++) sum += divergence64(activation, v[i], u[i]);
   return sum;
 }
 

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { AdamConfig } from './adam/config.js';
 import { AskariConfig, askariPresets } from './askari-bcd/config.js';
 import {
-  checkContinuous,
+  checkConvexPenalty,
   checkHardware,
   checkHiddenLayer,
   checkJumpSmoothing,
@@ -78,7 +78,7 @@ export const methods: readonly MethodDefinition[] = [
     presets: exactPresets,
     check: (config, network) => [
       ...checkHiddenLayer(network.activations),
-      ...checkContinuous(network),
+      ...checkConvexPenalty(network),
       ...checkStages(network, 'its blocks are a map and an activation each'),
       ...checkPerLayer(config, ['lambda'], network.activations.length, 'hidden layer'),
       ...checkPerLayer(config, ['rho', 'gamma'], network.widths.length - 1, 'layer'),

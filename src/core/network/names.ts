@@ -3,7 +3,18 @@
  * without loading the tensor library. The registries (`activations/registry.ts`, ...) are typed by
  * these lists: a name without an implementation does not compile. Plugins add names (src/config/plugins).
  */
-export const continuousNames = ['relu', 'leaky-relu', 'sigmoid', 'tanh'] as const;
+/** Activations that never decrease, without jumps. */
+export const monotoneNames = [
+  'relu',
+  'leaky-relu',
+  'softplus',
+  'sigmoid',
+  'tanh',
+  'hard-tanh',
+] as const;
+/** Activations that decrease somewhere (`Activation.skip`). */
+export const nonMonotoneNames = ['gelu', 'silu'] as const;
+export const continuousNames = [...monotoneNames, ...nonMonotoneNames] as const;
 /** Activations that jump, from one value to another. */
 export const discontinuousNames = ['sign', 'step'] as const;
 export const activationNames = [...continuousNames, ...discontinuousNames] as const;
@@ -13,6 +24,9 @@ export type ActivationName = string;
 
 export const isDiscontinuous = (name: ActivationName): boolean =>
   discontinuousNames.some((other) => other === name);
+
+export const isNonMonotone = (name: ActivationName): boolean =>
+  nonMonotoneNames.some((other) => other === name);
 
 /** Normalisations of a layer's pre-activations (norm.ts). */
 export const normNames = ['batch', 'rms'] as const;

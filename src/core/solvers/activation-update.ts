@@ -27,7 +27,7 @@ export interface ActivationProblem {
 }
 
 export interface ActivationUpdate extends SolverReport {
-  /** X = phi(S), [m, p] */
+  /** X = phi(S), [m, p]; X = phi_1(S) - kappa U of a phi that decreases somewhere. */
   readonly activations: tf.Tensor2D;
   /** S, [m, p] */
   readonly preimage: tf.Tensor2D;
@@ -39,7 +39,8 @@ export interface ActivationUpdate extends SolverReport {
  * With a simple F (ReLU): accelerated proximal gradient with step 1/||h''||, constant momentum for
  * the 1-strongly convex F (FISTA; Chambolle and Pock 2016, algorithm 5). Otherwise: mirror descent in
  * pre-activation space, S <- S - theta (S - U + h'(phi(S))), theta = 1/(1 + ||h''|| sup phi'), which
- * never leaves the domain of F nor evaluates phi^-1 near its poles.
+ * never leaves the domain of F nor evaluates phi^-1 near its poles. Of a phi that decreases somewhere the
+ * variable is Z_1 = phi_1(S) of its monotone part: Z = phi_1(S) - kappa U, and sup phi' + kappa in place of sup phi'.
  *
  * ||h''|| of a convolution is an estimate, which may be too small. Each step is checked: with D the
  * change of Z, ||A D||^2 <= ||A||^2 ||D||^2 for the estimate makes h(Z) + <h'(Z), D> + ||h''|| ||D||^2 / 2
@@ -130,10 +131,18 @@ function evaluate(problem: ActivationProblem, z: tf.Tensor2D) {
   return tf.tidy(() => {
     const gradient = gradientAt(problem, z);
     const target = tf.sub(problem.predicted, gradient) as tf.Tensor2D;
-    const next = problem.activation.phi(target);
+    const next = imageOf(problem, target);
     const measured = [tf.norm(tf.sub(z, next)), tf.norm(z), tf.sum(target)];
     return { gradient, distance: tf.stack(measured) };
   });
+}
+
+/** Z of S: phi(S), or phi_1(S) - kappa U. */
+function imageOf(
+  { activation: { phi, skip = 0 }, predicted }: ActivationProblem,
+  s: tf.Tensor2D,
+): tf.Tensor2D {
+  return skip > 0 ? tf.add(phi(s), tf.mul(skip, tf.sub(s, predicted))) : phi(s);
 }
 
 /** h'(Z) = weight A^T(g'(A(Z; W) + b); W) */
@@ -178,16 +187,18 @@ function accelerated({ activation, predicted }: ActivationProblem, smoothness: n
   };
 }
 
-function mirror({ activation, predicted }: ActivationProblem, smoothness: number): Iteration {
-  const step = 1 / (1 + smoothness * activation.maxSlope);
+function mirror(problem: ActivationProblem, smoothness: number): Iteration {
+  const { activation, predicted } = problem;
+  const step = 1 / (1 + smoothness * (activation.maxSlope + (activation.skip ?? 0)));
+  const image = (s: tf.Tensor2D) => imageOf(problem, s);
   return {
-    start: (u) => tf.tidy(() => ({ point: activation.phi(u), iterate: u.clone() })),
+    start: (u) => tf.tidy(() => ({ point: image(u), iterate: u.clone() })),
     advance: ({ iterate }, gradient) => {
       const pull = tf.sub(tf.sub(predicted, gradient), iterate);
       const next = tf.add(iterate, tf.mul(pull, step)) as tf.Tensor2D;
-      return { iterate: next, point: activation.phi(next) };
+      return { iterate: next, point: image(next) };
     },
     reached: ({ point }) => point,
-    finish: ({ iterate }) => ({ activations: activation.phi(iterate), preimage: iterate.clone() }),
+    finish: ({ iterate }) => ({ activations: image(iterate), preimage: iterate.clone() }),
   };
 }

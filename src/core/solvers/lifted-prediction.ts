@@ -72,15 +72,16 @@ export async function liftedValues(
 /**
  * Pairs that can have the least value of their row, from bounds alone. At z = phi(u),
  * where B is zero, the objective f_k is -log softmax_k, an upper bound of value(i, k). lambda F is
- * strongly convex with modulus lambda / sup phi', so that with g = A^T(softmax - e_k; W) the gradient
+ * strongly convex with modulus lambda / L, L = sup phi' (+ kappa, of its monotone part), so that with g = A^T(softmax - e_k; W) the gradient
  * of f_k at z,
  *
- *     value(i, k) >= f_k(z) - sup phi' ||g||^2 / (2 lambda).
+ *     value(i, k) >= f_k(z) - L ||g||^2 / (2 lambda).
  *
  * Classes whose lower bound is above another's upper bound are left out.
  */
 export async function candidates(problem: LiftedPredictionProblem): Promise<Pairs> {
   const { activation, predicted, map, layer, lambda } = problem;
+  const slope = activation.maxSlope + (activation.skip ?? 0);
   const bounds = tf.tidy(() => {
     const logits = map.apply(activation.phi(predicted), layer);
     const probabilities = tf.softmax(logits);
@@ -93,7 +94,7 @@ export async function candidates(problem: LiftedPredictionProblem): Promise<Pair
     const diagonal = tf.sum(tf.mul(gram, unit), 0);
     const squared = tf.add(tf.sub(own, tf.mul(applied, 2)), diagonal);
     const upper = tf.neg(tf.logSoftmax(logits));
-    const lower = tf.sub(upper, tf.mul(squared, activation.maxSlope / (2 * lambda)));
+    const lower = tf.sub(upper, tf.mul(squared, slope / (2 * lambda)));
     const least = tf.min(upper, 1, true);
     return tf.sub(lower, tf.add(least, tf.mul(rounding, tf.add(1, least))));
   });
