@@ -63,6 +63,9 @@ describe('the bound of one layer', () => {
     await expect(bound([signs])).rejects.toThrow(
       /bounded slope, and the network has sign, which jumps/,
     );
+    await expect(bound([signs.replace('sign', 'silu')])).rejects.toThrow(
+      /monotone activations, for convex sub-problems, and the network has silu, which is not/,
+    );
   });
 });
 

@@ -81,6 +81,25 @@ describe('a lifted baseline', () => {
   });
 });
 
+describe('a network with gelu', () => {
+  it('is refused, with the reason, where a sub-problem is not convex, and only there', () => {
+    const gelu = network('{ dense: 30, activation: relu }', '{ dense: 30, activation: gelu }');
+    const exact = '[{ name: fenchel, solver: exact }]';
+    expect(issuesOf(experimentText({ network: gelu, methods: exact }))).toEqual([
+      'methods.0.name: needs monotone activations, for convex sub-problems, and hidden layer 2 has gelu, which is not monotone; use fenchel without solver: exact, or a method that back-propagates, such as foof or adam',
+    ]);
+    const rest = {
+      evaluate: '{ predict: lifted }',
+      methods: '[{ name: fenchel }, { name: adam }]',
+    };
+    const [{ config }] = parse(experimentText({ network: gelu, ...rest })).experiment.methods;
+    expect(config).toMatchObject({ initializer: ['lecun', 'he', 'lecun'] });
+    const softplus = network('{ dense: 30, activation: softplus }');
+    const [plain] = parse(experimentText({ network: softplus, ...rest })).experiment.methods;
+    expect(plain.config).toMatchObject({ initializer: ['lecun', 'lecun'] });
+  });
+});
+
 describe('a network of signs', () => {
   const signs = network('{ dense: 30, activation: sign }');
   const of = (changes: Record<string, string>) => experimentText({ network: signs, ...changes });

