@@ -26,7 +26,9 @@ const network = (over: Partial<NetworkShape> & { depth: number; conv?: boolean }
 
 it('docs/networks.md says what the checks of each method allow', () => {
   const rows = new Map<string, string>();
-  for (const [, names, cells] of document.matchAll(/^\| (`[^|]+) \| (\d[^\n]+) \|$/gm)) {
+  for (const [, names, cells] of document.matchAll(
+    /^\| (`[^|]+) \| (\d(?: or more)? \| [^\n]+) \|$/gm,
+  )) {
     const solver = /`solver: ([a-z-]+)`/.exec(names)?.[1];
     const found = [...names.matchAll(/`([a-z-]+)`/g)].map(([, name]) => name);
     for (const name of found) rows.set(`${name} ${solver ?? ''}`, cells);
