@@ -187,10 +187,17 @@ function copyChannels(
  */
 export const chunkRows = 2000;
 
-/** The numbers of `count` rows, in consecutive chunks of {@link chunkRows}; the last may be shorter. */
-export function rowChunks(count: number): Uint32Array[] {
-  return Array.from({ length: Math.ceil(count / chunkRows) }, (_, chunk) => {
-    const start = chunk * chunkRows;
-    return Uint32Array.from({ length: Math.min(chunkRows, count - start) }, (_, i) => start + i);
+/** Outputs of layers in a chunk, at most: evaluation holds six tensors of that many numbers, 800 MB. */
+const chunkOutputs = 1 << 25;
+
+/**
+ * The numbers of `count` rows, in consecutive chunks of {@link chunkRows}; the last may be shorter.
+ * @param outputs of all layers for a row: chunks are shorter where they are many
+ */
+export function rowChunks(count: number, outputs = 1): Uint32Array[] {
+  const most = Math.max(1, Math.min(chunkRows, Math.floor(chunkOutputs / outputs)));
+  return Array.from({ length: Math.ceil(count / most) }, (_, chunk) => {
+    const start = chunk * most;
+    return Uint32Array.from({ length: Math.min(most, count - start) }, (_, i) => start + i);
   });
 }

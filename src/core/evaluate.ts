@@ -3,7 +3,7 @@ import { gatherRows, rowChunks, targetRows } from './batches.js';
 import type { Dataset, Split } from './dataset.js';
 import { accuracyValue, lossValue } from './network/loss.js';
 import type { LossName } from './network/names.js';
-import { forwardLayers, type Network, predict } from './network/network.js';
+import { forwardLayers, type Network, outputsOf, predict } from './network/network.js';
 import type { Parameters } from './network/parameters.js';
 import type { LayerShape } from './network/shape.js';
 import { liftedClasses, type PredictionRule } from './prediction.js';
@@ -38,7 +38,7 @@ export class Evaluator {
     this.#count = split.count;
     this.#labels = split.labels;
     this.#isRegression = split.targets !== undefined;
-    this.#chunks = rowChunks(split.count).map((rows) => {
+    this.#chunks = rowChunks(split.count, outputsOf(network)).map((rows) => {
       const x = gatherRows(split, rows, dataset.levels);
       const y = targetRows(split, rows, dataset.classes);
       return {

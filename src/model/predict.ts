@@ -2,7 +2,13 @@ import * as tf from '@tensorflow/tfjs';
 import { rowChunks } from '../core/batches.js';
 import type { DatasetRequest } from '../core/dataset.js';
 import { meanOutputs, mirrorImages, predictedClasses } from '../core/evaluate.js';
-import { buildNetwork, disposeParameters, type Network, predict } from '../core/network/network.js';
+import {
+  buildNetwork,
+  disposeParameters,
+  type Network,
+  outputsOf,
+  predict,
+} from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
 import type { PredictionRule } from '../core/prediction.js';
 import type { ReadSamplesOptions, Samples } from '../data/arrays/numeric.js';
@@ -141,7 +147,7 @@ export async function predictSamples(
   const loaded = loadNetwork(model);
   const { network, parameters, rule } = loaded;
   try {
-    for (const rows of rowChunks(samples.count)) {
+    for (const rows of rowChunks(samples.count, outputsOf(network))) {
       const [start] = rows;
       const values = new Float32Array(rows.length * features);
       for (let i = 0; i < values.length; i++) {

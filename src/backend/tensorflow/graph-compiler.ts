@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Compiler } from '../../core/compile.js';
 import { leavesOf, type Tree, withLeaves } from '../../core/tree.js';
 import { EnvironmentError } from '../../errors.js';
-import { Recording } from './graph-recording.js';
+import { type Endpoint, Recording } from './graph-recording.js';
 import { type NativeBackend, nativeBackend, typeAttribute } from './native.js';
 import { endpointName, type Messages, SavedModelWriter, tag } from './saved-model.js';
 
@@ -77,6 +77,8 @@ class Graph {
   readonly #inputNames: string;
   readonly #outputNames: string;
   readonly #session: ReturnType<Sessions['acquire']>;
+  /** Large constants, by the numbers that the binding gave them. */
+  readonly #constants: readonly number[];
 
   /**
    * Runs `fn` once to record its operations; its results are thrown away.
@@ -87,37 +89,25 @@ class Graph {
     inputs: readonly Tensor[],
     fn: (inputs: Tensor[]) => Tensor[],
   ) {
-    const { backend, writer, sessions } = tools;
-    const record = (sharesBuffers: boolean) => {
-      const recording = new Recording(backend, sharesBuffers);
-      // Tensors that share their values could not be told apart: each input is copied.
-      const copies = inputs.map((input) => copy(backend, input));
-      let outputs: Tensor[] = [];
-      try {
-        const names = copies.map((tensor) => `${recording.addInput(tensor)}:0`).join(',');
-        outputs = recording.record(() => fn(copies));
-        const endpoints = outputs.map((output) => recording.endpoint(output));
-        return { names, endpoints, nodes: recording.nodes };
-      } finally {
-        for (const tensor of [...copies, ...outputs]) tensor.dispose();
-      }
-    };
-    let recorded: ReturnType<typeof record>;
+    let recorded: Recorded;
     try {
-      recorded = record(true);
+      recorded = record(tools.backend, inputs, fn, true);
     } catch {
       // An operation may refuse wrong values, such as indices out of range; what `fn` throws itself, it throws again.
-      recorded = record(false);
+      recorded = record(tools.backend, inputs, fn, false);
     }
-    const { names, endpoints, nodes } = recorded;
-    this.#inputNames = names;
+    const { nodes, fed, names, endpoints } = recorded;
+    this.#inputNames = [...names, ...fed.map(({ name }) => name)]
+      .map((name) => `${name}:0`)
+      .join(',');
     this.#outputNames = endpoints.map(endpointName).join(',');
-    this.#session = sessions.acquire(writer.serialize(nodes));
+    this.#constants = fed.map(({ id }) => id);
+    this.#session = tools.sessions.acquire(tools.writer.serialize(nodes));
   }
 
   run(inputs: readonly Tensor[]): Tensor[] {
     const { backend } = this.tools;
-    const ids = backend.getInputTensorIds(inputs);
+    const ids = [...backend.getInputTensorIds(inputs), ...this.#constants];
     return backend.binding
       .runSavedModel(this.#session.id, ids, this.#inputNames, this.#outputNames)
       .map((handle) => backend.createOutputTensor(handle));
@@ -125,6 +115,36 @@ class Graph {
 
   dispose(): void {
     this.tools.sessions.release(this.#session);
+    for (const id of this.#constants) this.tools.backend.binding.deleteTensor(id);
+  }
+}
+
+type Recorded = Pick<Recording, 'nodes' | 'fed'> & {
+  /** Of the inputs' nodes. */
+  readonly names: readonly string[];
+  readonly endpoints: readonly Endpoint[];
+};
+
+function record(
+  backend: NativeBackend,
+  inputs: readonly Tensor[],
+  fn: (inputs: Tensor[]) => Tensor[],
+  sharesBuffers: boolean,
+): Recorded {
+  const recording = new Recording(backend, sharesBuffers);
+  const { nodes, fed } = recording;
+  // Tensors that share their values could not be told apart: each input is copied.
+  const copies = inputs.map((input) => copy(backend, input));
+  let outputs: Tensor[] = [];
+  try {
+    const names = copies.map((tensor) => recording.addInput(tensor));
+    outputs = recording.record(() => fn(copies));
+    return { nodes, fed, names, endpoints: outputs.map((output) => recording.endpoint(output)) };
+  } catch (error) {
+    for (const { id } of fed) backend.binding.deleteTensor(id);
+    throw error;
+  } finally {
+    for (const tensor of [...copies, ...outputs]) tensor.dispose();
   }
 }
 

@@ -28,6 +28,12 @@ export type RecordedNode =
 const smallestShared = 1 << 12;
 
 /**
+ * Larger constants, in bytes, are inputs of the graph: TensorFlow makes several copies of those in its definition while it
+ * loads and optimises it, and does not copy an input.
+ */
+const largestConstant = 1 << 16;
+
+/**
  * Records the operations that the backend executes. Tensors that no recorded operation produced are
  * constants.
  *
@@ -37,6 +43,8 @@ const smallestShared = 1 << 12;
  */
 export class Recording {
   readonly nodes: RecordedNode[] = [];
+  /** Constants that the graph takes as inputs: the name of the node, and a tensor of the binding's that its owner deletes. */
+  readonly fed: { readonly name: string; readonly id: number }[] = [];
   /** Where each tensor came from, by the number the binding gave it: numbers are never reused. */
   readonly #origins = new Map<number, Endpoint>();
   /** The shared buffers [n], by n: numbers that the binding gave them. */
@@ -62,8 +70,18 @@ export class Recording {
     const handle = this.#handle(tensor);
     const known = this.#origins.get(handle.id);
     if (known) return known;
+    const { binding } = this.backend;
+    const isLarge = sizeOf(handle) * Float32Array.BYTES_PER_ELEMENT > largestConstant;
+    if (isLarge && (handle.dtype === binding.TF_FLOAT || handle.dtype === binding.TF_INT32)) {
+      const type = [typeAttribute(this.backend, handle.dtype)];
+      // The same values, whatever becomes of the tensor.
+      const [kept] = binding.executeOp('Identity', type, [handle.id], 1);
+      const name = this.addInput(tensor);
+      this.fed.push({ name, id: kept.id });
+      return { node: name, output: 0 };
+    }
     const name = `constant${this.nodes.length}`;
-    const { buffer, byteOffset, byteLength } = this.backend.binding.tensorDataSync(handle.id);
+    const { buffer, byteOffset, byteLength } = binding.tensorDataSync(handle.id);
     const bytes = new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength));
     this.nodes.push({ kind: 'constant', name, handle: { ...handle }, bytes });
     const origin = { node: name, output: 0 };
@@ -116,7 +134,7 @@ export class Recording {
     const [rows, columns] = shape.slice(-2);
     // Factorisations need what they are given: their matrices are square.
     const isFactored = shape.length >= 2 && rows === columns;
-    const size = shape.reduce((product, side) => product * side, 1);
+    const size = sizeOf(entry);
     if (dtype !== binding.TF_FLOAT || size < smallestShared || isFactored) return;
     // TensorFlow reshapes without a copy.
     const reshaped = (id: number, to: readonly number[]): number => {
@@ -160,3 +178,7 @@ export class Recording {
     return backend.tensorMap.get(dataId);
   }
 }
+
+/** Numbers in a tensor. */
+const sizeOf = ({ shape }: Pick<Handle, 'shape'>): number =>
+  shape.reduce((product, side) => product * side, 1);

@@ -70,15 +70,17 @@ async function measureActivations(
     preActivation(network, l, inputs(chunk), parameters[l]).u;
   const values = await sumScalars(x, (chunk) => {
     const now = after.activations[l][chunk];
+    // Before the others exist: of a wide layer each is large.
+    const ofTarget = tf.tidy(() => distances(now, phi(predicted(chunk, before))));
     const u = predicted(chunk, after);
     const image = phi(u);
     return [
       ...distances(now, image),
       ...distances(now, before.activations[l][chunk]),
-      ...distances(now, phi(predicted(chunk, before))),
+      ...ofTarget,
       activation ? activeUnits(activation, u, image) : tf.scalar(0),
       activation
-        ? tf.sum(activation.divergence?.(now, u) ?? tf.scalar(0))
+        ? tf.tidy(() => tf.sum(activation.divergence?.(now, u) ?? tf.scalar(0)))
         : tf.mul(tf.sum(tf.squaredDifference(now, u)), 0.5),
     ];
   });
@@ -106,7 +108,7 @@ function activeUnits(
   u: tf.Tensor2D,
   v: tf.Tensor2D,
 ): tf.Scalar {
-  return tf.sum(tf.step(tf.sub(slope(u, v), tf.mul(activeSlope, maxSlope))));
+  return tf.tidy(() => tf.sum(tf.step(tf.sub(slope(u, v), tf.mul(activeSlope, maxSlope)))));
 }
 
 /** sum B(v, u) in float64: in float32 its terms cancel where v is near phi(u). */
@@ -123,8 +125,8 @@ async function divergenceOnHost(
 
 /** ||A - B||^2 and ||B||^2 */
 const distances = (a: tf.Tensor, b: tf.Tensor): tf.Scalar[] => [
-  tf.sum(tf.squaredDifference(a, b)),
-  tf.sum(tf.square(b)),
+  tf.tidy(() => tf.sum(tf.squaredDifference(a, b))),
+  tf.tidy(() => tf.sum(tf.square(b))),
 ];
 
 /** Of lengths, from their squares; undefined where only the second is 0. */

@@ -1,4 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
+import { compile } from '../compile.js';
+import { zipTrees } from '../tree.js';
 import { disposeParameters, forwardLayers, type Network } from './network.js';
 import { type ChannelStatistics, channelStatistics, normEpsilon } from './norm.js';
 import type { LayerParameters, Parameters } from './parameters.js';
@@ -28,8 +30,9 @@ export interface TestNetwork {
 /** Training images that the statistics are estimated from, at most. */
 const sampleRows = 5000;
 
-export const hasBatchNorm = ({ stages }: Pick<Network, 'stages'>): boolean =>
-  stages.some(({ norm }) => norm?.name === 'batch');
+export const hasBatchNorm = ({ stages }: Pick<Network, 'stages'>): boolean => stages.some(isBatch);
+
+const isBatch = ({ norm }: Network['stages'][number]): boolean => norm?.name === 'batch';
 
 /**
  * What tests the parameters of a training: they themselves, unless the network has batch norms.
@@ -60,38 +63,32 @@ export function estimateStatistics(
   const used = Math.min(sampleRows, count);
   const size = Math.min(batchSize, used);
   const batches = Math.max(1, Math.floor(used / size));
-  return tf.tidy(() => {
-    const sums: (ChannelStatistics | undefined)[] = network.stages.map(() => undefined);
-    for (let b = 0; b < batches; b++) {
-      const indices = Array.from({ length: size }, (_, i) =>
-        Math.floor(((i * batches + b) * count) / (size * batches)),
-      );
-      const own = tf.tidy(() => batchStatistics(network, parameters, rows(indices)));
-      for (const [l, statistics] of own.entries()) {
-        const old = sums[l];
-        if (!statistics) continue;
-        sums[l] = old
-          ? {
-              mean: tf.add(old.mean, statistics.mean),
-              variance: tf.add(old.variance, statistics.variance),
-            }
-          : statistics;
-      }
-    }
-    return sums.map(
-      (sum) => sum && { mean: tf.div(sum.mean, batches), variance: tf.div(sum.variance, batches) },
-    );
-  });
-}
-
-/** Of one batch; inside a tidy. */
-function batchStatistics(network: Network, parameters: Parameters, x: tf.Tensor2D) {
-  const { between } = forwardLayers(network, parameters, x);
-  return network.stages.map(({ norm }, l) =>
-    norm?.name === 'batch'
-      ? channelStatistics(between[l].pooled!, parameters[l].bias.shape[0])
-      : undefined,
+  const normed = [...network.stages.keys()].filter((l) => isBatch(network.stages[l]));
+  // Compiled, so that few layers of a batch exist at once.
+  const statistics = compile(
+    (input: { readonly parameters: Parameters; readonly x: tf.Tensor2D }) => {
+      const { between } = forwardLayers(network, input.parameters, input.x);
+      return normed.map((l) => channelStatistics(between[l].pooled!, parameters[l].bias.shape[0]));
+    },
   );
+  try {
+    return tf.tidy(() => {
+      let sums: readonly ChannelStatistics[] | undefined;
+      for (let b = 0; b < batches; b++) {
+        const indices = Array.from({ length: size }, (_, i) =>
+          Math.floor(((i * batches + b) * count) / (size * batches)),
+        );
+        const own = tf.tidy(() => statistics.run({ parameters, x: rows(indices) }));
+        sums = sums ? zipTrees(sums, own, (sum, value) => tf.add(sum, value)) : own;
+      }
+      return network.stages.map((_, l) => {
+        const sum = sums?.[normed.indexOf(l)];
+        return sum && { mean: tf.div(sum.mean, batches), variance: tf.div(sum.variance, batches) };
+      });
+    });
+  } finally {
+    statistics.dispose();
+  }
 }
 
 /** The network without batch norms, and new parameters with which it computes the same. */

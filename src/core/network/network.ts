@@ -195,6 +195,10 @@ export function predict(network: Network, parameters: Parameters, x: tf.Tensor2D
   });
 }
 
+/** Outputs of the maps of all layers for one row. */
+export const outputsOf = ({ maps }: Pick<Network, 'maps'>): number =>
+  maps.reduce((sum, { outputs }) => sum + outputs, 0);
+
 export function disposeParameters(parameters: Parameters): void {
   for (const { weights, bias } of parameters) {
     weights.dispose();

@@ -7,7 +7,6 @@ import type { Parameters } from '../../network/parameters.js';
 import {
   type Draws,
   drawNoise,
-  type Hardware,
   type HardwareConfig,
   hardwareOf,
   type NoiseTape,
@@ -72,7 +71,7 @@ import {
  * the W-step of the output layer alone, with `outputChange` for `rmsChange`; operator-step.ts has that of hidden layers.
  *
  * @param signalOf rule of the learning signals
- * @param measure of {@link Step}, given the forward pass of the step, the parameters after it, and the hardware of its
+ * @param measure of {@link Step}, given the forward pass of the step, the parameters after it, and the noise of its
  *   signals
  */
 export function preconditioned<Config extends PreconditionedConfig>(
@@ -81,7 +80,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
     context: MethodContext<Config>,
     before: ForwardPass,
     next: Parameters,
-    hardware: Hardware,
+    draws: Draws,
   ) => ReturnType<NonNullable<Step<State>['measure']>>,
 ): Method<Config, Constants, State> {
   /** Signals and W-step of every layer, top down. */
@@ -178,9 +177,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
       return {
         state: { t: t + 1, ...next, covariances, weightAverage },
         metrics: { loss, accuracy },
-        measure:
-          measure &&
-          (() => measure(context, before, next.parameters, hardwareOf(context.config, sending))),
+        measure: measure && (() => measure(context, before, next.parameters, sending)),
       };
     },
 

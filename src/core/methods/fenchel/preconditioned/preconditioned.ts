@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
+import { compiled } from '../../../compile.js';
 import { losses, lossValue, smoothLabels } from '../../../network/loss.js';
 import { preActivation, smoothedNetwork } from '../../../network/network.js';
 import type { Parameters } from '../../../network/parameters.js';
-import { type Hardware, ideal } from '../../hardware.js';
+import { type Draws, type Hardware, hardwareOf, ideal } from '../../hardware.js';
 import { measureLayers } from '../../layer-metrics.js';
 import type { LayerMetrics, MethodContext, StepMeasurements } from '../../method.js';
 import {
@@ -44,21 +45,14 @@ async function measure(
   context: MethodContext<FenchelPreconditionedConfig>,
   before: ForwardPass,
   parameters: Parameters,
-  hardware: Hardware,
+  draws: Draws,
 ): Promise<StepMeasurements> {
   const { config, loss } = context;
   const { inputs, y } = before;
   const network = smoothedNetwork(context.network, before.epsilon);
   const [x] = inputs;
-  const signalsOf = (rule: SignalRule, device = ideal) =>
-    tf.tidy(() => {
-      const g = lossGradient(context, before);
-      return learningSignals(network, before.parameters, before, g, rule, device);
-    });
-  const own = signalsOf(signalOf(config), hardware);
-  const exact = signalsOf({ rule: 'back-propagation' });
-  const activations = own.lowered;
-  const signals = await compareSignals(own.mapGradients, exact.mapGradients);
+  const { lowered: activations, sums } = signals(context, { ...before, draws });
+  const signalColumns = await compareSignals(sums);
   const measured = await measureLayers(network, {
     x: [x],
     before: {
@@ -68,7 +62,7 @@ async function measure(
     after: { activations: activations.map((rows) => [rows]), parameters },
   });
   const head = network.activations.length;
-  const layers = measured.map((layer, l) => ({ ...layer, ...(l < head && signals[l]) }));
+  const layers = measured.map((layer, l) => ({ ...layer, ...(l < head && signalColumns[l]) }));
   // The variables of norms are not measured, and so neither is the objective.
   if (network.stages.some(({ norm }) => norm)) return { layers };
   const fit = tf.tidy(() => {
@@ -85,21 +79,34 @@ async function measure(
 const activationsOf = ({ inputs, between }: ForwardPass): tf.Tensor2D[] =>
   inputs.slice(1).map((value, l) => between[l].activations ?? value);
 
+/** V_l, and of each layer what {@link compareSignals} takes, [5 layers]; compiled, so that few of the signals exist at once. */
+const signals = compiled(
+  (context: MethodContext<FenchelPreconditionedConfig>, input: ForwardPass & { draws: Draws }) => {
+    const network = smoothedNetwork(context.network, input.epsilon);
+    const signalsOf = (rule: SignalRule, hardware: Hardware) =>
+      tf.tidy(() => {
+        const g = lossGradient(context, input);
+        return learningSignals(network, input.parameters, input, g, rule, hardware);
+      });
+    const own = signalsOf(signalOf(context.config), hardwareOf(context.config, input.draws));
+    const exact = signalsOf({ rule: 'back-propagation' }, ideal);
+    const sums = own.mapGradients.flatMap((g, l) => {
+      const other = exact.mapGradients[l];
+      return [
+        tf.mean(tf.mul(g, other)),
+        ...[g, other].flatMap((each) => [tf.mean(each), tf.sqrt(tf.mean(tf.square(each)))]),
+      ];
+    });
+    return { lowered: own.lowered, sums: tf.stack(sums) };
+  },
+);
+
 /** How the signal of each layer differs from the back-propagated one, whatever its scale; absent where one is 0. */
 async function compareSignals(
-  own: readonly tf.Tensor2D[],
-  exact: readonly tf.Tensor2D[],
+  sums: tf.Tensor,
 ): Promise<Pick<LayerMetrics, 'signalCosine' | 'signalBias'>[]> {
-  const sums = tf.tidy(() =>
-    tf.stack(
-      own.flatMap((g, l) => [
-        tf.mean(tf.mul(g, exact[l])),
-        ...[g, exact[l]].flatMap((each) => [tf.mean(each), tf.sqrt(tf.mean(tf.square(each)))]),
-      ]),
-    ),
-  );
   const values = await sums.data();
-  return own.map((_, l) => {
+  return Array.from({ length: values.length / 5 }, (_, l) => {
     const [product, mean, rms, exactMean, exactRms] = values.subarray(5 * l, 5 * l + 5);
     if (!(rms > 0 && exactRms > 0)) return {};
     return {
