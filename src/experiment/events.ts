@@ -29,6 +29,8 @@ export type ExperimentEvent =
       done: number;
       /** The batch after which it pauses. */
       stopAt?: number;
+      /** The runs to train after it, with the batches that they have left. */
+      queued: readonly { readonly label: string; readonly batches: number }[];
     }
   | { type: 'batch'; run: RunId; batch: number; epoch: number; loss: number; accuracy?: number }
   | { type: 'evaluation'; run: RunId; batch: number; test?: Evaluation; validation?: Evaluation }

@@ -147,6 +147,22 @@ async function trainAll(
   };
   const warm = new Set<string>();
   const madeBy = makerOf(directory.record);
+  const { stopAtEpoch } = options;
+  const { count } = dataset.train;
+  /** Batches that this session trains up to, and those done earlier. */
+  const extent = (run: PlannedRun) => {
+    const stopAt = stopAtEpoch && pauseOf(run.method, count, stopAtEpoch);
+    const done = resumePoint(run)?.position.batch ?? 0;
+    return { batches: stepsOf(run.method, count), stopAt, done };
+  };
+  const queuedAfter = (index: number) =>
+    plan.runs
+      .slice(index + 1)
+      .filter((run) => !run.done)
+      .map((run) => {
+        const { batches, stopAt = batches, done } = extent(run);
+        return { label: run.label, batches: Math.max(0, Math.min(batches, stopAt) - done) };
+      });
   let broken = false;
   try {
     for (const [index, run] of plan.runs.entries()) {
@@ -156,27 +172,21 @@ async function trainAll(
         warnOfNoCheckpoints(run, plan.directory, options, emit);
         continue;
       }
-      const { stopAtEpoch } = options;
       const entry = directory.record.runs.find((other) => sameRun(other, run));
       if (entry && isPausedAt(entry, stopAtEpoch)) {
         const reason = `paused after epoch ${entry.paused?.epoch} earlier`;
         emit({ type: 'run-skipped', run: id(run), reason });
         continue;
       }
-      const batches = stepsOf(run.method, dataset.train.count);
-      const stopAt = stopAtEpoch && pauseOf(run.method, dataset.train.count, stopAtEpoch);
       const resumeFrom = resumePoint(run);
-      const position = resumeFrom?.position;
-      if (position) warnOfOther(position.madeBy, madeBy, id(run), emit);
-      const done = position?.batch ?? 0;
+      if (resumeFrom) warnOfOther(resumeFrom.position.madeBy, madeBy, id(run), emit);
       emit({
         type: 'run-started',
         run: id(run),
         index,
         runs: plan.runs.length,
-        batches,
-        done,
-        stopAt,
+        ...extent(run),
+        queued: queuedAfter(index),
       });
       const warmUp = !warm.has(run.label);
       warm.add(run.label);

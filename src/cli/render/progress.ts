@@ -5,6 +5,7 @@ import type { ExperimentEvent } from '../../experiment/events.js';
 import type { RunId } from '../../runs/run-json.js';
 import { grouped, inPercent, runName, sizeText } from '../../shared/text.js';
 import { augmentationText, shortPath } from './print.js';
+import { TimeLeft } from './time-left.js';
 
 /** Shows the events of an experiment. */
 interface ProgressRenderer {
@@ -28,6 +29,7 @@ export function createProgress(
     };
     return { listen, pause: () => {} };
   }
+  const left = new TimeLeft();
   const display = mode === 'bar' ? createBar(labels) : createLines(note);
   const download = downloadLines(note);
   let heading = '';
@@ -52,9 +54,11 @@ export function createProgress(
       case 'run-started':
         heading = `[${event.index + 1}/${event.runs}] ${runName(event.run)}`;
         if (event.done > 0) note(`${heading}: resumes after batch ${event.done}`);
+        left.start(event);
         return display.start(event.run, heading, event.batches, event.done);
       case 'batch':
-        return display.batch(event.batch, event.loss);
+        left.batch(event.batch);
+        return display.batch(event.batch, event.loss, left.text());
       case 'evaluation': {
         const measured = event.test ?? event.validation;
         if (measured === undefined) return undefined;
@@ -114,15 +118,14 @@ function createLines(note: (text: string) => void): RunDisplay {
   let heading = '';
   let batches = 0;
   let tenths = 0;
-  let latest = { batch: 0, loss: 0 };
+  let latest = { batch: 0, loss: 0, left: '' };
   let due = false;
   const line = (measured: string) => {
     due = false;
-    const { batch, loss } = latest;
+    const { batch, loss, left } = latest;
     const share = Math.round((100 * batch) / batches);
-    note(
-      `${heading}: batch ${batch}/${batches} (${share} %), loss ${loss.toPrecision(3)}${measured}`,
-    );
+    const numbers = `loss ${loss.toPrecision(3)}${measured}${left && `, ${left}`}`;
+    note(`${heading}: batch ${batch}/${batches} (${share} %), ${numbers}`);
   };
   return {
     start(_run, title, total, done) {
@@ -131,12 +134,12 @@ function createLines(note: (text: string) => void): RunDisplay {
       tenths = Math.floor((10 * done) / total);
       due = false;
     },
-    batch(batch, loss) {
+    batch(batch, loss, left) {
       const reached = Math.floor((10 * batch) / batches);
       const passed = reached > tenths;
       if (passed && due) line('');
       tenths = reached;
-      latest = { batch, loss };
+      latest = { batch, loss, left };
       // The end of the run has its own line.
       due = batch < batches && (due || passed);
     },
@@ -161,7 +164,8 @@ function downloadLines(note: (text: string) => void): (progress: DownloadProgres
 interface RunDisplay {
   /** @param done batches of an earlier session */
   start(run: RunId, heading: string, batches: number, done: number): void;
-  batch(batch: number, loss: number): void;
+  /** @param left text of the time left, or nothing */
+  batch(batch: number, loss: number, left: string): void;
   /** @param text of the last evaluation, such as `accuracy 97.65 %` */
   measured(text: string): void;
   stop(): void;
@@ -180,7 +184,7 @@ export function createBar(labels: readonly string[]): RunDisplay {
       const padded = heading.padEnd(width + '[10/10] , seed 10'.length);
       bar = new cliProgress.SingleBar({
         stream: process.stderr,
-        format: `{heading} {bar} {value}/{total}  loss {loss}  {measured}  {eta_formatted} left`,
+        format: `{heading} {bar} {value}/{total}  loss {loss}  {measured}  {left}`,
         barsize: barSize(process.stderr.columns, padded.length, batches),
         barCompleteChar: '█',
         barIncompleteChar: '░',
@@ -192,10 +196,10 @@ export function createBar(labels: readonly string[]): RunDisplay {
         hideCursor: false,
         gracefulExit: false,
       });
-      bar.start(batches, done, { heading: padded, loss: '–', measured });
+      bar.start(batches, done, { heading: padded, loss: '–', measured, left: '' });
     },
-    batch(batch, loss) {
-      bar?.update(batch, { loss: loss.toPrecision(3).padEnd(7), measured });
+    batch(batch, loss, left) {
+      bar?.update(batch, { loss: loss.toPrecision(3).padEnd(7), measured, left });
     },
     measured(text) {
       measured = text.padEnd(notMeasured.length);
@@ -209,7 +213,7 @@ export function createBar(labels: readonly string[]): RunDisplay {
 
 /** At most 20 cells, fewer on narrow terminals, which cut off longer lines. */
 export function barSize(columns: number | undefined, heading: number, batches: number): number {
-  const numbers = '  /  loss 0.0123   accuracy 97.65 %  10m10s left'.length;
+  const numbers = '  /  loss 0.0123   accuracy 97.65 %  5.2 min left, all runs 1.3 h'.length;
   const counts = 2 * String(batches).length;
   const free = (columns ?? 80) - heading - numbers - counts;
   return Math.max(4, Math.min(20, free));
