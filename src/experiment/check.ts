@@ -8,6 +8,7 @@ import { splitSizes } from '../data/load.js';
 import { folderOf } from '../runs/run-directory.js';
 import type { RunId, RunStatus } from '../runs/run-json.js';
 import { sameRun } from '../runs/run-json.js';
+import { stepMemory } from './memory.js';
 import { pauseOf } from './plan.js';
 import { type PrepareOptions, prepareExperiment } from './prepare.js';
 import type { ExperimentOptions } from './run.js';
@@ -32,6 +33,11 @@ export interface ExperimentCheck {
   };
   /** The layers of the network. */
   readonly layers: readonly LayerShape[];
+  /** About how many bytes a step of each mini-batch method takes, and how many there are, where the backend knows. */
+  readonly memory: {
+    readonly steps: readonly { readonly label: string; readonly bytes: number }[];
+    readonly available?: number;
+  };
   /** The model that the runs start from. */
   readonly init?: Experiment['init'];
   readonly train: readonly PlannedTraining[];
@@ -74,7 +80,13 @@ export async function checkExperiment(
   const definition = experiment.data;
   const { train } = splitSizes(definition, experiment.dataset);
   const recorded = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
-  const { memory: _, ...computes } = backend ?? {};
+  const { memory: available, ...computes } = backend ?? {};
+  const steps = [...new Set(runs.flatMap(({ done, method }) => (done ? [] : [method])))].flatMap(
+    (method) => {
+      const bytes = backend && stepMemory(experiment, method, train, backend.name);
+      return bytes === undefined ? [] : [{ label: method.label, bytes }];
+    },
+  );
   return {
     name: experiment.name,
     hash: experiment.hash,
@@ -93,6 +105,7 @@ export async function checkExperiment(
       ...(experiment.dataset.augment && { augment: experiment.dataset.augment }),
     },
     layers: experiment.network.layers,
+    memory: { steps, ...(available !== undefined && { available }) },
     ...(experiment.init && { init: experiment.init }),
     train: runs
       .filter(({ done }) => !done)

@@ -11,7 +11,7 @@ import { EnvironmentError, FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { readRecord } from '../runs/run-json.js';
 import type { ExperimentEvent } from './events.js';
-import { refuseBeyondMemory } from './memory.js';
+import { memoryWarning, refuseBeyondMemory } from './memory.js';
 import { changedPlugins, type ExperimentPlan, type PlanOptions, planExperiment } from './plan.js';
 import { keepsNumbers } from './session.js';
 
@@ -67,6 +67,10 @@ export async function prepareExperiment(
   const methods = plan.runs.flatMap(({ method, done }) => (done ? [] : [method]));
   const { train } = splitSizes(data, experiment.dataset);
   refuseBeyondMemory(experiment, methods, train, backend);
+  for (const method of new Set(methods)) {
+    const message = memoryWarning(experiment, method, train, backend);
+    if (message !== undefined) emit({ type: 'warning', message });
+  }
   return prepared;
 }
 

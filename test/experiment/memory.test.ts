@@ -1,9 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
 import { expect, it } from 'vitest';
+import { startBackend } from '../../src/backend/registry.js';
 import { parseExperiment } from '../../src/config/load.js';
+import { buildNetwork } from '../../src/core/network/network.js';
+import { TrainingRun } from '../../src/core/training-run.js';
+import { loadDefinition } from '../../src/data/load.js';
 import { EnvironmentError } from '../../src/errors.js';
-import { refuseBeyondMemory } from '../../src/experiment/memory.js';
+import { memoryWarning, refuseBeyondMemory, stepMemory } from '../../src/experiment/memory.js';
 import { runExperiment } from '../../src/experiment/run.js';
 import { experimentText } from '../config/helpers.js';
 import { temporaryFolder, tinyExperiment } from './tiny.js';
@@ -41,6 +46,59 @@ it('weights that the backend cannot hold are refused', () => {
     /^network\.layers: the weights take at least 13\.1 GB in training, and wasm has 4\.0 GB here\. Use a smaller network$/,
   );
 });
+
+/** The most bytes of tensors during a step, beyond those before it. */
+async function peakOf(work: () => Promise<unknown>): Promise<number> {
+  const { state } = tf.engine() as unknown as { state: { numBytes: number } };
+  let bytes = state.numBytes;
+  const before = bytes;
+  let peak = bytes;
+  Object.defineProperty(state, 'numBytes', {
+    configurable: true,
+    get: () => bytes,
+    set: (value: number) => {
+      bytes = value;
+      peak = Math.max(peak, value);
+    },
+  });
+  try {
+    await work();
+  } finally {
+    Object.defineProperty(state, 'numBytes', { writable: true, configurable: true, value: bytes });
+  }
+  return peak - before;
+}
+
+it.each(['fenchel', 'adam'])(
+  'about the memory of a step is known before it, and a warning where there is less: %s',
+  async (name) => {
+    const layers =
+      '[{conv: 8, kernel: 3, padding: same, maxPool: 2, norm: batch, activation: relu}, ' +
+      '{conv: 16, kernel: 3, padding: same, activation: relu}, {averagePool: 7}, {dense: 10}]';
+    const experiment = tinyExperiment(`network.layers=${layers}`, `methods=[{name: ${name}}]`);
+    const [method] = experiment.methods;
+    const needed = stepMemory(experiment, method, 200, 'wasm') as number;
+    const backend = await startBackend('wasm');
+    const dataset = await loadDefinition(experiment.data, experiment.dataset, {});
+    const network = buildNetwork(experiment.network);
+    const run = new TrainingRun({ method, network, loss: experiment.loss, dataset, seed: 1 });
+    const training = await run.start();
+    await run.step(1);
+    const taken = await peakOf(() => run.step(2));
+    training.dispose();
+    expect(needed / taken).toBeGreaterThan(0.8);
+    expect(needed / taken).toBeLessThan(2.5);
+
+    const warning = (memory: number) =>
+      memoryWarning(experiment, method, 200, { ...backend, memory });
+    expect(warning(needed)).toBeUndefined();
+    expect(warning(needed - 1)).toMatch(
+      new RegExp(
+        `^a step of ${name} takes about \\d+\\.\\d MB, and wasm has \\d+\\.\\d MB here\\. `,
+      ),
+    );
+  },
+);
 
 it('a backend that does not know its memory is asked for anything', () => {
   expect(refusal({ network, batchSize: 'full' }, undefined)).toBeUndefined();

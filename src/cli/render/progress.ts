@@ -211,9 +211,9 @@ export function createBar(labels: readonly string[]): RunDisplay {
   };
 }
 
-/** At most 20 cells, fewer on narrow terminals, which cut off longer lines. */
+/** At most 20 cells, fewer on narrow terminals, which cut off longer lines: first the time that all runs take. */
 export function barSize(columns: number | undefined, heading: number, batches: number): number {
-  const numbers = '  /  loss 0.0123   accuracy 97.65 %  5.2 min left, all runs 1.3 h'.length;
+  const numbers = '  /  loss 0.0123   accuracy 97.65 %  5.2 min left'.length;
   const counts = 2 * String(batches).length;
   const free = (columns ?? 80) - heading - numbers - counts;
   return Math.max(4, Math.min(20, free));

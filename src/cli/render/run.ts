@@ -74,6 +74,7 @@ export function formatCheck(check: ExperimentCheck): string {
     ...(dataset.augment ? [`Training images: ${augmentationText(dataset.augment)}`] : []),
     ...networkLines(check.layers),
     `Backend: ${backendText(check.backend, computes)}`,
+    ...memoryLines(check.memory),
     ...(check.init ? [`Start: weights of ${shortPath(check.init.from)}`] : []),
     `Results: ${shortPath(check.directory)}`,
     ...kept,
@@ -113,6 +114,15 @@ function networkLines(layers: readonly LayerShape[]): string[] {
     `Network: ${grouped(total)} parameters`,
     ...alignTable(table, 4).map((line) => `  ${line}`),
   ];
+}
+
+/** `Memory: a step takes about 1.2 GB (fenchel), 0.9 GB (adam); 18.2 GB are free` */
+function memoryLines({ steps, available }: ExperimentCheck['memory']): string[] {
+  if (steps.length === 0) return [];
+  const [first, ...others] = new Set(steps.map(({ bytes }) => sizeText(bytes)));
+  const each = steps.map(({ label, bytes }) => `${sizeText(bytes)} (${label})`).join(', ');
+  const free = available === undefined ? '' : `; ${sizeText(available)} are free`;
+  return [`Memory: a step takes about ${others.length === 0 ? first : each}${free}`];
 }
 
 /** As `fln run` prints it at its start. */
