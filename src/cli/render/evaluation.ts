@@ -47,11 +47,15 @@ export function evaluationText(found: readonly ModelEvaluation[]): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Rows: true classes; columns: predicted classes, by number. */
+/** With more classes, a matrix does not fit into a line of a terminal. */
+const mostColumns = 20;
+
+/** Rows: true classes; columns: predicted classes, by number, or the most frequent wrong ones of many classes. */
 function confusionLines(
   confusion: NonNullable<ModelEvaluation['confusion']>,
   { classes }: ModelEvaluation,
 ): string[] {
+  if (classes.length > mostColumns) return mistakeLines(confusion, classes);
   const table = {
     head: ['true class', ...classes.map((_, k) => String(k)), 'rows', 'correct'],
     rows: confusion.map((row, k) => {
@@ -62,6 +66,29 @@ function confusionLines(
     }),
   };
   return ['Confusion matrix: predicted class by column', ...alignTable(table)];
+}
+
+/** Of each true class, the three classes that its rows were most often taken for. */
+function mistakeLines(
+  confusion: NonNullable<ModelEvaluation['confusion']>,
+  classes: readonly string[],
+): string[] {
+  const name = (k: number) => (classes[k] === String(k) ? String(k) : printable(classes[k]));
+  const table = {
+    head: ['true class', 'most often taken for', 'rows', 'correct'],
+    rows: confusion.map((row, k) => {
+      const rows = sum(row);
+      const wrong = [...row.keys()]
+        .filter((other) => other !== k && row[other] > 0)
+        .toSorted((a, b) => row[b] - row[a])
+        .slice(0, 3);
+      const taken = wrong.map((other) => `${name(other)} ${row[other]}`).join(', ');
+      const correct = rows === 0 ? missing : inPercent(row[k] / rows);
+      return [name(k), taken || missing, String(rows), correct];
+    }),
+  };
+  const head = `${classes.length} classes; --csv and --json have the whole confusion matrix`;
+  return [head, ...alignTable(table, 2)];
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
