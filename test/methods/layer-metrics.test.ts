@@ -171,6 +171,21 @@ describe('measureLayers', () => {
     },
   );
 
+  it('takes the penalty of a large layer from its first rows, where it is computed on the host', async () => {
+    const layers = tensors(randomLayers(new Random(1, 'large')));
+    const half = (rows: Matrix) => [rows.slice(0, 15), rows.slice(15)];
+    const given = normal(new Random(2, 'large'), 30, 5).map((row) => row.map(Math.tanh));
+    const penaltyOf = async (inputs: Matrix[], activations: Matrix[], most?: number) => {
+      const blocks = { activations: [activations.map(matrix)], parameters: layers };
+      const step = { x: inputs.map(matrix), before: blocks, after: blocks };
+      return (await measureLayers(network('tanh'), step, most))[0].penalty;
+    };
+    const sampled = await penaltyOf(half(x), half(given), 5 * 4 + 1);
+    const first = (rows: Matrix) => half(rows).map((chunk) => chunk.slice(0, 4));
+    expect(sampled).toBeCloseTo((await penaltyOf(first(x), first(given))) as number, 9);
+    expect(sampled).not.toBeCloseTo((await penaltyOf(half(x), half(given))) as number, 3);
+  });
+
   it('leaves empty what is relative to nothing', async () => {
     const zero = tensors(
       randomLayers(new Random(1, 'x')).map(({ weights, bias }) => ({

@@ -30,10 +30,17 @@ export interface LiftedStep {
 /** Slopes above this share of the largest one count as active. */
 const activeSlope = 0.1;
 
+/**
+ * Units of a layer, in a chunk of rows, whose penalty is computed on the host, at most: of larger ones it is that of the
+ * first rows. One of gelu takes a microsecond.
+ */
+const mostOnHost = 1 << 21;
+
 /** Measures every layer, from the blocks alone: the same code for every method. */
 export async function measureLayers(
   network: TrainedNetwork,
   step: LiftedStep,
+  most = mostOnHost,
 ): Promise<LayerMetrics[]> {
   const { x, before, after, residuals } = step;
   const rows = x.reduce((sum, chunk) => sum + chunk.shape[0], 0);
@@ -46,7 +53,7 @@ export async function measureLayers(
     measured.push({
       weightChange: ratio(change, size),
       residual: solved.length > 0 ? Math.max(...solved) : undefined,
-      ...(hasVariable && (await measureActivations(network, step, l, rows))),
+      ...(hasVariable && (await measureActivations(network, step, l, rows, most))),
     });
   }
   return measured;
@@ -57,6 +64,7 @@ async function measureActivations(
   { x, before, after }: LiftedStep,
   l: number,
   rows: number,
+  most: number,
 ): Promise<LayerMetrics> {
   const activation = l < network.activations.length ? network.activations[l] : undefined;
   const phi = (u: tf.Tensor2D) => activation?.phi(u) ?? u;
@@ -88,9 +96,14 @@ async function measureActivations(
   let penalty = values[values.length - 1];
   if (activation && !isSmoothed(activation) && !activation.divergence) {
     for (const chunk of x.keys()) {
-      const u = tf.tidy(() => predicted(chunk, after));
-      penalty += await divergenceOnHost(activation, after.activations[l][chunk], u);
-      u.dispose();
+      const now = after.activations[l][chunk];
+      const [m, units] = now.shape;
+      const used = Math.min(m, Math.max(1, Math.floor(most / units)));
+      const first = tf.tidy(() =>
+        [now, predicted(chunk, after)].map((value) => tf.slice(value, 0, used)),
+      ) as tf.Tensor2D[];
+      penalty += (m / used) * (await divergenceOnHost(activation, first[0], first[1]));
+      tf.dispose(first);
     }
   }
   return {
