@@ -30,9 +30,12 @@ export interface Activation {
    * {@link divergence64} on the host.
    */
   divergence?(v: Tensor2D, u: Tensor2D): Tensor2D;
-  /** F(v) and F*(u) of one value in float64, for objectives that are reported. */
+  /**
+   * F(v) and F*(u) of one value in float64, for objectives that are reported. `near` is where an F without a closed
+   * form starts to look for phi^-1(v).
+   */
   readonly float64: {
-    F(v: number): number;
+    F(v: number, near?: number): number;
     conjugate(u: number): number;
   };
   /** For activations that jump: with epsilon times a strongly convex function added to F. Lets methods train them. */
@@ -62,7 +65,7 @@ export function divergence64(
   u: number,
 ): number {
   const monotone = v + skip * u;
-  return Math.max(0, F(monotone) + conjugate(u) - u * monotone);
+  return Math.max(0, F(monotone, u) + conjugate(u) - u * monotone);
 }
 
 /** x ln x, with its limit 0 at 0. */

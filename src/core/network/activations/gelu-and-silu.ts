@@ -16,8 +16,10 @@ interface Gate {
   /** Antiderivative of phi that is 0 at 0. */
   readonly integral: (u: tf.Tensor2D) => tf.Tensor;
   readonly float64: {
-    phi(u: number): number;
-    slope(u: number): number;
+    P(u: number): number;
+    /** p(u), given P(u) too. */
+    p(u: number, P: number): number;
+    /** Antiderivative of phi that is 0 at 0. */
     integral(u: number): number;
   };
 }
@@ -25,16 +27,17 @@ interface Gate {
 function gated({ phi, slope, skip, gap, integral, float64 }: Gate): Activation {
   const conjugate = (u: number) => float64.integral(u) + (skip * u ** 2) / 2;
   /** phi_1^-1(v): Newton's method in an interval that holds it, halved where a step leaves it. */
-  const preimage = (v: number): number => {
+  const preimage = (v: number, near: number): number => {
     // max(u, 0) - gap <= phi(u) <= max(u, 0)
     const inverse = (x: number) => (x > 0 ? x / (1 + skip) : x / skip);
     let [low, high] = [inverse(v), inverse(v + gap)];
-    let u = (low + high) / 2;
+    let u = Math.min(high, Math.max(low, near));
     for (let i = 0; i < 100; i++) {
-      const excess = float64.phi(u) + skip * u - v;
+      const P = float64.P(u);
+      const excess = u * (P + skip) - v;
       if (excess > 0) high = u;
       else low = u;
-      const step = excess / (float64.slope(u) + skip);
+      const step = excess / (P + u * float64.p(u, P) + skip);
       // F(v) is a maximum over u: its error is of second order.
       if (Math.abs(excess * step) <= 1e-17 * (1 + v ** 2)) return u;
       const next = u - step;
@@ -49,8 +52,8 @@ function gated({ phi, slope, skip, gap, integral, float64 }: Gate): Activation {
     slope,
     conjugate: (u) => tf.tidy(() => tf.add(integral(u), tf.mul(skip / 2, tf.square(u)))),
     float64: {
-      F: (v) => {
-        const u = preimage(v);
+      F: (v, near = v) => {
+        const u = preimage(v, near);
         return u * v - conjugate(u);
       },
       conjugate,
@@ -82,9 +85,12 @@ export const gelu: Activation = gated({
     return tf.mul(0.5, tf.add(square, tf.sub(tf.mul(u, densityOf(u)), erf)));
   },
   float64: {
-    phi: (u) => u * normal(u),
-    slope: (u) => normal(u) + u * density(u),
-    integral: (u) => (u ** 2 * normal(u) + u * density(u) - normal(u) + 0.5) / 2,
+    P: normal,
+    p: density,
+    integral: (u) => {
+      const P = normal(u);
+      return (u ** 2 * P + u * density(u) - P + 0.5) / 2;
+    },
   },
 });
 
@@ -116,8 +122,8 @@ export const silu: Activation = gated({
     return tf.sub(tf.add(square, tf.mul(u, y)), tf.mul(sign, rest));
   },
   float64: {
-    phi: (u) => u * sigmoid(u),
-    slope: (u) => sigmoid(u) + u * sigmoid(u) * sigmoid(-u),
+    P: sigmoid,
+    p: (_u, P) => P * (1 - P),
     integral: (u) => {
       const y = softplusTail64(u);
       return Math.max(u, 0) ** 2 / 2 + u * y - Math.sign(u) * (half + debye64(-y));
