@@ -51,6 +51,8 @@ describe('the time left', () => {
     train(1, 1, 100);
     start(2);
     expect(left.seconds()?.run).toBe(100);
+    train(1, 1, 97);
+    expect(left.text()).toBe('3 s left, all runs 1.7 min');
   });
 
   it('ends at a pause, starts at a checkpoint, and is not told where it is short', () => {

@@ -57,7 +57,11 @@ export class TimeLeft {
   text(): string {
     const left = this.seconds();
     if (left === undefined || left.all < shortest) return '';
-    const own = `${duration(Math.ceil(left.run))} left`;
-    return this.#run?.queued.length ? `${own}, all runs ${duration(Math.ceil(left.all))}` : own;
+    const own = `${rounded(left.run)} left`;
+    return this.#run?.queued.length ? `${own}, all runs ${rounded(left.all)}` : own;
   }
 }
+
+/** Whole seconds: an estimate has no more digits. */
+const rounded = (seconds: number): string =>
+  seconds < 100 ? `${Math.ceil(seconds)} s` : duration(seconds);
