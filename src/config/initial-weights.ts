@@ -250,6 +250,10 @@ function weightsOf(
     const names = storedArrays(layer, l);
     const stored = take(names.weight, l);
     const bias = take(names.bias, l);
+    const mean = `layers.${l}.norm.mean`;
+    if (!names.mean && arrays.has(mean)) {
+      wrong.push(`layer ${l + 1}: it has a batch norm there (${mean}), and the network has none`);
+    }
     return wrong.length > 0
       ? { weights: stored, bias }
       : { weights: fromStored(stored, layer), bias };

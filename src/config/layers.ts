@@ -163,6 +163,7 @@ export function resolveLayer(
   return {
     ...layer,
     ...(layer.conv !== undefined && { stride: stride ?? 1, padding: paddingOf(input) }),
+    ...(layer.whiten !== undefined && stride !== undefined && stride > 1 && { stride }),
     ...own,
   };
 }

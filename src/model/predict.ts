@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { rowChunks } from '../core/batches.js';
 import type { DatasetRequest } from '../core/dataset.js';
 import { meanOutputs, mirrorImages, predictedClasses } from '../core/evaluate.js';
+import { folded, hasBatchNorm } from '../core/network/at-test.js';
 import {
   buildNetwork,
   disposeParameters,
@@ -22,7 +23,6 @@ import {
   type ModelDescription,
   ownWeights,
   scalingOf,
-  withoutBatchNorms,
 } from '../runs/model-file.js';
 
 /** The network of a model on the current backend; the caller disposes it. */
@@ -33,18 +33,26 @@ export interface LoadedNetwork {
   dispose(): void;
 }
 
-/** Puts the weights of a model on the current backend. */
-export function loadNetwork(trained: Model): LoadedNetwork {
-  const model = withoutBatchNorms(trained);
+/** Puts the weights of a model on the current backend, without batch norms: as they were tested in training, to the bit. */
+export function loadNetwork(model: Model): LoadedNetwork {
   const { layers, activations, weights, description } = model;
-  const network = buildNetwork({ layers, activations });
-  const parameters = network.maps.map(({ weightShape: [patch, outputs] }, l) => ({
+  const trained = buildNetwork({ layers, activations });
+  const own = trained.maps.map(({ weightShape: [patch, outputs] }, l) => ({
     weights: tf.tensor2d(ownWeights(model, l), [patch, outputs]),
     bias: tf.tensor1d(weights[l].bias),
   }));
   const { prediction } = description;
   const rule = prediction.rule === 'lifted' ? { lambda: prediction.lambda } : {};
-  return { network, parameters, rule, dispose: () => disposeParameters(parameters) };
+  if (!hasBatchNorm(trained)) {
+    return { network: trained, parameters: own, rule, dispose: () => disposeParameters(own) };
+  }
+  const statistics = weights.map(
+    ({ statistics: known }) =>
+      known && { mean: tf.tensor1d(known.mean), variance: tf.tensor1d(known.variance) },
+  );
+  const { network, parameters, dispose } = folded(trained, own, statistics);
+  disposeParameters(own);
+  return { network, parameters, rule, dispose };
 }
 
 /**

@@ -175,7 +175,7 @@ export async function writeModel(
     );
   }
   const bytes = encodeArrays(arrays);
-  const parameterCount = arrays.reduce((sum, { values }) => sum + values.length, 0);
+  const parameterCount = parameters.reduce((sum, { weights, bias }) => sum + weights.size + bias.size, 0);
   const weights = { file: weightsName, sha256: hashOf(bytes), parameters: parameterCount } as const;
   writeFileAtomic(join(folder, weightsName), bytes);
   const description: ModelDescription = { format, ...describe(trained), weights };
@@ -345,7 +345,7 @@ function networkOf(
     refusePluginEntry(description, path, kind, name);
     if (kind !== 'layer') throw new Error(`the ${kind} "${name}" is not one of this program`);
   };
-  for (const { activation, ...layer } of network.layers) {
+  for (const { activation, ...layer } of withBlocks(network.layers)) {
     if (activation !== undefined) know('activation', String(activation), registry.activations);
     const types = registry.layers.map(({ name }) => name);
     for (const key of Object.keys(layer)) know('layer', key, types);
@@ -357,7 +357,8 @@ function networkOf(
   const inputs = network.layers.map((layer, l): LayerInput => {
     const parsed = layerSchema(registry).safeParse(layer);
     if (parsed.success) return parsed.data;
-    throw new Error(`network.layers.${l}: ${parsed.error.issues[0].message}`);
+    const [{ path: within, message }] = parsed.error.issues;
+    throw new Error(`${['network.layers', l, ...within].join('.')}: ${message}`);
   });
   const shape = [height, width, channels] as const;
   const info = { name: dataset.name, shape, classes: classes.length };
@@ -367,6 +368,14 @@ function networkOf(
   }
   return { layers, activations };
 }
+
+/** Entries of `network.layers`, and those inside residual blocks and repeats. */
+const withBlocks = (entries: unknown): Readonly<Record<string, unknown>>[] =>
+  [entries].flat().flatMap((entry) => {
+    if (typeof entry !== 'object' || entry === null) return [];
+    const { residual, layers } = entry as Readonly<Record<string, unknown>>;
+    return [{ ...entry }, ...withBlocks(residual), ...withBlocks(layers)];
+  });
 
 function readWeights(
   file: string,
@@ -392,7 +401,10 @@ function readWeights(
   });
 }
 
-/** The same model without batch norms, which at test time are part of the weights (core/network/at-test.ts). */
+/**
+ * The same model without batch norms, which at test time are part of the weights: what is exported. Weights on a backend
+ * are folded there, as in training (core/network/at-test.ts), to give the same bits.
+ */
 export function withoutBatchNorms(model: Model): Model {
   const weights = model.weights.map(({ stored, bias, statistics }): LayerWeights => {
     if (!statistics) return { stored, bias };
