@@ -17,7 +17,7 @@ export type { ExperimentEvent } from './experiment/events.js';
 export { type ExperimentOptions, type ExperimentResult, runExperiment } from './experiment/run.js';
 export { type EvaluateOptions, evaluateModels, type ModelEvaluation } from './model/evaluate.js';
 export { loadModel, loadModels, type ModelChoice } from './model/find.js';
-export { onnxFile } from './model/onnx.js';
+export { onnxFile } from './model/onnx-file.js';
 export { type Predictions, predictSamples, readInputs } from './model/predict.js';
 export { type Comparison, type ComparisonRow, compareRuns } from './report/comparison.js';
 export { diffRuns, type RunsDiff } from './report/diff.js';

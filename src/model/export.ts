@@ -4,8 +4,9 @@ import { UsageError } from '../errors.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk } from '../files/disk.js';
 import { isFolder, makeFolder } from '../files/folder.js';
-import { type Model, weightsName } from '../runs/model-file.js';
-import { type ExportOptions, onnxFile } from './onnx.js';
+import { type Model, weightsFile, weightsName, withoutBatchNorms } from '../runs/model-file.js';
+import { onnxFile } from './onnx-file.js';
+import type { ExportOptions } from './onnx-graph.js';
 import { torchModule } from './torch.js';
 
 /**
@@ -21,7 +22,7 @@ export function writeOnnx(model: Model, file: string, options: ExportOptions = {
 }
 
 /**
- * Writes a model as a Python file and its weights; existing ones are replaced.
+ * Writes a model as a Python file and its weights, into which batch norms are folded; existing ones are replaced.
  * @param target FILE.py, or a folder for model.py
  * @returns the paths
  * @throws UsageError, DiskError
@@ -36,7 +37,15 @@ export function writeTorch(model: Model, target: string, options: ExportOptions 
   const file = isFile ? target : join(target, 'model.py');
   const weights = join(dirname(file), `${basename(file, '.py')}.safetensors`);
   const source = join(model.folder, weightsName);
-  if (resolve(source) !== resolve(weights)) guardDisk(weights, () => copyFileSync(source, weights));
+  const isOwn = resolve(source) === resolve(weights);
+  if (model.weights.some(({ statistics }) => statistics)) {
+    if (isOwn) {
+      throw new UsageError(
+        `--torch: ${weights} is the trained model itself, and the exported weights are others, with the batch norms folded in; give another FILE.py`,
+      );
+    }
+    writeFileAtomic(weights, weightsFile(withoutBatchNorms(model)));
+  } else if (!isOwn) guardDisk(weights, () => copyFileSync(source, weights));
   writeFileAtomic(file, torchModule(model, options));
   return [file, weights];
 }

@@ -18,12 +18,7 @@ import { about, readWhole } from '../data/arrays/read.js';
 import { NoArrays, readSamples } from '../data/arrays/samples.js';
 import { DataError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
-import {
-  type Model,
-  type ModelDescription,
-  ownWeights,
-  scalingOf,
-} from '../runs/model-file.js';
+import { type Model, type ModelDescription, ownWeights, scalingOf } from '../runs/model-file.js';
 
 /** The network of a model on the current backend; the caller disposes it. */
 export interface LoadedNetwork {

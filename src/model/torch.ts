@@ -1,7 +1,8 @@
-import type { BuiltInActivation } from '../core/network/names.js';
+import { type BuiltInActivation, normEpsilon } from '../core/network/names.js';
+import { activationShape } from '../core/network/shape.js';
 import { storedShape } from '../core/network/weight-layout.js';
-import type { Model } from '../runs/model-file.js';
-import { type ExportOptions, isFlat } from './onnx.js';
+import { type Model, withoutBatchNorms } from '../runs/model-file.js';
+import { type ExportOptions, isFlat } from './onnx-graph.js';
 
 const activationCode: Readonly<Record<BuiltInActivation, (x: string) => string>> = {
   relu: (x) => `F.relu(${x})`,
@@ -17,10 +18,11 @@ const activationCode: Readonly<Record<BuiltInActivation, (x: string) => string>>
 };
 
 /**
- * A Python file that defines the network as a `torch.nn.Module` and reads its weights from the safetensors file
- * of the same name beside it. It needs PyTorch and no other package.
+ * A Python file that defines the network as a `torch.nn.Module` and reads its weights, into which batch norms are folded,
+ * from the safetensors file of the same name beside it. It needs PyTorch and no other package.
  */
-export function torchModule(model: Model, { preprocessed = false }: ExportOptions = {}): string {
+export function torchModule(trained: Model, { preprocessed = false }: ExportOptions = {}): string {
+  const model = withoutBatchNorms(trained);
   const { description, layers } = model;
   const { network, preprocessing, classes, loss } = description;
   const [channels, height, width] = network.input;
@@ -63,7 +65,7 @@ SEED = ${description.seed}
 ${isRegression ? '' : `CLASSES = ${JSON.stringify(classes)}\n`}MEAN = ${JSON.stringify(preprocessing.mean)}
 STD = ${JSON.stringify(preprocessing.std)}
 
-
+${layers.some(({ norm }) => norm !== undefined) ? rmsNorm : ''}
 class Model(nn.Module):
     """Input: float32 ${shape}, ${input}. Output: [N, ${classes.length}], ${outputs}."""
 
@@ -116,20 +118,61 @@ function bufferLines(flat: boolean): string {
     .join('');
 }
 
+const rmsNorm = `
+def rms_norm(x):
+    """Each position divided by the root mean square of its channels."""
+    return x / torch.sqrt(x.square().mean(1, keepdim=True) + ${normEpsilon})
+
+`;
+
 function forwardLines(model: Model, preprocessed: boolean): string[] {
   const { layers, activations } = model;
   let isImage = !isFlat(model);
+  /** Whether the input of each layer is an image. */
+  const inputs: boolean[] = [];
   const lines = preprocessed ? [] : ['x = (x - self.mean) / self.std'];
-  for (const [l, { pool, window }] of layers.entries()) {
-    if (pool > 1) lines.push(`x = F.avg_pool2d(x, ${pool})`);
-    if (!window && isImage) {
-      lines.push('x = x.flatten(1)');
-      isImage = false;
-    }
-    const linear = `self.layers[${l}](x)`;
-    lines.push(
-      `x = ${l < activations.length ? activationCode[activations[l] as BuiltInActivation](linear) : linear}`,
-    );
+  const set = (value: string) => lines.push(`x = ${value}`);
+  for (const [l, layer] of layers.entries()) {
+    const { pool, window, maxPool = 1, norm, skipFrom, outerPool = 1 } = layer;
+    inputs.push(isImage);
+    if (layers.some((other) => other.skipFrom === l)) lines.push(`skip${l} = x`);
+    if (pool > 1) set(`F.avg_pool2d(x, ${pool})`);
+    if (!window && isImage) set('x.flatten(1)');
+    isImage = window !== undefined;
+    const own = `self.layers[${l}]`;
+    let u = `${own}(x)`;
+    /** The next stage, in a line of its own. */
+    const then = (stage: string) => {
+      set(u);
+      u = stage;
+    };
+    if (norm && window) {
+      const { stride, padding } = window;
+      u = `F.conv2d(x, ${own}.weight, stride=${stride}, padding=${padding})`;
+    } else if (norm) u = `F.linear(x, ${own}.weight)`;
+    if (maxPool > 1) then(`F.max_pool2d(x, ${maxPool})`);
+    if (norm) then(`rms_norm(x) + ${own}.bias${isImage ? '.view(-1, 1, 1)' : ''}`);
+    if (skipFrom !== undefined) then(`x + ${skipCode(model, l, inputs[skipFrom], isImage)}`);
+    set(l < activations.length ? activationCode[activations[l] as BuiltInActivation](u) : u);
+    if (outerPool > 1) set(`F.max_pool2d(x, ${outerPool})`);
   }
   return lines;
+}
+
+/** What the skip connection of layer `l` adds: averaged, flattened and filled with channels of zeros where the shapes differ. */
+function skipCode(
+  { layers }: Pick<Model, 'layers'>,
+  l: number,
+  fromImage: boolean,
+  toImage: boolean,
+): string {
+  const { skipFrom = 0 } = layers[l];
+  const [height, , channels] = layers[skipFrom].input;
+  const [small, , more] = activationShape(layers[l]);
+  const side = height / small;
+  let code = `skip${skipFrom}`;
+  if (side > 1) code = `F.avg_pool2d(${code}, ${side})`;
+  if (fromImage && !toImage) code += '.flatten(1)';
+  if (more === channels) return code;
+  return `F.pad(${code}, (${toImage ? '0, 0, 0, 0, ' : ''}0, ${more - channels}))`;
 }

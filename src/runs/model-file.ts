@@ -10,8 +10,7 @@ import type { PluginKind } from '../config/plugins/define.js';
 import { builtIn, listOfEntries, type Registry } from '../config/plugins/registry.js';
 import type { ChannelScaling, Dataset } from '../core/dataset.js';
 import type { TestNetwork } from '../core/network/at-test.js';
-import type { ActivationName } from '../core/network/names.js';
-import { normEpsilon } from '../core/network/norm.js';
+import { type ActivationName, normEpsilon } from '../core/network/names.js';
 import type { Parameters } from '../core/network/parameters.js';
 import type { LayerShape } from '../core/network/shape.js';
 import {
@@ -175,7 +174,10 @@ export async function writeModel(
     );
   }
   const bytes = encodeArrays(arrays);
-  const parameterCount = parameters.reduce((sum, { weights, bias }) => sum + weights.size + bias.size, 0);
+  const parameterCount = parameters.reduce(
+    (sum, { weights, bias }) => sum + weights.size + bias.size,
+    0,
+  );
   const weights = { file: weightsName, sha256: hashOf(bytes), parameters: parameterCount } as const;
   writeFileAtomic(join(folder, weightsName), bytes);
   const description: ModelDescription = { format, ...describe(trained), weights };
@@ -421,6 +423,18 @@ export function withoutBatchNorms(model: Model): Model {
   );
   return { ...model, layers, weights };
 }
+
+/** The bytes of a `model.safetensors` with the weights of a model. */
+export const weightsFile = ({ layers, weights }: Pick<Model, 'layers' | 'weights'>): Uint8Array =>
+  encodeArrays(
+    layers.flatMap((layer, l) => {
+      const { weight, bias } = storedArrays(layer, l);
+      return [
+        { ...weight, dtype: 'F32', values: weights[l].stored },
+        { ...bias, dtype: 'F32', values: weights[l].bias },
+      ] as const;
+    }),
+  );
 
 /** The program's own weights [patch, channels] of a layer. */
 export const ownWeights = ({ layers, weights }: Model, layer: number): Float32Array =>

@@ -2,17 +2,21 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadDataset } from '../../src/data/load.js';
+import { readArrays } from '../../src/files/safetensors.js';
+import { writeTorch } from '../../src/model/export.js';
+import { readModel } from '../../src/runs/model-file.js';
 import { fln } from '../cli/fln.js';
 import { temporaryFolder, tinyConfig, tinyExperiment } from '../experiment/tiny.js';
 import { imageOf } from '../reference/forward.js';
 import { evaluateOnnx, readOnnx } from './onnx-reader.js';
-import { lenet, readAsStranger, trainTiny } from './trained.js';
+import { deep, lenet, readAsStranger, trainTiny } from './trained.js';
 
 const images = async () => (await loadDataset(tinyExperiment().dataset)).test;
 
 describe('fln export --onnx', () => {
   it.each([
     ['a convolutional network', [lenet, 'dataset.preprocessing=standardize']],
+    ['a network with every stage', [deep, 'methods=[{ name: sgd, learningRate: 0.05 }]']],
     [
       'a fully connected network of the other activations with the squared error',
       [
@@ -102,6 +106,65 @@ describe('fln export --torch', () => {
     ]);
     const weights = readFileSync(join(cwd, 'net.safetensors'));
     expect(weights).toEqual(readFileSync(join(cwd, 'run', `${label}-s1`, 'model.safetensors')));
+  });
+});
+
+describe('a network with every stage', () => {
+  it('is PyTorch code, with the batch norms in its weights', async () => {
+    const cwd = temporaryFolder();
+    await trainTiny(join(cwd, 'run'), deep, 'methods=[{ name: sgd, weightAverage: 0.9 }]');
+    const run = join(cwd, 'run', 'sgd-s1');
+    const model = readModel(run);
+    const onItself = () => writeTorch(model, join(run, 'model.py'));
+    expect(onItself).toThrow(/model\.safetensors is the trained model itself.*another FILE\.py/);
+    writeTorch(model, join(cwd, 'net.py'));
+    const lines = readFileSync(join(cwd, 'net.py'), 'utf8').split('\n');
+    const start = lines.indexOf('    def forward(self, x):');
+    const code = lines.slice(start + 1, lines.indexOf('        return x')).map((l) => l.trim());
+    expect(code).toEqual([
+      'x = (x - self.mean) / self.std',
+      'x = torch.tanh(self.layers[0](x))',
+      'x = self.layers[1](x)',
+      'x = F.relu(F.max_pool2d(x, 2))',
+      'skip2 = x',
+      'x = F.conv2d(x, self.layers[2].weight, stride=1, padding=1)',
+      'x = torch.sigmoid(rms_norm(x) + self.layers[2].bias.view(-1, 1, 1))',
+      'x = self.layers[3](x)',
+      'x = torch.tanh(x + F.pad(F.avg_pool2d(skip2, 2), (0, 0, 0, 0, 0, 2)))',
+      ...[4, 5].flatMap((l) => [
+        `skip${l} = x`,
+        `x = self.layers[${l}](x)`,
+        `x = F.gelu(x + skip${l})`,
+      ]),
+      'x = F.max_pool2d(x, 3)',
+      'skip6 = x',
+      'x = x.flatten(1)',
+      'x = self.layers[6](x)',
+      'x = F.silu(x + F.pad(skip6.flatten(1), (0, 2)))',
+      'skip7 = x',
+      'x = F.linear(x, self.layers[7].weight)',
+      'x = torch.tanh(rms_norm(x) + self.layers[7].bias)',
+      'x = self.layers[8](x)',
+      'x = F.softplus(x + F.pad(skip7, (0, 2)))',
+      'x = self.layers[9](x)',
+    ]);
+    const own = readArrays(join(run, 'model.safetensors'));
+    const folded = readArrays(join(cwd, 'net.safetensors'));
+    expect([...folded.keys()]).toEqual([...own.keys()].filter((name) => !name.includes('norm')));
+    for (const l of [1, 3, 6]) {
+      const [w, b, m, v] = ['weight', 'bias', 'norm.mean', 'norm.variance'].map(
+        (name) => own.get(`layers.${l}.${name}`)!.values,
+      );
+      const s = Array.from(v, (value) => Math.sqrt(value + 1e-5));
+      const { values } = folded.get(`layers.${l}.weight`)!;
+      for (const [i, value] of values.entries()) {
+        const k = Math.floor((i * b.length) / w.length);
+        expect(value).toBeCloseTo(w[i] / s[k], 4);
+      }
+      for (const [k, value] of folded.get(`layers.${l}.bias`)!.values.entries()) {
+        expect(value).toBeCloseTo(b[k] - m[k] / s[k], 4);
+      }
+    }
   });
 });
 

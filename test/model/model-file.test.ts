@@ -6,16 +6,18 @@ import { convolvedSide, type LayerShape } from '../../src/core/network/shape.js'
 import { fromStored, storedShape, toStored } from '../../src/core/network/weight-layout.js';
 import { loadDataset } from '../../src/data/load.js';
 import { runExperiment } from '../../src/experiment/run.js';
+import { evaluateModels } from '../../src/model/evaluate.js';
 import { readModel } from '../../src/runs/model-file.js';
 import { loadRunDirectory } from '../../src/runs/run-directory.js';
 import { temporaryFolder, tinyExperiment } from '../experiment/tiny.js';
 import { imageOf, softmax } from '../reference/forward.js';
-import { argMax, lenet, readAsStranger, trainTiny } from './trained.js';
+import { argMax, deep, lenet, readAsStranger, trainTiny } from './trained.js';
 
 describe('the weights of a completed run', () => {
   it.each([
     ['a fully connected network', ['methods.sgd.weightAverage=0.9']],
     ['a convolutional network', [lenet, 'methods.adam.learningRate=0.02']],
+    ['a network with every stage', [deep, 'methods.sgd.weightAverage=0.9']],
     [
       'the squared error',
       ['loss=mse', 'dataset.preprocessing=standardize', 'methods.sgd.learningRate=0.001'],
@@ -44,6 +46,43 @@ describe('the weights of a completed run', () => {
       expect(accuracy).toBe(run.metrics.columns.test_accuracy.at(-1));
       expect(reported).toBe(run.metrics.columns.test_loss.at(-1));
     }
+  });
+
+  it('have the statistics of batch norms for these weights, averages too, and are evaluated to the bit', async () => {
+    const folder = temporaryFolder();
+    const overrides = [deep, 'methods=[{ name: sgd, weightAverage: 0.9 }]'];
+    await trainTiny(folder, ...overrides);
+    const run = join(folder, 'sgd-s1');
+    const { train } = await loadDataset(tinyExperiment(...overrides).dataset);
+    const { json, arrays, logits } = readAsStranger(run);
+    expect(json.network.layers[0].stride).toBe(2);
+    // Of the first norm, channel by channel, for batches as in training: 50 of the 200 images.
+    const batches = [0, 1, 2, 3].map((b) => {
+      const channels = Array.from({ length: 5 }, (): number[] => []);
+      for (let i = 0; i < 50; i++) {
+        logits(imageOf(train, 4 * i + b, [28, 28, 1]), (layer, { values }) => {
+          const pixels = values.length / 5;
+          if (layer !== 1) return;
+          for (const [k, value] of values.entries()) channels[Math.floor(k / pixels)].push(value);
+        });
+      }
+      return channels;
+    });
+    const mean = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b) / numbers.length;
+    const varianceOf = (numbers: readonly number[]) => {
+      const center = mean(numbers);
+      return numbers.reduce((sum, value) => sum + (value - center) ** 2, 0) / (numbers.length - 1);
+    };
+    const [means, variances] = ['mean', 'variance'].map(
+      (name) => arrays.get(`layers.1.norm.${name}`)!.values,
+    );
+    for (let c = 0; c < 5; c++) {
+      const own = batches.map((channels) => channels[c]);
+      expect(means[c]).toBeCloseTo(mean(own.map(mean)), 5);
+      expect(variances[c]).toBeCloseTo(mean(own.map(varianceOf)), 5);
+    }
+    const [{ agrees, accuracy }] = await evaluateModels([readModel(run)]);
+    expect({ agrees, accuracy }).toEqual({ agrees: true, accuracy: json.results.test.accuracy });
   });
 
   it('are described in model.json, with the hash of the file', async () => {

@@ -1,5 +1,15 @@
 import { PbfReader } from 'pbf';
-import { averagePool, convolve, dense, erf, type Image, softmax } from '../reference/forward.js';
+import {
+  averagePool,
+  channelMean,
+  convolve,
+  dense,
+  erf,
+  type Image,
+  maxPool,
+  perChannel,
+  softmax,
+} from '../reference/forward.js';
 
 /** An ONNX file, read and evaluated in float64, by the numbers of the fields in onnx.proto. */
 
@@ -14,7 +24,7 @@ export interface OnnxModel {
   irVersion: number;
   opset: number;
   nodes: OnnxNode[];
-  tensors: Map<string, { shape: number[]; values: Float32Array }>;
+  tensors: Map<string, { shape: number[]; values: Float32Array | Float64Array }>;
   inputs: { name: string; shape: (number | string)[] }[];
   outputs: { name: string; shape: (number | string)[] }[];
   metadata: Record<string, string>;
@@ -66,7 +76,8 @@ const graphField: Field<OnnxModel> = (tag, model, pbf) => {
     );
   }
   if (tag === 5) {
-    const read = message(pbf, tensorField, { name: '', shape: [], values: new Float32Array() });
+    const empty = { name: '', type: 0, shape: [], values: new Float32Array() };
+    const read = message<NamedTensor>(pbf, tensorField, empty);
     model.tensors.set(read.name, read);
   }
   if (tag === 11) model.inputs.push(message(pbf, valueField, { name: '', shape: [] }));
@@ -97,14 +108,23 @@ const nodeField: Field<OnnxNode> = (tag, node, pbf) => {
 
 interface NamedTensor {
   name: string;
+  type: number;
   shape: number[];
-  values: Float32Array;
+  values: Float32Array | Float64Array;
 }
 
 const tensorField: Field<NamedTensor> = (tag, tensor, pbf) => {
   if (tag === 1) tensor.shape.push(pbf.readVarint());
   if (tag === 8) tensor.name = pbf.readString();
-  if (tag === 9) tensor.values = new Float32Array(Uint8Array.from(pbf.readBytes()).buffer);
+  if (tag === 2) tensor.type = pbf.readVarint();
+  if (tag === 9) {
+    const { buffer } = Uint8Array.from(pbf.readBytes());
+    // float32, or int64
+    tensor.values =
+      tensor.type === 1
+        ? new Float32Array(buffer)
+        : Float64Array.from(new BigInt64Array(buffer), Number);
+  }
 };
 
 const valueField: Field<{ name: string; shape: (number | string)[] }> = (tag, value, pbf) => {
@@ -128,19 +148,49 @@ export function evaluateOnnx(model: OnnxModel, input: Image): Record<string, Flo
     const x = values.get(inputs[0])!;
     const tensor = (i: number) => model.tensors.get(inputs[i])!;
     const each = (f: (u: number) => number): Image => ({ ...x, values: x.values.map(f) });
-    const perChannel = (f: (u: number, c: number) => number): Image => {
-      const pixels = x.shape[1] * x.shape[2];
-      const channels = tensor(1).values;
-      return { ...x, values: x.values.map((u, i) => f(u, channels[Math.floor(i / pixels)])) };
+    /** With another value of the graph, or with a constant for all or for each channel. */
+    const binary = (f: (u: number, v: number) => number): Image => {
+      const other = values.get(inputs[1]);
+      if (other) {
+        // A position of one channel is for all channels.
+        const larger = other.values.length > x.values.length ? other : x;
+        const at = ({ values: own }: Image, i: number) => own[i % own.length];
+        return { ...larger, values: larger.values.map((_, i) => f(at(x, i), at(other, i))) };
+      }
+      const { shape, values: constants } = tensor(1);
+      const [isOne, count] = [shape.length === 0, x.shape[0]];
+      if (!isOne) expectBroadcast(shape, count);
+      return perChannel(x, (u, c) => f(u, constants[isOne ? 0 : c]));
     };
     const first = (name: string) => (attributes[name] as number[])[0];
+    const bias = () =>
+      inputs.length > 2 ? tensor(2).values : new Float64Array(tensor(1).shape[0]);
     const operators: Record<string, () => Image> = {
-      Sub: () => perChannel((u, c) => u - c),
-      Div: () => perChannel((u, c) => u / c),
+      Sub: () => binary((u, v) => u - v),
+      Div: () => binary((u, v) => u / v),
+      Add: () => binary((u, v) => u + v),
+      Mul: () => binary((u, v) => u * v),
       AveragePool: () => averagePool(x, first('kernel_shape')),
-      Conv: () => convolve(x, tensor(1), tensor(2).values, first('strides'), first('pads')),
+      MaxPool: () => maxPool(x, first('kernel_shape')),
+      Conv: () => convolve(x, tensor(1), bias(), first('strides'), first('pads')),
       Flatten: () => ({ shape: [x.values.length, 1, 1], values: x.values }),
-      Gemm: () => dense(x, tensor(1), tensor(2).values),
+      Gemm: () => dense(x, tensor(1), bias()),
+      Pad: () => {
+        const pads = [...tensor(1).values];
+        const [channels, ...size] = x.shape;
+        const after = pads[pads.length / 2 + 1];
+        if (pads.some((side, i) => i !== pads.length / 2 + 1 && side !== 0))
+          throw new Error('pads');
+        const padded = new Float64Array((x.values.length / channels) * (channels + after));
+        padded.set(x.values);
+        return { shape: [channels + after, ...size], values: padded };
+      },
+      ReduceMean: () => {
+        if (first('axes') !== 1) throw new Error('axes');
+        return channelMean(x);
+      },
+      Sqrt: () => each(Math.sqrt),
+      Reciprocal: () => each((u) => 1 / u),
       Relu: () => each((u) => Math.max(u, 0)),
       LeakyRelu: () => each((u) => (u >= 0 ? u : (attributes.alpha as number) * u)),
       Sigmoid: () => each((u) => 1 / (1 + Math.exp(-u))),
@@ -148,15 +198,17 @@ export function evaluateOnnx(model: OnnxModel, input: Image): Record<string, Flo
       Softplus: () => each((u) => Math.log1p(Math.exp(u))),
       Erf: () => each(erf),
       Clip: () => each((u) => Math.min(tensor(2).values[0], Math.max(tensor(1).values[0], u))),
-      Add: () => each((u) => u + tensor(1).values[0]),
-      Mul: () => {
-        const other = values.get(inputs[1])?.values;
-        return { ...x, values: x.values.map((u, i) => u * (other?.[i] ?? tensor(1).values[0])) };
-      },
       Sign: () => each(Math.sign),
       Softmax: () => ({ ...x, values: softmax(x.values) }),
     };
     values.set(outputs[0], operators[type]());
   }
   return Object.fromEntries(model.outputs.map(({ name }) => [name, values.get(name)!.values]));
+}
+
+/** A tensor [..., channels, 1, 1] or [..., channels], whatever the batch. */
+function expectBroadcast(shape: readonly number[], channels: number): void {
+  const sizes = shape.filter((side) => side !== 1);
+  if (sizes.length === 0 ? channels === 1 : sizes.length === 1 && sizes[0] === channels) return;
+  throw new Error(`[${shape}] for ${channels} channels`);
 }

@@ -7,9 +7,9 @@ import { gradientOf, learningSignals, type SignalRule } from '../../src/core/met
 import { atTest, estimateStatistics } from '../../src/core/network/at-test.js';
 import { lossValue } from '../../src/core/network/loss.js';
 import { maxPool } from '../../src/core/network/maps/max-pool.js';
-import { normNames } from '../../src/core/network/names.js';
+import { normEpsilon, normNames } from '../../src/core/network/names.js';
 import { buildNetwork, forwardLayers, predict } from '../../src/core/network/network.js';
-import { normEpsilon, normOf } from '../../src/core/network/norm.js';
+import { normOf } from '../../src/core/network/norm.js';
 import type { Parameters } from '../../src/core/network/parameters.js';
 import { describeLayers } from '../../src/core/network/shape.js';
 import { whiteningWeights } from '../../src/core/network/whiten.js';

@@ -47,24 +47,48 @@ export function convolve(
 }
 
 /** Averages windows of `side` that do not overlap. */
-export function averagePool(
+export const averagePool = (image: Image, side: number): Image =>
+  pooled(image, side, (values) => values.reduce((a, b) => a + b) / side ** 2);
+
+/** The largest value of windows of `side` that do not overlap. */
+export const maxPool = (image: Image, side: number): Image =>
+  pooled(image, side, (values) => Math.max(...values));
+
+function pooled(
   { shape: [channels, height, width], values }: Image,
   side: number,
+  merge: (values: number[]) => number,
 ): Image {
   const [rows, columns] = [Math.floor(height / side), Math.floor(width / side)];
   const result = new Float64Array(channels * rows * columns);
   for (let c = 0, to = 0; c < channels; c++) {
     for (let i = 0; i < rows; i++) {
       for (let j = 0; j < columns; j++, to++) {
+        const window: number[] = [];
         for (let p = 0; p < side; p++) {
           for (let q = 0; q < side; q++) {
-            result[to] += values[(c * height + side * i + p) * width + side * j + q] / side ** 2;
+            window.push(values[(c * height + side * i + p) * width + side * j + q]);
           }
         }
+        result[to] = merge(window);
       }
     }
   }
   return { shape: [channels, rows, columns], values: result };
+}
+
+/** Each value, with the number of its channel. */
+export function perChannel(image: Image, f: (value: number, channel: number) => number): Image {
+  const pixels = image.shape[1] * image.shape[2];
+  return { ...image, values: image.values.map((u, i) => f(u, Math.floor(i / pixels))) };
+}
+
+/** Mean over the channels at each position: [1, height, width]. */
+export function channelMean({ shape: [channels, height, width], values }: Image): Image {
+  const pixels = height * width;
+  const means = new Float64Array(pixels);
+  for (const [i, value] of values.entries()) means[i % pixels] += value / channels;
+  return { shape: [1, height, width], values: means };
 }
 
 /** W x + b of the flattened input. */

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { compile } from '../compile.js';
 import { zipTrees } from '../tree.js';
+import { normEpsilon } from './names.js';
 import { disposeParameters, forwardLayers, type Network } from './network.js';
-import { type ChannelStatistics, channelStatistics, normEpsilon } from './norm.js';
+import { type ChannelStatistics, channelStatistics } from './norm.js';
 import type { LayerParameters, Parameters } from './parameters.js';
 
 /**

@@ -31,6 +31,8 @@ export const isNonMonotone = (name: ActivationName): boolean =>
 /** Normalisations of a layer's pre-activations (norm.ts). */
 export const normNames = ['batch', 'rms'] as const;
 export type NormName = (typeof normNames)[number];
+/** Added to the variance in a norm, as in PyTorch's layers. */
+export const normEpsilon = 1e-5;
 
 export const lossNames = ['cross-entropy', 'mse'] as const;
 export type BuiltInLoss = (typeof lossNames)[number];

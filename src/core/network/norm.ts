@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import type { NormName } from './names.js';
+import { type NormName, normEpsilon } from './names.js';
 
 /**
  * A normalisation of pre-activations u [m, positions * channels]: over groups of n values, the gradient of a convex
@@ -21,9 +21,6 @@ export interface Norm {
   /** B(v, u), summed over all groups: a scalar. */
   divergence(v: tf.Tensor2D, u: tf.Tensor2D): tf.Scalar;
 }
-
-/** Added to the variance, as in PyTorch's layers. */
-export const normEpsilon = 1e-5;
 
 /** The normalisation of layers of `channels` channels. */
 export function normOf(name: NormName, channels: number): Norm {
