@@ -34,7 +34,7 @@ describe('hidden activations', () => {
 
   it('are those of the forward pass for the first images, and nothing else is kept', async () => {
     const layers =
-      'network.layers=[{ conv: 2, kernel: 5, activation: relu }, { averagePool: 2 }, { dense: 7, activation: tanh }, { dense: 10 }]';
+      'network.layers=[{ conv: 2, kernel: 5, maxPool: 2, norm: rms, activation: relu }, { maxPool: 2 }, { averagePool: 2 }, { dense: 7, activation: tanh }, { dense: 10 }]';
     const experiment = tinyExperiment(layers);
     const { test, levels } = await loadDataset(experiment.dataset);
     const network = buildNetwork(experiment.network);
@@ -47,6 +47,9 @@ describe('hidden activations', () => {
     expect(found.count).toBe(8);
     expect(found.layers.map(({ shape }) => shape)).toEqual(shapes.map(({ input }) => input));
     const x = tf.tensor2d(found.layers[0].values, [8, found.layers[0].values.length / 8]);
+    for (const { shape, values } of found.layers) {
+      expect(values).toHaveLength(8 * shape.reduce((a, b) => a * b));
+    }
     expect(found.layers[0].values[0]).toBe(levels[0][test.images[0]]);
     const { inputs } = tf.tidy(() => ({ inputs: forwardLayers(network, parameters, x).inputs }));
     for (const [l, { values }] of found.layers.entries()) {

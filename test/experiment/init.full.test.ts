@@ -13,7 +13,7 @@ import type { Setting } from '../../src/testing/setting.js';
 import { defaultConfig, dense, rows, startTraining, weightsOf } from '../../src/testing/setting.js';
 import { startTestBackend } from '../backends.js';
 import { fln, workplace } from '../cli/fln.js';
-import { lenet, trainTiny } from '../model/trained.js';
+import { deep, lenet, trainTiny } from '../model/trained.js';
 import { outcomeOf, put, temporaryFolder, tinyConfig, tinyExperiment, untimed } from './tiny.js';
 
 /** Weights do not move with this one: w - 1e-30 d = w in float32. */
@@ -42,11 +42,14 @@ const testLosses = (run: string) => {
 };
 
 describe('a run with init', () => {
-  it('starts from exactly the weights of the model, convolutions included', async () => {
+  it.each([
+    ['convolutions', lenet],
+    ['every stage of deep networks', deep],
+  ])('starts from exactly the weights of the model: %s', async (_, layers) => {
     const [from, outDir] = [temporaryFolder(), temporaryFolder()];
     const small = ['epochs=1', 'batchSize=20', 'dataset.limit=60', 'dataset.testLimit=50'];
-    await trainTiny(from, lenet, ...small, 'methods=[{name: adam, learningRate: 0.01}]');
-    const experiment = tinyExperiment('backend=wasm', lenet, ...small, still, `init.from=${from}`);
+    await trainTiny(from, layers, ...small, 'methods=[{name: adam, learningRate: 0.01}]');
+    const experiment = tinyExperiment('backend=wasm', layers, ...small, still, `init.from=${from}`);
     await runExperiment(experiment, { outDir });
     const reached = testLosses(join(from, 'adam-s1')).at(-1);
     const model = readModel(join(from, 'adam-s1'));
@@ -170,6 +173,27 @@ describe('an init that cannot be used', () => {
     expect(
       say('network.layers=[{ conv: 12, kernel: 28, activation: relu }, { dense: 10 }]'),
     ).toContain('layer 1: expected layers.0.weight [12, 1, 28, 28], found [12, 784]');
+  });
+
+  it('names a batch norm that the network has not', () => {
+    const shapes = {
+      'layers.0.weight': [12, 784],
+      'layers.0.bias': [12],
+      'layers.0.norm.mean': [12],
+      'layers.0.norm.variance': [12],
+      'layers.1.weight': [10, 12],
+      'layers.1.bias': [10],
+    };
+    const arrays = Object.entries(shapes).map(([name, shape]): NamedArray => {
+      const values = new Float32Array(shape.reduce((a, b) => a * b)).fill(1);
+      return { name, dtype: 'F32', shape, values };
+    });
+    const file = join(temporaryFolder(), 'normed.safetensors');
+    put(file, encodeArrays(arrays));
+    expect(() => tinyExperiment(`init.from=${file}`)).toThrow(
+      'layer 1: it has a batch norm there (layers.0.norm.mean), and the network has none',
+    );
+    expect(tinyExperiment(`init.from=${file}`, 'network.layers.0.norm=batch').init).toBeDefined();
   });
 
   it('says which models there are', async () => {

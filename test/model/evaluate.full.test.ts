@@ -7,7 +7,7 @@ import { loadDataset } from '../../src/data/load.js';
 import { fln } from '../cli/fln.js';
 import { temporaryFolder, tinyExperiment } from '../experiment/tiny.js';
 import { imageOf, softmax } from '../reference/forward.js';
-import { argMax, lenet, readAsStranger, trainTiny } from './trained.js';
+import { argMax, deep, lenet, readAsStranger, trainTiny } from './trained.js';
 
 /** An array file of NumPy, version 1.0. */
 function npy(dtype: string, shape: readonly number[], bytes: Uint8Array): Buffer {
@@ -22,6 +22,7 @@ const testImages = async () => (await loadDataset(tinyExperiment().dataset)).tes
 describe('fln evaluate', () => {
   it.each([
     ['a convolutional network', [lenet, 'dataset.preprocessing=standardize']],
+    ['a network with every stage', [deep, 'methods.adam.weightAverage=0.9']],
     ['lifted prediction', ['evaluate.predict=lifted', 'evaluate.lambda=0.1']],
     ['a validation split', ['dataset.validation=50', 'evaluate.test=never']],
   ])('repeats the reported results to the digit: %s', async (_, overrides) => {
