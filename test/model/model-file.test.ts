@@ -206,6 +206,11 @@ describe('a damaged model', () => {
       network: { ...json.network, layers: [first, last] },
     });
     expect(refusal(layers({ ...hidden, activation: 'swish' }))).toContain('the activation "swish"');
+    const block = { residual: [{ ...hidden, activation: 'swish' }, hidden], activation: 'relu' };
+    expect(refusal(layers(block))).toContain('the activation "swish" is not one of this program');
+    expect(refusal(layers({ residual: [{ ...hidden, norm: 'layer' }] }))).toMatch(
+      /network\.layers\.0\.residual\.0\.norm: /,
+    );
     expect(refusal(layers({ ...hidden, dense: 13 }))).toContain(
       'model.safetensors cannot be used: it has no float32 array layers.0.weight of shape [13, 784]',
     );
