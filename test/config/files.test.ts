@@ -14,6 +14,15 @@ import { experimentText } from './helpers.js';
 
 const root = join(import.meta.dirname, '../..');
 const configs = readdirSync(join(root, 'configs')).filter((name) => name.endsWith('.yaml'));
+/** Those in subfolders too, without sweeps and search spaces. */
+const experiments = readdirSync(join(root, 'configs'), {
+  recursive: true,
+  encoding: 'utf8',
+}).filter(
+  (name) =>
+    name.endsWith('.yaml') &&
+    readFileSync(join(root, 'configs', name), 'utf8').includes('schemas/experiment.json'),
+);
 
 describe('config files', () => {
   let folder: string;
@@ -75,7 +84,7 @@ describe('the JSON Schema', () => {
     );
   });
 
-  it.each(configs)('accepts configs/%s, as written and resolved', (name) => {
+  it.each(experiments)('accepts configs/%s, as written and resolved', (name) => {
     const file = join(root, 'configs', name);
     expect(schema.safeParse(parseYamlText(readFileSync(file, 'utf8'))).error).toBeUndefined();
     const resolved = parseYamlText(resolvedYaml(loadExperiment(file).experiment));
