@@ -8,9 +8,9 @@ import {
   type ImageShape,
   type LayerShape,
   pooledShape,
+  skipProblem,
   unitsIn,
 } from '../core/network/shape.js';
-import { skipProblem } from '../core/network/skip.js';
 import { flattened, type LayerInput, paddingOf, typeOf } from './layers.js';
 import type { LayerType } from './plugins/entries.js';
 import type { Registry } from './plugins/registry.js';

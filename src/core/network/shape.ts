@@ -72,6 +72,18 @@ export function convolvedSide(side: number, { kernel, stride, padding }: Convolu
   return Math.floor((side + 2 * padding - kernel) / stride) + 1;
 }
 
+/** Why a skip connection between these shapes is not possible; undefined where it is. */
+export function skipProblem(input: ImageShape, output: ImageShape): string | undefined {
+  const [height, width] = [input[0] / output[0], input[1] / output[1]];
+  if (!Number.isInteger(height) || height !== width) {
+    return `turns ${input[0]} x ${input[1]} into ${output[0]} x ${output[1]}: the skip connection needs sides that are divided by a whole number, or padding: same`;
+  }
+  if (output[2] < input[2]) {
+    return `has ${output[2]} channels at its end and ${input[2]} at its start: the skip connection needs at least as many`;
+  }
+  return undefined;
+}
+
 /** Fully connected layers between the widths, input first: 784-300-10 is [784, 300, 10]. */
 export function denseLayers(widths: readonly number[]): LayerShape[] {
   return widths.slice(1).map((outputs, l) => ({
