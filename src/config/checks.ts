@@ -3,7 +3,7 @@ import { backendsOn, wrongDevice } from '../backend/registry.js';
 import type { Augmentation, DatasetInfo } from '../core/dataset.js';
 import type { NetworkShape } from '../core/methods/method.js';
 import { isDiscontinuous, type LossName } from '../core/network/names.js';
-import { hasStages, widthsOf } from '../core/network/shape.js';
+import { activationShape, hasStages, widthsOf } from '../core/network/shape.js';
 import { didYouMean } from '../shared/suggest.js';
 import { readLayers } from './layer-shapes.js';
 import type { LayerInput } from './layers.js';
@@ -36,6 +36,7 @@ export function checkTogether(
 ): Finding[] {
   return [
     ...(dataset ? checkSizes(get, dataset, lengths) : []),
+    ...(network ? checkBatchNorms(get, network, lengths) : []),
     ...checkSeeds(get, lengths),
     ...checkLabels(get, lengths),
     ...checkPrediction(get, network, registry),
@@ -113,13 +114,31 @@ function checkSizes(
     refuse(['dataset', 'validation'], message);
     return findings;
   }
-  const own = Array.from({ length: count }, (_, i): Path => ['methods', i, 'batchSize']);
-  for (const path of [['batchSize'], ...own]) {
+  for (const path of batchSizes(count)) {
     const batchSize = get<number | 'full'>(...path);
     if (typeof batchSize !== 'number' || batchSize <= train) continue;
     refuse(path, `is more than the ${train} training images; use at most ${train}, or full`);
   }
   return findings;
+}
+
+/** Where batch sizes are: of the experiment, and of each method. */
+const batchSizes = (methods: number): Path[] => [
+  ['batchSize'],
+  ...Array.from({ length: methods }, (_, i): Path => ['methods', i, 'batchSize']),
+];
+
+/** Batches whose batch norms see one value of each channel. */
+function checkBatchNorms(get: Lookup, { layers }: NetworkShape, { methods }: Lengths): Finding[] {
+  const l = layers.findIndex((layer) => {
+    const [height, width] = activationShape(layer);
+    return layer.norm === 'batch' && height * width === 1;
+  });
+  if (l < 0) return [];
+  const message = `must be at least 2: layer ${l + 1} has a batch norm, and one image gives it one value of each unit, whose variance is 0`;
+  return batchSizes(methods)
+    .filter((path) => get(...path) === 1)
+    .map((path) => ({ path, message, at: 'value' }));
 }
 
 function checkPrediction(

@@ -101,6 +101,9 @@ interface Entry {
   readonly isLast: boolean;
 }
 
+/** Values in a window of a whitening layer: the time of its eigenvectors grows with the third power. */
+const mostWhitened = 1024;
+
 const noLastLayer = 'cannot be the last layer: add a dense layer with one unit per class';
 
 function addPooling(network: NetworkSoFar, { layer, kind, path, isLast }: Entry): void {
@@ -177,6 +180,12 @@ function addLayer(
   const most = kind === 'whiten' && seen ? 2 * layer.whiten! ** 2 * seen[2] : undefined;
   if (most !== undefined && (layer.filters ?? 0) > most) {
     refuse([...path, 'filters'], `is more than the ${most} eigenvectors with both signs`);
+  }
+  if (most !== undefined && most > 2 * mostWhitened) {
+    refuse(
+      [...path, 'whiten'],
+      `has windows of ${most / 2} values, and the eigenvectors of more than ${mostWhitened} take minutes; use a smaller window`,
+    );
   }
   const window = isConvolution ? windowOf(layer) : undefined;
   const output = seen && outputOf(layer, seen, window);

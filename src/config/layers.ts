@@ -94,7 +94,7 @@ const blockKeys = (simple: z.ZodType) => {
     residual,
     repeat: z
       .int()
-      .min(2)
+      .positive()
       .max(1000)
       .optional()
       .describe(
@@ -199,6 +199,13 @@ export function flattened(
     } else if (residual) {
       const start = placed.length;
       flattened(residual, refuse, [...path, 'residual'], placed);
+      const { layer: first, path: firstPath } = placed[start];
+      if (isMaximum(first) && !hasWeights(first)) {
+        refuse(
+          firstPath,
+          'must not be the first entry of a residual block: it pools the input that the block adds too; write it before the block',
+        );
+      }
       const last = placed[placed.length - 1];
       if (!hasWeights(last.layer)) {
         refuse(
@@ -233,3 +240,6 @@ const hasWeights = ({ averagePool, globalPool, maxPool, conv }: LayerInput): boo
   averagePool === undefined &&
   globalPool === undefined &&
   (maxPool === undefined || conv !== undefined);
+
+const isMaximum = ({ maxPool, globalPool }: LayerInput): boolean =>
+  maxPool !== undefined || globalPool === 'max';

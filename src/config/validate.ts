@@ -70,6 +70,8 @@ function word(
       return say(tooSmall(issue, value));
     case 'too_big':
       return say(tooBig(issue, value));
+    case 'not_multiple_of':
+      return say(`must be a multiple of ${issue.divisor}, not ${value}`);
     default:
       return say(`is not valid (${issue.code})`);
   }

@@ -95,6 +95,13 @@ describe('blocks of layers', () => {
       ],
     ],
     [
+      'the largest values of the input that they add',
+      residual('{ maxPool: 2 }', '{ conv: 6, kernel: 1 }'),
+      [
+        'network.layers.1.residual.0: must not be the first entry of a residual block: it pools the input that the block adds too; write it before the block',
+      ],
+    ],
+    [
       'the end of the network',
       layers(conv, '{ residual: [{ conv: 6, kernel: 1 }], activation: relu }'),
       [
@@ -123,6 +130,18 @@ describe('blocks of layers', () => {
       ['network.layers.0.filters: is more than the 6 eigenvectors with both signs'],
     ],
     [
+      'an odd number of filters',
+      layers('{ whiten: 2, filters: 3, activation: relu }', last),
+      ['network.layers.0.filters: must be a multiple of 2, not 3'],
+    ],
+    [
+      'whitening of whole images',
+      layers('{ whiten: 32, activation: relu }', last),
+      [
+        'network.layers.0.whiten: has windows of 3072 values, and the eigenvectors of more than 1024 take minutes; use a smaller window',
+      ],
+    ],
+    [
       'pooling of the images',
       layers('{ maxPool: 2 }', last),
       ['network.layers.0: pools the activations of the layer before it, and there is none'],
@@ -147,6 +166,15 @@ describe('blocks of layers', () => {
   it.each(refused)('refuse %s', (_, network, expected) => {
     expect(issuesOf(experimentText({ ...cifar, network }))).toEqual(expected);
   });
+});
+
+it('a batch of one image is refused where a batch norm would see one value, and only there', () => {
+  const text = (layer: string) =>
+    experimentText({ ...cifar, network: layers(layer, last), batchSize: '1' });
+  expect(issuesOf(text('{ dense: 6, norm: batch, activation: relu }'))).toEqual([
+    'batchSize: must be at least 2: layer 1 has a batch norm, and one image gives it one value of each unit, whose variance is 0',
+  ]);
+  expect(parse(text(conv)).experiment.batchSize).toBe(1);
 });
 
 describe('methods that need a chain of maps and activations', () => {

@@ -74,6 +74,24 @@ describe('a norm', () => {
       expect(await relative(norm.slopeTimes(at, r), gradient)).toBeLessThan(1e-5);
     });
 
+    it(`${name}: differences are those of phi, and of small steps the derivative, without a mean`, async () => {
+      const at = tf.add(draw(400, 20 * channels), 0.5) as tf.Tensor2D;
+      const r = draw(400, 20 * channels);
+      const two = (value: tf.Tensor2D) => norm.phi(tf.add(at, value));
+      const large = tf.sub(two(r), two(tf.neg(r)));
+      expect(await relative(norm.difference(at, r, true), tf.div(large, 2))).toBeLessThan(1e-4);
+      const one = tf.sub(norm.phi(at), two(tf.neg(r)));
+      expect(await relative(norm.difference(at, r, false), one)).toBeLessThan(1e-4);
+      const small: tf.Tensor2D = tf.mul(r, 1e-4);
+      const slope = norm.slopeTimes(at, small);
+      const centred = norm.difference(at, small, true);
+      expect(await relative(centred, slope)).toBeLessThan(1e-5);
+      expect(await relative(norm.difference(at, small, false), slope)).toBeLessThan(1e-3);
+      if (name !== 'batch') return;
+      const means = tf.mean(tf.reshape(centred, [-1, channels]), 0);
+      for (const mean of await means.data()) expect(Math.abs(mean)).toBeLessThan(1e-8);
+    });
+
     it(`${name}: B is 0 at phi(u), positive elsewhere, and dB/du = phi(u) - v`, async () => {
       for (let trial = 0; trial < 20; trial++) {
         const [at, other] = [u(), u()];

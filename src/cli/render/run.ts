@@ -1,5 +1,5 @@
 import { basename, dirname } from 'node:path';
-import type { LayerShape } from '../../core/network/shape.js';
+import { activationShape, type LayerShape, pooledShape } from '../../core/network/shape.js';
 import { storedArrays } from '../../core/network/weight-layout.js';
 import type { ExperimentCheck, PlannedTraining } from '../../experiment/check.js';
 import type { ExperimentResult } from '../../experiment/run.js';
@@ -88,7 +88,7 @@ function networkLines(layers: readonly LayerShape[]): string[] {
   const rows = layers.map((layer, l) => {
     const { weight, bias } = storedArrays(layer, l);
     const [size, biases] = [weight, bias].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
-    const [height, width, channels] = layer.output;
+    const [height, width, channels] = pooledShape(activationShape(layer), layer.outerPool ?? 1);
     const stages = [
       layer.pool > 1 ? `average-pool ${layer.pool}` : '',
       layer.own?.type ?? (layer.whiten ? 'whiten' : layer.window ? 'conv' : 'dense'),

@@ -108,10 +108,9 @@ function normSignal(
   g: tf.Tensor2D,
   { rule }: SignalRule,
 ): tf.Tensor2D {
-  if (rule === 'back-propagation') return norm.slopeTimes(pooled, g);
-  const low = norm.phi(tf.sub(pooled, g));
-  if (rule === 'one-sided') return tf.sub(norm.phi(pooled), low);
-  return tf.mul(tf.sub(norm.phi(tf.add(pooled, g)), low), 0.5);
+  return rule === 'back-propagation'
+    ? norm.slopeTimes(pooled, g)
+    : norm.difference(pooled, g, rule === 'two-sided');
 }
 
 /** The gradient of weights and bias of a layer from its signals; of weights that are not trained it is 0. */

@@ -18,6 +18,11 @@ export interface Norm {
   phi(u: tf.Tensor2D): tf.Tensor2D;
   /** phi'(u) r: what back-propagation makes of the signal r [m, units] above the norm. */
   slopeTimes(u: tf.Tensor2D, r: tf.Tensor2D): tf.Tensor2D;
+  /**
+   * phi(u) - phi(u - r), or (phi(u + r) - phi(u - r))/2 where `isCentred`: what a lifted step makes of r. In single
+   * precision the values of phi would cancel where r is small, and their mean drift by the rounding of the group's sums.
+   */
+  difference(u: tf.Tensor2D, r: tf.Tensor2D, isCentred: boolean): tf.Tensor2D;
   /** B(v, u), summed over all groups: a scalar. */
   divergence(v: tf.Tensor2D, u: tf.Tensor2D): tf.Scalar;
 }
@@ -48,6 +53,27 @@ export function normOf(name: NormName, channels: number): Norm {
         const d = centred(grouped(r));
         const along = tf.mul(v, mean(tf.mul(v, d)));
         return tf.reshape(tf.div(tf.sub(d, along), s), u.shape);
+      }),
+    difference: (u, r, isCentred) =>
+      tf.tidy(() => {
+        const t = centred(grouped(u));
+        const d = centred(grouped(r));
+        const square = mean(tf.square(t));
+        const step = mean(tf.square(d));
+        const twice = tf.mul(2, mean(tf.mul(t, d)));
+        // s of u, u + r and u - r: mean (t +- d)^2 is not negative but for rounding.
+        const root = (value: tf.Tensor) => tf.sqrt(tf.add(tf.relu(value), normEpsilon));
+        const low = root(tf.add(tf.sub(square, twice), step));
+        const high = root(isCentred ? tf.add(tf.add(square, twice), step) : square);
+        // phi(u - r) = (t - d)/low. With a = 1/high - 1/low, whose numerator does not cancel,
+        // one-sided: a t + d/low;  two-sided: (a t + (1/high + 1/low) d)/2.
+        const change = isCentred ? tf.mul(-2, twice) : tf.sub(step, twice);
+        const product = tf.mul(low, high);
+        const sum = tf.add(low, high);
+        const ofU = tf.div(change, tf.mul(product, sum));
+        const ofR = isCentred ? tf.div(sum, product) : tf.div(1, low);
+        const value = tf.add(tf.mul(t, ofU), tf.mul(d, ofR));
+        return tf.reshape(isCentred ? tf.mul(value, 0.5) : value, u.shape);
       }),
     divergence: (v, u) =>
       tf.tidy(() => {

@@ -31,8 +31,7 @@ import type { PreconditionedConfig } from './config.js';
  * the layer's forward pass. The scale of G has no effect, so that 1 / m and 1 - momentum are left out.
  *
  * Unit scale: a norm removes the scale of W, and relative steps would double it every few dozen steps. The signals r
- * would vanish beside Z, and the finite difference of the norm, norm(Z) - norm(Z - r), cancel in float32. With W divided by
- * sd(Z) the network is the same function.
+ * would vanish beside Z, and a lifted step become a derivative. With W divided by sd(Z) the network is the same function.
  */
 export function operatorStep(
   { momentum, newtonSchulzSteps, lengthImages }: PreconditionedConfig,
