@@ -5,7 +5,9 @@ import { lastBatch, lastValue, type Run } from './run-directory.js';
 import type { RunStatus, RunSummary } from './run-json.js';
 
 /** Test accuracies for which the time until they are first reached is reported. */
-export const accuracyThresholds = [0.8, 0.9, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99] as const;
+export const accuracyThresholds = [
+  0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99,
+] as const;
 
 /** Those that tables show unless others are asked for. */
 export const roundThresholds = accuracyThresholds.filter((t) => ![0.96, 0.975, 0.985].includes(t));

@@ -91,7 +91,10 @@ describe('summary of a run', () => {
       finalValidationAccuracy: undefined,
       wallSeconds: 2,
       medianStepMs: 11.5,
-      secondsToAccuracy: { 0.8: 0.5, 0.9: 1.5, 0.95: 1.5, 0.96: 1.5, 0.97: 1.5 },
+      secondsToAccuracy: {
+        ...{ 0.3: 0.5, 0.4: 0.5, 0.5: 0.5, 0.6: 0.5, 0.7: 0.5, 0.8: 0.5 },
+        ...{ 0.9: 1.5, 0.95: 1.5, 0.96: 1.5, 0.97: 1.5 },
+      },
       error: undefined,
     });
   });
@@ -120,6 +123,18 @@ describe('summary over seeds', () => {
     const [{ secondsToAccuracy }] = aggregate([run('a', 1, 0.96), slow]);
     expect(Object.keys(secondsToAccuracy)).toEqual(['0.8']);
     expect(secondsToAccuracy['0.8'].mean).toBe(2);
+  });
+
+  it('has times of a hard problem, too', () => {
+    const columns = {
+      batch: Float64Array.of(1, 2, 3),
+      wall_s: Float64Array.of(1, 2, 3),
+      test_accuracy: Float64Array.of(0.1, 0.45, 0.61),
+    };
+    const metrics = { method: 'sgd', seed: 1, rows: 3, columns };
+    const summary = summarise(metrics, 'COMPLETED');
+    expect(summary.secondsToAccuracy).toEqual({ 0.3: 2, 0.4: 2, 0.5: 3, 0.6: 3 });
+    expect(formatTable(aggregate([summary]))).toMatch(/to 40 %  to 50 %  to 60 %/);
   });
 
   it('prints an aligned table', () => {
