@@ -215,13 +215,19 @@ describe('layers of a step', () => {
   const y = targets(random, rows, 3);
   const relu = scalarActivations.relu;
 
-  async function start(solver: string, fields: object, loss: LossName = 'mse', hidden = [5]) {
+  async function start(
+    solver: string,
+    fields: object,
+    loss: LossName = 'mse',
+    hidden = [5],
+    dropout?: number,
+  ) {
     const definition = methods.find((entry) => entry.solver === solver)!;
     const labels = Uint8Array.from(y, (row) => row.indexOf(1));
     return Training.start(await definition.load(), {
       config: definition.schema.parse({ name: 'fenchel', solver, ...fields }),
       network: buildNetwork({
-        layers: denseLayers([6, ...hidden, 3]),
+        layers: denseLayers([6, ...hidden, 3]).map((layer) => ({ ...layer, dropout })),
         activations: hidden.map(() => 'relu' as const),
       }),
       loss,
@@ -302,6 +308,17 @@ describe('layers of a step', () => {
     const fit = sum(output.map((row, i) => term(smooth[i], 1).value(row))) / rows;
     const objective = fit + sum(expected.map(({ penalty = 0 }) => penalty)) / (c * scale);
     expect(metrics.objective! / objective).toBeCloseTo(1, 4);
+  });
+
+  it('preconditioned: dropout is no change of the activations', async () => {
+    const fields = { targetStep: 1e-4, weightAverage: 0 };
+    const training = await start('preconditioned', fields, 'mse', [5, 4], 0.5);
+    const { metrics } = await step(training);
+    training.dispose();
+    for (const { activationChange, targetChange } of metrics.layers!.slice(0, 2)) {
+      expect(Math.max(activationChange!, targetChange!)).toBeLessThan(0.01);
+      expect(Math.min(activationChange!, targetChange!)).toBeGreaterThan(0);
+    }
   });
 
   it('exact', async () => {

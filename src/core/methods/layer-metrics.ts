@@ -23,6 +23,8 @@ export interface LiftedStep {
   /** Its X is that of a forward pass where the step starts with one. */
   readonly before: Lifted;
   readonly after: Lifted;
+  /** What dropout multiplied the activations of each hidden layer by, if anything: X_0 is one chunk then. */
+  readonly kept?: readonly (tf.Tensor2D | undefined)[];
   /** Of the sub-problems solved for each layer; absent where the method solves none. */
   readonly residuals?: readonly (readonly number[])[];
 }
@@ -61,7 +63,7 @@ export async function measureLayers(
 
 async function measureActivations(
   network: TrainedNetwork,
-  { x, before, after }: LiftedStep,
+  { x, before, after, kept }: LiftedStep,
   l: number,
   rows: number,
   most: number,
@@ -72,7 +74,7 @@ async function measureActivations(
     x[chunk],
     ...after.activations
       .slice(0, l)
-      .map((rows, i) => network.stages[i].outerPool?.apply(rows[chunk]) ?? rows[chunk]),
+      .map((rows, i) => passedOn(network.stages[i], rows[chunk], kept?.[i])),
   ];
   const predicted = (chunk: number, { parameters }: Lifted) =>
     preActivation(network, l, inputs(chunk), parameters[l]).u;
@@ -115,6 +117,17 @@ async function measureActivations(
     targetChange: ratio(asked, oldImage),
   };
 }
+
+/** Inputs of the next layer from activations: dropout and max-pooling. */
+export const passedOn = (
+  { outerPool }: TrainedNetwork['stages'][number],
+  activations: tf.Tensor2D,
+  kept: tf.Tensor2D | undefined,
+): tf.Tensor2D =>
+  tf.tidy(() => {
+    const values: tf.Tensor2D = kept ? tf.mul(activations, kept) : activations;
+    return outerPool ? outerPool.apply(values) : values.clone();
+  });
 
 function activeUnits(
   { slope, maxSlope }: Activation | SmoothedActivation,

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { compiled } from '../../../compile.js';
 import { losses, lossValue, smoothLabels } from '../../../network/loss.js';
-import { preActivation, smoothedNetwork } from '../../../network/network.js';
+import { type Network, preActivation, smoothedNetwork } from '../../../network/network.js';
 import type { Parameters } from '../../../network/parameters.js';
 import { type Draws, type Hardware, hardwareOf, ideal } from '../../hardware.js';
-import { measureLayers } from '../../layer-metrics.js';
+import { measureLayers, passedOn } from '../../layer-metrics.js';
 import type { LayerMetrics, MethodContext, StepMeasurements } from '../../method.js';
 import {
   type ForwardPass,
@@ -52,21 +52,23 @@ async function measure(
   const network = smoothedNetwork(context.network, before.epsilon);
   const [x] = inputs;
   const { lowered: activations, sums } = signals(context, { ...before, draws });
+  const kept = before.between.map((values) => values.kept);
   const signalColumns = await compareSignals(sums);
   const measured = await measureLayers(network, {
     x: [x],
     before: {
-      activations: activationsOf(before).map((rows) => [rows]),
+      activations: activationsOf(context.network, before).map((rows) => [rows]),
       parameters: before.parameters,
     },
     after: { activations: activations.map((rows) => [rows]), parameters },
+    kept,
   });
   const head = network.activations.length;
   const layers = measured.map((layer, l) => ({ ...layer, ...(l < head && signalColumns[l]) }));
   // The variables of norms are not measured, and so neither is the objective.
   if (network.stages.some(({ norm }) => norm)) return { layers };
   const fit = tf.tidy(() => {
-    const lifted = activations.map((v, l) => network.stages[l].outerPool?.apply(v) ?? v);
+    const lifted = activations.map((v, l) => passedOn(network.stages[l], v, kept[l]));
     const { u: output } = preActivation(network, head, [x, ...lifted], parameters[head]);
     return lossValue(loss, smoothLabels(y, config.labelSmoothing), output);
   });
@@ -76,8 +78,14 @@ async function measure(
 }
 
 /** phi(U_l) of the hidden layers, before dropout and pooling. */
-const activationsOf = ({ inputs, between }: ForwardPass): tf.Tensor2D[] =>
-  inputs.slice(1).map((value, l) => between[l].activations ?? value);
+const activationsOf = (
+  { activations }: Pick<Network, 'activations'>,
+  { inputs, preActivations, between }: ForwardPass,
+): tf.Tensor2D[] =>
+  inputs.slice(1).map((value, l) => {
+    const { kept, activations: unpooled } = between[l];
+    return kept ? activations[l].phi(preActivations[l]) : (unpooled ?? value);
+  });
 
 /** V_l, and of each layer what {@link compareSignals} takes, [5 layers]; compiled, so that few of the signals exist at once. */
 const signals = compiled(
