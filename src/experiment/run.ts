@@ -11,7 +11,7 @@ import { onDiskWarning } from '../files/system-calls.js';
 import { writeActivations } from '../runs/activations-file.js';
 import { layersFile } from '../runs/layers.js';
 import { type Metrics, type MetricsFile, readMetrics } from '../runs/metrics.js';
-import { writeModel } from '../runs/model-file.js';
+import { writeModel } from '../runs/model-writer.js';
 import { folderOf, loadRunDirectory, type Written } from '../runs/run-directory.js';
 import type { RunId } from '../runs/run-json.js';
 import { newRecord, type RunEntry, type RunRecord, sameRun } from '../runs/run-json.js';

@@ -1,35 +1,25 @@
 import { createHash } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { devices } from '../backend/backend.js';
-import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import { readLayers } from '../config/layer-shapes.js';
 import { type LayerInput, layerSchema } from '../config/layers.js';
 import type { PluginKind } from '../config/plugins/define.js';
-import { builtIn, listOfEntries, type Registry } from '../config/plugins/registry.js';
-import type { ChannelScaling, Dataset } from '../core/dataset.js';
-import type { TestNetwork } from '../core/network/at-test.js';
+import { builtIn, type Registry } from '../config/plugins/registry.js';
+import type { ChannelScaling } from '../core/dataset.js';
 import { type ActivationName, normEpsilon } from '../core/network/names.js';
-import type { Parameters } from '../core/network/parameters.js';
 import type { LayerShape } from '../core/network/shape.js';
 import {
   descriptionName,
   fromStored,
   storedArrays,
-  toStored,
   weightsName,
 } from '../core/network/weight-layout.js';
-import type { PredictionRule } from '../core/prediction.js';
 import { UsageError } from '../errors.js';
-import { writeFileAtomic } from '../files/atomic.js';
-import { guardDisk } from '../files/disk.js';
 import { isFolder } from '../files/folder.js';
 import { readBytes, readText } from '../files/read.js';
-import { encodeArrays, type NamedArray, parseArrays } from '../files/safetensors.js';
-import type { Metrics } from './metrics.js';
-import { lastBatch, lastValue } from './run-directory.js';
-import type { RunId, RunRecord } from './run-json.js';
+import { encodeArrays, parseArrays } from '../files/safetensors.js';
 
 /**
  * The trained model of a run, beside its metrics.csv (docs/model.md): `model.safetensors` has the weights
@@ -38,7 +28,7 @@ import type { RunId, RunRecord } from './run-json.js';
 
 export { descriptionName, weightsName };
 
-const format = 1;
+export const modelFormat = 1;
 
 const size = z.int().positive();
 /** A regression has no accuracy. */
@@ -51,7 +41,7 @@ const evaluation = z.object({
 });
 
 const descriptionSchema = z.object({
-  format: z.literal(format),
+  format: z.literal(modelFormat),
   experiment: z.string(),
   label: z.string(),
   seed: z.int(),
@@ -132,135 +122,6 @@ export interface Model {
   readonly weights: readonly LayerWeights[];
 }
 
-/** All that a model file says about the training that made it. */
-export interface TrainedBy {
-  readonly experiment: Experiment;
-  readonly method: ResolvedMethod;
-  readonly run: RunId;
-  readonly dataset: Dataset;
-  readonly rule: PredictionRule;
-  readonly record: Pick<RunRecord, 'program' | 'backend'>;
-  /** The rows of metrics.csv. */
-  readonly metrics: Metrics;
-}
-
-/**
- * Writes the model of a completed run: first the weights, then their description, each as a whole or not at all.
- * @param folder of the run
- * @throws DiskError, LostLockError
- */
-export async function writeModel(
-  folder: string,
-  parameters: Parameters,
-  trained: TrainedBy,
-  statistics?: TestNetwork['statistics'],
-): Promise<void> {
-  const { layers } = trained.experiment.network;
-  const arrays: NamedArray[] = [];
-  for (const [l, layer] of parameters.entries()) {
-    const [own, biases] = (await Promise.all([
-      layer.weights.data(),
-      layer.bias.data(),
-    ])) as Float32Array[];
-    const { weight, bias, mean, variance } = storedArrays(layers[l], l);
-    const values = toStored(own, layers[l]);
-    arrays.push({ ...weight, dtype: 'F32', values }, { ...bias, dtype: 'F32', values: biases });
-    const found = statistics?.[l];
-    if (!found || !mean || !variance) continue;
-    const [means, variances] = await Promise.all([found.mean.data(), found.variance.data()]);
-    arrays.push(
-      { ...mean, dtype: 'F32', values: means as Float32Array },
-      { ...variance, dtype: 'F32', values: variances as Float32Array },
-    );
-  }
-  const bytes = encodeArrays(arrays);
-  const parameterCount = parameters.reduce(
-    (sum, { weights, bias }) => sum + weights.size + bias.size,
-    0,
-  );
-  const weights = { file: weightsName, sha256: hashOf(bytes), parameters: parameterCount } as const;
-  writeFileAtomic(join(folder, weightsName), bytes);
-  const description: ModelDescription = { format, ...describe(trained), weights };
-  writeFileAtomic(join(folder, descriptionName), `${readableJson(description)}\n`);
-}
-
-/** JSON with lists of plain values on one line. */
-const readableJson = (value: unknown): string =>
-  JSON.stringify(value, null, 2).replace(/\[\n[^[\]{}]*\]/g, (list) =>
-    list
-      .replace(/\s*\n\s*/g, ' ')
-      .replace('[ ', '[')
-      .replace(/ \]$/, ']'),
-  );
-
-/** Removes the model of an earlier training of a run. @throws DiskError */
-export function removeModel(folder: string): void {
-  for (const name of [descriptionName, weightsName]) {
-    const path = join(folder, name);
-    guardDisk(path, () => rmSync(path, { force: true }));
-  }
-}
-
-function describe(trained: TrainedBy): Omit<ModelDescription, 'format' | 'weights'> {
-  const { experiment, method, run, dataset, rule, record, metrics } = trained;
-  const [height, width, channels] = dataset.shape;
-  const { lambda } = rule;
-  const { solver } = method.config;
-  const isRegression = dataset.train.targets !== undefined;
-  const { name, version, detail, device } = record.backend;
-  const result = (split: 'test' | 'validation') => {
-    const loss = lastValue(metrics, `${split}_loss`);
-    const accuracy = lastValue(metrics, `${split}_accuracy`);
-    if (loss === undefined || (accuracy === undefined && !isRegression)) return {};
-    const accuracyFlips = lastValue(metrics, `${split}_accuracy_flips`);
-    const measured = {
-      loss,
-      ...(accuracy !== undefined && { accuracy }),
-      ...(accuracyFlips !== undefined && { accuracyFlips }),
-    };
-    return { [split]: { ...measured, images: dataset[split]?.count } };
-  };
-  return {
-    experiment: experiment.name,
-    label: run.label,
-    seed: run.seed,
-    method: { name: method.config.name, ...(typeof solver === 'string' && { solver }) },
-    configHash: experiment.hash,
-    program: record.program,
-    backend: { name, version, detail, ...(device && { device }) },
-    network: { input: [channels, height, width], layers: [...experiment.layers] },
-    loss: experiment.loss,
-    ...(experiment.plugins.length > 0 && {
-      plugins: experiment.plugins.map((plugin) => ({
-        file: plugin.file,
-        sha256: plugin.sha256,
-        defines: listOfEntries(plugin),
-      })),
-    }),
-    preprocessing: {
-      name: experiment.dataset.preprocessing,
-      mean: dataset.scaling.map(({ mean }) => mean),
-      std: dataset.scaling.map(({ std }) => std),
-    },
-    classes: classNames(dataset),
-    ...(isRegression && { isRegression }),
-    ...(dataset.columns && { columns: [...dataset.columns] }),
-    prediction: lambda === undefined ? { rule: 'feed-forward' } : { rule: 'lifted', lambda },
-    dataset: { name: dataset.name, config: experiment.dataset, sha256: { ...dataset.sha256 } },
-    results: {
-      batches: lastBatch(metrics),
-      trainSeconds: lastValue(metrics, 'wall_s'),
-      ...result('test'),
-      ...result('validation'),
-    },
-  };
-}
-
-/** What the classes are called; their numbers where the data set has no names for them, as the targets of a regression. */
-export const classNames = ({ classes, classNames }: Pick<Dataset, 'classes' | 'classNames'>) => [
-  ...(classNames ?? Array.from({ length: classes }, (_, k) => String(k))),
-];
-
 /** The preprocessing of each channel. */
 export const scalingOf = ({ preprocessing: { mean, std } }: ModelDescription): ChannelScaling[] =>
   mean.map((value, channel) => ({ mean: value, std: std[channel] }));
@@ -304,9 +165,9 @@ const wayOut = 'Restore the file, or train the run again with --overwrite';
 function parseDescription(text: string): ModelDescription {
   const json: unknown = JSON.parse(text);
   const version = (json as { format?: unknown } | null)?.format;
-  if (typeof version === 'number' && version > format) {
+  if (typeof version === 'number' && version > modelFormat) {
     throw new Error(
-      `it has format ${version}, and this version of fln reads format ${format}: update fln`,
+      `it has format ${version}, and this version of fln reads format ${modelFormat}: update fln`,
     );
   }
   const parsed = descriptionSchema.safeParse(json);
@@ -391,15 +252,22 @@ function readWeights(
   const arrays = parseArrays(bytes);
   const array = ({ name, shape }: { name: string; shape: readonly number[] }): Float32Array => {
     const found = arrays.get(name);
-    if (found?.values instanceof Float32Array && String(found.shape) === String(shape)) {
-      return found.values;
+    if (!(found?.values instanceof Float32Array) || String(found.shape) !== String(shape)) {
+      throw new Error(`it has no float32 array ${name} of shape [${shape.join(', ')}]`);
     }
-    throw new Error(`it has no float32 array ${name} of shape [${shape.join(', ')}]`);
+    if (!found.values.every(Number.isFinite))
+      throw new Error(`${name} has values that are not finite`);
+    return found.values;
   };
   return layers.map((layer, l) => {
     const { weight, bias, mean, variance } = storedArrays(layer, l);
-    const statistics = mean && variance && { mean: array(mean), variance: array(variance) };
-    return { stored: array(weight), bias: array(bias), ...(statistics && { statistics }) };
+    const own = { stored: array(weight), bias: array(bias) };
+    if (!mean || !variance) return own;
+    const statistics = { mean: array(mean), variance: array(variance) };
+    if (statistics.variance.some((value) => value < 0)) {
+      throw new Error(`${variance.name} has negative values`);
+    }
+    return { ...own, statistics };
   });
 }
 
@@ -443,4 +311,5 @@ export const ownWeights = ({ layers, weights }: Model, layer: number): Float32Ar
 /** `fenchel-s1` */
 export const modelName = ({ folder }: Pick<Model, 'folder'>): string => basename(folder);
 
-const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+export const hashOf = (bytes: Uint8Array): string =>
+  createHash('sha256').update(bytes).digest('hex');

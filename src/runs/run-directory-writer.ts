@@ -9,7 +9,7 @@ import { removeActivations } from './activations-file.js';
 import { layerColumns, layersFile } from './layers.js';
 import type { Metrics } from './metrics.js';
 import { type MetricsExtent, MetricsWriter } from './metrics-writer.js';
-import { removeModel } from './model-file.js';
+import { removeModel } from './model-writer.js';
 import { folderOf, keyOf, layersPath, metricsPath, type Written } from './run-directory.js';
 import { type RunEntry, type RunId, type RunRecord, sameRun, writeRecord } from './run-json.js';
 

@@ -6,6 +6,7 @@ import { convolvedSide, type LayerShape } from '../../src/core/network/shape.js'
 import { fromStored, storedShape, toStored } from '../../src/core/network/weight-layout.js';
 import { loadDataset } from '../../src/data/load.js';
 import { runExperiment } from '../../src/experiment/run.js';
+import { encodeArrays, readArrays } from '../../src/files/safetensors.js';
 import { evaluateModels } from '../../src/model/evaluate.js';
 import { readModel } from '../../src/runs/model-file.js';
 import { loadRunDirectory } from '../../src/runs/run-directory.js';
@@ -180,7 +181,7 @@ describe('the weights of a completed run', () => {
 describe('a damaged model', () => {
   it('is refused with the file and what is wrong with it', async () => {
     const folder = temporaryFolder();
-    await trainTiny(folder);
+    await trainTiny(folder, 'network.layers.0.norm=batch');
     const run = join(folder, 'sgd-s1');
     const path = join(run, 'model.json');
     const intact = readFileSync(path, 'utf8');
@@ -220,6 +221,24 @@ describe('a damaged model', () => {
     expect(refusal({ ...json, preprocessing: { name: 'scale', mean: [], std: [] } })).toContain(
       'preprocessing.mean',
     );
+    const weights = join(run, 'model.safetensors');
+    const arrays = [...readArrays(weights)];
+    const withFirst = (changed: string, value: number) => {
+      const bytes = encodeArrays(
+        arrays.map(([name, { shape, values }]) => {
+          const own = Float32Array.from(values as Float32Array);
+          if (name === changed) own[0] = value;
+          return { name, shape, dtype: 'F32', values: own };
+        }),
+      );
+      writeFileSync(weights, bytes);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      return refusal({ ...json, weights: { ...json.weights, sha256 } });
+    };
+    const [weight, variance] = ['layers.0.weight', 'layers.0.norm.variance'];
+    expect(withFirst(weight, 1)).toBe('read');
+    expect(withFirst(weight, Number.NaN)).toContain(`${weight} has values that are not finite`);
+    expect(withFirst(variance, -1)).toContain(`${variance} has negative values`);
   });
 });
 
