@@ -12,7 +12,7 @@ export const FenchelPreconditionedConfig = z.strictObject({
   label: fields.label,
   nudge: z
     .enum(fields.nudges)
-    .default('one-sided')
+    .default('two-sided')
     .describe(
       "learning signal of a hidden layer, from the step r of its activations' block: one-sided, phi(U) - phi(U - r); " +
         'two-sided, (phi(U + r) - phi(U - r)) / 2, whose mean a large r hardly moves, for one more evaluation of phi',
