@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { disposeCompiled } from '../../src/core/compile.js';
 import { FenchelPreconditionedConfig } from '../../src/core/methods/fenchel/preconditioned/config.js';
 import { fenchelPreconditioned } from '../../src/core/methods/fenchel/preconditioned/preconditioned.js';
+import type { Nudge } from '../../src/core/methods/fields.js';
 import type { MethodContext, TrainingData } from '../../src/core/methods/method.js';
 import {
   firstLayerPreconditioner,
@@ -210,6 +211,7 @@ function referenceStep(
   t: number,
   activation: ActivationName,
   loss: LossName,
+  nudge: Nudge,
   fixed: { readonly covariance: Matrix; readonly delta: number } | undefined,
 ): Matrix[] {
   const { phi, maxSlope } = scalarActivations[activation];
@@ -263,10 +265,9 @@ function referenceStep(
     if (l === 0) break;
     const back = multiply(g, transpose(parameters[l].slice(0, -1)));
     const c = l === head ? settings.targetStep : 1;
-    g = zip(
-      inputs[l],
-      zip(u[l - 1], back, (a, b) => phi(a - c * b)),
-      (f, v) => f - v,
+    const r = map(back, (value) => c * value);
+    g = zip(u[l - 1], r, (a, b) =>
+      nudge === 'two-sided' ? (phi(a + b) - phi(a - b)) / 2 : phi(a) - phi(a - b),
     );
   }
   return next;
@@ -278,16 +279,17 @@ describe('steps of the preconditioned solver', () => {
   const cases = Object.entries(referenceNetworks).flatMap(([name, network]) =>
     continuousNames.map((activation, i) => {
       const loss = lossNames[(i + Number(name === 'three dense layers')) % lossNames.length];
-      return { name, activation, loss, ...network };
+      const nudge: Nudge = i % 3 === 0 ? 'one-sided' : 'two-sided';
+      return { name, activation, loss, nudge, ...network };
     }),
   );
 
   it.each(cases)(
-    'do what their equations say: $name, $activation, $loss',
-    async ({ shapes, layers, activation, loss }) => {
+    'do what their equations say: $name, $activation, $loss, $nudge',
+    async ({ shapes, layers, activation, loss, nudge }) => {
       const random = new Random(6, `${activation}/${loss}`);
       const images = normal(random, rows, 32);
-      const context = contextOf(shapes, activation, loss, settings, images);
+      const context = contextOf(shapes, activation, loss, { ...settings, nudge }, images);
       const training = await Training.start(fenchelPreconditioned, context);
       const h = scalarActivations[activation].maxSlope;
       const isDense = layers[0] === dense;
@@ -302,7 +304,7 @@ describe('steps of the preconditioned solver', () => {
       for (let t = 0; t < 3; t++) {
         const [x, y] = [normal(random, rows, 32), targets(random, rows, 4)];
         const before = expected;
-        expected = referenceStep(layers, before, memory, [x, y], t, activation, loss, fixed);
+        expected = referenceStep(layers, before, memory, [x, y], t, activation, loss, nudge, fixed);
         await training.step({ x: matrix(x), y: matrix(y), indices: new Uint32Array(rows) });
         for (const [l, layer] of (await stacked(training)).entries()) {
           const error = norm(zip(layer, expected[l], (a, b) => a - b));
