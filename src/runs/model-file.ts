@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
@@ -16,6 +15,7 @@ import {
   storedArrays,
   weightsName,
 } from '../core/network/weight-layout.js';
+import { sha256Of } from '../data/content.js';
 import { UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { readBytes, readText } from '../files/read.js';
@@ -246,7 +246,7 @@ function readWeights(
   layers: readonly LayerShape[],
 ): LayerWeights[] {
   const bytes = readBytes(file, Number.POSITIVE_INFINITY);
-  if (hashOf(bytes) !== description.weights.sha256) {
+  if (sha256Of(bytes) !== description.weights.sha256) {
     throw new Error(`its SHA-256 is not the one that ${descriptionName} records`);
   }
   const arrays = parseArrays(bytes);
@@ -310,6 +310,3 @@ export const ownWeights = ({ layers, weights }: Model, layer: number): Float32Ar
 
 /** `fenchel-s1` */
 export const modelName = ({ folder }: Pick<Model, 'folder'>): string => basename(folder);
-
-export const hashOf = (bytes: Uint8Array): string =>
-  createHash('sha256').update(bytes).digest('hex');

@@ -7,17 +7,12 @@ import type { TestNetwork } from '../core/network/at-test.js';
 import type { Parameters } from '../core/network/parameters.js';
 import { storedArrays, toStored } from '../core/network/weight-layout.js';
 import type { PredictionRule } from '../core/prediction.js';
+import { sha256Of } from '../data/content.js';
 import { writeFileAtomic } from '../files/atomic.js';
 import { guardDisk } from '../files/disk.js';
 import { encodeArrays, type NamedArray } from '../files/safetensors.js';
 import type { Metrics } from './metrics.js';
-import {
-  descriptionName,
-  hashOf,
-  type ModelDescription,
-  modelFormat,
-  weightsName,
-} from './model-file.js';
+import { descriptionName, type ModelDescription, modelFormat, weightsName } from './model-file.js';
 import { lastBatch, lastValue } from './run-directory.js';
 import type { RunId, RunRecord } from './run-json.js';
 
@@ -67,7 +62,11 @@ export async function writeModel(
     (sum, { weights, bias }) => sum + weights.size + bias.size,
     0,
   );
-  const weights = { file: weightsName, sha256: hashOf(bytes), parameters: parameterCount } as const;
+  const weights = {
+    file: weightsName,
+    sha256: sha256Of(bytes),
+    parameters: parameterCount,
+  } as const;
   writeFileAtomic(join(folder, weightsName), bytes);
   const description: ModelDescription = { format: modelFormat, ...describe(trained), weights };
   writeFileAtomic(join(folder, descriptionName), `${readableJson(description)}\n`);
