@@ -12,7 +12,8 @@ const [top, bottom] = [104, 56];
 /** Milliseconds a step of every method, network and backend: bars on a log scale. */
 export function drawStepCosts(costs: readonly StepCost[], machine: string): Promise<Figure> {
   const values = costs.map((cost) => ({
-    name: `${cost.network}, ${cost.backend}: ${cost.method}`,
+    // PyTorch runs with each backend's number of threads.
+    name: `${cost.network}, ${cost.backend}${cost.backend === 'PyTorch' ? ` x ${cost.threads}` : ''}: ${cost.method}`,
     method: cost.method.split(',')[0],
     ms: cost.quartile,
     label: `${significant(cost.quartile)} ms`,

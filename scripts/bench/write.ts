@@ -54,7 +54,7 @@ export async function writeMeasured(folder: string, measured: Measured): Promise
         })),
       ),
     );
-    const machine = `${provenance.cpu}, wasm and PyTorch beside it with 1 thread, the others with ${threads}; Node ${provenance.node}; batches of 500; lower quartiles`;
+    const machine = `${provenance.cpu}; ${threads} threads, wasm 1, PyTorch as many; batches of 500; lower quartiles`;
     const { svg, png } = await drawStepCosts(costs, machine);
     write('figure.svg', svg);
     write('figure.png', png);
