@@ -1,6 +1,5 @@
 /** Pairs of steps and changes of the gradient that are kept. */
 const memory = 30;
-const maxSteps = 60;
 
 interface Evaluation {
   readonly value: number;
@@ -14,11 +13,12 @@ interface Evaluation {
  * @param evaluate undefined outside of the set
  * @param start inside of the set
  * @param onStep called with every point accepted
- * @returns the last point: after 60 steps, or where no step rises any more
+ * @returns the last point: after `maxSteps`, or where no step rises any more
  */
 export async function maximise(
   evaluate: (x: Float64Array) => Evaluation | undefined,
   start: Float64Array,
+  maxSteps: number,
   onStep: (x: Float64Array, value: number) => void,
 ): Promise<Float64Array> {
   let x = start;

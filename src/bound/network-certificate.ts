@@ -38,7 +38,7 @@ export interface CertificateReport {
 export function checkCertifiable({ network, loss }: Experiment): void {
   const { activations } = network;
   if (activations.length !== 1 || activations[0] !== 'relu' || loss !== 'mse') {
-    const what = `${activations.length} hidden layers${activations.length ? ` (${activations.join(', ')})` : ''} and loss ${loss}`;
+    const what = `${activations.length} hidden layer${activations.length === 1 ? '' : 's'}${activations.length > 0 ? ` (${activations.join(', ')})` : ''} and loss ${loss}`;
     throw new UsageError(
       `--certify needs one hidden layer with relu and loss mse, and the config has ${what}. ` +
         'Try loss=mse, or leave out --certify',
