@@ -16,20 +16,25 @@ import { Random } from '../core/random.js';
 import { loadDefinition } from '../data/load.js';
 import { UsageError } from '../errors.js';
 import { networkBound } from './network-bound.js';
+import {
+  type CertificateReport,
+  checkCertifiable,
+  networkCertificate,
+} from './network-certificate.js';
 import { oneLayerBound } from './one-layer.js';
 import type { BoundProblem, BoundReport, BoundRow, BoundSettings } from './problem.js';
 
 export interface BoundResult {
-  readonly report: BoundReport;
+  readonly report: BoundReport | CertificateReport;
   readonly dataset: Dataset;
   readonly backend: BackendReport;
 }
 
 /**
- * Computes lifted and feed-forward objectives for every lambda, on the training images of an
+ * Computes lifted and feed-forward objectives for every lambda, or a certificate, on the training images of an
  * experiment with its network and loss. The experiment's methods are not used.
  *
- * @throws UsageError for a single layer with a loss other than mse; EnvironmentError, DataError
+ * @throws UsageError for a network or a loss that is not supported; EnvironmentError, DataError
  */
 export async function computeBound(
   experiment: Experiment,
@@ -59,6 +64,7 @@ export async function computeBound(
     );
   }
   const isOneLayer = experiment.network.activations.length === 0;
+  if (settings.certify) checkCertifiable(experiment);
   if (isOneLayer && experiment.loss !== 'mse') {
     throw new UsageError(
       `a network without a hidden layer is treated as the one-layer regression Y ~ relu(X W), which needs loss mse, not ${experiment.loss}. Add loss=mse, or a hidden layer`,
@@ -77,6 +83,10 @@ export async function computeBound(
     rho: settings.rho,
   };
   try {
+    if (settings.certify) {
+      const report = await networkCertificate(problem, settings, initial);
+      return { report, dataset, backend };
+    }
     const report = isOneLayer
       ? await oneLayerBound(problem, settings, onRow)
       : await networkBound(problem, settings, initial, onRow);

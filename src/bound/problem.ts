@@ -26,6 +26,8 @@ export interface BoundSettings {
   readonly sweeps: number;
   /** Seed of the initial weights. */
   readonly seed: number;
+  /** A certified lower bound of one hidden ReLU layer instead; lambda and sweeps are not used. */
+  readonly certify?: boolean;
 }
 
 /** The options of `fln bound`: `lambda` in any order, `rho` one value for all layers or one per layer. */
@@ -40,7 +42,7 @@ const maxRows = 10_000;
 /** @throws UsageError for values that are not positive, do not fit the network, or too many images */
 export function boundSettings(
   experiment: Experiment,
-  { lambda, rho, sweeps, seed }: BoundRequest,
+  { lambda, rho, sweeps, seed, certify }: BoundRequest,
 ): BoundSettings {
   const layers = experiment.network.layers.length;
   const wrong = lambda.find((value) => !(value > 0));
@@ -70,6 +72,7 @@ export function boundSettings(
     rho: rho.length === layers ? rho : Array<number>(layers).fill(rho[0]),
     sweeps,
     seed: seed ?? experiment.seeds[0],
+    ...(certify && { certify }),
   };
 }
 

@@ -9,10 +9,15 @@ import { renderFigure } from '../report/figure.js';
 import { measureText } from '../report/figure-style.js';
 import { collectProvenance } from '../shared/provenance.js';
 import type { BoundResult } from './bound.js';
+import { type CertificateReport, certificateStatements } from './network-certificate.js';
 import { type BoundReport, statements } from './problem.js';
 
 /** e.g. `synthetic-digits, 300 images · 49-20-10, relu · cross-entropy · rho 0.001` */
-export function describeBound(experiment: Experiment, images: number, report: BoundReport): string {
+export function describeBound(
+  experiment: Experiment,
+  images: number,
+  report: BoundReport | CertificateReport,
+): string {
   const { network, loss, dataset } = experiment;
   const isOneLayer = report.kind === 'one-layer';
   const layers = describeLayers(network.layers);
@@ -27,7 +32,8 @@ export function describeBound(experiment: Experiment, images: number, report: Bo
 }
 
 /**
- * Writes bound.csv, bound.json (settings, values, statements, provenance), bound.svg and bound.png.
+ * Writes bound.csv, bound.json (settings, values, statements, provenance), and of values of lambda bound.svg and
+ * bound.png.
  * @returns the paths written
  * @throws DiskError
  */
@@ -42,24 +48,34 @@ export async function writeBound(
     name,
     config: { dataset: data, network, loss },
     ...report,
-    statements: statements(report),
+    statements: report.kind === 'certificate' ? certificateStatements(report) : statements(report),
     ...(await collectProvenance()),
     backend,
     data: { name: dataset.name, sha256: dataset.sha256 },
   };
+  const file = (extension: string) => join(directory, `bound.${extension}`);
+  const json = `${JSON.stringify(content, null, 2)}\n`;
+  if (report.kind === 'certificate') {
+    return writeAll(directory, [
+      [file('csv'), certificateCsv(report)],
+      [file('json'), json],
+    ]);
+  }
   const subtitle = describeBound(experiment, dataset.train.count, report);
   const title =
     report.kind === 'one-layer'
       ? 'One-layer regression: lifted objective and its certified lower bound'
       : 'Lifted and feed-forward objectives';
   const figure = await drawBound(report, { title, subtitle });
-  const file = (extension: string) => join(directory, `bound.${extension}`);
-  const files: [string, string | Uint8Array][] = [
+  return writeAll(directory, [
     [file('csv'), boundCsv(report)],
-    [file('json'), `${JSON.stringify(content, null, 2)}\n`],
+    [file('json'), json],
     [file('svg'), figure.svg],
     [file('png'), figure.png],
-  ];
+  ]);
+}
+
+function writeAll(directory: string, files: [string, string | Uint8Array][]): string[] {
   makeFolder(directory);
   for (const [path, data] of files) writeFileAtomic(path, data);
   return files.map(([path]) => path);
@@ -75,6 +91,23 @@ function boundCsv({ rows, kind, bestPrimal }: BoundReport): string {
     ...(kind === 'one-layer' && { dual_value: row.dualValue, gap: row.gap }),
   }));
   return stringify(lines, { header: true });
+}
+
+function certificateCsv(report: CertificateReport): string {
+  const row = {
+    images: report.images,
+    rho: report.rho.join(' '),
+    seed: report.seed,
+    width: report.width,
+    primal_objective: report.reached,
+    certified: report.certified,
+    share: report.share,
+    constant_objective: report.constant,
+    train_loss: report.loss,
+    train_accuracy: report.trainAccuracy,
+    iterations: report.steps,
+  };
+  return stringify([row], { header: true });
 }
 
 function drawBound(report: BoundReport, text: { title: string; subtitle: string }) {

@@ -64,6 +64,51 @@ describe('fln bound', () => {
     expect(rowsOf(join(cwd, 'b', 'bound.csv'))[0]).toHaveProperty('dual_value');
   });
 
+  it('certifies a share of what a network with a hidden layer reaches', async () => {
+    const cwd = workplace(config);
+    const args = ['bound', 'tiny.yaml', '--certify', '--rho', '0.01', '--out', 'c'];
+    const { code, stdout } = await fln([...args, 'loss=mse', 'dataset.limit=20'], { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/certified lower bound {2}0\.\d+ +\d\d\.\d %/);
+    expect(stdout).toContain(
+      'Certified: the minimum p* over networks with one hidden ReLU layer of any width',
+    );
+    expect(stdout).toMatch(/Written: c.bound\.csv, c.bound\.json\n$/);
+    const [row] = rowsOf(join(cwd, 'c', 'bound.csv'));
+    const { certified, primal_objective: reached, share } = row;
+    expect(Number(certified)).toBeGreaterThan(0.5 * Number(reached));
+    expect(Number(certified)).toBeLessThan(Number(reached));
+    expect(Number(share)).toBe(Number(certified) / Number(reached));
+    const record = JSON.parse(readFileSync(join(cwd, 'c', 'bound.json'), 'utf8'));
+    expect(record).toMatchObject({
+      kind: 'certificate',
+      images: 20,
+      width: 5,
+      seed: 3,
+      paired: true,
+    });
+  });
+
+  it.each([
+    ['a loss', [], 'loss mse, and the config has 1 hidden layer (relu) and loss cross-entropy'],
+    [
+      'an activation',
+      ['loss=mse', 'network.layers.1.activation=tanh'],
+      'one hidden layer with relu',
+    ],
+    [
+      'a convolution',
+      ['loss=mse', 'network.layers=[{ conv: 2, kernel: 3, activation: relu }, { dense: 10 }]'],
+      'fully connected layers: no convolution',
+    ],
+  ])('refuses to certify %s that it does not cover', async (_, overrides, message) => {
+    const cwd = workplace(config);
+    const { code, stderr } = await fln(['bound', 'tiny.yaml', '--certify', ...overrides], { cwd });
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    expect(existsSync(join(cwd, 'results'))).toBe(false);
+  });
+
   it('refuses a layer without ridge, with the reason, and writes nothing', async () => {
     const cwd = workplace(config);
     const { code, stdout, stderr } = await fln(['bound', 'tiny.yaml', '--rho', '0.1,0'], { cwd });

@@ -66,6 +66,7 @@ describe('Cholesky factor', () => {
     expect(largestDifference(solution, Float64Array.of(1.25, 1.5))).toBeLessThan(1e-15);
     const inverse = Float64Array.of(0.375, -0.25, -0.25, 0.5);
     expect(largestDifference(cholesky.inverse(), inverse)).toBeLessThan(1e-15);
+    expect(cholesky.logDeterminant()).toBeCloseTo(Math.log(8), 14);
   });
 
   it('reads only the lower triangle, and float32 input', () => {

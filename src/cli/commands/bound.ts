@@ -35,6 +35,11 @@ const options = {
     describe: 'maximum number of sweeps over all blocks, for each lambda and start',
     coerce: oneNumber('sweeps'),
   },
+  certify: {
+    type: 'boolean',
+    describe:
+      'one hidden ReLU layer, loss mse: a certified lower bound over all widths, beside the value that training reaches',
+  },
   seed: {
     type: 'string',
     describe: "seed of the initial weights; default: the config's first",
@@ -66,6 +71,10 @@ export const boundCommand: CommandModule<object, BoundArguments> = {
       .options(options)
       .example('$0 bound configs/bound.yaml', 'a small network')
       .example('$0 bound configs/bound-one-layer.yaml', 'one layer, where the minimum is certified')
+      .example(
+        '$0 bound configs/bound-certify.yaml --certify --rho 0.3',
+        'a lower bound for networks of any width',
+      )
       .epilogue(
         manual(
           'Takes the data set, the network and the loss of the config, and all training images at once. ' +
@@ -92,10 +101,12 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
     rho: args.rho!,
     sweeps: args.sweeps!,
     seed: args.seed,
+    certify: args.certify,
   });
+  const { certificateStatements } = await import('../../bound/network-certificate.js');
   const { computeBound } = await import('../../bound/bound.js');
   const { describeBound, writeBound } = await import('../../bound/write-bound.js');
-  const { boundText, boundProgress } = await import('../render/bound.js');
+  const { boundText, boundProgress, certificateText } = await import('../render/bound.js');
   const { shortPath } = await import('../render/print.js');
 
   const data = { dataDir: args.dataDir, offline: args.offline };
@@ -106,12 +117,18 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
   const directory = args.out ?? defaultDirectory(experiment, settings);
   const files = await writeBound(directory, experiment, result);
   if (args.json) {
-    const content = { ...report, statements: statements(report), files };
+    const proved =
+      report.kind === 'certificate' ? certificateStatements(report) : statements(report);
+    const content = { ...report, statements: proved, files };
     printJson(content);
     return;
   }
   const description = describeBound(experiment, dataset.train.count, report);
-  printText(boundText(report, description));
+  printText(
+    report.kind === 'certificate'
+      ? certificateText(report, description)
+      : boundText(report, description),
+  );
   print(`Written: ${files.map(shortPath).join(', ')}`);
 }
 

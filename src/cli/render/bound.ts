@@ -1,3 +1,4 @@
+import { type CertificateReport, certificateStatements } from '../../bound/network-certificate.js';
 import { type BoundReport, type BoundRow, statements } from '../../bound/problem.js';
 import { alignTable } from '../../report/table.js';
 
@@ -23,6 +24,30 @@ export function boundText(report: BoundReport, description: string): string {
     ...alignTable({ head, rows }),
     `Least feed-forward objective found: ${report.bestPrimal.toPrecision(6)}`,
     ...statements(report),
+    '',
+  ].join('\n');
+}
+
+/** The certificate of `fln bound --certify`. */
+export function certificateText(report: CertificateReport, description: string): string {
+  const { reached, certified, share, constant, loss, trainAccuracy, steps, width } = report;
+  const head = ['objective', 'value', 'share'];
+  const row = (name: string, value: number) => [
+    name,
+    value.toPrecision(6),
+    `${((100 * value) / reached).toFixed(1)} %`,
+  ];
+  const rows = [
+    row('certified lower bound', certified),
+    [`reached, ${width} units`, reached.toPrecision(6), ''],
+    row('constant output', constant),
+  ];
+  return [
+    description,
+    ...alignTable({ head, rows }),
+    `Share certified: ${(100 * share).toFixed(2)} %, after ${steps} steps. Network reached: loss ${loss.toPrecision(4)}, ` +
+      `training accuracy ${(100 * trainAccuracy).toFixed(1)} %`,
+    ...certificateStatements(report),
     '',
   ].join('\n');
 }

@@ -44,6 +44,8 @@ export interface CholeskyFactor {
   halfSolve(rhs: ArrayLike<number>, columns?: number): Float64Array;
   /** A^-1, [n, n], exactly symmetric, a new array. */
   inverse(): Float64Array;
+  /** log det A */
+  logDeterminant(): number;
   /** The row, from 0, of the smallest pivot, and its value. */
   smallestPivot(): { readonly index: number; readonly pivot: number };
 }
@@ -103,6 +105,12 @@ class PaddedFactor implements CholeskyFactor {
       for (let c = 0; c < columns; c++) result[i * columns + c] = x[c * stride + i];
     }
     return result;
+  }
+
+  logDeterminant() {
+    let sum = 0;
+    for (let i = 0; i < this.n; i++) sum += 2 * Math.log(this.lower[i * this.#stride + i]);
+    return sum;
   }
 
   smallestPivot() {
