@@ -41,6 +41,7 @@ export function checkTogether(
     ...checkLabels(get, lengths),
     ...checkPrediction(get, network, registry),
     ...checkFlips(get, dataset),
+    ...checkStream(get, network),
     ...checkDevice(get),
   ];
 }
@@ -114,10 +115,16 @@ function checkSizes(
     refuse(['dataset', 'validation'], message);
     return findings;
   }
+  const taskSize = get<number>('dataset', 'stream', 'taskSize') ?? train;
+  if (taskSize > train) {
+    refuse(['dataset', 'stream', 'taskSize'], `is more than the ${train} training images`);
+  }
+  const used = Math.min(taskSize, train);
+  const images = used < train ? 'images of a task' : 'training images';
   for (const path of batchSizes(count)) {
     const batchSize = get<number | 'full'>(...path);
-    if (typeof batchSize !== 'number' || batchSize <= train) continue;
-    refuse(path, `is more than the ${train} training images; use at most ${train}, or full`);
+    if (typeof batchSize !== 'number' || batchSize <= used) continue;
+    refuse(path, `is more than the ${used} ${images}; use at most ${used}, or full`);
   }
   return findings;
 }
@@ -179,6 +186,26 @@ function checkFlips(get: Lookup, dataset: DatasetInfo | undefined): Finding[] {
         ? 'takes the mean of outputs of the forward pass, and predict: lifted does not classify by them; remove one of the two'
         : undefined;
   return message === undefined ? [] : [{ path: ['evaluate', 'flips'], message, at: 'key' }];
+}
+
+/** What a stream, whose images change from task to task, cannot have beside it. */
+function checkStream(get: Lookup, network: NetworkShape | undefined): Finding[] {
+  if (get('dataset', 'stream') === undefined) return [];
+  const refuse = (path: Path, message: string): Finding => ({ path, message, at: 'key' });
+  const isWhitened = network?.layers[0]?.whiten === true;
+  const whitened =
+    'starts with a whitening layer, which is computed from the training images as they are, and dataset.stream changes them; remove one of the two';
+  const unknown = (what: string) =>
+    `${what}, and dataset.stream permutes the pixels; remove one of the two`;
+  return [
+    ...(isWhitened ? [refuse(['network'], whitened)] : []),
+    ...(get('evaluate', 'flips') === true
+      ? [refuse(['evaluate', 'flips'], unknown('takes mirror images'))]
+      : []),
+    ...(get('evaluate', 'predict') === 'lifted'
+      ? [refuse(['evaluate', 'predict'], unknown('lifted takes images as they are'))]
+      : []),
+  ];
 }
 
 function checkDevice(get: Lookup): Finding[] {
@@ -253,6 +280,19 @@ export const checkExpected = (expected: readonly string[]): Finding[] =>
     message: 'is an accuracy, which a regression does not have; remove it',
     at: 'key',
   }));
+
+/** Methods that take the same images in every step, on data that changes. */
+export function checkStreamed(
+  get: Lookup,
+  resolutions: readonly Pick<MethodResolution, 'method'>[],
+): Finding[] {
+  if (get('dataset', 'stream') === undefined) return [];
+  return resolutions.flatMap(({ method }, i): Finding[] => {
+    if (!method?.definition.fullBatch) return [];
+    const message = `${method.config.name} takes the same training images in every step, and dataset.stream changes them in every epoch; remove one of the two`;
+    return [{ path: ['methods', i, 'name'], message, at: 'value' }];
+  });
+}
 
 /** An augmentation that the data or a method cannot have. */
 export function checkAugment(

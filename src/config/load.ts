@@ -8,6 +8,7 @@ import {
   checkExpected,
   checkFullBatch,
   checkLabelsOf,
+  checkStreamed,
   checkTogether,
   type Lookup,
   layersOf,
@@ -189,6 +190,7 @@ function resolve(
       ...together,
       ...checkFullBatch(get, methods),
       ...checkAugment(get, own.definition, methods),
+      ...checkStreamed(get, methods),
       ...(start ? checkInit(entries, methods) : []),
       ...(pinned?.findings ?? []),
     ]

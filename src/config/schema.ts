@@ -61,7 +61,10 @@ function experimentSchema<Method extends z.ZodType, Layer extends z.ZodType>(
       'start from the weights of a trained model instead of random ones',
     ),
     loss: z.enum(losses).default('cross-entropy').describe('training loss'),
-    epochs: z.int().positive().describe('passes over the training images'),
+    epochs: z
+      .int()
+      .positive()
+      .describe('passes over the training images; with dataset.stream, tasks'),
     batchSize: z
       .union([z.int().positive(), z.literal('full')])
       .describe('images per training step; full takes all of them in every step'),
@@ -191,6 +194,20 @@ const AugmentSchema = z.strictObject({
     ),
 });
 
+const StreamSchema = z.strictObject({
+  taskSize: count
+    .optional()
+    .describe(
+      'training images of a task, drawn anew for each and seen once; all of them when absent',
+    ),
+  permute: z
+    .enum(['pixels'])
+    .default('pixels')
+    .describe(
+      'what differs between tasks: pixels, all images of a task have their pixels permuted in the same way',
+    ),
+});
+
 const datasetSchema = (datasets: Registry['datasets']) =>
   z.strictObject({
     name: z
@@ -229,6 +246,9 @@ const datasetSchema = (datasets: Registry['datasets']) =>
       ),
     augment: AugmentSchema.optional().describe(
       'random changes of the training images, new ones in each epoch; they depend on seed, epoch and image alone',
+    ),
+    stream: StreamSchema.optional().describe(
+      'continually changing data: each epoch is a task, which depends on seed and epoch alone, and epochs counts tasks',
     ),
   });
 

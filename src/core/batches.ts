@@ -1,4 +1,4 @@
-import type { Split } from './dataset.js';
+import type { Split, Stream } from './dataset.js';
 import { Random } from './random.js';
 
 /**
@@ -84,40 +84,58 @@ export function epochOrder(count: number, seed: number, epoch: number): Uint32Ar
 export class BatchSource {
   readonly batchesPerEpoch: number;
   readonly #count: number;
+  /** Rows of an epoch. */
+  readonly #used: number;
   readonly #batchSize: number;
   readonly #seed: number;
   #epoch = -1;
   #order: Uint32Array = new Uint32Array(0);
 
-  /** @param batchSize rows per batch; `full` takes the whole split */
-  constructor(split: Pick<Split, 'count'>, batchSize: number | 'full', seed: number) {
+  /**
+   * @param batchSize rows per batch; `full` takes all of an epoch
+   * @param used rows of an epoch, where it is not the whole split: other ones in each
+   */
+  constructor(
+    split: Pick<Split, 'count'>,
+    batchSize: number | 'full',
+    seed: number,
+    used = split.count,
+  ) {
     this.#count = split.count;
-    this.#batchSize = batchSize === 'full' ? split.count : Math.min(batchSize, split.count);
+    this.#used = used;
+    this.#batchSize = batchSize === 'full' ? used : Math.min(batchSize, used);
     this.#seed = seed;
-    this.batchesPerEpoch = Math.ceil(this.#count / this.#batchSize);
+    this.batchesPerEpoch = Math.ceil(used / this.#batchSize);
   }
 
   /** Rows of batch `batch`, counted from 0 over all epochs; the caller owns the array. */
   indices(batch: number): Uint32Array {
     const epoch = Math.floor(batch / this.batchesPerEpoch);
     const start = (batch - epoch * this.batchesPerEpoch) * this.#batchSize;
-    return this.#orderOf(epoch).slice(start, start + this.#batchSize);
+    const end = Math.min(start + this.#batchSize, this.#used);
+    return this.#orderOf(epoch).slice(start, end);
   }
 
   #orderOf(epoch: number): Uint32Array {
-    if (this.batchesPerEpoch === 1) epoch = 0;
+    const isWhole = this.#batchSize === this.#count;
+    if (isWhole) epoch = 0;
     if (epoch !== this.#epoch) {
-      this.#order =
-        this.batchesPerEpoch === 1
-          ? naturalOrder(this.#count)
-          : epochOrder(this.#count, this.#seed, epoch);
+      this.#order = isWhole
+        ? naturalOrder(this.#count)
+        : epochOrder(this.#count, this.#seed, epoch);
       this.#epoch = epoch;
     }
     return this.#order;
   }
 }
 
-/** Steps of a whole run on `count` training rows. */
+/** Rows of an epoch: the training split, or those of a task. */
+export const epochRows = (
+  { stream }: { readonly stream?: Pick<Stream, 'taskSize'> },
+  count: number,
+): number => stream?.taskSize ?? count;
+
+/** Steps of a whole run on `count` training rows an epoch. */
 export function stepsOf(
   { epochs, batchSize }: { readonly epochs: number; readonly batchSize: number | 'full' },
   count: number,

@@ -43,6 +43,8 @@ export interface Dataset {
   readonly classNames?: readonly string[];
   /** How the training images of a batch are changed. */
   readonly augment?: Augmentation;
+  /** Continually changing data: each epoch is a task of its own. */
+  readonly stream?: Stream;
 }
 
 /** Preprocessing of a channel: the value of pixel level p in 0..255, or of a number p, is (p - mean) / std. */
@@ -75,6 +77,14 @@ export interface Augmentation {
   readonly translate?: number;
   /** Sets a square of side N with a random centre to 0, after preprocessing; it is clipped at the border. */
   readonly cutout?: number;
+}
+
+/** Continually changing data, in which each epoch is a task: the block `dataset.stream` of a config. */
+export interface Stream {
+  /** Training images of a task, drawn anew for each and seen once; all of them when absent. */
+  readonly taskSize?: number;
+  /** What differs between tasks. `pixels`: all images of a task have their pixels permuted in the same way. */
+  readonly permute: 'pixels';
 }
 
 export type Preprocessing = 'scale' | 'standardize' | 'none';
@@ -151,6 +161,7 @@ export interface DatasetRequest {
   readonly preprocessing: Preprocessing;
   /** Of the training images, in batches alone. */
   readonly augment?: Augmentation;
+  readonly stream?: Stream;
   /** The following are of the data set `arrays` alone. */
   readonly train?: ArraySource;
   /** A number is the share of the training rows to hold out. */

@@ -48,18 +48,32 @@ export class Evaluator {
     });
   }
 
-  /** @param network that the parameters are of, where it is not the one of the constructor: without batch norms */
-  async evaluate(parameters: Parameters, network = this.network): Promise<Evaluation> {
+  /**
+   * @param network that the parameters are of, where it is not the one of the constructor: without batch norms
+   * @param order of the features of the images, where it is not their own
+   */
+  async evaluate(
+    parameters: Parameters,
+    network = this.network,
+    order?: Uint32Array,
+  ): Promise<Evaluation> {
     const { lambda } = this.rule;
-    return lambda === undefined
-      ? this.#feedForward(parameters, network)
-      : this.#lifted(parameters, lambda);
+    if (lambda === undefined) return this.#feedForward(parameters, network, order);
+    if (order) throw new RangeError('lifted prediction takes images as they are');
+    return this.#lifted(parameters, lambda);
   }
 
-  async #feedForward(parameters: Parameters, network: Network): Promise<Evaluation> {
+  async #feedForward(
+    parameters: Parameters,
+    network: Network,
+    order: Uint32Array | undefined,
+  ): Promise<Evaluation> {
     const sums = tf.tidy(() =>
       tf.stack(
-        this.#chunks.map(({ x, y }) => {
+        this.#chunks.map(({ x: original, y }) => {
+          const x = order
+            ? tf.gather(original, tf.tensor1d(Int32Array.from(order), 'int32'), 1)
+            : original;
           const outputs = predict(network, parameters, x);
           const means = [lossValue(this.loss, y, outputs), accuracyValue(y, outputs)];
           if (this.flips) {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { gatherAugmented } from './augment.js';
-import { BatchSource, gatherRows, targetRows } from './batches.js';
+import { BatchSource, epochRows, gatherRows, targetRows } from './batches.js';
 import type { Dataset } from './dataset.js';
 import type {
   MethodDefinition,
@@ -14,6 +14,7 @@ import type { Network } from './network/network.js';
 import type { Parameters } from './network/parameters.js';
 import { whiteningWeights } from './network/whiten.js';
 import { Random } from './random.js';
+import { permuteFeatures, pixelOrder } from './stream.js';
 import { scoped, Training } from './training.js';
 
 /** All that the numbers of one run depend on. */
@@ -27,7 +28,7 @@ export interface RunSetup {
   };
   readonly network: Network;
   readonly loss: LossName;
-  readonly dataset: Pick<Dataset, 'train' | 'levels' | 'shape' | 'classes' | 'augment'>;
+  readonly dataset: Pick<Dataset, 'train' | 'levels' | 'shape' | 'classes' | 'augment' | 'stream'>;
   readonly seed: number;
 }
 
@@ -38,21 +39,23 @@ export interface RunSetup {
 export class TrainingRun {
   readonly batchesPerEpoch: number;
   readonly totalBatches: number;
-  /** Training images on the host, without augmentation. */
+  /** Training images on the host, without augmentation and as they are before a stream changes them. */
   readonly data: TrainingData;
   readonly #source: BatchSource;
   #training: Training | undefined;
   #whitening: Float32Array | undefined;
+  #task: { readonly epoch: number; readonly order: Uint32Array } | undefined;
 
   constructor(readonly setup: RunSetup) {
     const { method, dataset, seed } = setup;
     const { train, levels, shape } = dataset;
-    this.#source = new BatchSource(train, method.batchSize, seed);
+    this.#source = new BatchSource(train, method.batchSize, seed, epochRows(dataset, train.count));
     this.batchesPerEpoch = this.#source.batchesPerEpoch;
     this.totalBatches = method.epochs * this.batchesPerEpoch;
     const features = shape[0] * shape[1] * shape[2];
     this.data = {
       split: train,
+      ...(dataset.stream && { isStream: true }),
       rows: (indices) =>
         tf.tensor2d(gatherRows(train, indices, levels), [indices.length, features]),
     };
@@ -82,10 +85,32 @@ export class TrainingRun {
   /** Images of a batch, augmented as the data set says: [n, features]. @param epoch from 0 */
   #images(indices: Uint32Array, epoch: number): tf.Tensor2D {
     const { train, levels, shape, augment } = this.setup.dataset;
-    if (augment === undefined) return this.data.rows(indices);
     const { seed } = this.setup;
-    const values = gatherAugmented(train, indices, levels, augment, { shape, seed, epoch });
-    return tf.tensor2d(values, [indices.length, values.length / indices.length]);
+    const values = augment
+      ? gatherAugmented(train, indices, levels, augment, { shape, seed, epoch })
+      : gatherRows(train, indices, levels);
+    const order = this.pixelOrderOf(epoch);
+    const shown = order ? permuteFeatures(values, order) : values;
+    return tf.tensor2d(shown, [indices.length, shown.length / indices.length]);
+  }
+
+  /** The order of the features of an image in an epoch, from 0; undefined where it is the original one. */
+  pixelOrderOf(epoch: number): Uint32Array | undefined {
+    const { dataset, seed } = this.setup;
+    if (!dataset.stream) return undefined;
+    if (this.#task?.epoch !== epoch) {
+      this.#task = { epoch, order: pixelOrder(dataset.shape, seed, epoch) };
+    }
+    return this.#task.order;
+  }
+
+  /** Training images as an epoch, from 0, shows them, without augmentation: [n, features]. */
+  imagesIn(epoch: number, indices: ArrayLike<number>): tf.Tensor2D {
+    const order = this.pixelOrderOf(epoch);
+    if (!order) return this.data.rows(indices);
+    const { train, levels } = this.setup.dataset;
+    const values = permuteFeatures(gatherRows(train, indices, levels), order);
+    return tf.tensor2d(values, [indices.length, order.length]);
   }
 
   /** The network, with the weights of a whitening first layer. */
@@ -98,10 +123,12 @@ export class TrainingRun {
     return { ...network, whitening: this.#whitening };
   }
 
-  /** What tests these parameters, on any rows: the caller disposes it. */
-  tested(parameters: Parameters): TestNetwork {
+  /** What tests these parameters after a batch, from 1, on any rows: the caller disposes it. */
+  tested(parameters: Parameters, batch: number): TestNetwork {
     const { network, dataset } = this.setup;
-    const data = { count: dataset.train.count, rows: this.data.rows };
+    const epoch = this.epochOf(batch) - 1;
+    const rows = (indices: ArrayLike<number>) => this.imagesIn(epoch, indices);
+    const data = { count: dataset.train.count, rows };
     return atTest(network, parameters, data, this.#source.indices(0).length);
   }
 

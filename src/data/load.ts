@@ -62,6 +62,7 @@ export async function loadDefinition(
     levels: isPixels ? pixelLevels(scaling) : [],
     scaling,
     ...(request.augment && { augment: request.augment }),
+    ...(request.stream && { stream: request.stream }),
   };
 }
 
@@ -71,7 +72,7 @@ export async function loadDefinition(
  */
 export function splitSizes(
   info: DatasetInfo,
-  request: Omit<DatasetRequest, 'preprocessing' | 'augment'>,
+  request: Omit<DatasetRequest, 'preprocessing' | 'augment' | 'stream'>,
 ): { train: number; validation: number; test: number } {
   const used = atMost(
     request.limit,

@@ -1,7 +1,7 @@
 import type { BackendReport } from '../backend/backend.js';
 import type { Experiment } from '../config/experiment.js';
-import { stepsOf } from '../core/batches.js';
-import type { Augmentation } from '../core/dataset.js';
+import { epochRows, stepsOf } from '../core/batches.js';
+import type { Augmentation, Stream } from '../core/dataset.js';
 import type { LayerShape } from '../core/network/shape.js';
 import { arraysName } from '../data/arrays/definition.js';
 import { splitSizes } from '../data/load.js';
@@ -30,6 +30,7 @@ export interface ExperimentCheck {
     readonly state: 'generated' | 'present' | 'absent' | 'unread';
     readonly downloadBytes: number;
     readonly augment?: Augmentation;
+    readonly stream?: Stream;
   };
   /** The layers of the network. */
   readonly layers: readonly LayerShape[];
@@ -79,6 +80,7 @@ export async function checkExperiment(
   const points = backend ? inspectDirectory(plan, { backend, dataset }, warn) : new Map();
   const definition = experiment.data;
   const { train } = splitSizes(definition, experiment.dataset);
+  const rows = epochRows(experiment.dataset, train);
   const recorded = previous?.runs.filter(({ status }) => status !== 'QUEUED') ?? [];
   const { memory: available, ...computes } = backend ?? {};
   const steps = [...new Set(runs.flatMap(({ done, method }) => (done ? [] : [method])))].flatMap(
@@ -103,6 +105,7 @@ export async function checkExperiment(
       ),
       downloadBytes: downloadBytes ?? 0,
       ...(experiment.dataset.augment && { augment: experiment.dataset.augment }),
+      ...(experiment.dataset.stream && { stream: experiment.dataset.stream }),
     },
     layers: experiment.network.layers,
     memory: { steps, ...(available !== undefined && { available }) },
@@ -113,9 +116,9 @@ export async function checkExperiment(
         const done = points.get(folderOf(directory, { label, seed }))?.position.batch ?? 0;
         const before = recorded.find((entry) => sameRun(entry, { label, seed }));
         const replaces = done === 0 && before ? { replaces: before.status } : {};
-        const stopAt = stopAtEpoch && pauseOf(method, train, stopAtEpoch);
+        const stopAt = stopAtEpoch && pauseOf(method, rows, stopAtEpoch);
         const pauses = stopAt ? { stopAt } : {};
-        return { label, seed, batches: stepsOf(method, train), ...pauses, done, ...replaces };
+        return { label, seed, batches: stepsOf(method, rows), ...pauses, done, ...replaces };
       }),
     keep: runs.filter(({ done }) => done).map(({ label, seed }) => ({ label, seed })),
     others: recorded

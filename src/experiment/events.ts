@@ -1,4 +1,4 @@
-import type { Augmentation, DownloadProgress } from '../core/dataset.js';
+import type { Augmentation, DownloadProgress, Stream } from '../core/dataset.js';
 import type { Evaluation } from '../core/evaluate.js';
 import type { Pause, RunId, RunSummary } from '../runs/run-json.js';
 
@@ -15,6 +15,7 @@ export type ExperimentEvent =
       validation: number;
       test: number;
       augment?: Augmentation;
+      stream?: Stream;
     }
   | { type: 'backend'; name: string; version: string; detail: string }
   | { type: 'directory'; path: string }

@@ -225,6 +225,7 @@ async function load(
       validation: dataset.validation?.count ?? 0,
       test: dataset.test.count,
       ...(dataset.augment && { augment: dataset.augment }),
+      ...(dataset.stream && { stream: dataset.stream }),
     });
     return signal?.aborted ? {} : { dataset };
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { Experiment } from '../config/experiment.js';
 import { initialWeights } from '../config/initial-weights.js';
-import { stepsOf } from '../core/batches.js';
+import { epochRows, stepsOf } from '../core/batches.js';
 import type { Dataset } from '../core/dataset.js';
 import { Evaluator, hiddenActivations } from '../core/evaluate.js';
 import { buildNetwork } from '../core/network/network.js';
@@ -148,7 +148,7 @@ async function trainAll(
   const warm = new Set<string>();
   const madeBy = makerOf(directory.record);
   const { stopAtEpoch } = options;
-  const { count } = dataset.train;
+  const count = epochRows(dataset, dataset.train.count);
   /** Batches that this session trains up to, and those done earlier. */
   const extent = (run: PlannedRun) => {
     const stopAt = stopAtEpoch && pauseOf(run.method, count, stopAtEpoch);

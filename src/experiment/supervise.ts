@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
-import { stepsOf } from '../core/batches.js';
+import { epochRows, stepsOf } from '../core/batches.js';
 import { methodVariant } from '../core/methods/registry.js';
 import { FlnError, RunError } from '../errors.js';
 import { DiskError } from '../files/disk.js';
@@ -31,7 +31,7 @@ export async function superviseRun(
 ): Promise<RunStatus> {
   const { run, emit, resumeFrom } = job;
   const checkpoints = new Checkpoints(folderOf(directory.path, run));
-  const totalBatches = stepsOf(job.method, job.dataset.train.count);
+  const totalBatches = stepsOf(job.method, epochRows(job.dataset, job.dataset.train.count));
   const begun = directory.begin(run, totalBatches, resumeFrom?.position.batch);
   const openMetrics = (columns: readonly string[]) =>
     directory.openMetrics(run, columns, resumeFrom?.position.metrics);

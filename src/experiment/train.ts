@@ -3,7 +3,6 @@ import type { Experiment, ResolvedMethod } from '../config/experiment.js';
 import type { Dataset } from '../core/dataset.js';
 import { type Evaluation, type Evaluator, sumOf } from '../core/evaluate.js';
 import { deadLayer, explosion, notFinite, suspectBlock } from '../core/failures.js';
-import type { TrainingData } from '../core/methods/method.js';
 import type { TestNetwork } from '../core/network/at-test.js';
 import type { Network } from '../core/network/network.js';
 import type { Parameters } from '../core/network/parameters.js';
@@ -104,7 +103,11 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
     if (resumeFrom) restore(training, resumeFrom);
     else await refuseOtherStart(job, training);
     const columns = metricsColumns(
-      { validated: dataset.validation !== undefined, flips: experiment.evaluate.flips },
+      {
+        validated: dataset.validation !== undefined,
+        flips: experiment.evaluate.flips,
+        stream: dataset.stream !== undefined,
+      },
       training.columns,
     );
     refuseTooManyRows(job, totalBatches, columns.length);
@@ -153,7 +156,12 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
       const { test, validation, weights } = evaluated;
       const losses = { 'test loss': test?.loss, 'validation loss': validation?.loss };
       await stopIf(notFinite({ ...losses, 'sum of the weights': weights }), place);
-      writer.append(metricsRow({ ...place, wallMs, stepMs, step, test, validation }));
+      const isTaskEnd = dataset.stream !== undefined && batch % batchesPerEpoch === 0;
+      const prequentialAccuracy = isTaskEnd
+        ? meanAccuracy(writer, step.accuracy, batchesPerEpoch)
+        : undefined;
+      const scores = { step, test, validation, prequentialAccuracy };
+      writer.append(metricsRow({ ...place, wallMs, stepMs, ...scores }));
       if (step.layers) {
         layersWriter ??= job.openLayers();
         for (const row of layerRows(place, { layers: step.layers })) layersWriter.append(row);
@@ -182,7 +190,7 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
     }
     // Also where the last batch was done before an interruption.
     const end = { run, batch: totalBatches, epoch: trainingRun.epochOf(totalBatches) };
-    await refuseDeadNetwork(job, trainingRun.data, training.parameters(), end);
+    await refuseDeadNetwork(job, trainingRun, training.parameters(), end);
     writer.flush();
     await saveTested(job, trainingRun, training.parameters(), writer.metrics());
     return { status: 'COMPLETED' };
@@ -196,14 +204,28 @@ export async function train(job: TrainingJob): Promise<TrainingEnd> {
   }
 }
 
+/** Mean training accuracy over the batches of an epoch, the last of which is not written yet. */
+function meanAccuracy(
+  writer: MetricsWriter,
+  last: number | undefined,
+  batches: number,
+): number | undefined {
+  if (last === undefined) return undefined;
+  writer.flush();
+  const { train_accuracy: written } = writer.metrics().columns;
+  const before = written.subarray(written.length - (batches - 1));
+  return before.reduce((sum, accuracy) => sum + accuracy, last) / batches;
+}
+
 async function saveTested(
-  { saveModel }: TrainingJob,
+  { saveModel, dataset }: TrainingJob,
   trainingRun: TrainingRun,
   parameters: Parameters,
   metrics: Metrics,
 ): Promise<void> {
-  if (!saveModel) return;
-  const tested = trainingRun.tested(parameters);
+  // Of a stream it would be a network for the pixels of its last task.
+  if (!saveModel || dataset.stream) return;
+  const tested = trainingRun.tested(parameters, trainingRun.totalBatches);
   try {
     await saveModel(parameters, metrics, tested);
   } finally {
@@ -223,8 +245,10 @@ async function pause(
   evaluation?: Evaluation,
 ): Promise<TrainingEnd> {
   const epoch = trainingRun.epochOf(batch);
-  const { network, parameters, dispose } = trainingRun.tested(training.parameters());
-  const validation = evaluation ?? (await evaluators.validation?.evaluate(parameters, network));
+  const { network, parameters, dispose } = trainingRun.tested(training.parameters(), batch);
+  const order = trainingRun.pixelOrderOf(epoch - 1);
+  const validation =
+    evaluation ?? (await evaluators.validation?.evaluate(parameters, network, order));
   dispose();
   const finite = (value: number | undefined) => (Number.isFinite(value) ? value : undefined);
   const validationAccuracy = finite(validation?.accuracy);
@@ -293,13 +317,14 @@ const distinctRows = 200;
 
 async function refuseDeadNetwork(
   { network, method, dataset }: TrainingJob,
-  data: TrainingData,
+  trainingRun: TrainingRun,
   parameters: Parameters,
   place: Place,
 ): Promise<void> {
   const count = Math.min(distinctRows, dataset.train.count);
   if (count < 2) return;
-  const x = data.rows(Uint32Array.from({ length: count }, (_, i) => i));
+  const rows = Uint32Array.from({ length: count }, (_, i) => i);
+  const x = trainingRun.imagesIn(place.epoch - 1, rows);
   try {
     const layer = await deadLayer(network, parameters, x);
     if (layer !== undefined) throw deadNetwork(layer, place, method);
@@ -366,9 +391,10 @@ async function evaluate(
   const { test } = experiment.evaluate;
   const last = batch === totalBatches;
   const testNow = test === 'every' || (test === 'last' && last);
-  const tested = trainingRun.tested(parameters);
+  const tested = trainingRun.tested(parameters, batch);
+  const order = trainingRun.pixelOrderOf(trainingRun.epochOf(batch) - 1);
   const evaluated = (evaluator: Evaluator | undefined) =>
-    evaluator?.evaluate(tested.parameters, tested.network);
+    evaluator?.evaluate(tested.parameters, tested.network, order);
   try {
     return {
       test: testNow ? await evaluated(evaluators.test) : undefined,

@@ -10,7 +10,8 @@ export const metricsColumns: Readonly<Record<string, string>> = {
   method: 'label of the method',
   seed: 'random seed of the run',
   batch: 'number of the training step, from 1; iterations of a full-batch method',
-  epoch: 'pass over the training data that the step belongs to, from 1',
+  epoch:
+    'pass over the training data that the step belongs to, from 1; with dataset.stream, the task',
   wall_s: 'seconds of training so far, without evaluations and warm-up',
   train_loss:
     'mean loss of the batch (full batch: of all training rows) against its true labels, with the weights before the step, without averaging or extrapolation; with dataset.augment, of the augmented images',
@@ -28,6 +29,8 @@ export const metricsColumns: Readonly<Record<string, string>> = {
   test_accuracy_flips:
     'as test_accuracy, by the mean of the outputs for an image and its mirror image (evaluate.flips)',
   validation_accuracy_flips: 'as test_accuracy_flips, over the validation split',
+  prequential_accuracy:
+    'at the last batch of a task of dataset.stream: mean of train_accuracy over the batches of the task, each classified before the step on it',
   positive_share: 'share of hidden activations that are positive (full-batch methods)',
   max_residual: 'largest residual of the sub-problems of the step (fenchel, solver exact)',
   x_iterations: 'iterations of the X-updates of the step (fenchel, solver exact)',

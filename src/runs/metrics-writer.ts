@@ -248,15 +248,20 @@ const wayOut =
 const torn = (path: string, how: string): RunError =>
   new RunError(`${path} was changed or damaged since the run was interrupted: ${how}. ${wayOut}`);
 
-/** Columns of a metrics.csv: the common ones, the validation split's, those with mirror images, the method's own. */
+/** Columns of a metrics.csv: the common ones, the validation split's, those with mirror images and of streams, the method's own. */
 export function metricsColumns(
-  { validated, flips = false }: { readonly validated: boolean; readonly flips?: boolean },
+  {
+    validated,
+    flips = false,
+    stream = false,
+  }: { readonly validated: boolean; readonly flips?: boolean; readonly stream?: boolean },
   own: readonly string[],
 ): string[] {
   const validation = validated ? ['validation_loss', 'validation_accuracy'] : [];
   const splits = validated ? ['test', 'validation'] : ['test'];
   const mirrored = flips ? splits.map((split) => `${split}_accuracy_flips`) : [];
-  return [...commonColumns, ...validation, ...mirrored, ...own];
+  const online = stream ? ['prequential_accuracy'] : [];
+  return [...commonColumns, ...validation, ...mirrored, ...online, ...own];
 }
 
 /** Measurements of one batch; times are milliseconds. */
@@ -272,6 +277,8 @@ export interface BatchMeasurement {
   readonly step: ScoredStep;
   readonly test?: Evaluation;
   readonly validation?: Evaluation;
+  /** Of a task, at its last batch. */
+  readonly prequentialAccuracy?: number;
 }
 
 /** The row of metrics.csv for one batch. */
@@ -297,5 +304,6 @@ export function metricsRow(
     validation_accuracy: validation?.accuracy,
     test_accuracy_flips: test?.accuracyFlips,
     validation_accuracy_flips: validation?.accuracyFlips,
+    prequential_accuracy: measured.prequentialAccuracy,
   };
 }

@@ -213,6 +213,7 @@ function referenceStep(
   loss: LossName,
   nudge: Nudge,
   fixed: { readonly covariance: Matrix; readonly delta: number } | undefined,
+  { inputCovariance = 'average', maxChange = Number.POSITIVE_INFINITY }: Partial<Config> = {},
 ): Matrix[] {
   const { phi, maxSlope } = scalarActivations[activation];
   const head = layers.length - 1;
@@ -235,16 +236,17 @@ function referenceStep(
     const current = map(secondMoment(seen, h), (value) => value * positions);
     const keep = Math.min(settings.covarianceDecay, t / (t + 1));
     const state = memory[l];
-    state.covariance = state.covariance
-      ? zip(state.covariance, current, (a, b) => keep * a + (1 - keep) * b)
-      : current;
+    state.covariance =
+      state.covariance && inputCovariance === 'average'
+        ? zip(state.covariance, current, (a, b) => keep * a + (1 - keep) * b)
+        : current;
     const isFixed = l === 0 && fixed !== undefined;
     const covariance = isFixed ? fixed.covariance : state.covariance;
     const delta = isFixed ? fixed.delta : settings.damping * meanDiagonal(covariance);
     const perPosition = byPosition(g, positions);
     const gradient = map(
       multiply(transpose(withOnes(windows(inputs[l]))), perPosition),
-      (value) => value / rows,
+      (value) => value / x.length,
     );
     const d = solve(damped(covariance, delta), gradient);
     const units = positions * perPosition[0].length;
@@ -256,7 +258,9 @@ function referenceStep(
         settings.momentum * (state.direction?.[i][j] ?? 0) + (1 - settings.momentum) * value,
     );
     const size = Math.sqrt(state.change / (1 - 0.99 ** (t + 1)));
-    const scale = settings.rmsChange / size / (1 - settings.momentum ** (t + 1));
+    const full = settings.rmsChange / size / (1 - settings.momentum ** (t + 1));
+    const moved = multiply(withOnes(windows(inputs[l])), state.direction);
+    const scale = Math.min(full, (maxChange * norm(u[l])) / norm(moved));
     const last = parameters[l].length - 1;
     next[l] = map(parameters[l], (p, i, j) => {
       const decay = i < last ? settings.rmsChange * settings.weightDecay * p : 0;
@@ -271,6 +275,20 @@ function referenceStep(
     );
   }
   return next;
+}
+
+/** Of each layer, the error relative to the step. */
+async function expectParameters(
+  training: Training<Config>,
+  expected: readonly Matrix[],
+  before: readonly Matrix[],
+  where: string,
+): Promise<void> {
+  for (const [l, layer] of (await stacked(training as Training)).entries()) {
+    const error = norm(zip(layer, expected[l], (a, b) => a - b));
+    const change = norm(zip(expected[l], before[l], (a, b) => a - b));
+    expect(error / change, `${where}, layer ${l}`).toBeLessThan(2e-3);
+  }
 }
 
 describe('steps of the preconditioned solver', () => {
@@ -306,13 +324,56 @@ describe('steps of the preconditioned solver', () => {
         const before = expected;
         expected = referenceStep(layers, before, memory, [x, y], t, activation, loss, nudge, fixed);
         await training.step({ x: matrix(x), y: matrix(y), indices: new Uint32Array(rows) });
-        for (const [l, layer] of (await stacked(training)).entries()) {
-          const error = norm(zip(layer, expected[l], (a, b) => a - b));
-          const change = norm(zip(expected[l], before[l], (a, b) => a - b));
-          expect(error / change, `step ${t}, layer ${l}`).toBeLessThan(2e-3);
-        }
+        await expectParameters(training, expected, before, `step ${t}`);
       }
       training.dispose();
     },
   );
+
+  // Twenty rows: the first layer has more inputs, the others fewer; so K and H are both solved.
+  it.each(Object.entries(referenceNetworks))(
+    'do so with the covariance of the batch, and where the change of the batch is limited: %s',
+    async (_, { shapes, layers }) => {
+      const random = new Random(7, 'batch');
+      const own = { inputCovariance: 'batch', maxChange: 0.03 } as const;
+      const images = normal(random, rows, 32);
+      const context = contextOf(shapes, 'tanh', 'cross-entropy', { ...settings, ...own }, images);
+      const training = await Training.start(fenchelPreconditioned, context);
+      let expected: Matrix[] = await stacked(training);
+      const memory = layers.map((): LayerMemory => ({ change: 0 }));
+      for (let t = 0; t < 3; t++) {
+        // The last one is short, as at the end of an epoch.
+        const m = t === 2 ? 12 : rows;
+        const batch = [normal(random, m, 32), targets(random, m, 4)] as const;
+        const before = expected;
+        const as = ['tanh', 'cross-entropy', 'two-sided', undefined, own] as const;
+        expected = referenceStep(layers, before, memory, batch, t, ...as);
+        const [x, y] = batch.map(matrix);
+        await training.step({ x, y, indices: new Uint32Array(m) });
+        await expectParameters(training, expected, before, `step ${t}`);
+      }
+      training.dispose();
+    },
+  );
+
+  it('averages the covariance of the first layer too where the inputs are a stream', async () => {
+    const { shapes, layers } = referenceNetworks['three dense layers'];
+    const random = new Random(8, 'stream');
+    const images = normal(random, rows, 32);
+    const plain = contextOf(shapes, 'relu', 'mse', settings, images);
+    const context = { ...plain, train: { ...plain.train, isStream: true } };
+    const training = await Training.start(fenchelPreconditioned, context);
+    let expected: Matrix[] = await stacked(training);
+    const memory = layers.map((): LayerMemory => ({ change: 0 }));
+    for (let t = 0; t < 3; t++) {
+      const batch = [normal(random, rows, 32), targets(random, rows, 4)] as const;
+      const before = expected;
+      const as = ['relu', 'mse', 'two-sided', undefined] as const;
+      expected = referenceStep(layers, before, memory, batch, t, ...as);
+      const [x, y] = batch.map(matrix);
+      await training.step({ x, y, indices: new Uint32Array(rows) });
+      await expectParameters(training, expected, before, `step ${t}`);
+    }
+    training.dispose();
+  });
 });

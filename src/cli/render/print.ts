@@ -1,7 +1,7 @@
 import { relative, sep } from 'node:path';
-import type { Augmentation } from '../../core/dataset.js';
+import type { Augmentation, Stream } from '../../core/dataset.js';
 import type { Table } from '../../report/table.js';
-import { withoutControls } from '../../shared/text.js';
+import { grouped, withoutControls } from '../../shared/text.js';
 
 /**
  * Prints to stdout, which is only for the result of a command. File names may contain control characters.
@@ -38,6 +38,12 @@ export function shortPath(path: string): string {
 export function augmentationText(augment: Augmentation): string {
   const parts = Object.entries(augment).map(([key, value]) => `${key} ${value}`);
   return `augmented in each epoch: ${parts.join(', ')}`;
+}
+
+/** `a new task in each epoch: 10,000 images, permuted pixels` */
+export function streamText({ taskSize, permute }: Stream): string {
+  const size = taskSize === undefined ? 'all' : grouped(taskSize);
+  return `a new task in each epoch: ${size} images, permuted ${permute}`;
 }
 
 /** @param words number of columns, from the first, that are text and aligned to the left */

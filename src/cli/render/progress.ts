@@ -4,7 +4,7 @@ import { arraysName } from '../../data/arrays/definition.js';
 import type { ExperimentEvent } from '../../experiment/events.js';
 import type { RunId } from '../../runs/run-json.js';
 import { grouped, inPercent, runName, sizeText } from '../../shared/text.js';
-import { augmentationText, shortPath } from './print.js';
+import { augmentationText, shortPath, streamText } from './print.js';
 import { TimeLeft } from './time-left.js';
 
 /** Shows the events of an experiment. */
@@ -43,6 +43,7 @@ export function createProgress(
         note(
           `Data: ${event.name}, ${grouped(event.train)} training${validation} and ${grouped(event.test)} test ${unit}`,
         );
+        if (event.stream) note(`Stream: ${streamText(event.stream)}`);
         return event.augment && note(`Training images: ${augmentationText(event.augment)}`);
       }
       case 'backend':

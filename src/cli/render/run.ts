@@ -6,7 +6,7 @@ import type { ExperimentResult } from '../../experiment/run.js';
 import { alignTable, formatTable } from '../../report/table.js';
 import { aggregate } from '../../runs/summary.js';
 import { grouped, plural, runName, sizeText } from '../../shared/text.js';
-import { augmentationText, shortPath } from './print.js';
+import { augmentationText, shortPath, streamText } from './print.js';
 
 /** The result on stdout: the table and the files. */
 export function formatResult(result: ExperimentResult): string {
@@ -72,6 +72,7 @@ export function formatCheck(check: ExperimentCheck): string {
     `${check.name}: the config is valid (hash ${check.hash}). Nothing was written.`,
     `Data: ${dataset.name}, ${state}`,
     ...(dataset.augment ? [`Training images: ${augmentationText(dataset.augment)}`] : []),
+    ...(dataset.stream ? [`Stream: ${streamText(dataset.stream)}`] : []),
     ...networkLines(check.layers),
     `Backend: ${backendText(check.backend, computes)}`,
     ...memoryLines(check.memory),

@@ -62,6 +62,8 @@ export interface TrainingData {
   readonly split: Split;
   /** Rows `indices` of the training images after preprocessing, without augmentation, as a new [n, features] tensor. */
   rows(indices: ArrayLike<number>): Tensor2D;
+  /** The inputs change in distribution during the run (`dataset.stream`): these rows do not tell what batches are like. */
+  readonly isStream?: boolean;
 }
 
 export interface Step<S> {

@@ -59,8 +59,8 @@ import {
  */
 export const kfac: Method<KfacConfig, FactorConstants, State> = {
   async prepare(context) {
-    const isConvolution = context.network.maps[0].positions > 1;
-    const first = isConvolution ? undefined : await fixedInputs(context);
+    const isFixed = context.network.maps[0].positions === 1 && !context.train.isStream;
+    const first = isFixed ? await fixedInputs(context) : undefined;
     return { first, tape: noiseTape(context) };
   },
 

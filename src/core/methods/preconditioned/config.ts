@@ -7,6 +7,7 @@ import type { Smoothing } from '../schedule.js';
 /** Fields that the steps of one norm alone have. */
 const ofCovariance = { usedWith: { stepNorm: 'covariance' } } as const;
 const ofOperator = { usedWith: { stepNorm: 'operator' } } as const;
+const ofAverage = { usedWith: { inputCovariance: 'average' } } as const;
 
 /** Fields of the methods whose steps are preconditioned by the covariance of each layer's inputs. */
 export const preconditionedFields = {
@@ -26,6 +27,11 @@ export const preconditionedFields = {
       whenDiverging: 'smaller',
       tune: { range: [0.01, 0.1], scale: 'log' },
     }),
+  maxChange: fields.positive
+    .optional()
+    .describe(
+      "largest root mean square change of a layer's pre-activations on the batch by one W-step, relative to that of the pre-activations themselves: longer steps are shortened; no limit when absent; for steps preconditioned by a covariance",
+    ),
   relativeChange: fields.positive
     .default(0.2)
     .describe(
@@ -84,19 +90,27 @@ export const preconditionedFields = {
       'weights shrink by rmsChange x weightDecay a step, biases do not; with stepNorm: operator, whose default is 0, by relativeChange x weightDecay, those of the output layer by outputChange x weightDecay',
     )
     .meta({ tune: [0, 0.02, 0.1] }),
+  inputCovariance: z
+    .enum(['average', 'batch'])
+    .default('average')
+    .describe(
+      "covariance of each layer's inputs: average, an exponential average over batches (of a fully connected first layer, whose inputs do not change except with dataset.stream, that of inputRank); batch, of the current batch alone, which costs a factorisation in every step",
+    ),
   covarianceDecay: z
     .number()
     .min(0)
     .lt(1)
     .default(0.95)
-    .describe("factor, per batch, of the exponential average of the layers' input covariances"),
+    .describe("factor, per batch, of the exponential average of the layers' input covariances")
+    .meta(ofAverage),
   covarianceInterval: z
     .int()
     .positive()
     .default(8)
     .describe(
       'batches between updates of the input covariances and of their inverses; at first fewer: 1 more every 25 batches',
-    ),
+    )
+    .meta(ofAverage),
   covarianceImages: z
     .int()
     .positive()
@@ -107,8 +121,9 @@ export const preconditionedFields = {
     .positive()
     .default(8)
     .describe(
-      'leading eigenvectors kept of the input covariance of a fully connected first layer, which is that of 2,000 evenly spaced training images',
-    ),
+      'leading eigenvectors kept of the input covariance of a fully connected first layer, which is that of 2,000 evenly spaced training images; with dataset.stream that layer is as the others',
+    )
+    .meta(ofAverage),
   smoothing: fields.smoothing.default('none'),
   schedule: fields.schedule.default('linear'),
   warmup: fields.warmup.default(0),

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LinearMap } from '../../network/maps/linear-map.js';
+import type { Layers } from '../../network/network.js';
 import type { LayerParameters } from '../../network/parameters.js';
 import { blend } from '../../solvers/blend.js';
 import { leavesOf, type Tree, withLeaves, zipTrees } from '../../tree.js';
@@ -76,6 +77,28 @@ export function normalisedStep<T extends Tree>(
   const scale = tf.div(length, tf.add(size, 1e-12));
   const scaled = leavesOf(averages.direction).map((sum) => tf.mul(sum, scale));
   return { change: withLeaves(averages.direction, scaled), averages };
+}
+
+/**
+ * A change of a layer, shortened to `maxChange` on the batch where that is less,
+ *
+ *     change min(1, maxChange ||U|| / ||A(F; change)||):
+ *
+ * the preconditioner may not know of inputs that are new in this batch.
+ * @param layers F_l and U_l of the batch
+ */
+export function limited(
+  { maxChange }: Pick<PreconditionedConfig, 'maxChange'>,
+  map: LinearMap,
+  change: LayerParameters,
+  { inputs, preActivations }: Pick<Layers, 'inputs' | 'preActivations'>,
+  l: number,
+): LayerParameters {
+  if (maxChange === undefined) return change;
+  const size = tf.add(tf.norm(map.apply(inputs[l], change)), 1e-12);
+  const factor = tf.minimum(1, tf.div(tf.mul(tf.norm(preActivations[l]), maxChange), size));
+  const shortened = leavesOf(change).map((values) => tf.mul(values, factor));
+  return withLeaves(change, shortened);
 }
 
 /** @param kept what is left of the weights, 1 without weight decay */

@@ -25,10 +25,13 @@ import {
   noAverage,
   type WeightAverage,
 } from '../weight-average.js';
+import { batchInverses, isThin, thinStep } from './batch-covariance.js';
 import type { PreconditionedConfig } from './config.js';
+import type { DenseInverse } from './moments.js';
 import {
   type Averages,
   initialAverages,
+  limited,
   normalisedCoefficients,
   normalisedStep,
   stepped,
@@ -101,25 +104,28 @@ export function preconditioned<Config extends PreconditionedConfig>(
     const parameters = [...old];
     const averages = [...input.averages];
     for (let l = network.activations.length; l >= 0; l--) {
-      const gradient = gradientOf(network, signals, inputs, l);
       const { isFrozen } = network.stages[l];
       const memory = input.averages[l];
       if ('change' in memory) {
         const inverse =
           input.preconditioners[l - network.maps.length + input.preconditioners.length];
-        const step = normalisedStep(config, precondition(inverse, gradient), {
+        const preconditionedStep = isThin(context, l, m)
+          ? thinStep(context, l, inverse as DenseInverse, inputs[l], signals.gradients[l])
+          : precondition(inverse, gradientOf(network, signals, inputs, l));
+        const step = normalisedStep(config, preconditionedStep, {
           averages: memory,
           coefficients: input.coefficients,
           units: curvatureOf(context, l) * network.maps[l].outputs,
         });
-        const next = stepped(old[l], step.change, input.coefficients[2]);
+        const change = limited(config, network.maps[l], step.change, input, l);
+        const next = stepped(old[l], change, input.coefficients[2]);
         parameters[l] = isFrozen ? { ...next, weights: tf.add(old[l].weights, 0) } : next;
         averages[l] = step.averages;
       } else {
         const step = operatorStep(config, network, l, {
           parameters: old[l],
           layers: input,
-          gradient,
+          gradient: gradientOf(network, signals, inputs, l),
           averages: memory,
           coefficients: input.operatorCoefficients,
         });
@@ -132,7 +138,12 @@ export function preconditioned<Config extends PreconditionedConfig>(
 
   return {
     async prepare(context) {
-      const isFixed = context.network.maps[0].positions === 1 && firstPreconditioned(context) === 0;
+      const { config, network, train } = context;
+      const isFixed =
+        network.maps[0].positions === 1 &&
+        firstPreconditioned(context) === 0 &&
+        config.inputCovariance === 'average' &&
+        !train.isStream;
       const first = isFixed ? await firstLayerPreconditioner(context) : undefined;
       return { first, tape: noiseTape(context) };
     },
@@ -146,7 +157,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
         averages: network.maps.map((map, l) =>
           l < start ? initialOperatorAverages(map) : initialAverages(map),
         ),
-        covariances: covered.map(initialCovariance),
+        covariances: config.inputCovariance === 'batch' ? [] : covered.map(initialCovariance),
         weightAverage: noAverage,
       };
     },
@@ -159,8 +170,13 @@ export function preconditioned<Config extends PreconditionedConfig>(
       const { hidden, read, preActivations, between, scores } = forward(context, rows);
       const seen = read ?? hidden;
       const covered = [x, ...seen].slice(first ? 1 : firstPreconditioned(context));
-      const covariances = await updateCovariances(context, t, state.covariances, covered);
-      const preconditioners = covariances.map(({ inverse }) => inverse as Preconditioner);
+      const isOfBatch = context.config.inputCovariance === 'batch';
+      const covariances = isOfBatch
+        ? []
+        : await updateCovariances(context, t, state.covariances, covered);
+      const preconditioners = isOfBatch
+        ? await batchInverses(context, covered)
+        : covariances.map(({ inverse }) => inverse as Preconditioner);
       const before = { y, inputs: [x, ...hidden], preActivations, between, parameters, epsilon };
       const sending = drawNoise(context, tape, `backward/${t}`);
       const { average, ...next } = update(context, {
@@ -211,7 +227,7 @@ export type State = {
   readonly parameters: Parameters;
   /** Of each layer: v and M before their correction, or what its steps in the operator norm average. */
   readonly averages: readonly (Averages | OperatorAverages)[];
-  /** Of each layer whose steps are preconditioned, but a first one with constants of its own. */
+  /** Of each layer whose steps are preconditioned, but a first one with constants of its own; none with that of the batch. */
   readonly covariances: readonly RunningCovariance[];
   readonly weightAverage: WeightAverage;
 };
