@@ -33,8 +33,11 @@ export const metricsColumns: Readonly<Record<string, string>> = {
     'at the last batch of a task of dataset.stream: mean of train_accuracy over the batches of the task, each classified before the step on it',
   positive_share: 'share of hidden activations that are positive (full-batch methods)',
   max_residual: 'largest residual of the sub-problems of the step (fenchel, solver exact)',
-  x_iterations: 'iterations of the X-updates of the step (fenchel, solver exact)',
+  x_iterations:
+    'iterations of the X-updates of the step, passes of a joint one (fenchel, solver exact)',
   w_iterations: 'iterations of the W-updates of the step (fenchel, solver exact)',
+  x_unsolved:
+    'hidden layers whose joint_residual (layers.csv) is above 0.1 (fenchel, solver exact, xSolve joint)',
   z_residual:
     'residual of the update of the hidden activations (askari-bcd; fenchel, solver full-batch)',
   z_iterations:
@@ -70,6 +73,8 @@ export const layersColumns: Readonly<Record<(typeof layerColumns)[number], strin
     'cosine of the learning signal of a hidden layer and the back-propagated one (fenchel, solver preconditioned)',
   signal_bias:
     'mean of the learning signal of a hidden layer over its root mean square, minus the same of the back-propagated one (fenchel, solver preconditioned)',
+  joint_residual:
+    'how far all X together are from the minimum, in the activations of the layer: ||X - phi(U - r)|| / ||X - phi(U)||, r what the layer above asks for; above 0.1 unsolved (fenchel, solver exact, xSolve joint)',
 };
 
 /** Columns of tuning.csv, the record of `fln tune`. */

@@ -18,7 +18,12 @@ const firstColumns = [
   'target_change',
 ] as const;
 
-export const layerColumns = [...firstColumns, 'signal_cosine', 'signal_bias'] as const;
+export const layerColumns = [
+  ...firstColumns,
+  'signal_cosine',
+  'signal_bias',
+  'joint_residual',
+] as const;
 
 /** layers.csv: one row per measured batch and layer. */
 export const layersFile: TableKind = {
@@ -47,5 +52,6 @@ export function layerRows(
     target_change: measured.targetChange,
     signal_cosine: measured.signalCosine,
     signal_bias: measured.signalBias,
+    joint_residual: measured.jointResidual,
   }));
 }

@@ -108,6 +108,8 @@ export interface LayerMetrics {
   readonly signalCosine?: number;
   /** Mean of the learning signal over its root mean square, minus the same of the back-propagated one. */
   readonly signalBias?: number;
+  /** ||X_l - phi(U_l - r_l)|| / ||X_l - phi(U_l)|| after a joint X-update, r_l what the layer above asks for; 0 at the joint minimiser. */
+  readonly jointResidual?: number;
 }
 
 /** Inputs and targets of one step; owned by the loop, which disposes them. */

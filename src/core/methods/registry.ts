@@ -11,6 +11,7 @@ import {
 } from './checks.js';
 import {
   checkHeld,
+  checkJointOrder,
   exactPresets,
   exactVariant,
   FenchelExactConfig,
@@ -83,6 +84,7 @@ export const methods: readonly MethodDefinition[] = [
       ...checkPerLayer(config, ['lambda'], network.activations.length, 'hidden layer'),
       ...checkPerLayer(config, ['rho', 'gamma'], network.widths.length - 1, 'layer'),
       ...checkHeld(config, network.widths.length - 1),
+      ...checkJointOrder(config),
     ],
     load: async () => (await import('./fenchel/exact/exact.js')).fenchelExact,
   }),

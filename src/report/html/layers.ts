@@ -17,6 +17,7 @@ const panels = [
   { column: 'target_change', title: 'change of the targets', log: true },
   { column: 'signal_cosine', title: 'cosine with back-propagation', log: false },
   { column: 'signal_bias', title: 'bias of the signal', log: false },
+  { column: 'joint_residual', title: 'residual of the joint X-update', log: true },
 ] as const;
 
 /** Methods that are drawn, so that a report of many runs stays small. */

@@ -74,6 +74,27 @@ export const FenchelExactConfig = z.strictObject({
     .describe(
       'block order: all X from the output down, then all W (Algorithm 2); or each W before the X below it',
     ),
+  xSolve: z
+    .enum(['blocks', 'joint'])
+    .default('blocks')
+    .describe(
+      'X-updates: blocks, each X_l to the tolerance in turn (Algorithm 2); joint, all X_l together, in passes over the network',
+    ),
+  jointStep: z
+    .number()
+    .positive()
+    .max(1)
+    .default(0.5)
+    .describe('theta, the damping of a joint pass: 1 takes whole steps, which may cycle')
+    .meta({ whenDiverging: 'smaller', usedWith: { xSolve: 'joint' } }),
+  jointPasses: z
+    .int()
+    .positive()
+    .default(20)
+    .describe(
+      'a joint X-update that needs more passes than this stops there; its residual is reported',
+    )
+    .meta({ usedWith: { xSolve: 'joint' } }),
   weightUpdate: z
     .enum(['solve', 'gradient-step'])
     .default('solve')
@@ -115,6 +136,17 @@ export function checkHeld(
   return [];
 }
 
+/** A joint X-update has all X in one block: no W can be updated between them. */
+export function checkJointOrder({
+  xSolve,
+  order,
+}: Pick<FenchelExactConfig, 'xSolve' | 'order'>): { path: string[]; message: string }[] {
+  if (xSolve === 'blocks' || order === 'activations-first') return [];
+  const message =
+    'joint updates all X together, and order: interleaved updates weights between them; set order: activations-first, or xSolve: blocks';
+  return [{ path: ['xSolve'], message }];
+}
+
 /** Settings of the authors' code for all networks. */
 const authors = {
   lambda: 1,
@@ -142,6 +174,7 @@ export const exactPresets = {
 /** Fields that deviate from the paper's Algorithm 2 unless they have these values. */
 const departures = {
   order: 'activations-first',
+  xSolve: 'blocks',
   gammaUnit: 'absolute',
   momentum: 0,
   schedule: 'constant',

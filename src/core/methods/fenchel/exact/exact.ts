@@ -14,6 +14,7 @@ import { layerValue } from '../../per-layer.js';
 import { scheduleFactor } from '../../schedule.js';
 import { averageWeights, noAverage, type WeightAverage } from '../../weight-average.js';
 import type { FenchelExactConfig } from './config.js';
+import { unsolved, updateActivationsJointly } from './joint-activations.js';
 import {
   type Blocks,
   type LiftedProblem,
@@ -46,9 +47,15 @@ type Context = MethodContext<FenchelExactConfig>;
  * Every sub-problem is solved to `tolerance` on its optimality residual; with `weightUpdate: gradient-step`
  * the W-updates take one gradient step instead, as the paper did on CIFAR-10. X-updates start at the output
  * because after the forward pass every penalty is zero: only the loss can change the activations.
+ * `xSolve: joint` minimises G over all X_l together in their place.
  */
 export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
-  columns: () => ['max_residual', 'x_iterations', 'w_iterations'],
+  columns: ({ xSolve }) => [
+    'max_residual',
+    'x_iterations',
+    'w_iterations',
+    ...(xSolve === 'joint' ? ['x_unsolved'] : []),
+  ],
 
   init: ({ network, config, random }) => ({
     t: 0,
@@ -69,8 +76,17 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
 
     const reports: Record<'X' | 'W', SolverReport[]> = { X: [], W: [] };
     const layerResiduals: number[][] = anchor.map(() => []);
+    /** Of X_1, X_2, ... in each alternation. */
+    const jointResiduals: (readonly number[])[] = [];
     for (let k = 0; k < config.alternations; k++) {
-      for (const { block, l } of blockOrder(config.order, anchor.length)) {
+      if (config.xSolve === 'joint') {
+        const updated = await updateActivationsJointly(problem, blocks);
+        blocks = updated.blocks;
+        reports.X.push(updated);
+        jointResiduals.push(updated.residuals);
+        for (const [l, residual] of updated.residuals.entries()) layerResiduals[l].push(residual);
+      }
+      for (const { block, l } of blockOrder(config, anchor.length)) {
         const update = block === 'X' ? updateActivationBlock : updateWeightBlock;
         const updated = await update(problem, blocks, l);
         blocks = updated.blocks;
@@ -85,6 +101,10 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
     // A gradient step solves no W-update: the last sub-problem that is solved is an X-update.
     const inOrder = config.weightUpdate === 'solve' ? [...X, ...W] : [...W, ...X];
     const residuals = inOrder.map(({ residual }) => residual);
+    const isJoint = config.xSolve === 'joint';
+    const jointResidual = network.activations.map((_, l) =>
+      isJoint ? Math.max(...jointResiduals.map((layers) => layers[l])) : undefined,
+    );
     const metrics = {
       loss: lossBefore,
       accuracy,
@@ -94,19 +114,21 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
         max_residual: Math.max(...residuals),
         x_iterations: totalIterations(X),
         w_iterations: totalIterations(W),
+        ...(isJoint && { x_unsolved: jointResidual.filter((value) => value! > unsolved).length }),
       },
     };
     const { parameters } = blocks;
     const weightAverage = averageWeights(context, state.weightAverage, parameters);
     const previous = config.momentum > 0 ? state.parameters : undefined;
-    const measure = async () => ({
-      layers: await measureLayers(network, {
+    const measure = async () => {
+      const layers = await measureLayers(network, {
         x: [batch.x],
         before: { activations: activationsOf(start), parameters: state.parameters },
         after: { activations: activationsOf(blocks), parameters },
         residuals: layerResiduals,
-      }),
-    });
+      });
+      return { layers: layers.map((layer, l) => ({ ...layer, jointResidual: jointResidual[l] })) };
+    };
     return { state: { t: state.t + 1, parameters, previous, weightAverage }, metrics, measure };
   },
 
@@ -116,12 +138,13 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
 /** X_l above the first layer, each as one chunk of rows. */
 const activationsOf = ({ inputs }: Blocks) => inputs.slice(1).map((rows) => [rows]);
 
-/** The order of the blocks in one alternation; X_l lies between the layers l - 1 and l. */
+/** The order of the blocks in one alternation, after a joint X-update; X_l lies between the layers l - 1 and l. */
 function blockOrder(
-  order: FenchelExactConfig['order'],
+  { order, xSolve }: FenchelExactConfig,
   layers: number,
 ): { readonly block: 'X' | 'W'; readonly l: number }[] {
-  const activations = Array.from({ length: layers - 1 }, (_, i) => layers - 1 - i);
+  const ofX = xSolve === 'joint' ? 0 : layers - 1;
+  const activations = Array.from({ length: ofX }, (_, i) => layers - 1 - i);
   const weights = Array.from({ length: layers }, (_, l) => l);
   if (order === 'activations-first') {
     return [
