@@ -24,7 +24,7 @@ describe('the reference', () => {
   it('describes the common columns and those of every method, and no others', async () => {
     const validation = [
       ...['validation_loss', 'validation_accuracy'],
-      ...['test_accuracy_flips', 'validation_accuracy_flips'],
+      ...['test_accuracy_flips', 'validation_accuracy_flips', 'prequential_accuracy'],
     ];
     const own = await Promise.all(
       methods.map(async ({ load, schema, name, solver }) => {
@@ -35,8 +35,13 @@ describe('the reference', () => {
           ...(name === 'sgd' || name === 'adam' ? { learningRate: 1 } : {}),
         };
         const config = (extra: object) => schema.parse({ ...required, ...extra });
-        const variants = solver === 'full-batch' ? [{ variant: 'plain' }, {}] : [{}];
-        return variants.flatMap((extra) => columns?.(config(extra)) ?? []);
+        const variants: Record<string, object[]> = {
+          'full-batch': [{ variant: 'plain' }],
+          exact: [{ xSolve: 'joint' }],
+        };
+        return [...(variants[solver ?? ''] ?? []), {}].flatMap(
+          (extra) => columns?.(config(extra)) ?? [],
+        );
       }),
     );
     const all = new Set([...commonColumns, ...validation, ...own.flat()]);
