@@ -91,7 +91,8 @@ export const commands: readonly Command[] = [
   {
     name: 'bound',
     usage: 'bound CONFIG [path=value ...]',
-    summary: 'lifted and feed-forward objectives; certified lower bounds for one layer, and for one hidden layer',
+    summary:
+      'lifted and feed-forward objectives; certified lower bounds for one layer or one hidden layer',
     load: async () => erased((await import('./commands/bound.js')).boundCommand),
   },
   {
