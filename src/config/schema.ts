@@ -61,10 +61,7 @@ function experimentSchema<Method extends z.ZodType, Layer extends z.ZodType>(
       'start from the weights of a trained model instead of random ones',
     ),
     loss: z.enum(losses).default('cross-entropy').describe('training loss'),
-    epochs: z
-      .int()
-      .positive()
-      .describe('passes over the training images; with dataset.stream, tasks'),
+    epochs: z.int().positive().describe('passes over the training images'),
     batchSize: z
       .union([z.int().positive(), z.literal('full')])
       .describe('images per training step; full takes all of them in every step'),

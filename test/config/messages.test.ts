@@ -45,12 +45,12 @@ describe('one mistake in a key', () => {
     [
       '__proto__',
       { dataset: '{ name: mnist, __proto__: 1 }' },
-      'dataset.__proto__: unknown key; known here: name, train, test, channels, limit, testLimit, validation, preprocessing, augment',
+      'dataset.__proto__: unknown key; known here: name, train, test, channels, limit, testLimit, validation, preprocessing, augment, stream',
     ],
     [
       'constructor',
       { dataset: '{ name: mnist, constructor: 1 }' },
-      'dataset.constructor: unknown key; known here: name, train, test, channels, limit, testLimit, validation, preprocessing, augment',
+      'dataset.constructor: unknown key; known here: name, train, test, channels, limit, testLimit, validation, preprocessing, augment, stream',
     ],
     [
       'a misspelt choice',

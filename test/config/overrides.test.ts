@@ -101,7 +101,7 @@ describe('mistakes on the command line', () => {
     ['__proto__.polluted=1', ': unknown key "__proto__"'],
     [
       'dataset.constructor.prototype=1',
-      ' (dataset.constructor): unknown key; known here: name, train, test, channels, limit, testLimit, validation, preprocessing, augment',
+      ' (dataset.constructor): unknown key; known here: name, train, test, channels, limit, testLimit, validation, preprocessing, augment, stream',
     ],
     ['batchSize=60001', ': is more than the 60000 training images; use at most 60000, or full'],
   ];

@@ -53,8 +53,8 @@ describe('the value of a method field', () => {
     expect(operator.origins['methods.1.weightDecay']).toBe('default');
   });
 
-  it('is never absent, but where the experiment has one too, and on ideal hardware', () => {
-    const optional = ['preset', 'epochs', 'batchSize', 'noise', 'quantize'];
+  it('is never absent, but where the experiment has one too, on ideal hardware, and without a limit', () => {
+    const optional = ['preset', 'epochs', 'batchSize', 'noise', 'quantize', 'maxChange'];
     for (const { definition, config } of experiment.methods) {
       const fields = Object.keys(definition.schema.shape).filter((key) => !optional.includes(key));
       expect(Object.keys(config)).toEqual(expect.arrayContaining(fields));

@@ -233,7 +233,7 @@ describe('fln serve', () => {
     const layers = (label: string) => join(root, 'run', `${label}-s1`, 'layers.csv');
     const rows = (label: string, batch: number, weights: number | '' = '') =>
       [1, 2]
-        .map((layer) => `${label},1,${batch},1,${layer},${batch / layer},,,,${weights},,,,\n`)
+        .map((layer) => `${label},1,${batch},1,${layer},${batch / layer},,,,${weights},,,,,\n`)
         .join('');
     for (const label of running.labels) {
       running.start(label, header + row(1, 0.5, label));
