@@ -75,7 +75,9 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
         const updated = await update(problem, blocks, l);
         blocks = updated.blocks;
         reports[block].push(updated.report);
-        layerResiduals[block === 'X' ? l - 1 : l].push(updated.report.residual);
+        const layer = block === 'X' ? l : l + 1;
+        layerResiduals[layer - 1].push(updated.report.residual);
+        await context.watch?.({ block, layer, ...updated.report });
       }
     }
 
@@ -116,8 +118,8 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
 /** X_l above the first layer, each as one chunk of rows. */
 const activationsOf = ({ inputs }: Blocks) => inputs.slice(1).map((rows) => [rows]);
 
-/** The order of the blocks in one alternation; X_l lies between the layers l - 1 and l. */
-function blockOrder(
+/** The order of the blocks in one alternation; X_l lies between the layers l - 1 and l, which are counted from 0. */
+export function blockOrder(
   order: FenchelExactConfig['order'],
   layers: number,
 ): { readonly block: 'X' | 'W'; readonly l: number }[] {
