@@ -136,7 +136,7 @@ export interface Histogram {
   readonly high: number;
   /** Share of the pre-activations in each bin. */
   readonly counts: readonly number[];
-  /** Mean of r over each bin, of methods that take one step per block; NaN where there are no pre-activations. */
+  /** Root mean square of r over each bin, of methods that take one step per block; NaN where there are no pre-activations. */
   readonly steps?: readonly number[];
   /** Slope of each rule's signal g in r over each bin, sum g r / sum r^2: phi' where r is small. */
   readonly slopes?: Readonly<Record<SignalName, readonly number[]>>;
@@ -157,7 +157,12 @@ export type FromWorker =
       }[];
     }
   | { readonly type: 'refused'; readonly number: number; readonly problems: readonly string[] }
-  | { readonly type: 'rows'; readonly number: number; readonly rows: readonly BatchRow[] }
+  | {
+      readonly type: 'rows';
+      readonly number: number;
+      readonly rows: readonly BatchRow[] /** That the worker holds. */;
+      readonly tensors: number;
+    }
   | {
       readonly type: 'layers';
       readonly number: number;

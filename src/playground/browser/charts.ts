@@ -232,7 +232,7 @@ const layerPanels = [
     log: true,
     value: ({ targetChange }: LayerMetrics) => targetChange,
   },
-  { title: 'share of the move that the weights follow', log: false, value: followed },
+  { title: 'distance to the target, after / before', log: true, value: distanceLeft },
   {
     title: 'share of active units',
     log: false,
@@ -240,10 +240,14 @@ const layerPanels = [
   },
 ] as const;
 
-/** How much nearer to its target the step has brought what the weights give: 1 - ||X - phi(U)|| / ||X - phi(U-)||. */
-function followed({ constraintViolation, targetChange }: LayerMetrics): number | undefined {
-  if (constraintViolation === undefined || !targetChange) return undefined;
-  return 1 - constraintViolation / targetChange;
+/**
+ * How far what the weights give is from the target X after the step, relative to before it: 1 minus the share of the
+ * target's move that the weights follow, ||X - phi(U)|| / ||X - phi(U-)||; more than 1 where they overshoot.
+ */
+function distanceLeft({ constraintViolation, targetChange }: LayerMetrics): number | undefined {
+  return constraintViolation !== undefined && targetChange
+    ? constraintViolation / targetChange
+    : undefined;
 }
 
 /** What the layers of each method measured, drawn for one of them. */
@@ -294,7 +298,7 @@ export class LayerCharts {
     }
     byId('layers-note').textContent =
       count > 0
-        ? 'On the batches after which the test set is evaluated, one curve for each hidden layer; docs/layers.md defines the quantities.'
+        ? 'On the batches after which the test set is evaluated, one curve for each hidden layer (docs/layers.md defines the quantities). The distance to the target is 1 minus the share of its move that the weights follow; above 1 they overshoot, as steps of the default solver’s fixed length do.'
         : 'Penalty and targets are those of lifted methods: choose one, and train.';
   }
 

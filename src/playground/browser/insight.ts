@@ -92,7 +92,6 @@ async function countLayers(session: Session, run: MethodRun): Promise<Histogram[
 function histogramOf({ u, r, signals }: LayerValues): Histogram {
   const [low, high] = centralRange(u);
   const counts = new Array<number>(bins).fill(0);
-  const steps = new Array<number>(bins).fill(0);
   const squares = new Array<number>(bins).fill(0);
   const products = signals && mapSignals(signals, () => new Array<number>(bins).fill(0));
   const scale = bins / (high - low);
@@ -101,7 +100,6 @@ function histogramOf({ u, r, signals }: LayerValues): Histogram {
     if (!(bin >= 0 && bin < bins)) continue;
     counts[bin]++;
     if (!r || !signals || !products) continue;
-    steps[bin] += r[i];
     squares[bin] += r[i] * r[i];
     for (const name of Object.keys(signals) as SignalName[]) {
       products[name][bin] += signals[name][i] * r[i];
@@ -111,7 +109,7 @@ function histogramOf({ u, r, signals }: LayerValues): Histogram {
   if (!products) return { low, high, counts: shares };
   return {
     ...{ low, high, counts: shares },
-    steps: steps.map((sum, bin) => sum / counts[bin]),
+    steps: squares.map((sum, bin) => Math.sqrt(sum / counts[bin])),
     slopes: mapSignals(products, (sums) => sums.map((sum, bin) => sum / squares[bin])),
   };
 }

@@ -102,7 +102,10 @@ function drawAlgorithm(current?: Block, said = ''): void {
   const blocks = runs.find(({ label }) => label === looked)?.blocks ?? [];
   byId('one-block').hidden = blocks.length === 0;
   const container = byId('algorithm');
-  if (blocks.length === 0) return container.replaceChildren();
+  if (blocks.length === 0) {
+    container.replaceChildren();
+    return;
+  }
   const lines = blocks.map(({ block, layer }) => {
     const isCurrent = block === current?.block && layer === current.layer;
     const name = make('var', {}, block, make('sub', {}, String(layer)));
@@ -171,59 +174,71 @@ function receive(message: FromWorker): void {
   if ('number' in message && message.number !== configured) return;
   switch (message.type) {
     case 'ready':
-      return configure(experiment, true);
+      configure(experiment, true);
+      return;
     case 'configured':
       runs = message.runs;
       drawAlgorithm();
       showProgress();
       if (!isRunning) status.value = 'Ready.';
-      return pad.refresh();
+      pad.refresh();
+      return;
     case 'refused':
       setRunning(false);
       status.value = 'The settings do not fit together.';
-      return showProblems(message.problems);
+      showProblems(message.problems);
+      return;
     case 'rows':
       for (const { label, batch } of message.rows) batches.set(label, batch);
       charts.add(message.rows);
-      return showProgress();
+      showProgress();
+      return;
     case 'layers':
-      return layers.add(message.label, message.batch, message.layers);
+      layers.add(message.label, message.batch, message.layers);
+      return;
     case 'insight':
       lastInsight = message.insight;
       drawInsight();
-      return pad.refresh();
+      pad.refresh();
+      return;
     case 'block': {
       const { update } = message;
       const said = `residual ${update.residual.toExponential(1)} after ${update.iterations} iterations`;
       setRunning(false);
       status.value = `${message.label}: ${update.block}${update.layer} updated, ${said}`;
-      return drawAlgorithm(update, said);
+      drawAlgorithm(update, said);
+      return;
     }
     case 'paused':
-      return setRunning(false);
+      setRunning(false);
+      return;
     case 'ended':
       hasEnded = true;
       setRunning(false);
       status.value = 'All batches are done.';
       return;
     case 'failed':
-      return showProblems([`${message.label}: ${message.message}`]);
+      showProblems([`${message.label}: ${message.message}`]);
+      return;
     case 'data': {
       byId<HTMLOutputElement>('data-status').value = message.message;
       const limit = Math.min(message.limit, 10_000);
-      return configure({
+      configure({
         ...experiment,
         dataset: { name: 'mnist', limit, testLimit: Math.min(message.testLimit, 2000) },
       });
+      return;
     }
     case 'refused-files':
       byId<HTMLOutputElement>('data-status').value = `Not used: ${message.message}.`;
       return;
     case 'classified':
-      return showClasses(message);
+      showClasses(message);
+      return;
     case 'broken':
       setRunning(false);
-      return showProblems([message.message]);
+      showProblems([message.message]);
+      return;
   }
 }
 

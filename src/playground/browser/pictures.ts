@@ -102,7 +102,7 @@ export function drawHistograms(
     const magnified = steps && draw(canvas, histogram, colors);
     if (!steps) draw(canvas, histogram, colors);
     const text = slopes
-      ? `Above: pre-activations of hidden layer ${l + 1}, and by how much the X-update moves those of each bin (arrows, ${magnified} times as long). Below: slope of the signal in that step: `
+      ? `Above: pre-activations of hidden layer ${l + 1}; arrows: root mean square of r, by which the X-update moves those of a bin, ${magnified} times as long. Below: slope of the signal in r, by rule: `
       : `Pre-activations of hidden layer ${l + 1} for 200 training images.`;
     canvas.ariaLabel = text;
     const names = ['back-propagation', 'one-sided', 'two-sided'].map((name, i) => {
@@ -156,17 +156,16 @@ function draw(
   if (!steps || !slopes) return '1';
   const sizes = steps.filter((step, k) => Number.isFinite(step) && counts[k] > 0).map(Math.abs);
   const largest = Math.max(...sizes, 1e-12);
-  const exponent = Math.floor(Math.log10((4 * bin) / largest));
-  const factor = 10 ** exponent;
+  const factor = 10 ** Math.floor(Math.log10((5 * bin) / largest));
   context.strokeStyle = colors[1];
   context.fillStyle = colors[1];
   context.lineWidth = 1.5;
   for (const [k, step] of steps.entries()) {
-    if (!Number.isFinite(step) || counts[k] === 0 || k % 2 === 1) continue;
-    const from = center(k);
-    const to = from - (step * factor * (width - 2 * left)) / (high - low);
+    if (!Number.isFinite(step) || counts[k] === 0 || k % 3 !== 1) continue;
+    const length = (step * factor * (width - 2 * left)) / (high - low);
     const y = Math.max(12, top(k) - 6);
-    arrow(context, from, to, y);
+    arrow(context, center(k), center(k) - length, y);
+    arrow(context, center(k), center(k) + length, y);
   }
   const slopeTop = split + 10;
   const slopeBottom = height - 22;

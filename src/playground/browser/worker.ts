@@ -177,7 +177,12 @@ class Report {
 
   flush(): void {
     if (this.#rows.length > 0)
-      post({ type: 'rows', number: this.number, rows: this.#rows.splice(0) });
+      post({
+        type: 'rows',
+        number: this.number,
+        rows: this.#rows.splice(0),
+        tensors: tf.memory().numTensors,
+      });
     this.#rowsSent = performance.now();
   }
 
