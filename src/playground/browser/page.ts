@@ -22,6 +22,8 @@ let experiment: PlaygroundExperiment = data.experiment;
 let configured = 0;
 let isRunning = false;
 let hasEnded = false;
+/** Whether a change sets the training going: it was, or had ended, or settings that did not fit had stopped it. */
+let goesOn = true;
 let looked = labelsOf()[0];
 let runs: Extract<FromWorker, { type: 'configured' }>['runs'] = [];
 const batches = new Map<string, number>();
@@ -48,8 +50,9 @@ function labelsOf(): string[] {
 const send = (message: ToWorker) => worker?.postMessage(message);
 
 /** Another experiment, or the same one from its start. */
-function configure(next: PlaygroundExperiment, thenRun = isRunning): void {
+function configure(next: PlaygroundExperiment, thenRun = goesOn): void {
   experiment = next;
+  goesOn = thenRun;
   const labels = labelsOf();
   if (!labels.includes(looked)) looked = labels[0];
   configured++;
@@ -174,7 +177,7 @@ function receive(message: FromWorker): void {
   if ('number' in message && message.number !== configured) return;
   switch (message.type) {
     case 'ready':
-      configure(experiment, true);
+      configure(experiment);
       return;
     case 'configured':
       runs = message.runs;
@@ -270,6 +273,7 @@ async function take(files: readonly File[]): Promise<void> {
 runButton.addEventListener('click', () => {
   if (hasEnded) return configure(experiment, true);
   setRunning(!isRunning);
+  goesOn = isRunning;
   send({ type: isRunning ? 'go' : 'pause' });
 });
 byId('one-batch').addEventListener('click', () => send({ type: 'batch' }));
