@@ -84,14 +84,15 @@ function fieldsOf(path: string, node: Node): Field[] {
   if (inner.type === 'boolean') return [{ ...common, kind: 'toggle' }];
   if (inner.type !== 'number' && inner.type !== 'integer') return [];
   const bound = (...keys: string[]) => keys.map((key) => inner[key]).find(isNumber);
-  const min = bound('minimum', 'exclusiveMinimum');
+  const isInteger = inner.type === 'integer';
+  const above = bound('exclusiveMinimum');
+  const min = isInteger && above !== undefined ? above + 1 : bound('minimum', 'exclusiveMinimum');
   const max = bound('maximum', 'exclusiveMaximum');
   // A bound against overflow is no limit that a reader cares about.
   const limits = {
     ...(min !== undefined && { min }),
     ...(max !== undefined && max < 1e9 && { max }),
   };
-  const isInteger = inner.type === 'integer';
   const slider = sliderOf(node.tune ?? inner.tune, limits, node.default);
   return [{ ...common, kind: 'number', ...limits, isInteger, ...(slider && { slider }) }];
 }

@@ -106,7 +106,6 @@ const skeleton = `<noscript><p class="problems">The playground needs JavaScript.
 </div>
 <ul class="problems" id="problems" role="alert" hidden></ul>
 <div class="workbench">
-<section class="settings" aria-labelledby="settings-title"><h2 id="settings-title">Settings</h2><div id="settings"></div></section>
 <div class="views">
 <section aria-labelledby="curves-title"><h2 id="curves-title">Training</h2>
 <ul class="legend" id="legend"></ul>
@@ -126,6 +125,7 @@ const skeleton = `<noscript><p class="problems">The playground needs JavaScript.
 <div class="guess"><output id="guess" aria-live="polite">–</output><div id="bars"></div><div id="fired" class="pictures"></div></div></div>
 </section>
 </div>
+<section class="settings" aria-labelledby="settings-title"><h2 id="settings-title">Settings</h2><div id="settings"></div></section>
 </div>
 <section aria-labelledby="yaml-title"><h2 id="yaml-title">The experiment</h2>
 <p>Save it as <code>experiment.yaml</code>; <code>npx fln run experiment.yaml</code> trains it under Node, to the same numbers. <button type="button" id="copy">Copy as YAML</button> <output id="copied" aria-live="polite"></output></p>

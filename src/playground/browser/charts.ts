@@ -1,10 +1,9 @@
 import uPlot from 'uplot';
-import type { LayerMetrics } from '../../core/methods/method.js';
 import type { BatchRow, PageData } from '../protocol.js';
 import { byId, dark, make, number, variable } from './dom.js';
 
 /** Evaluated points of a curve that are kept: of a longer one, every second. */
-const mostPoints = 1500;
+export const mostPoints = 1500;
 
 /** The rows of a method, thinned. */
 class Curve {
@@ -27,7 +26,8 @@ const accuracyTicks = [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999].
 const accuracyText = (at: number) => `${number(100 * (1 - 10 ** -at), 4)}%`;
 
 const font = '12px system-ui, sans-serif';
-const axis = (): Partial<uPlot.Axis> => ({
+/** The look of an axis, and of its labels: small numbers as 1e-5. */
+export const axis = (): Partial<uPlot.Axis> => ({
   stroke: () => variable('--quiet'),
   font,
   grid: { stroke: () => variable('--line'), width: 1 },
@@ -136,6 +136,7 @@ export class TrainingCharts {
           {
             ...axis(),
             size: 58,
+            ...(!isAccuracy && { grid: { ...axis().grid, filter: powersOfTen } }),
             ...(isAccuracy && {
               splits: (_: uPlot, __: number, low: number, high: number) =>
                 spaced(
@@ -145,7 +146,7 @@ export class TrainingCharts {
             }),
             values: (_, ticks) =>
               ticks.map((tick) =>
-                tick === null ? '' : isAccuracy ? accuracyText(tick) : number(tick),
+                tick === null ? '' : isAccuracy ? accuracyText(tick) : tickText(tick),
               ),
           },
         ],
@@ -191,6 +192,13 @@ export class TrainingCharts {
   }
 }
 
+export const tickText = (tick: number | null): string =>
+  tick === null ? '' : Math.abs(tick) >= 1e-3 || tick === 0 ? number(tick) : tick.toExponential(0);
+
+/** Of a logarithmic scale, lines at powers of ten alone. */
+export const powersOfTen: uPlot.Axis.Filter = (_, splits) =>
+  splits.map((at) => (Math.log10(at) % 1 === 0 ? at : null));
+
 /** Ticks that are far enough apart for their labels. */
 function spaced(ticks: readonly number[], gap: number): number[] {
   const kept: number[] = [];
@@ -219,145 +227,12 @@ export function swatch(dash: readonly number[]): SVGElement {
   return svg;
 }
 
-function observe(element: HTMLElement, plot: uPlot, size: () => { width: number; height: number }) {
+export function observe(
+  element: HTMLElement,
+  plot: uPlot,
+  size: () => { width: number; height: number },
+) {
   const observer = new ResizeObserver(() => plot.setSize(size()));
   observer.observe(element);
   plot.hooks.destroy = [() => observer.disconnect()];
-}
-
-const layerPanels = [
-  { title: 'penalty B(X, U)', log: true, value: ({ penalty }: LayerMetrics) => penalty },
-  {
-    title: 'move of the target, relative',
-    log: true,
-    value: ({ targetChange }: LayerMetrics) => targetChange,
-  },
-  { title: 'distance to the target, after / before', log: true, value: distanceLeft },
-  {
-    title: 'share of active units',
-    log: false,
-    value: ({ activeShare }: LayerMetrics) => activeShare,
-  },
-] as const;
-
-/**
- * How far what the weights give is from the target X after the step, relative to before it: 1 minus the share of the
- * target's move that the weights follow, ||X - phi(U)|| / ||X - phi(U-)||; more than 1 where they overshoot.
- */
-function distanceLeft({ constraintViolation, targetChange }: LayerMetrics): number | undefined {
-  return constraintViolation !== undefined && targetChange
-    ? constraintViolation / targetChange
-    : undefined;
-}
-
-/** What the layers of each method measured, drawn for one of them. */
-export class LayerCharts {
-  #plots: uPlot[] = [];
-  #measured = new Map<string, { batches: number[]; layers: (readonly LayerMetrics[])[] }>();
-  #shown = '';
-  #drawn = '';
-
-  constructor(readonly charts: TrainingCharts) {
-    dark.addEventListener('change', () => {
-      for (const plot of this.#plots) plot.redraw(false, true);
-    });
-  }
-
-  reset(): void {
-    this.#measured.clear();
-    this.show(this.#shown);
-  }
-
-  add(label: string, batch: number, layers: readonly LayerMetrics[]): void {
-    const of = this.#measured.get(label) ?? { batches: [], layers: [] };
-    this.#measured.set(label, of);
-    of.batches.push(batch);
-    of.layers.push(layers);
-    if (of.batches.length > mostPoints) {
-      of.batches = of.batches.filter((_, i) => i % 2 === 0);
-      of.layers = of.layers.filter((_, i) => i % 2 === 0);
-    }
-    if (label === this.#shown) this.show(label);
-  }
-
-  show(label: string): void {
-    this.#shown = label;
-    const { batches, layers } = this.#measured.get(label) ?? { batches: [], layers: [] };
-    const count = Math.max(0, ...layers.map(({ length }) => length - 1));
-    const key = `${label}/${count}`;
-    if (key !== this.#drawn) this.#build(count);
-    this.#drawn = key;
-    for (const [p, { value, log }] of layerPanels.entries()) {
-      const curves = Array.from({ length: count }, (_, l) =>
-        layers.map((measured) => {
-          const y = value(measured[l]);
-          return y === undefined || (log && !(y > 0)) ? null : y;
-        }),
-      );
-      this.#plots[p]?.setData([batches, ...curves]);
-    }
-    byId('layers-note').textContent =
-      count > 0
-        ? 'On the batches after which the test set is evaluated, one curve for each hidden layer (docs/layers.md defines the quantities). The distance to the target is 1 minus the share of its move that the weights follow; above 1 they overshoot, as steps of the default solver’s fixed length do.'
-        : 'Penalty and targets are those of lifted methods: choose one, and train.';
-  }
-
-  #build(count: number): void {
-    for (const plot of this.#plots) plot.destroy();
-    const container = byId('layer-curves');
-    container.replaceChildren();
-    this.#plots = [];
-    if (count === 0) return;
-    for (const { title, log } of layerPanels) {
-      const element = make('div', {
-        className: 'curve small',
-        ariaLabel: `${title}, of each hidden layer over batches`,
-      });
-      element.setAttribute('role', 'img');
-      container.append(make('div', { className: 'panel' }, make('h4', {}, title), element));
-      const size = () => ({ width: Math.max(160, element.clientWidth), height: 150 });
-      const plot = new uPlot(
-        {
-          ...size(),
-          legend: { show: false },
-          padding: [8, 10, 0, 0],
-          cursor: { y: false, sync: { key: 'layers' }, drag: { x: false, y: false } },
-          scales: { x: { time: false }, y: log ? { distr: 3 } : { range: [0, 1] } },
-          series: [
-            {},
-            ...Array.from({ length: count }, (_, l) => ({
-              stroke: () => this.charts.color(l),
-              dash: [...this.charts.styles[l % 7].dash],
-              width: 1.75,
-              spanGaps: true,
-              points: { show: false },
-            })),
-          ],
-          axes: [
-            {
-              ...axis(),
-              grid: { show: false },
-              size: 26,
-              values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : number(tick))),
-            },
-            {
-              ...axis(),
-              size: 54,
-              values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : number(tick))),
-            },
-          ],
-        },
-        [[], ...Array.from({ length: count }, () => [])],
-        element,
-      );
-      observe(element, plot, size);
-      this.#plots.push(plot);
-    }
-    const names = Array.from({ length: count }, (_, l) => {
-      const line = swatch(this.charts.styles[l % 7].dash);
-      line.firstElementChild?.setAttribute('stroke', this.charts.color(l));
-      return make('li', {}, line, `hidden layer ${l + 1}`);
-    });
-    if (count > 1) container.append(make('ul', { className: 'legend wide' }, ...names));
-  }
 }

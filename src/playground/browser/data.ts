@@ -14,7 +14,31 @@ const classes = 10;
 /** Decompressed size of the largest file of MNIST, the training images; a larger one is none of its files. */
 const mostBytes = 47_040_016;
 
-/** @throws Error where MNIST is asked for and its files have not been given */
+/** Of the generated digits, as the data set of `fln run` has them. */
+const generated = { train: 10_000, test: 2000 };
+
+/** What keeps an experiment from its data, as sentences; none where there is nothing. */
+export function dataProblems(
+  { dataset }: Pick<PlaygroundExperiment, 'dataset'>,
+  mnist: Mnist | undefined,
+): string[] {
+  const { name, limit, testLimit } = dataset;
+  if (name === 'mnist' && !mnist) {
+    return ['Drop the four files of MNIST onto the page: it loads nothing by itself.'];
+  }
+  const sizes =
+    name === 'mnist' && mnist ? { train: mnist.train.count, test: mnist.test.count } : generated;
+  return [
+    ...(limit > sizes.train
+      ? [`limit is more than the ${sizes.train} training images of ${name}.`]
+      : []),
+    ...(testLimit > sizes.test
+      ? [`testLimit is more than the ${sizes.test} test images of ${name}.`]
+      : []),
+  ];
+}
+
+/** @returns undefined where MNIST is asked for and its files have not been given */
 export function dataOf(
   { dataset }: Pick<PlaygroundExperiment, 'dataset'>,
   mnist: Mnist | undefined,

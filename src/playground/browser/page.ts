@@ -7,9 +7,10 @@ import type {
   PlaygroundExperiment,
   ToWorker,
 } from '../protocol.js';
-import { LayerCharts, TrainingCharts } from './charts.js';
+import { TrainingCharts } from './charts.js';
 import { drawSettings } from './controls.js';
 import { byId, dark, embedded, make } from './dom.js';
+import { LayerCharts } from './layer-charts.js';
 import { Pad, showClasses } from './pad.js';
 import { drawHistograms, drawPictures } from './pictures.js';
 

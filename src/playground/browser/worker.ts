@@ -6,7 +6,7 @@ import { NotPositiveDefiniteError } from '../../core/solvers/cholesky.js';
 import { ContentError } from '../../data/content-error.js';
 import { RunError } from '../../errors.js';
 import type { BatchRow, FromWorker, PlaygroundExperiment, ToWorker } from '../protocol.js';
-import { dataOf, type Mnist, readMnist } from './data.js';
+import { dataOf, dataProblems, type Mnist, readMnist } from './data.js';
 import { classify, look } from './insight.js';
 import { type MethodRun, openSession, Refused, type Session } from './trainer.js';
 
@@ -86,11 +86,9 @@ async function session(): Promise<void> {
   wanted = undefined;
   let current: Session | undefined;
   try {
+    const problems = dataProblems(experiment, mnist);
     const data = dataOf(experiment, mnist);
-    if (!data)
-      throw new Refused([
-        'Drop the four files of MNIST onto the page: it loads nothing by itself.',
-      ]);
+    if (problems.length > 0 || !data) throw new Refused(problems);
     current = openSession(experiment, data, async (run, update) => {
       if (allowed !== 'block') return;
       allowed = 'nothing';
