@@ -1,5 +1,5 @@
 /**
- * `npm run build`: compiles src into dist. Every build gets its own folder there, named by the hash of
+ * `npm run build`: compiles src into dist, and bundles the scripts of the playground. Every build gets its own folder there, named by the hash of
  * its content, and small entry files point to the current one. So `fln` can be started during a build, and running
  * processes keep loading the modules of the build that they started with.
  */
@@ -19,6 +19,7 @@ import {
 import { dirname, join } from 'node:path';
 import { argv, env, platform } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { bundlePlayground } from './bundle-playground.js';
 
 /** The program, the library, and the library's types: what points to the current build. */
 const entries: Readonly<Record<string, (build: string) => string>> = {
@@ -117,7 +118,7 @@ if (argv[1] === here) {
     spawnSync('tsc', ['-p', join(root, 'tsconfig.build.json'), '--outDir', folder], {
       stdio: 'inherit',
       shell: platform === 'win32',
-    }).status === 0;
+    }).status === 0 && bundlePlayground(join(folder, 'playground', 'browser'));
   // A package that is published holds one build.
   const isPacked = env.npm_command === 'pack' || env.npm_command === 'publish';
   if (!build(join(root, 'dist'), compile, isPacked ? 0 : earlierBuilds)) process.exitCode = 1;

@@ -83,6 +83,12 @@ export const commands: readonly Command[] = [
     load: async () => erased((await import('./commands/serve.js')).serveCommand),
   },
   {
+    name: 'playground',
+    usage: 'playground [CONFIG] [path=value ...]',
+    summary: 'write a page in which methods train in a browser',
+    load: async () => erased((await import('./commands/playground.js')).playgroundCommand),
+  },
+  {
     name: 'verify',
     usage: 'verify DIR|CONFIG',
     summary: 'compare accuracies with expected or earlier ones; exit 3 if worse',

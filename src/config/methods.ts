@@ -1,7 +1,5 @@
-import { checkSmoothing } from '../core/methods/checks.js';
 import type { MethodDefinition, NetworkShape } from '../core/methods/method.js';
-import { checkPerLayer } from '../core/methods/per-layer.js';
-import { methodVariant } from '../core/methods/registry.js';
+import { fillIn, methodVariant, misfitsOf } from '../core/methods/registry.js';
 import { suggest } from '../shared/suggest.js';
 import type { ResolvedMethod } from './experiment.js';
 import { builtIn, type Registry } from './plugins/registry.js';
@@ -21,9 +19,7 @@ export interface MethodResolution {
 }
 
 /**
- * Finds the schema for an entry's name and solver, and fills in what the entry leaves open. A value
- * is the explicit one, else the preset's, else the method's default for this network and the values given, else the
- * schema's default.
+ * Finds the schema for an entry's name and solver, and fills in what the entry leaves open (`fillIn`).
  *
  * @param network undefined when the network itself is not usable
  * @param registry the methods that the config may use
@@ -43,14 +39,8 @@ export function resolveMethod(
   // Fields that are right by themselves are still checked against the network.
   const usable = Object.fromEntries(Object.entries(explicit).filter(([key]) => !wrong.has(key)));
 
-  const preset = typeof usable.preset === 'string' ? usable.preset : undefined;
-  const named = preset === undefined ? undefined : definition.presets?.[preset];
-  const presetValues = (typeof named === 'function' ? network && named(network) : named) ?? {};
-  const given = { ...presetValues, ...usable };
+  const { filled, presetValues, networkValues } = fillIn(definition, usable, network);
   const ofNetwork = (network && definition.defaults?.(network)) ?? {};
-  const networkValues = (network && definition.defaults?.(network, given)) ?? {};
-  const label = typeof usable.label === 'string' ? usable.label : definition.name;
-  const filled = { ...networkValues, ...given, label };
   const alone = findings.map((found) => locate(found, path, definition, methods));
   const parsed = definition.schema.safeParse(filled);
   if (!parsed.success) {
@@ -63,20 +53,14 @@ export function resolveMethod(
   const config = parsed.data;
   const fallback = (field: string) => {
     if (field === 'label') return "default: the method's name";
-    if (Object.hasOwn(presetValues, field)) return `preset ${preset}`;
+    if (Object.hasOwn(presetValues, field)) return `preset ${usable.preset}`;
     if (Object.hasOwn(ofNetwork, field)) return 'default for this network';
     return Object.hasOwn(networkValues, field) ? 'default with the other fields' : 'default';
   };
 
   // What is said of a field that is wrong anyway would be said of the value that stands in for it.
   const speaksOfWrong = (text: string) => [...wrong].some((field) => text.includes(field));
-  const misfits = network
-    ? [
-        ...checkPerLayer(config, ['initializer'], network.layers.length, 'layer'),
-        ...checkSmoothing(config, network),
-        ...(definition.check?.(config, network) ?? []),
-      ]
-    : [];
+  const misfits = network ? misfitsOf(definition, config, network) : [];
   const inContext = misfits
     .filter(({ path: [field], message }) => !speaksOfWrong(`${field} ${message}`))
     .map(({ path: [field, ...rest], message }): Finding => {
@@ -90,7 +74,7 @@ export function resolveMethod(
       return { path, message: `the default of ${field} ${message}; give it a value`, at: 'value' };
     });
   return {
-    method: { label, definition, config: config as ResolvedMethod['config'] },
+    method: { label: String(filled.label), definition, config: config as ResolvedMethod['config'] },
     findings: [...alone, ...inContext],
     fallback: alone.length > 0 ? nowhere : fallback,
   };

@@ -3,6 +3,7 @@ import { gatherAugmented } from './augment.js';
 import { BatchSource, epochRows, gatherRows, targetRows } from './batches.js';
 import type { Dataset } from './dataset.js';
 import type {
+  MethodContext,
   MethodDefinition,
   StepMeasurements,
   StepMetrics,
@@ -30,6 +31,8 @@ export interface RunSetup {
   readonly loss: LossName;
   readonly dataset: Pick<Dataset, 'train' | 'levels' | 'shape' | 'classes' | 'augment' | 'stream'>;
   readonly seed: number;
+  /** As of {@link MethodContext}. */
+  readonly watch?: MethodContext<unknown>['watch'];
 }
 
 /**
@@ -67,7 +70,7 @@ export class TrainingRun {
    * @throws what the method throws
    */
   async start(stream = 'init'): Promise<Training> {
-    const { method, loss, seed } = this.setup;
+    const { method, loss, seed, watch } = this.setup;
     const network = await this.#network();
     this.#training = await Training.start(await method.definition.load(), {
       config: method.config as unknown,
@@ -78,6 +81,7 @@ export class TrainingRun {
       totalBatches: this.totalBatches,
       random: new Random(seed, stream),
       stream: (name) => new Random(seed, name),
+      watch,
     });
     return this.#training;
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
-import { ContentError, type FileContent, unequalClass, wrongContent } from './content.js';
+import { type FileContent, unequalClass, wrongContent } from './content.js';
+import { ContentError } from './content-error.js';
 import type { DataFile, DatasetPlaces, LocatedFile, RawDataset } from './definition.js';
 import type { DamagedFile } from './file-errors.js';
 import { orDamaged, readFile } from './files.js';

@@ -3,16 +3,8 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { notRegular } from '../files/read.js';
+import { ContentError } from './content-error.js';
 import type { DataFile } from './definition.js';
-
-/**
- * What is wrong with the content of a data file. The message continues a sentence whose subject is the
- * file: `is empty`, `has label 11 in record 5`. The caller, which knows where the file came from, turns
- * it into a DataError.
- */
-export class ContentError extends Error {
-  override name = 'ContentError';
-}
 
 /** gzip adds less than this to incompressible content; a longer file cannot be the right one. */
 const compressionSlack = 64 * 1024;

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadOptions } from '../core/dataset.js';
 import { createFolder } from '../files/folder.js';
 import { renameWithRetry, syncFolder } from '../files/system-calls.js';
-import { ContentError } from './content.js';
+import { ContentError } from './content-error.js';
 import { cacheError, type MirrorFailure, MirrorsError } from './file-errors.js';
 import { defaultNetwork, RequestError, transfer } from './http.js';
 

@@ -3,7 +3,6 @@ import { posix } from 'node:path';
 import type { LoadOptions, Split } from '../core/dataset.js';
 import { unzip, type ZipEntry, zipEntries } from './arrays/zip.js';
 import {
-  ContentError,
   contentOf,
   type FileContent,
   hashOf,
@@ -13,8 +12,10 @@ import {
   withFile,
   wrongContent,
 } from './content.js';
+import { ContentError } from './content-error.js';
 import type { DataFile, DatasetDefinition, DatasetPlaces, RawDataset } from './definition.js';
-import { expectCount, otherNames, parseIdxImages, parseIdxLabels } from './idx.js';
+import { expectCount, otherNames } from './idx.js';
+import { parseIdxImages, parseIdxLabels } from './idx-format.js';
 
 /** One of the six data sets of EMNIST: four IDX files, which all sets have in one ZIP archive. */
 export interface EmnistFacts

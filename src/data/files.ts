@@ -4,7 +4,8 @@ import { DataError } from '../errors.js';
 import { noCacheDir } from '../files/cache.js';
 import { causeOf, isSystemError } from '../files/disk.js';
 import { probeWritable } from '../files/folder.js';
-import { ContentError, type FileContent, maxStoredBytes, readContent } from './content.js';
+import { type FileContent, maxStoredBytes, readContent } from './content.js';
+import { ContentError } from './content-error.js';
 import type {
   CheckedFile,
   DataFile,

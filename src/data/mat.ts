@@ -1,5 +1,5 @@
 import { createInflate } from 'node:zlib';
-import { ContentError } from './content.js';
+import { ContentError } from './content-error.js';
 
 /** A numeric array of a MATLAB file; values in column-major order: the first index varies fastest. */
 export interface MatArray {

@@ -1,5 +1,5 @@
 import type { LoadOptions, Split } from '../core/dataset.js';
-import { ContentError } from './content.js';
+import { ContentError } from './content-error.js';
 import type { DataFile, DatasetDefinition, DatasetPlaces } from './definition.js';
 import { damagedError } from './file-errors.js';
 import { type ObtainedFile, obtainFiles, orDamaged, separateFiles } from './files.js';

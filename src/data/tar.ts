@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { asGzipError, ContentError, isGzip, refuseNonData, withFile } from './content.js';
+import { asGzipError, isGzip, refuseNonData, withFile } from './content.js';
+import { ContentError } from './content-error.js';
 
 interface ArchiveOptions {
   /** Maximum size of the unpacked archive. */

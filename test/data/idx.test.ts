@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { ContentError } from '../../src/data/content.js';
-import { idxSplit, parseIdxImages, parseIdxLabels } from '../../src/data/idx.js';
+import { ContentError } from '../../src/data/content-error.js';
+import { idxSplit } from '../../src/data/idx.js';
+import { parseIdxImages, parseIdxLabels } from '../../src/data/idx-format.js';
 import { DataError } from '../../src/errors.js';
 import { idxFile } from './tiny-dataset.js';
 

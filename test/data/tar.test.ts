@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ContentError } from '../../src/data/content.js';
+import { ContentError } from '../../src/data/content-error.js';
 import { readTar } from '../../src/data/tar.js';
 import { signed, type TarEntry, tarArchive, tarMember } from './tar-archive.js';
 

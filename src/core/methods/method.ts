@@ -56,6 +56,18 @@ export interface MethodContext<Config> {
    * bit when the step is part of the name, as in `labels/12`.
    */
   stream(name: string): Random;
+  /** Called after each block update of a step of `fenchel`, solver exact, which waits for it: to watch Algorithm 2 at work. */
+  readonly watch?: (update: WatchedUpdate) => Promise<void>;
+}
+
+/** One block that a step has updated. */
+export interface WatchedUpdate {
+  readonly block: 'X' | 'W';
+  /** From 1, as the paper counts: X_l lies above W_l. */
+  readonly layer: number;
+  /** Optimality residual of the sub-problem, and the iterations that it took. */
+  readonly residual: number;
+  readonly iterations: number;
 }
 
 export interface TrainingData {

@@ -7,6 +7,7 @@ import {
   checkHiddenLayer,
   checkJumpSmoothing,
   checkReluLeastSquares,
+  checkSmoothing,
   checkStages,
 } from './checks.js';
 import {
@@ -31,7 +32,7 @@ import { KfacConfig } from './kfac/config.js';
 import { LauConfig, lauPresets } from './lau-bcd/config.js';
 import { LpomConfig } from './lpom/config.js';
 import { MacConfig } from './mac/config.js';
-import type { MethodDefinition } from './method.js';
+import type { MethodDefinition, NetworkShape } from './method.js';
 import { MuonConfig } from './muon/config.js';
 import { checkPerLayer } from './per-layer.js';
 import { checkStepNorm, preconditionedDefaults } from './preconditioned/config.js';
@@ -207,6 +208,37 @@ export const methods: readonly MethodDefinition[] = [
     ],
     load: async () => (await import('./lpom/lpom.js')).lpom,
   }),
+];
+
+/**
+ * The values of a method's fields that an entry leaves open, by where they come from. A value is the explicit one, else
+ * the preset's, else the method's default for this network and the values given, else the schema's default.
+ * @param explicit the fields that the entry has, each valid by itself
+ * @param network undefined when the network itself is not usable
+ */
+export function fillIn(
+  definition: MethodDefinition,
+  explicit: Readonly<Record<string, unknown>>,
+  network: NetworkShape | undefined,
+): Record<'filled' | 'presetValues' | 'networkValues', Readonly<Record<string, unknown>>> {
+  const { preset, label } = explicit;
+  const named = typeof preset === 'string' ? definition.presets?.[preset] : undefined;
+  const presetValues = (typeof named === 'function' ? network && named(network) : named) ?? {};
+  const given = { ...presetValues, ...explicit };
+  const networkValues = (network && definition.defaults?.(network, given)) ?? {};
+  const name = typeof label === 'string' ? label : definition.name;
+  return { filled: { ...networkValues, ...given, label: name }, presetValues, networkValues };
+}
+
+/** Reasons why a method cannot train a network with these values of its fields, each with the field that causes it. */
+export const misfitsOf = (
+  definition: MethodDefinition,
+  config: Readonly<Record<string, unknown>>,
+  network: NetworkShape,
+) => [
+  ...checkPerLayer(config, ['initializer'], network.layers.length, 'layer'),
+  ...checkSmoothing(config, network),
+  ...(definition.check?.(config, network) ?? []),
 ];
 
 /**

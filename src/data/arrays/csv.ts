@@ -1,6 +1,6 @@
 import { CsvError, parse } from 'csv-parse/sync';
 import { didYouMean } from '../../shared/suggest.js';
-import { ContentError } from '../content.js';
+import { ContentError } from '../content-error.js';
 
 /** Rows of a CSV file with a header: features, and the cells of one other column. */
 export interface CsvTable {

@@ -1,4 +1,4 @@
-import { ContentError } from '../content.js';
+import { ContentError } from '../content-error.js';
 
 /**
  * NumPy's array format, versions 1.0 to 3.0: the magic "\x93NUMPY", two version bytes, the length of the header

@@ -1,5 +1,5 @@
 import { DataError } from '../../errors.js';
-import { ContentError } from '../content.js';
+import { ContentError } from '../content-error.js';
 import { type NumericArray, permuted, shapeText, type Values } from './npy.js';
 import { about } from './read.js';
 

@@ -1,6 +1,6 @@
 import { constants, crc32, inflateSync } from 'node:zlib';
 import { decode } from 'fast-png';
-import { ContentError } from '../content.js';
+import { ContentError } from '../content-error.js';
 
 /** Larger images are taken for a mistake. */
 const mostSide = 4096;

@@ -8,7 +8,7 @@ import { notRegular } from '../../files/read.js';
 import { availableMemory } from '../../shared/memory.js';
 import { didYouMean } from '../../shared/suggest.js';
 import { sizeText } from '../../shared/text.js';
-import { ContentError } from '../content.js';
+import { ContentError } from '../content-error.js';
 
 /** A whole regular file and its SHA-256. @throws DataError */
 export function readWhole(path: string): { content: Buffer; sha256: string } {

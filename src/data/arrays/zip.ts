@@ -1,7 +1,7 @@
 import { crc32, inflateRawSync } from 'node:zlib';
 import { availableMemory } from '../../shared/memory.js';
 import { sizeText } from '../../shared/text.js';
-import { ContentError } from '../content.js';
+import { ContentError } from '../content-error.js';
 
 /**
  * Reads ZIP archives, as np.savez and np.savez_compressed write them, with ZIP64. By hand, because of the usual libraries

@@ -15,6 +15,8 @@ export interface PageContent {
   readonly scripts?: readonly string[];
   /** Served by `fln serve`: the page may fetch data from its server, and has forms. */
   readonly isServed?: boolean;
+  /** The page starts a worker from its own text, which compiles WebAssembly. */
+  readonly hasWorker?: boolean;
 }
 
 const codeOf = ({ scripts = [] }: PageContent) =>
@@ -26,7 +28,8 @@ export function contentPolicy(page: PageContent): string {
     (code) => `'sha256-${createHash('sha256').update(code).digest('base64')}'`,
   );
   const server = page.isServed ? "; connect-src 'self'; form-action 'self'; base-uri 'none'" : '';
-  return `default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src ${hashes.join(' ')}${server}`;
+  const wasm = page.hasWorker ? " 'wasm-unsafe-eval'; worker-src blob:; connect-src blob:" : '';
+  return `default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src ${hashes.join(' ')}${wasm}${server}`;
 }
 
 /**

@@ -280,7 +280,13 @@ type Update = ForwardPass & {
 
 /** Loss gradient [m, classes], scaled so that every loss has the cross-entropy's curvature bound of 1/2. */
 export function lossGradient(
-  { config, loss }: Context,
+  {
+    config,
+    loss,
+  }: {
+    readonly config: Pick<PreconditionedConfig, 'labelSmoothing'>;
+    readonly loss: Context['loss'];
+  },
   { y, preActivations }: Pick<ForwardPass, 'y' | 'preActivations'>,
 ): tf.Tensor2D {
   const { gradient, curvature } = losses[loss];

@@ -91,7 +91,9 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
         const updated = await update(problem, blocks, l);
         blocks = updated.blocks;
         reports[block].push(updated.report);
-        layerResiduals[block === 'X' ? l - 1 : l].push(updated.report.residual);
+        const layer = block === 'X' ? l : l + 1;
+        layerResiduals[layer - 1].push(updated.report.residual);
+        await context.watch?.({ block, layer, ...updated.report });
       }
     }
 
@@ -138,9 +140,12 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
 /** X_l above the first layer, each as one chunk of rows. */
 const activationsOf = ({ inputs }: Blocks) => inputs.slice(1).map((rows) => [rows]);
 
-/** The order of the blocks in one alternation, after a joint X-update; X_l lies between the layers l - 1 and l. */
-function blockOrder(
-  { order, xSolve }: FenchelExactConfig,
+/**
+ * The order of the blocks in one alternation, after a joint X-update; X_l lies between the layers l - 1 and l, which are
+ * counted from 0.
+ */
+export function blockOrder(
+  { order, xSolve }: Pick<FenchelExactConfig, 'order' | 'xSolve'>,
   layers: number,
 ): { readonly block: 'X' | 'W'; readonly l: number }[] {
   const ofX = xSolve === 'joint' ? 0 : layers - 1;
