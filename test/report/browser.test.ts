@@ -83,8 +83,8 @@ describe.skipIf(!executablePath)('report.html in a browser (needs FLN_CHROMIUM)'
     const rows = [1, 10, 20, 30, 40].flatMap((batch) =>
       [1, 2].map((layer) =>
         layer === 1
-          ? `${label},1,${batch},1,1,${1 / batch},${0.5 / batch},,0.5,0.1,0.2,0.3,,`
-          : `${label},1,${batch},1,2,,,0.001,,${0.01 * batch},,,,`,
+          ? `${label},1,${batch},1,1,${1 / batch},${0.5 / batch},,0.5,0.1,0.2,0.3,,,`
+          : `${label},1,${batch},1,2,,,0.001,,${0.01 * batch},,,,,`,
       ),
     );
     const text = `${layerColumns.join()}\n${rows.join('\n')}\n`;
