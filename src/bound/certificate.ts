@@ -1,4 +1,5 @@
 import { type CholeskyFactor, factor, NotPositiveDefiniteError } from '../core/solvers/cholesky.js';
+import { squares64 } from './float64.js';
 import { maximise } from './maximise.js';
 
 /**
@@ -203,14 +204,14 @@ function slackMatrix(
   }
   // Every entry is a sum of at most 2 n + p + q + 6 products; the moduli of all terms have this norm at most.
   const [normD, normS, normT] = [d, s, t].map((values) =>
-    values ? Math.sqrt(squares(values)) : 0,
+    values ? Math.sqrt(squares64(values)) : 0,
   );
   const terms =
     normD +
     normS +
     normT +
-    squares(r) +
-    ((normD + normT) ** 2 * squares(inputs)) / (4 * beta * beta);
+    squares64(r) +
+    ((normD + normT) ** 2 * squares64(inputs)) / (4 * beta * beta);
   const errors = 2 * unitRoundoff * ((2 * n + p + q + 20) * terms + (n + 20) * trace);
   for (let i = 0; i < n; i++) m[i * n + i] -= errors;
   try {
@@ -318,21 +319,18 @@ function dualObjective({ targets }: CertificateProblem, r: Float64Array): number
 
 /** <R, Y> - ||R||^2 / 2, rounded down. */
 function safeObjective(problem: CertificateProblem, r: Float64Array): number {
-  const size = r.reduce((sum, value, e) => sum + Math.abs(value * problem.targets[e]), squares(r));
+  const size = r.reduce(
+    (sum, value, e) => sum + Math.abs(value * problem.targets[e]),
+    squares64(r),
+  );
   return dualObjective(problem, r) - 2 * unitRoundoff * (r.length + 10) * size;
-}
-
-function squares(values: Float64Array): number {
-  let total = 0;
-  for (const value of values) total += value * value;
-  return total;
 }
 
 /** sum_i ||y_i - mean||^2 */
 export function squaredDeviation(targets: Float64Array, q: number): number {
   const rest = Float64Array.from(targets);
   centre(rest, targets.length / q, q);
-  return squares(rest);
+  return squares64(rest);
 }
 
 /** Subtracts the mean of each column of a matrix [n, columns]. */

@@ -61,6 +61,11 @@ export function affine64(
   return u;
 }
 
+/** a += scale b */
+export function addScaled64(a: Float64Array, b: Float64Array, scale: number): void {
+  for (let i = 0; i < a.length; i++) a[i] += scale * b[i];
+}
+
 export function squares64(values: ArrayLike<number>): number {
   let total = 0;
   for (let i = 0; i < values.length; i++) total += values[i] ** 2;

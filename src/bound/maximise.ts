@@ -1,3 +1,6 @@
+import { dot } from '../core/solvers/orthonormalise.js';
+import { addScaled64 } from './float64.js';
+
 /** Pairs of steps and changes of the gradient that are kept. */
 const memory = 30;
 
@@ -32,7 +35,7 @@ export async function maximise(
     for (let i = pairs.length - 1; i >= 0; i--) {
       const { step, change, product } = pairs[i];
       weights[i] = dot(step, direction) / product;
-      add(direction, change, -weights[i]);
+      addScaled64(direction, change, -weights[i]);
     }
     const last = pairs.at(-1);
     const length = last
@@ -40,7 +43,7 @@ export async function maximise(
       : 0.1 / Math.sqrt(dot(direction, direction) || 1);
     direction = direction.map((value) => value * length);
     for (const [i, { step, change, product }] of pairs.entries()) {
-      add(direction, step, weights[i] - dot(change, direction) / product);
+      addScaled64(direction, step, weights[i] - dot(change, direction) / product);
     }
     const slope = dot(now.gradient, direction);
     let t = 1;
@@ -67,15 +70,4 @@ export async function maximise(
     onStep(x, now.value);
   }
   return x;
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let total = 0;
-  for (let i = 0; i < a.length; i++) total += a[i] * b[i];
-  return total;
-}
-
-/** a += scale b */
-function add(a: Float64Array, b: Float64Array, scale: number): void {
-  for (let i = 0; i < a.length; i++) a[i] += scale * b[i];
 }

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs';
 import { disposeParameters } from '../core/network/network.js';
 import type { LayerParameters } from '../core/network/parameters.js';
 import { factor } from '../core/solvers/cholesky.js';
-import { affine64, loss64, penalty64, squares64 } from './float64.js';
+import { dot } from '../core/solvers/orthonormalise.js';
+import { addScaled64, affine64, loss64, penalty64, squares64 } from './float64.js';
 import { minimisePrimal } from './primal-descent.js';
 import type { BoundProblem, BoundReport, BoundRow, BoundSettings } from './problem.js';
 
@@ -198,7 +199,7 @@ function solveOutput(
   const p = start.length;
   const row = (i: number) => inputs.subarray(i * p, (i + 1) * p);
   const correlation = new Float64Array(p);
-  for (let i = 0; i < rows; i++) add(correlation, row(i), y[i]);
+  for (let i = 0; i < rows; i++) addScaled64(correlation, row(i), y[i]);
   const value = (w: Float64Array, u: Float64Array) => {
     let total = rho * dot(w, w);
     for (let i = 0; i < rows; i++) total += Math.max(0, u[i]) ** 2 / 2 - y[i] * u[i];
@@ -214,7 +215,7 @@ function solveOutput(
       return { w: target, steps };
     }
     const gradient = correlation.map((c, j) => 2 * rho * w[j] - c);
-    for (const i of active) add(gradient, row(i), u[i]);
+    for (const i of active) addScaled64(gradient, row(i), u[i]);
     const slope = dot(gradient, target) - dot(gradient, w);
     const current = value(w, u);
     const mix = (a: Float64Array, b: Float64Array, t: number) =>
@@ -243,7 +244,7 @@ function pieceMinimiser(
     const images = active.map((x) => dot(x, c));
     const correction = factor(kernel, n).solve(images, 1);
     const rest = Float64Array.from(c);
-    for (const [i, x] of active.entries()) add(rest, x, -correction[i]);
+    for (const [i, x] of active.entries()) addScaled64(rest, x, -correction[i]);
     return rest.map((value) => value / ridge);
   }
   const normal = new Float64Array(p * p);
@@ -255,15 +256,4 @@ function pieceMinimiser(
   }
   for (let i = 0; i < p; i++) normal[i * p + i] += ridge;
   return factor(normal, p).solve(c, 1);
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let total = 0;
-  for (let i = 0; i < a.length; i++) total += a[i] * b[i];
-  return total;
-}
-
-/** a += scale b */
-function add(a: Float64Array, b: Float64Array, scale: number): void {
-  for (let i = 0; i < a.length; i++) a[i] += scale * b[i];
 }

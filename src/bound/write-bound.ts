@@ -12,6 +12,10 @@ import type { BoundResult } from './bound.js';
 import { type CertificateReport, certificateStatements } from './network-certificate.js';
 import { type BoundReport, statements } from './problem.js';
 
+/** What the numbers of a report prove and what they do not. */
+export const statementsOf = (report: BoundReport | CertificateReport): string[] =>
+  report.kind === 'certificate' ? certificateStatements(report) : statements(report);
+
 /** e.g. `synthetic-digits, 300 images · 49-20-10, relu · cross-entropy · rho 0.001` */
 export function describeBound(
   experiment: Experiment,
@@ -48,7 +52,7 @@ export async function writeBound(
     name,
     config: { dataset: data, network, loss },
     ...report,
-    statements: report.kind === 'certificate' ? certificateStatements(report) : statements(report),
+    statements: statementsOf(report),
     ...(await collectProvenance()),
     backend,
     data: { name: dataset.name, sha256: dataset.sha256 },

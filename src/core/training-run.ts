@@ -89,10 +89,9 @@ export class TrainingRun {
   /** Images of a batch, augmented as the data set says: [n, features]. @param epoch from 0 */
   #images(indices: Uint32Array, epoch: number): tf.Tensor2D {
     const { train, levels, shape, augment } = this.setup.dataset;
+    if (augment === undefined) return this.imagesIn(epoch, indices);
     const { seed } = this.setup;
-    const values = augment
-      ? gatherAugmented(train, indices, levels, augment, { shape, seed, epoch })
-      : gatherRows(train, indices, levels);
+    const values = gatherAugmented(train, indices, levels, augment, { shape, seed, epoch });
     const order = this.pixelOrderOf(epoch);
     const shown = order ? permuteFeatures(values, order) : values;
     return tf.tensor2d(shown, [indices.length, shown.length / indices.length]);

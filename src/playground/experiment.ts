@@ -30,7 +30,8 @@ export function playgroundExperiment(
       `its data set is ${dataset.name}, and the page has ${playgroundDatasets.join(' and ')}`,
     );
   }
-  if (dataset.validation !== undefined || dataset.augment || dataset.preprocessing !== 'scale') {
+  const { validation, augment, stream, preprocessing } = dataset;
+  if (validation !== undefined || augment || stream || preprocessing !== 'scale') {
     return refuse('of dataset, the page knows name, limit and testLimit alone');
   }
   const network = layers.map((layer) => {

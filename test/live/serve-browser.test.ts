@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { openPage } from '../browser-page.js';
 import { program, workplace } from '../cli/fln.js';
 import { tinyConfig } from '../experiment/tiny.js';
 import { mnistMethods, writeRuns } from '../report/synthetic.js';
@@ -19,17 +20,8 @@ describe.skipIf(!executablePath)('fln serve in a browser (needs FLN_CHROMIUM)', 
 
   /** A page, what went wrong on it, and what it asked other hosts for. */
   async function open(url: string, viewport = { width: 1280, height: 900 }) {
-    const context = await browser.newContext({ viewport });
-    onTestFinished(() => context.close());
-    const page = await context.newPage();
-    const complaints: string[] = [];
-    page.on('console', (message) => complaints.push(message.text()));
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('request', (request) => {
-      if (!request.url().startsWith(new URL(url).origin)) complaints.push(request.url());
-    });
-    await page.goto(url);
-    return { page, complaints };
+    const { origin } = new URL(url);
+    return openPage(browser, url, { isExpected: (one) => one.startsWith(origin), viewport });
   }
   const pixels = (page: Page) =>
     page

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { type Browser, type BrowserContextOptions, chromium } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundlePlayground } from '../../scripts/bundle-playground.js';
 import { loadExperiment, parseExperiment } from '../../src/config/load.js';
 import { runExperiment } from '../../src/experiment/run.js';
@@ -13,11 +13,22 @@ import { defaultExperiment, playgroundExperiment } from '../../src/playground/ex
 import type { BatchRow, FromWorker } from '../../src/playground/protocol.js';
 import { playgroundHtml, readScripts } from '../../src/playground/write-page.js';
 import { readMetrics } from '../../src/runs/metrics.js';
+import { openPage } from '../browser-page.js';
 
 /** Path of a Chromium, as scripts/ci/chromium.sh prints it. */
 const executablePath = process.env.FLN_CHROMIUM;
 /** How long the memory is watched; by hand, for five minutes: 300. */
 const memorySeconds = Number(process.env.FLN_PLAYGROUND_SECONDS ?? 20);
+
+/** Keeps what the page's worker sends. */
+const recordMessages = `
+  globalThis.seen = [];
+  globalThis.Worker = class extends Worker {
+    constructor(url) {
+      super(url);
+      this.addEventListener('message', ({ data }) => seen.push(data));
+    }
+  };`;
 
 describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIUM)', () => {
   const folder = mkdtempSync(join(tmpdir(), 'fln-playground-'));
@@ -42,29 +53,12 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
 
   /** What the page says on the console, and what it asks for beside its own text; what its worker sends. */
   async function open(path: string, options: BrowserContextOptions = {}) {
-    const context = await browser.newContext({
-      viewport: { width: 1280, height: 900 },
+    const url = pathToFileURL(path).href;
+    const { page, complaints } = await openPage(browser, url, {
+      isExpected: (requested) => requested === url || requested.startsWith('blob:'),
+      prepare: (page) => page.addInitScript(recordMessages),
       ...options,
     });
-    onTestFinished(() => context.close());
-    const page = await context.newPage();
-    const url = pathToFileURL(path).href;
-    const complaints: string[] = [];
-    page.on('console', (message) => complaints.push(message.text()));
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('request', (request) => {
-      if (request.url() !== url && !request.url().startsWith('blob:'))
-        complaints.push(request.url());
-    });
-    await page.addInitScript(`
-      globalThis.seen = [];
-      globalThis.Worker = class extends Worker {
-        constructor(url) {
-          super(url);
-          this.addEventListener('message', ({ data }) => seen.push(data));
-        }
-      };`);
-    await page.goto(url);
     const seen = () => page.evaluate('seen') as Promise<FromWorker[]>;
     const rows = async () =>
       (await seen()).flatMap((message) => (message.type === 'rows' ? message.rows : []));

@@ -41,6 +41,7 @@ describe('the experiment of the playground', () => {
   it.each([
     ['dataset.name=cifar10 dataset.limit=500', 'its data set is cifar10'],
     ['dataset.validation=100', 'of dataset, the page knows'],
+    ['dataset.stream.taskSize=100', 'of dataset, the page knows'],
     ['network.layers.0={conv: 4, kernel: 5, activation: relu}', 'not fully connected'],
     ['network.layers.0.norm=rms', 'more than an activation'],
     ['batchSize=full', 'the whole training set'],

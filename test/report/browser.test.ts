@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeReport } from '../../src/report/write-report.js';
 import { layerColumns } from '../../src/runs/layers.js';
 import { writeManifest } from '../../src/sweep/manifest.js';
 import { writeSweepReport } from '../../src/sweep/report/write-sweep-report.js';
 import { writeState } from '../../src/sweep/state.js';
+import { openPage } from '../browser-page.js';
 import { mnistMethods, writeRuns } from './synthetic.js';
 
 /** Path of a Chromium, as scripts/ci/chromium.sh prints it. */
@@ -33,21 +34,8 @@ describe.skipIf(!executablePath)('report.html in a browser (needs FLN_CHROMIUM)'
 
   /** What went wrong on the page, and what it asked for beside itself. */
   async function open(path: string, options: BrowserContextOptions = {}) {
-    const context = await browser.newContext({
-      viewport: { width: 1280, height: 900 },
-      ...options,
-    });
-    onTestFinished(() => context.close());
-    const page = await context.newPage();
     const url = pathToFileURL(path).href;
-    const complaints: string[] = [];
-    page.on('console', (message) => complaints.push(message.text()));
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('request', (request) => {
-      if (request.url() !== url) complaints.push(request.url());
-    });
-    await page.goto(url);
-    return { page, complaints };
+    return openPage(browser, url, { isExpected: (requested) => requested === url, ...options });
   }
 
   /** Places in the first panel, as shares of its drawing area. */

@@ -93,7 +93,7 @@ export const boundCommand: CommandModule<object, BoundArguments> = {
 
 async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<void> {
   const { loadExperiment } = await import('../../config/load.js');
-  const { boundSettings, statements } = await import('../../bound/problem.js');
+  const { boundSettings } = await import('../../bound/problem.js');
   const { experiment, warnings } = loadExperiment(args.config, args.overrides.map(String));
   warn(warnings);
   const settings = boundSettings(experiment, {
@@ -103,9 +103,8 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
     seed: args.seed,
     certify: args.certify,
   });
-  const { certificateStatements } = await import('../../bound/network-certificate.js');
   const { computeBound } = await import('../../bound/bound.js');
-  const { describeBound, writeBound } = await import('../../bound/write-bound.js');
+  const { describeBound, statementsOf, writeBound } = await import('../../bound/write-bound.js');
   const { boundText, boundProgress, certificateText } = await import('../render/bound.js');
   const { shortPath } = await import('../render/print.js');
 
@@ -117,9 +116,7 @@ async function boundHandler(args: ArgumentsCamelCase<BoundArguments>): Promise<v
   const directory = args.out ?? defaultDirectory(experiment, settings);
   const files = await writeBound(directory, experiment, result);
   if (args.json) {
-    const proved =
-      report.kind === 'certificate' ? certificateStatements(report) : statements(report);
-    const content = { ...report, statements: proved, files };
+    const content = { ...report, statements: statementsOf(report), files };
     printJson(content);
     return;
   }

@@ -66,7 +66,7 @@ type Part = 'train-images' | 'train-labels' | 'test-images' | 'test-labels';
 const parts: readonly Part[] = ['train-images', 'train-labels', 'test-images', 'test-labels'];
 
 /**
- * MNIST from its four IDX files, plain or gzipped, or files of the same form: which one is which is told by the names.
+ * MNIST, or another data set in the same format, from four IDX files, plain or gzipped, recognised by their names.
  * @throws ContentError that names the file and says what is wrong with it
  */
 export async function readMnist(files: readonly DroppedFile[]): Promise<Mnist> {
