@@ -3,7 +3,7 @@ import type { Activation } from '../network/activations/activation.js';
 import type { LinearMap } from '../network/maps/linear-map.js';
 import type { LayerParameters } from '../network/parameters.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
-import { relativeTo, type SolverOptions, type SolverReport } from './solver.js';
+import { euclideanNorm, relativeTo, type SolverOptions, type SolverReport } from './solver.js';
 import { squaredMapNorm } from './spectral-norm.js';
 
 /**
@@ -132,7 +132,7 @@ function evaluate(problem: ActivationProblem, z: tf.Tensor2D) {
     const gradient = gradientAt(problem, z);
     const target = tf.sub(problem.predicted, gradient) as tf.Tensor2D;
     const next = imageOf(problem, target);
-    const measured = [tf.norm(tf.sub(z, next)), tf.norm(z), tf.sum(target)];
+    const measured = [euclideanNorm(tf.sub(z, next)), euclideanNorm(z), tf.sum(target)];
     return { gradient, distance: tf.stack(measured) };
   });
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { type CholeskyFactor, factor } from './cholesky.js';
+import { euclideanNorm } from './solver.js';
 
 /**
  * Systems A + diag(ridge), A symmetric, factored in float64 on the host: as an inverse on the device
@@ -77,7 +78,7 @@ export async function solveNormalEquations(
   );
   const residual = tf.tidy(() => {
     const misfit = tf.sub(tf.matMul(matrix, solution), right);
-    return tf.div(tf.norm(misfit), tf.add(tf.norm(right), 1e-30));
+    return tf.div(euclideanNorm(misfit), tf.add(euclideanNorm(right), 1e-30));
   });
   const [value] = await residual.data();
   residual.dispose();

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LinearMap } from '../network/maps/linear-map.js';
 import { Random } from '../random.js';
+import { euclideanNorm } from './solver.js';
 
 /** Squarings of the Gram matrix: the bound is at most k^(1/2^(squarings + 1)) too large. */
 const squarings = 5;
@@ -18,9 +19,9 @@ export async function squaredNormBound(w: tf.Tensor2D): Promise<number> {
     const scales: tf.Scalar[] = [];
     for (let i = 0; i <= squarings; i++) {
       // Normalised each time, so that no power overflows.
-      const norm = tf.add(tf.norm(power), 1e-30) as tf.Scalar;
+      const norm = tf.add(euclideanNorm(power), 1e-30) as tf.Scalar;
       scales.push(norm);
-      power = tf.div(power, norm);
+      power = tf.div(power, norm) as tf.Tensor2D;
       if (i < squarings) power = tf.matMul(power, power);
     }
     return tf.stack(scales);
@@ -57,9 +58,9 @@ export async function squaredMapNorm(
     let image = tf.tensor2d(start, [1, map.inputs]);
     let size: tf.Scalar = tf.scalar(0);
     for (let round = 0; round < rounds; round++) {
-      const unit = tf.div(image, tf.add(tf.norm(image), 1e-30)) as tf.Tensor2D;
+      const unit = tf.div(image, tf.add(euclideanNorm(image), 1e-30)) as tf.Tensor2D;
       image = map.adjoint(map.apply(unit, layer), weights);
-      size = tf.norm(image) as tf.Scalar;
+      size = euclideanNorm(image) as tf.Scalar;
     }
     return size;
   });

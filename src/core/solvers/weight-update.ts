@@ -5,7 +5,7 @@ import { splitBias, stackBias, withOnes } from '../network/stacked.js';
 import { zipTrees } from '../tree.js';
 import { extrapolate } from './blend.js';
 import { majorizer, type Ridge, ridgeColumn } from './majorizer.js';
-import { relativeTo, type SolverOptions, type SolverReport } from './solver.js';
+import { euclideanNorm, relativeTo, type SolverOptions, type SolverReport } from './solver.js';
 import { squaredNormBound } from './spectral-norm.js';
 
 /**
@@ -74,7 +74,7 @@ export async function updateWeights(
       // <grad, point - next> = ||grad||^2 in the dual norm; <grad, next - previous> > 0: uphill.
       const norm = solver.product(gradient, point, next);
       const uphill = solver.product(gradient, next, previous);
-      return { next, products: tf.stack([norm, uphill, tf.norm(u)]) };
+      return { next, products: tf.stack([norm, uphill, euclideanNorm(u)]) };
     });
     const [squaredNorm, uphill, size] = await step.products.data();
     step.products.dispose();
@@ -131,7 +131,10 @@ export async function stepWeights(problem: WeightProblem, length: number): Promi
     const point = stackBias(start);
     const before = gradient(point);
     const moved: tf.Tensor2D = tf.sub(point, tf.mul(before, step));
-    return { next: splitBias(moved), norms: tf.stack([tf.norm(before), tf.norm(gradient(moved))]) };
+    return {
+      next: splitBias(moved),
+      norms: tf.stack([euclideanNorm(before), euclideanNorm(gradient(moved))]),
+    };
   });
   const [before, after] = await norms.data();
   tf.dispose([extended, norms]);

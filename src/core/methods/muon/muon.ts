@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { blend } from '../../solvers/blend.js';
+import { euclideanNorm } from '../../solvers/solver.js';
 import { adamRule } from '../adam/adam.js';
 import { backPropagation, type Place, type UpdateRule } from '../back-propagation.js';
 import type { MuonConfig } from './config.js';
@@ -60,7 +61,7 @@ export function orthogonalised(matrix: tf.Tensor2D, iterations: number): tf.Tens
   const [rows, columns] = matrix.shape;
   // The Gram matrix of the shorter side; X (X^T X) is (X X^T) X.
   const isTall = rows > columns;
-  let x: tf.Tensor2D = tf.div(matrix, tf.add(tf.norm(matrix), 1e-7));
+  let x: tf.Tensor2D = tf.div(matrix, tf.add(euclideanNorm(matrix), 1e-7));
   for (let i = 0; i < iterations; i++) {
     const gram = tf.matMul(x, x, isTall, !isTall);
     const rest = tf.add(tf.mul(gram, b), tf.mul(tf.matMul(gram, gram), c)) as tf.Tensor2D;

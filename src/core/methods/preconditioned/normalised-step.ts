@@ -3,6 +3,7 @@ import type { LinearMap } from '../../network/maps/linear-map.js';
 import type { Layers } from '../../network/network.js';
 import type { LayerParameters } from '../../network/parameters.js';
 import { blend } from '../../solvers/blend.js';
+import { euclideanNorm } from '../../solvers/solver.js';
 import { leavesOf, type Tree, withLeaves, zipTrees } from '../../tree.js';
 import type { MethodContext } from '../method.js';
 import { scalars } from '../scalars.js';
@@ -95,8 +96,8 @@ export function limited(
   l: number,
 ): LayerParameters {
   if (maxChange === undefined) return change;
-  const size = tf.add(tf.norm(map.apply(inputs[l], change)), 1e-12);
-  const factor = tf.minimum(1, tf.div(tf.mul(tf.norm(preActivations[l]), maxChange), size));
+  const size = tf.add(euclideanNorm(map.apply(inputs[l], change)), 1e-12);
+  const factor = tf.minimum(1, tf.div(tf.mul(euclideanNorm(preActivations[l]), maxChange), size));
   const shortened = leavesOf(change).map((values) => tf.mul(values, factor));
   return withLeaves(change, shortened);
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { relativeTo, type SolverReport } from '../../../solvers/solver.js';
+import { euclideanNorm, relativeTo, type SolverReport } from '../../../solvers/solver.js';
 import {
   type Blocks,
   type LiftedProblem,
@@ -198,11 +198,11 @@ function passDown(
     const r = tf.div(maps[l + 1].adjoint(outer, parameters[l + 1].weights), p);
     const target = tf.sub(u, r) as tf.Tensor2D;
     const x = inputs[l + 1];
-    const between = (value: tf.Tensor2D) => tf.norm(tf.sub(x, value)) as tf.Scalar;
+    const between = (value: tf.Tensor2D) => euclideanNorm(tf.sub(x, value)) as tf.Scalar;
     distances[l] = [
       between(phi(target)),
       between(image),
-      tf.norm(x),
+      euclideanNorm(x),
       tf.sum(target),
     ] as tf.Scalar[];
     const old = tf.sub(preimages[l + 1]!, u);
