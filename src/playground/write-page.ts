@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -71,19 +71,6 @@ export function playgroundHtml(experiment: PlaygroundExperiment, scripts: Script
     scripts: [scripts.page],
     hasWorker: true,
   });
-}
-
-/** @throws UsageError that says why it cannot be written */
-export function writePlayground(file: string, experiment: PlaygroundExperiment): number {
-  const html = playgroundHtml(experiment, readScripts());
-  try {
-    writeFileSync(file, html);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'its folder does not exist' : message;
-    throw new UsageError(`Cannot write ${file}: ${reason}`, { cause: error });
-  }
-  return Buffer.byteLength(html);
 }
 
 const require = createRequire(import.meta.url);

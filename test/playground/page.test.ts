@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { bundlePlayground } from '../../scripts/bundle-playground.js';
 import { parseExperiment } from '../../src/config/load.js';
@@ -7,6 +7,7 @@ import { configYaml } from '../../src/config/print.js';
 import { defaultExperiment, playgroundExperiment } from '../../src/playground/experiment.js';
 import { experimentFields, methodForms } from '../../src/playground/form.js';
 import { playgroundHtml, readScripts } from '../../src/playground/write-page.js';
+import { fln } from '../cli/fln.js';
 import { temporaryFolder } from '../experiment/tiny.js';
 
 const base = `name: quickstart
@@ -80,6 +81,23 @@ it('is one file of less than 4 MB that names no other', () => {
   expect(html.length).toBeLessThan(4e6);
   expect(html).not.toMatch(/(src|href)=/);
   expect(html).toContain("default-src 'none'");
+});
+
+it('replaces an earlier page, but not the experiment, nor a folder', async () => {
+  const config = written(base);
+  const cwd = dirname(config);
+  writeFileSync(join(cwd, 'page.html'), 'an earlier page');
+  const write = (args: string[], separate = false) =>
+    fln(['playground', config, ...args], { cwd, separate });
+  // The built program, which has the scripts.
+  expect((await write(['--out', 'page.html'], true)).stderr).toBe('');
+  expect(readFileSync(join(cwd, 'page.html'), 'utf8')).toMatch(/^<!doctype html>/);
+  const folder = await write(['--out', '.'], true);
+  expect(folder.stderr).toContain('Cannot write .: it is a folder');
+  const itself = await write(['--out', config]);
+  expect(itself.stderr).toContain('is the experiment itself');
+  expect(readFileSync(config, 'utf8')).toBe(base);
+  for (const { code } of [folder, itself, await write(['--out'])]) expect(code).toBe(2);
 });
 
 it('says what to do where its scripts are not built', () => {

@@ -1,8 +1,10 @@
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
+import { UsageError } from '../../errors.js';
 import { sizeText } from '../../shared/text.js';
 import { manual, once, overridesArgument } from '../options.js';
 import { print, shortPath } from '../render/print.js';
+import { writeText } from './schema.js';
 
 interface PlaygroundArguments {
   config?: string;
@@ -24,8 +26,9 @@ export const playgroundCommand: CommandModule<object, PlaygroundArguments> = {
       .options({
         out: {
           type: 'string',
+          requiresArg: true,
           default: 'playground.html',
-          describe: 'write to this file',
+          describe: 'write to this file, which is replaced if it exists',
           coerce: once('out'),
         },
       })
@@ -35,7 +38,10 @@ export const playgroundCommand: CommandModule<object, PlaygroundArguments> = {
         manual(
           'The page trains fully connected networks on generated digits, or on the files of MNIST that are dropped onto it ' +
             '(docs/playground.md). It loads nothing and sends nothing.',
-          { 0: 'ok', 2: 'usage, config, or the page cannot show the experiment' },
+          {
+            0: 'ok',
+            2: 'usage, config, the page cannot show the experiment, or the file cannot be written',
+          },
         ),
       ) as never,
   handler: playground,
@@ -45,10 +51,13 @@ async function playground({ config, overrides = [], out }: PlaygroundArguments):
   const { defaultExperiment, playgroundExperiment } = await import(
     '../../playground/experiment.js'
   );
-  const { writePlayground } = await import('../../playground/write-page.js');
-  const experiment = playgroundExperiment(config ?? defaultExperiment, overrides.map(String));
-  const bytes = writePlayground(out, experiment);
-  print(
-    `Wrote ${shortPath(out)} (${sizeText(bytes)}): ${basename(config ?? defaultExperiment)}, open it in a browser.`,
-  );
+  const { playgroundHtml, readScripts } = await import('../../playground/write-page.js');
+  const file = config ?? defaultExperiment;
+  if (resolve(out) === resolve(file)) {
+    throw new UsageError(`--out: ${out} is the experiment itself; give another file`);
+  }
+  const html = playgroundHtml(playgroundExperiment(file, overrides.map(String)), readScripts());
+  writeText(out, html);
+  const size = sizeText(Buffer.byteLength(html));
+  print(`Wrote ${shortPath(out)} (${size}): ${basename(file)}, open it in a browser.`);
 }

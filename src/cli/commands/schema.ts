@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import type { Registry } from '../../config/plugins/registry.js';
 import { UsageError } from '../../errors.js';
+import { causeOf } from '../../files/disk.js';
 import { listOf, manual } from '../options.js';
 
 interface SchemaArguments {
@@ -68,13 +69,7 @@ export function writeText(file: string, text: string): void {
   try {
     writeFileSync(file, text);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reasons: Record<string, string> = {
-      ENOENT: 'its folder does not exist',
-      EISDIR: 'it is a folder',
-      EACCES: 'permission denied',
-    };
-    throw new UsageError(`Cannot write ${file}: ${reasons[code ?? ''] ?? message}`, {
+    throw new UsageError(`Cannot write ${file}: ${causeOf(error as NodeJS.ErrnoException)}`, {
       cause: error,
     });
   }
