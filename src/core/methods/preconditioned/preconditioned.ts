@@ -27,7 +27,7 @@ import {
 } from '../weight-average.js';
 import { batchInverses, isThin, thinStep } from './batch-covariance.js';
 import type { PreconditionedConfig } from './config.js';
-import type { DenseInverse } from './moments.js';
+import { type DenseInverse, movingShare } from './moments.js';
 import {
   type Averages,
   initialAverages,
@@ -86,19 +86,23 @@ export function preconditioned<Config extends PreconditionedConfig>(
     draws: Draws,
   ) => ReturnType<NonNullable<Step<State>['measure']>>,
 ): Method<Config, Constants, State> {
-  /** Signals and W-step of every layer, top down. */
-  const update = compiled((context: MethodContext<Config>, input: Update) => {
+  /** Forward pass, unless it is given, then signals and W-step of every layer, top down. */
+  const update = compiled((context: MethodContext<Config>, { rows, ...input }: Update) => {
     const { config } = context;
     const network = smoothedNetwork(context.network, input.epsilon);
-    const outputGradient = lossGradient(context, input);
-    const { parameters: old, inputs } = input;
+    const pass = input.pass ?? forwardPass(context, rows);
+    const inputs = [rows.x, ...(pass.read ?? pass.hidden)];
+    const { preActivations, between } = pass;
+    const layers = { inputs, preActivations, between };
+    const outputGradient = lossGradient(context, { y: rows.y, preActivations });
+    const old = rows.parameters;
     const rule = signalOf(config);
     const hardware = hardwareOf(config, input.draws);
-    const m = inputs[0].shape[0];
+    const m = rows.x.shape[0];
     // Without 1 / m, but for the last batch of an epoch, which may be shorter.
     const factor = m === context.batchSize ? undefined : context.batchSize / m;
     const signals = scaledSignals(
-      learningSignals(network, old, input, outputGradient, rule, hardware),
+      learningSignals(network, old, layers, outputGradient, rule, hardware),
       factor,
     );
     const parameters = [...old];
@@ -117,14 +121,14 @@ export function preconditioned<Config extends PreconditionedConfig>(
           coefficients: input.coefficients,
           units: curvatureOf(context, l) * network.maps[l].outputs,
         });
-        const change = limited(config, network.maps[l], step.change, input, l);
+        const change = limited(config, network.maps[l], step.change, layers, l);
         const next = stepped(old[l], change, input.coefficients[2]);
         parameters[l] = isFrozen ? { ...next, weights: tf.add(old[l].weights, 0) } : next;
         averages[l] = step.averages;
       } else {
         const step = operatorStep(config, network, l, {
           parameters: old[l],
-          layers: input,
+          layers,
           gradient: gradientOf(network, signals, inputs, l),
           averages: memory,
           coefficients: input.operatorCoefficients,
@@ -133,7 +137,8 @@ export function preconditioned<Config extends PreconditionedConfig>(
         averages[l] = step.averages;
       }
     }
-    return { parameters, averages, average: averaged(input.averaging, parameters) };
+    const average = averaged(input.averaging, parameters);
+    return { parameters, averages, average, scores: pass.scores };
   });
 
   return {
@@ -164,24 +169,28 @@ export function preconditioned<Config extends PreconditionedConfig>(
 
     async step(context, { first, tape }, { t, ...state }, { x, y }) {
       const { parameters, averages } = state;
-      const epsilon = scalars(smoothingAt(context.config.smoothing, t, context.totalBatches));
-      const draws = drawNoise(context, tape, `forward/${t}`);
-      const rows = { parameters, x, y, draws };
-      const { hidden, read, preActivations, between, scores } = forward(context, rows);
-      const seen = read ?? hidden;
-      const covered = [x, ...seen].slice(first ? 1 : firstPreconditioned(context));
-      const isOfBatch = context.config.inputCovariance === 'batch';
-      const covariances = isOfBatch
-        ? []
-        : await updateCovariances(context, t, state.covariances, covered);
+      const { config } = context;
+      const epsilon = scalars(smoothingAt(config.smoothing, t, context.totalBatches));
+      const rows = { parameters, x, y, draws: drawNoise(context, tape, `forward/${t}`) };
+      const isOfBatch = config.inputCovariance === 'batch';
+      // Where the covariances take in this batch, its forward pass comes before their inverses, and those before the step.
+      const pass =
+        isOfBatch || movingShare(config, t) !== undefined ? forward(context, rows) : undefined;
+      const covered = [x, ...(pass?.read ?? pass?.hidden ?? [])].slice(
+        first ? 1 : firstPreconditioned(context),
+      );
+      const covariances =
+        isOfBatch || !pass
+          ? state.covariances
+          : await updateCovariances(context, t, state.covariances, covered);
       const preconditioners = isOfBatch
         ? await batchInverses(context, covered)
         : covariances.map(({ inverse }) => inverse as Preconditioner);
-      const before = { y, inputs: [x, ...hidden], preActivations, between, parameters, epsilon };
       const sending = drawNoise(context, tape, `backward/${t}`);
-      const { average, ...next } = update(context, {
-        ...before,
-        inputs: [x, ...seen],
+      const { average, scores, ...next } = update(context, {
+        rows,
+        ...(pass && { pass }),
+        epsilon,
         averaging: averagingOf(context, state.weightAverage, parameters),
         draws: sending,
         averages,
@@ -190,10 +199,14 @@ export function preconditioned<Config extends PreconditionedConfig>(
       });
       const weightAverage = nextAverage(context, state.weightAverage, average);
       const [loss, accuracy] = await scores.data();
+      const before = (): ForwardPass => {
+        const { hidden, preActivations, between } = pass ?? forward(context, rows);
+        return { y, inputs: [x, ...hidden], preActivations, between, parameters, epsilon };
+      };
       return {
         state: { t: t + 1, ...next, covariances, weightAverage },
         metrics: { loss, accuracy },
-        measure: measure && (() => measure(context, before, next.parameters, sending)),
+        measure: measure && (() => measure(context, before(), next.parameters, sending)),
       };
     },
 
@@ -232,7 +245,12 @@ export type State = {
   readonly weightAverage: WeightAverage;
 };
 
-type Rows = { readonly x: tf.Tensor2D; readonly y: tf.Tensor2D; readonly draws: Draws };
+type Rows = {
+  readonly parameters: Parameters;
+  readonly x: tf.Tensor2D;
+  readonly y: tf.Tensor2D;
+  readonly draws: Draws;
+};
 
 /** Targets, F_l and U_l of a batch, the weights that they belong to, and the smoothing of the signals. */
 export type ForwardPass = Layers & {
@@ -243,32 +261,29 @@ export type ForwardPass = Layers & {
 };
 
 /** F_l above the first layer, what is read of them where they differ, U_l, and loss and accuracy [2]. */
-export const forward = compiled(
-  (
-    {
-      config,
-      network,
-      loss,
-    }: Pick<Context, 'network' | 'loss'> & { readonly config: HardwareConfig },
-    { parameters, x, y, draws }: Rows & { parameters: Parameters },
-  ) => {
-    const hardware = hardwareOf(config, draws);
-    const layers = forwardLayers(network, parameters, x, hardware);
-    const { inputs, preActivations, between } = layers;
-    const [, ...read] = readInputs(hardware, inputs);
-    const output = preActivations[preActivations.length - 1];
-    const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
-    return {
-      hidden: inputs.slice(1),
-      ...(hardware.isIdeal ? {} : { read }),
-      preActivations,
-      between,
-      scores,
-    };
-  },
-);
+const forwardPass = (
+  {
+    config,
+    network,
+    loss,
+  }: Pick<Context, 'network' | 'loss'> & { readonly config: HardwareConfig },
+  { parameters, x, y, draws }: Rows,
+) => {
+  const hardware = hardwareOf(config, draws);
+  const { inputs, preActivations, between } = forwardLayers(network, parameters, x, hardware);
+  const [, ...read] = readInputs(hardware, inputs);
+  const output = preActivations[preActivations.length - 1];
+  const scores = tf.stack([lossValue(loss, y, output), accuracyValue(y, output)]);
+  const hidden = inputs.slice(1);
+  return { hidden, ...(hardware.isIdeal ? {} : { read }), preActivations, between, scores };
+};
 
-type Update = ForwardPass & {
+export const forward = compiled(forwardPass);
+
+type Update = {
+  readonly rows: Rows;
+  readonly pass?: ReturnType<typeof forwardPass>;
+  readonly epsilon: ForwardPass['epsilon'];
   readonly averages: State['averages'];
   /** Of the upper layers: all, or the output layer alone. */
   readonly preconditioners: readonly Preconditioner[];
