@@ -39,9 +39,9 @@ export const metricsColumns: Readonly<Record<string, string>> = {
   x_unsolved:
     'hidden layers whose joint_residual (layers.csv) is above 0.1 (fenchel, solver exact, xSolve joint)',
   z_residual:
-    'residual of the update of the hidden activations (askari-bcd; fenchel, solver full-batch)',
+    'residual of the update of the hidden activations (askari-bcd; zhang-brand; fenchel, solver full-batch)',
   z_iterations:
-    'iterations of the update of the hidden activations (askari-bcd; fenchel, solver full-batch)',
+    'iterations of the update of the hidden activations (askari-bcd; zhang-brand; fenchel, solver full-batch)',
   hidden_gradient:
     "gradient of the hidden layer's weight update, relative to the first one of the run (fenchel, solver full-batch)",
   restarts: 'restarts of the momentum so far (fenchel, solver full-batch, accelerated)',

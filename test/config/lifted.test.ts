@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { experimentText, issuesOf, parse } from './helpers.js';
 
-const lifted = ['taylor-admm', 'lau-bcd', 'askari-bcd', 'mac', 'lpom'];
+const lifted = ['taylor-admm', 'lau-bcd', 'askari-bcd', 'zhang-brand', 'mac', 'lpom'];
 const listOf = (names: readonly string[]) =>
   `[${names.map((name) => `{ name: ${name} }`).join(', ')}]`;
 const network = (...layers: string[]) => `{ layers: [${layers.join(', ')}, { dense: 10 }] }`;
@@ -59,7 +59,7 @@ describe('a lifted baseline', () => {
     expect(issuesOf(text({ network: network(relu, relu) }))).toEqual(
       ['askari-bcd', 'mac'].map(
         (name) =>
-          `methods.${lifted.indexOf(name)}.name: is defined for one hidden layer, and the network has 2; remove 1, or use taylor-admm, lau-bcd or lpom`,
+          `methods.${lifted.indexOf(name)}.name: is defined for one hidden layer, and the network has 2; remove 1, or use taylor-admm, lau-bcd, zhang-brand or lpom`,
       ),
     );
   });
@@ -67,6 +67,9 @@ describe('a lifted baseline', () => {
   it('checks the length of a list with one value a layer', () => {
     expect(issuesOf(text({ methods: '[{ name: lpom, mu: [1, 1, 1] }]' }))).toEqual([
       'methods.0.mu: has 3 values, but the network has 2 layers',
+    ]);
+    expect(issuesOf(text({ methods: '[{ name: zhang-brand, gamma: [1, 1] }]' }))).toEqual([
+      'methods.0.gamma: has 2 values, but the network has 1 hidden layer',
     ]);
   });
 

@@ -4,7 +4,7 @@ import { methodConformance, someSetting, stepsOf } from '../../src/testing/confo
 import { startTestBackend } from '../backends.js';
 
 /** Methods that write layers.csv: those that do not train by back-propagation. */
-const lifted = ['fenchel', 'taylor-admm', 'lau-bcd', 'askari-bcd', 'mac', 'lpom'];
+const lifted = ['fenchel', 'taylor-admm', 'lau-bcd', 'askari-bcd', 'zhang-brand', 'mac', 'lpom'];
 
 /**
  * What every method must do on every network: a new entry of the registry is tested by being there, with the

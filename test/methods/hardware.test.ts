@@ -160,6 +160,7 @@ describe('methods on simulated hardware', () => {
       'taylor-admm',
       'lau-bcd',
       'askari-bcd',
+      'zhang-brand',
       'mac',
       'lpom',
     ]);

@@ -4,7 +4,17 @@ import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { headActivationUpdate } from '../reference/head-activation-update.js';
 import { lauPreActivationUpdate, lauWeightUpdate } from '../reference/lau.js';
-import { affine, distance, type Matrix, map, maxAbs, zeros } from '../reference/matrix.js';
+import {
+  affine,
+  distance,
+  leastSquares,
+  type Matrix,
+  map,
+  maxAbs,
+  withOnes,
+  zeros,
+} from '../reference/matrix.js';
+import { nonNegativeRows, nonNegativeRowsValue } from '../reference/non-negative-rows.js';
 import { quadraticActivationUpdate } from '../reference/quadratic-activation-update.js';
 import { blend } from '../reference/relu-prox.js';
 import type { Layer } from '../reference/ridge.js';
@@ -169,6 +179,68 @@ describe('iterations in float64', () => {
     training.dispose();
   });
 
+  it('zhang-brand, two hidden layers', async () => {
+    const [gamma, rho, alpha, relaxation] = [[0.7, 1.6], 0.3, 0.2, 0.6];
+    const fields = { gamma, rho, alpha, relaxation, tolerance: 1e-6, maxIterations: 2000 };
+    const { training } = await startLifted('zhang-brand', [5, 4], fields);
+    let layers = await readLayers(training);
+    const metrics = await iterate(training, 2);
+    let v = [relu(apply(x, layers[0]))];
+    v = [v[0], relu(apply(v[0], layers[1]))];
+    const towards = (old: Matrix, goal: Matrix) =>
+      map(old, (value, i, j) => value + relaxation * (goal[i][j] - value));
+    const problem = () => {
+      const first = apply(x, layers[0]);
+      return { above: layers.slice(1), first, targets: y, old: v, gamma, alpha };
+    };
+    for (let k = 0; k < 2; k++) {
+      const minimisers = nonNegativeRows(problem());
+      v = v.map((old, l) => towards(old, minimisers[l]));
+      layers = layers.map((old, l) => {
+        const weight = l < 2 ? gamma[l] : 1;
+        const fit = tikhonovFit({
+          inputs: l === 0 ? x : v[l - 1],
+          targets: l < 2 ? v[l] : y,
+          old,
+          rho: rho / weight,
+          alpha: alpha / weight,
+        });
+        return {
+          weights: towards(old.weights, fit.weights),
+          bias: towards([old.bias], [fit.bias])[0],
+        };
+      });
+    }
+    expectLayers(await readLayers(training), layers);
+    const norms = layers.reduce((sum, { weights }) => sum + squares(weights), 0);
+    expectClose(metrics[1].objective, nonNegativeRowsValue(problem(), v) + (rho / 2) * norms);
+    expect(metrics[1].extra?.z_residual).toBeLessThan(1e-6);
+    expect(metrics[1].residual).toBeLessThan(1e-5);
+    training.dispose();
+  });
+
+  it('zhang-brand with neither proximal terms nor relaxation is askari-bcd', async () => {
+    const [lambda, rho] = [0.6, 0.3];
+    const shared = { rho, initializer: 'he', bias: 0.1 };
+    const starts = [
+      await startLifted('askari-bcd', [5], { ...shared, lambda, tolerance: 1e-7 }),
+      await startLifted('zhang-brand', [5], {
+        ...shared,
+        gamma: lambda,
+        alpha: 0,
+        relaxation: 1,
+        tolerance: 1e-6,
+        maxIterations: 2000,
+      }),
+    ];
+    for (const { training } of starts) await iterate(training, 3);
+    const [askari, zhangBrand] = await Promise.all(
+      starts.map((start) => readLayers(start.training)),
+    );
+    expectLayers(zhangBrand, askari);
+    for (const { training } of starts) training.dispose();
+  });
+
   it('mac', async () => {
     const [mu, rho, damping, steps] = [0.8, 0.5, 20, 2];
     const fields = { mu, rho, damping, steps };
@@ -240,6 +312,29 @@ describe('iterations in float64', () => {
     training.dispose();
   });
 });
+
+/** argmin ||T - A W - b||^2 + rho ||W||^2 + alpha (||W - W_old||^2 + ||b - b_old||^2) */
+function tikhonovFit(problem: {
+  readonly inputs: Matrix;
+  readonly targets: Matrix;
+  readonly old: Layer;
+  readonly rho: number;
+  readonly alpha: number;
+}): Layer {
+  const { inputs, targets, old, rho, alpha } = problem;
+  const stacked = [...old.weights, old.bias];
+  const diagonal = (value: (row: number) => number) =>
+    stacked.map((_, i) => stacked.map((__, j) => (i === j ? Math.sqrt(value(i)) : 0)));
+  const { x: solution } = leastSquares(
+    [
+      ...withOnes(inputs),
+      ...diagonal((row) => (row < stacked.length - 1 ? rho : 0)),
+      ...diagonal(() => alpha),
+    ],
+    [...targets, ...map(stacked, () => 0), ...map(stacked, (value) => Math.sqrt(alpha) * value)],
+  );
+  return { weights: solution.slice(0, -1), bias: solution[stacked.length - 1] };
+}
 
 const uniform = (random: Random, units: number) =>
   x.map(() => Array.from({ length: units }, () => random.uniform()));

@@ -9,6 +9,8 @@ const settings: [string, readonly number[], Record<string, unknown>][] = [
   ['lau-bcd', [24, 16], { gamma: 0.1, rho: 0.1 }],
   ['askari-bcd', [24], {}],
   ['askari-bcd', [24], { lambda: 0.01, rho: 10 }],
+  ['zhang-brand', [24], { gamma: 0.1, rho: 0.1 }],
+  ['zhang-brand', [24, 16], { gamma: [0.01, 3], rho: 0.01, alpha: 0, relaxation: 1 }],
   ['mac', [24], { rho: 1, damping: 1 }],
   ['mac', [24], { mu: 0.01, rho: 0.1, damping: 1e-3, steps: 5 }],
   ['lpom', [24], { rho: 0.1, headRho: 1 }],

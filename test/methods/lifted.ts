@@ -23,31 +23,33 @@ import { matrix, normal } from '../solvers/tensors.js';
 const rows = chunkRows + 30;
 const inputs = 6;
 export const x = normal(new Random(8, 'lifted'), rows, inputs);
-const labels = Uint8Array.from(x, ([a, b]) => (a > 0 ? 0 : b > 0 ? 1 : 2));
+export const labels = Uint8Array.from(x, ([a, b]) => (a > 0 ? 0 : b > 0 ? 1 : 2));
 export const y = Array.from(labels, (label) => [0, 1, 2].map((k) => (k === label ? 1 : 0)));
 
 const stream = () => new Random(3, 'init');
 
-/** A training of a registered method on these rows, and the random numbers that it started from. */
+/** A training of a registered method on these rows, or others, and the random numbers that it started from. */
 export async function startLifted(
   name: string,
   hidden: readonly number[],
   fields: Readonly<Record<string, unknown>>,
+  data: { readonly x: Matrix; readonly labels: Uint8Array } = { x, labels },
 ): Promise<{ training: Training; random: Random }> {
   const definition = methods.find((entry) => entry.name === name)!;
   const method = await definition.load();
+  const [count, width] = [data.x.length, data.x[0].length];
   const training = await Training.start(method, {
     config: definition.schema.parse({ name, ...fields }),
     network: buildNetwork({
-      layers: denseLayers([inputs, ...hidden, 3]),
+      layers: denseLayers([width, ...hidden, 3]),
       activations: hidden.map(() => 'relu'),
     }),
     loss: 'mse',
     train: {
-      split: { images: new Uint8Array(rows * inputs), labels, count: rows },
-      rows: (indices) => matrix(Array.from(indices, (i) => x[i])),
+      split: { images: new Uint8Array(count * width), labels: data.labels, count },
+      rows: (indices) => matrix(Array.from(indices, (i) => data.x[i])),
     },
-    batchSize: rows,
+    batchSize: count,
     totalBatches: 10,
     random: stream(),
     stream: (name) => new Random(1, name),

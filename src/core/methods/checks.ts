@@ -33,7 +33,7 @@ export function checkReluLeastSquares(
   }
   if (depth === 'one' && activations.length > 1) {
     refuse(
-      `is defined for one hidden layer, and the network has ${activations.length}; remove ${activations.length - 1}, or use taylor-admm, lau-bcd or lpom`,
+      `is defined for one hidden layer, and the network has ${activations.length}; remove ${activations.length - 1}, or use taylor-admm, lau-bcd, zhang-brand or lpom`,
     );
   }
   return findings;

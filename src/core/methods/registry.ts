@@ -39,6 +39,7 @@ import { checkStepNorm, preconditionedDefaults } from './preconditioned/config.j
 import { checkNesterov, SgdConfig, sgdDefaults } from './sgd/config.js';
 import { SoapConfig } from './soap/config.js';
 import { TaylorConfig, taylorPresets } from './taylor-admm/config.js';
+import { ZhangBrandConfig } from './zhang-brand/config.js';
 
 /** Adds the fields that every method has; each is only ever given its own schema's output. */
 const define = <Schema extends z.ZodObject>(
@@ -188,6 +189,17 @@ export const methods: readonly MethodDefinition[] = [
     presets: askariPresets,
     check: (_, network) => checkReluLeastSquares(network, 'one'),
     load: async () => (await import('./askari-bcd/askari-bcd.js')).askariBcd,
+  }),
+  define({
+    name: 'zhang-brand',
+    fullBatch: true,
+    summary: 'lifted network, proximal block-coordinate descent of Zhang and Brand (2017)',
+    schema: ZhangBrandConfig,
+    check: (config, network) => [
+      ...checkReluLeastSquares(network, 'any'),
+      ...checkPerLayer(config, ['gamma'], network.activations.length, 'hidden layer'),
+    ],
+    load: async () => (await import('./zhang-brand/zhang-brand.js')).zhangBrand,
   }),
   define({
     name: 'mac',

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { accuracyValue, losses } from '../../network/loss.js';
 import type { LayerParameters, Parameters } from '../../network/parameters.js';
-import { splitBias } from '../../network/stacked.js';
+import { splitBias, stackBias } from '../../network/stacked.js';
 import {
   type NormalEquations,
   normalEquations,
@@ -34,6 +34,7 @@ export interface RidgeOptions {
  * over all rows of A [n, p] and T [n, q]; b = 0 without biases.
  *
  * @param equations of these inputs, where they are fitted repeatedly
+ * @param near adds weight ||[W; b] - [W; b]_near||^2; its weight ||[W; b]||^2 is part of the ridge
  * @returns also the relative residual of the normal equations
  * @throws NotPositiveDefiniteError when the inputs are not finite, or dependent and the ridge too small
  */
@@ -42,14 +43,17 @@ export async function fitLayer(
   targets: Rows,
   options: RidgeOptions,
   equations?: NormalEquations,
+  near?: { readonly layer: LayerParameters; readonly weight: number },
 ): Promise<{ layer: LayerParameters; residual: number }> {
   const { biases } = options;
   const system = equations ?? (await layerEquations(inputs, options));
   const right = tf.tidy(() => {
     const product = crossProduct(inputs, targets);
-    if (!biases) return product;
-    const sums = sumChunks(targets, (chunk) => tf.sum(targets[chunk], 0, true));
-    return tf.concat([product, sums]) as tf.Tensor2D;
+    const sums = () => sumChunks(targets, (chunk) => tf.sum(targets[chunk], 0, true));
+    const ofTargets = biases ? (tf.concat([product, sums()]) as tf.Tensor2D) : product;
+    if (!near) return ofTargets;
+    const old = biases ? stackBias(near.layer) : near.layer.weights;
+    return tf.add(ofTargets, tf.mul(old, near.weight)) as tf.Tensor2D;
   });
   const { solution, residual } = await solveNormalEquations(system, right);
   const layer = biases
