@@ -36,7 +36,7 @@ describe('the reference', () => {
         };
         const config = (extra: object) => schema.parse({ ...required, ...extra });
         const variants: Record<string, object[]> = {
-          'full-batch': [{ variant: 'plain' }],
+          'full-batch': [{ variant: 'plain', weightUpdate: 'solve' }],
           exact: [{ xSolve: 'joint' }],
         };
         return [...(variants[solver ?? ''] ?? []), {}].flatMap(
