@@ -109,7 +109,7 @@ describe('the JSON Schema', () => {
     await run(join(folder, 'schema.json'));
     expect(readFileSync(join(folder, 'schema.json'), 'utf8')).toBe(experimentSchemaText());
     await expect(run(join(folder, 'no', 'schema.json'))).rejects.toThrow(
-      /its folder does not exist$/,
+      /its folder does not exist, or refuses new entries$/,
     );
     rmSync(folder, { recursive: true });
   });
