@@ -4,6 +4,7 @@ import { activations } from '../../src/core/network/activations/registry.js';
 import { type LossName, monotoneNames } from '../../src/core/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
 import { Random } from '../../src/core/random.js';
+import type { SolverOptions } from '../../src/core/solvers/solver.js';
 import {
   stepWeights,
   updateWeights,
@@ -12,7 +13,17 @@ import {
 import { startTestBackend } from '../backends.js';
 import { scalarActivations } from '../reference/activations.js';
 import { headWeightUpdate } from '../reference/head-weight-update.js';
-import { distance, map, multiply, transpose } from '../reference/matrix.js';
+import {
+  affine,
+  distance,
+  map,
+  maxAbs,
+  multiply,
+  sumAll,
+  transpose,
+  zip,
+} from '../reference/matrix.js';
+import { type Layer, ridgeValue, stackRidge } from '../reference/ridge.js';
 import { weightUpdate } from '../reference/weight-update.js';
 import { matrix, normal, targets, vector } from './tensors.js';
 
@@ -176,6 +187,83 @@ describe('W-updates', () => {
     expect(distance([(await weights.array())[2]], [weights0[2]])).toBeLessThan(1e-6);
   });
 
+  // Sizes above that of a block of the inverse (128), too: what float64 reaches takes too long there.
+  const instances = [
+    { name: 'more inputs than rows', rows: 20, inputs: 31, outputs: 3 },
+    { name: 'more rows than inputs', rows: 40, inputs: 15, outputs: 3 },
+    { name: 'one unit', rows: 30, inputs: 12, outputs: 1 },
+    { name: 'many inputs', rows: 140, inputs: 170, outputs: 30 },
+    { name: 'many rows', rows: 220, inputs: 140, outputs: 30 },
+  ];
+  for (const { name, rows, inputs, outputs } of instances) {
+    for (const lambda of [1e-4, 1, 1e4]) {
+      it(`${name}, ill-conditioned, lambda ${lambda}: never raises the objective`, async () => {
+        const { random, x, weights0, bias0 } = instance(name, rows, inputs, outputs);
+        for (const [i, row] of x.entries()) {
+          // Columns of all sizes from 1 to 1e-3, two that are nearly equal, and rows of zeros.
+          for (let k = 0; k < inputs; k++) row[k] *= i % 7 === 0 ? 0 : 10 ** (-(3 * k) / inputs);
+          row[1] = row[0] + 1e-3 * row[1];
+        }
+        const { relu } = scalarActivations;
+        const s = normal(random, rows, outputs, 2);
+        const next = map(s, relu.phi);
+        const problem = {
+          x,
+          next,
+          activation: relu,
+          lambda,
+          rhoWeights: 0,
+          rhoBias: 0,
+          gammaWeights: 0.5,
+          gammaBias: 0.5,
+          weights0,
+          bias0,
+        };
+        const ridge = stackRidge(problem);
+        const objective = (layer: Layer) => {
+          const u = affine(x, layer.weights, layer.bias);
+          const penalties = zip(next, u, (v, value) => lambda * relu.penalty(v, value));
+          return sumAll(penalties) + ridgeValue(ridge, [...layer.weights, layer.bias]);
+        };
+        const start = objective({ weights: weights0, bias: bias0 });
+        const center = { weights: matrix(weights0), bias: vector(bias0) };
+        const weightProblem = {
+          inputs: matrix(x),
+          term: penaltyTerm(activations.relu, matrix(s), matrix(next)),
+          center,
+          start: center,
+          ridge: { weights: 1 / lambda, bias: 1 / lambda },
+        };
+        const reach = async (options: SolverOptions) => {
+          const { parameters, preActivations, ...report } = await updateWeights(
+            weightProblem,
+            options,
+          );
+          const [weights, bias] = [await parameters.weights.array(), await parameters.bias.array()];
+          const u = affine(x, weights, bias);
+          const error = distance(await preActivations.array(), u) / maxAbs(u);
+          expect(error, 'pre-activations').toBeLessThan(1e-3);
+          return { value: objective({ weights, bias }), ...report };
+        };
+        const least =
+          rows < 100
+            ? weightUpdate(problem).objective
+            : (await reach({ tolerance: 1e-5, maxIterations: 5000 })).value;
+        const stops = [1, 2, 3, 4, 6, 8, 12, 20].map((maxIterations) => ({
+          tolerance: 1e-2,
+          maxIterations,
+        }));
+        for (const stop of [...stops, { tolerance: 1e-2, maxIterations: 500 }]) {
+          const { value, residual, iterations } = await reach(stop);
+          expect(value, `${stop.maxIterations} iterations`).toBeLessThanOrEqual(start * (1 + 1e-6));
+          if (iterations === stop.maxIterations) continue;
+          expect(residual).toBeLessThanOrEqual(1e-2);
+          expect(value - least).toBeLessThan(0.02 * (start - least) + 1e-5 * least);
+        }
+      });
+    }
+  }
+
   it('reports the residual it stopped at, and leaks nothing', async () => {
     const { random, x, weights0, bias0 } = instance('stop', 20, 6, 4);
     const s = normal(random, 20, 4);
@@ -191,7 +279,8 @@ describe('W-updates', () => {
     const result = await updateWeights(problem, { tolerance: 1e-9, maxIterations: 2 });
     expect(result.iterations).toBe(2);
     expect(result.residual).toBeGreaterThan(1e-9);
-    expect(tf.memory().numTensors - before).toBe(2);
+    // Weights, bias and pre-activations.
+    expect(tf.memory().numTensors - before).toBe(3);
   });
 
   it('one gradient step is what its formula says, and leaks nothing', async () => {

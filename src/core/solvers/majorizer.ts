@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../network/parameters.js';
 import { splitBias, stackBias, withOnes } from '../network/stacked.js';
-import { dampedInverse, meanDiagonal } from './damped-inverse.js';
+import { deviceInverse, rounding } from './damped-inverse.js';
 
 /**
- * A change of weights D = [dW; db] [p + 1, n] in the coordinates that make a step cheapest, with its
- * image [X, 1] D [m, n]. Linear: coefficients may be extrapolated.
+ * A change of weights D = [dW; db] [p + 1, n] in the coordinates that make a step cheapest, with the
+ * pre-activations U = U_0 + [X, 1] D [m, n]. Affine: points may be extrapolated.
  */
-export type Coefficients = { readonly values: tf.Tensor2D; readonly image: tf.Tensor2D };
+export type Point = { readonly values: tf.Tensor2D; readonly u: tf.Tensor2D };
 
 /** Weights of the quadratic terms in the weights and in the bias. */
 export interface Ridge {
@@ -25,38 +25,58 @@ export const ridgeColumn = (ridge: Ridge, p: number): tf.Tensor =>
  * called inside a tidy.
  */
 export interface Majorizer {
-  /** Coordinates of a change; of no change when absent. */
-  coefficients(change?: LayerParameters): Coefficients;
+  /** The point of a change; of none when absent. */
+  start(change?: LayerParameters): Point;
   /** The objective's gradient at `point`, in the dual coordinates; `outer` [m, n] is that of g there. */
-  gradient(point: Coefficients, outer: tf.Tensor2D): tf.Tensor2D;
-  /** point - N^-1 gradient: the minimiser of the quadratic bound at `point`. */
-  descend(point: Coefficients, gradient: tf.Tensor2D): Coefficients;
-  /** <gradient, D_a - D_b> */
-  product(gradient: tf.Tensor2D, a: Coefficients, b: Coefficients): tf.Scalar;
-  parameters(coefficients: Coefficients): LayerParameters;
+  gradient(point: Point, outer: tf.Tensor2D): tf.Tensor2D;
+  /** point - N^-1 gradient, the minimiser of the quadratic bound at `point`, and <gradient, N^-1 gradient>. */
+  descend(
+    point: Point,
+    gradient: tf.Tensor2D,
+  ): { readonly next: Point; readonly square: tf.Scalar };
+  /** <gradient, D> of a move D between two points. */
+  product(gradient: tf.Tensor2D, move: Point): tf.Scalar;
+  /** D */
+  parameters(point: Point): LayerParameters;
   dispose(): void;
 }
 
+const product = (a: tf.Tensor2D, b: tf.Tensor2D): tf.Scalar => tf.sum(tf.mul(a, b));
+
+/** Up to this rounding error of its inverse the m x m system is used: A and U, which are updated apart, drift by as much. */
+const largestRounding = 1e-2;
+
+/** A W-update without its term; `predicted` is U_0 [m, n], which the caller owns. */
+export interface Quadratic {
+  /** X [m, p] */
+  readonly inputs: tf.Tensor2D;
+  readonly predicted: tf.Tensor2D;
+  readonly ridge: Ridge;
+}
+
 /**
- * Picks the smaller of the two systems: m x m or (p + 1) x (p + 1).
+ * Picks the smaller of the two systems: m x m, where single precision is accurate enough for it, or (p + 1) x (p + 1).
  *
- * @param inputs X [m, p]
- * @param outputs n
  * @param fromZero whether the iteration starts at D = 0; any other start may lie outside the span of
  *   the rows, to which the m x m system is limited
+ * @param accuracy largest relative error of N^-1 that may be in single precision
  * @throws NotPositiveDefiniteError when the inputs are not finite
  */
-export function majorizer(
-  inputs: tf.Tensor2D,
-  outputs: number,
-  ridge: Ridge,
+export async function majorizer(
+  quadratic: Quadratic,
   fromZero: boolean,
+  accuracy: number,
 ): Promise<Majorizer> {
+  const { inputs, ridge } = quadratic;
   const [rows, columns] = inputs.shape;
-  const strict = ridge.weights > 0 && ridge.bias > 0;
-  return fromZero && strict && rows < columns
-    ? kernelMajorizer(inputs, outputs, ridge)
-    : featureMajorizer(inputs, outputs, ridge);
+  if (fromZero && rows < columns && ridge.weights > 0 && ridge.bias > 0) {
+    const size = tf.tidy(() => tf.sum(tf.square(inputs)));
+    const [squares] = await size.data();
+    size.dispose();
+    const trace = squares / ridge.weights + rows / ridge.bias;
+    if (rounding(trace + 1) <= largestRounding) return kernelMajorizer(quadratic, accuracy);
+  }
+  return featureMajorizer(quadratic, accuracy);
 }
 
 /**
@@ -65,31 +85,28 @@ export function majorizer(
  * one m x m product.
  */
 async function kernelMajorizer(
-  inputs: tf.Tensor2D,
-  outputs: number,
-  ridge: Ridge,
+  { inputs, predicted, ridge }: Quadratic,
+  accuracy: number,
 ): Promise<Majorizer> {
   const kernel = tf.tidy(() =>
     tf.add(tf.mul(tf.matMul(inputs, inputs, false, true), 1 / ridge.weights), 1 / ridge.bias),
-  );
-  const kernelValues = await kernel.data();
+  ) as tf.Tensor2D;
+  const inverse = await deviceInverse(kernel, () => 1, accuracy);
   kernel.dispose();
-  const inverse = dampedInverse(kernelValues, inputs.shape[0], () => 1);
   return {
-    coefficients: () => {
-      const values: tf.Tensor2D = tf.zeros([inputs.shape[0], outputs]);
-      return { values, image: values.clone() };
+    start: () => {
+      const values: tf.Tensor2D = tf.zerosLike(predicted);
+      return { values, u: predicted.clone() };
     },
     gradient: ({ values }, outer) => tf.add(values, outer),
-    descend: ({ values, image }, gradient) => {
-      const step = tf.matMul(inverse, gradient);
-      return {
-        values: tf.sub(values, step),
-        // K (I + K)^-1 = I - (I + K)^-1
-        image: tf.sub(image, tf.sub(gradient, step)),
-      };
+    descend: ({ values, u }, gradient) => {
+      const step: tf.Tensor2D = tf.matMul(inverse, gradient);
+      // K (I + K)^-1 = I - (I + K)^-1
+      const image: tf.Tensor2D = tf.sub(gradient, step);
+      const next = { values: tf.sub(values, step), u: tf.sub(u, image) } as Point;
+      return { next, square: product(gradient, image) };
     },
-    product: (gradient, a, b) => tf.sum(tf.mul(gradient, tf.sub(a.image, b.image))),
+    product: (gradient, { u }) => product(gradient, u),
     parameters: ({ values }) => ({
       weights: tf.mul(tf.matMul(inputs, values, true, false), 1 / ridge.weights),
       bias: tf.mul(tf.sum(values, 0), 1 / ridge.bias),
@@ -103,32 +120,37 @@ const relativeFloor = 1e-6;
 
 /** At least as many rows as inputs: D itself, from the normal equations. */
 async function featureMajorizer(
-  inputs: tf.Tensor2D,
-  outputs: number,
-  ridge: Ridge,
+  { inputs, predicted, ridge }: Quadratic,
+  accuracy: number,
 ): Promise<Majorizer> {
   const columns = inputs.shape[1];
   const size = columns + 1;
   const extended = withOnes(inputs);
-  const gram = tf.tidy(() => tf.matMul(extended, extended, true, false));
-  const gramValues = await gram.data();
-  gram.dispose();
-  // In the preconditioner alone: steps get shorter where there is no ridge, the minimiser is the same.
-  const floor = relativeFloor * meanDiagonal(gramValues, size);
-  const inverse = dampedInverse(gramValues, size, (i) =>
-    Math.max(i < columns ? ridge.weights : ridge.bias, floor),
+  const gram: tf.Tensor2D = tf.matMul(extended, extended, true, false);
+  const inverse = await deviceInverse(
+    gram,
+    // In the preconditioner alone: steps get shorter where there is no ridge, the minimiser is the same.
+    (i, mean) => Math.max(i < columns ? ridge.weights : ridge.bias, relativeFloor * mean),
+    accuracy,
   );
+  gram.dispose();
   const ridges = ridgeColumn(ridge, columns);
-  const at = (values: tf.Tensor2D): Coefficients => ({
-    values,
-    image: tf.matMul(extended, values),
-  });
   return {
-    coefficients: (change) => at(change ? stackBias(change) : tf.zeros([size, outputs])),
+    start: (change) => {
+      if (!change) return { values: tf.zeros([size, predicted.shape[1]]), u: predicted.clone() };
+      const values = stackBias(change);
+      return { values, u: tf.add(predicted, tf.matMul(extended, values)) };
+    },
     gradient: ({ values }, outer) =>
       tf.add(tf.matMul(extended, outer, true, false), tf.mul(values, ridges)),
-    descend: ({ values }, gradient) => at(tf.sub(values, tf.matMul(inverse, gradient))),
-    product: (gradient, a, b) => tf.sum(tf.mul(gradient, tf.sub(a.values, b.values))),
+    descend: ({ values }, gradient) => {
+      const step: tf.Tensor2D = tf.matMul(inverse, gradient);
+      const next: tf.Tensor2D = tf.sub(values, step);
+      // Not from the last U: in a system that is nearly singular its errors would add up.
+      const u: tf.Tensor2D = tf.add(predicted, tf.matMul(extended, next));
+      return { next: { values: next, u }, square: product(gradient, step) };
+    },
+    product: (gradient, { values }) => product(gradient, values),
     parameters: ({ values }) => splitBias(values),
     dispose: () => tf.dispose([extended, inverse, ridges]),
   };

@@ -3,7 +3,6 @@ import type { LayerParameters } from '../network/parameters.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
 import { splitBias, stackBias, withOnes } from '../network/stacked.js';
 import { zipTrees } from '../tree.js';
-import { extrapolate } from './blend.js';
 import { majorizer, type Ridge, ridgeColumn } from './majorizer.js';
 import { euclideanNorm, relativeTo, type SolverOptions, type SolverReport } from './solver.js';
 import { squaredNormBound } from './spectral-norm.js';
@@ -24,12 +23,19 @@ export interface WeightProblem {
   readonly center: LayerParameters;
   /** Where the iteration starts: the current weights, so that the objective never rises. */
   readonly start: LayerParameters;
+  /** X W_c + b_c [m, n], where it is known. */
+  readonly predicted?: tf.Tensor2D | undefined;
   /** ridge_W and ridge_b */
   readonly ridge: Ridge;
 }
 
 export interface WeightUpdate extends SolverReport {
   readonly parameters: LayerParameters;
+}
+
+export interface SolvedWeights extends WeightUpdate {
+  /** X W + b of the new weights [m, n] */
+  readonly preActivations: tf.Tensor2D;
 }
 
 /**
@@ -48,55 +54,66 @@ export interface WeightUpdate extends SolverReport {
 export async function updateWeights(
   problem: WeightProblem,
   options: SolverOptions,
-): Promise<WeightUpdate> {
+): Promise<SolvedWeights> {
   const { inputs, term, center, start } = problem;
+  const { curvature } = term;
   const atCenter = start === center;
-  const ridge = scaled(problem.ridge, 1 / term.curvature);
-  const solver = await majorizer(inputs, center.bias.shape[0], ridge, atCenter);
-  const fixed = tf.tidy(
-    () => tf.add(tf.matMul(inputs, center.weights), center.bias) as tf.Tensor2D,
-  );
+  const ridge = scaled(problem.ridge, 1 / curvature);
+  const predicted =
+    problem.predicted?.clone() ??
+    tf.tidy(() => tf.add(tf.matMul(inputs, center.weights), center.bias) as tf.Tensor2D);
+  const accuracy = options.tolerance / 4;
+  const solver = await majorizer({ inputs, predicted, ridge }, atCenter, accuracy);
 
   let previous = tf.tidy(() =>
-    solver.coefficients(atCenter ? undefined : zipTrees(start, center, (a, b) => tf.sub(a, b))),
+    solver.start(atCenter ? undefined : zipTrees(start, center, (a, b) => tf.sub(a, b))),
   );
   let point = previous;
   let age = 0;
   let iterations = 0;
   let first: number | undefined;
+  let size = 0;
   let residual = 0;
   for (;;) {
-    const step = tf.tidy(() => {
-      const u = tf.add(fixed, point.image) as tf.Tensor2D;
-      const outer = tf.div(term.gradient(u), term.curvature) as tf.Tensor2D;
+    const { next, move, products } = tf.tidy(() => {
+      const slope = term.gradient(point.u);
+      const outer = (curvature === 1 ? slope : tf.div(slope, curvature)) as tf.Tensor2D;
       const gradient = solver.gradient(point, outer);
-      const next = solver.descend(point, gradient);
-      // <grad, point - next> = ||grad||^2 in the dual norm; <grad, next - previous> > 0: uphill.
-      const norm = solver.product(gradient, point, next);
-      const uphill = solver.product(gradient, next, previous);
-      return { next, products: tf.stack([norm, uphill, euclideanNorm(u)]) };
+      const { next, square } = solver.descend(point, gradient);
+      const move = zipTrees(next, previous, (a, b) => tf.sub(a, b));
+      // ||grad||^2 in the dual norm; <grad, move> > 0: uphill.
+      const products = [square, solver.product(gradient, move)];
+      if (iterations === 0) products.push(euclideanNorm(point.u));
+      return { next, move, products: tf.stack(products) };
     });
-    const [squaredNorm, uphill, size] = await step.products.data();
-    step.products.dispose();
+    const [squaredNorm, uphill, startSize = size] = await products.data();
+    products.dispose();
+    size = startSize;
     const norm = Math.sqrt(Math.max(0, squaredNorm));
     first ??= norm;
     // A ReLU may turn NaN into 0, and any norm is small relative to infinity.
-    if (!Number.isFinite(size)) residual = Number.NaN;
+    if (!Number.isFinite(size + squaredNorm)) residual = Number.NaN;
     else residual = norm <= rounding * size ? 0 : relativeTo(norm, first);
     iterations++;
     age = uphill > 0 ? 0 : age + 1;
-    const next = age === 0 ? step.next : extrapolate(step.next, previous, age / (age + 3));
+    const factor = age / (age + 3);
     tf.dispose([point, previous]);
-    [point, previous] = [next, step.next];
+    point =
+      age === 0
+        ? next
+        : tf.tidy(() => zipTrees(next, move, (a, d) => tf.add(a, tf.mul(d, factor))));
+    tf.dispose(move);
+    previous = next;
     // NaN ends the loop, too.
     if (!(residual > options.tolerance) || iterations >= options.maxIterations) break;
   }
   const parameters = tf.tidy(() =>
     zipTrees(center, solver.parameters(previous), (a, b) => tf.add(a, b)),
   );
-  tf.dispose([previous, point, fixed]);
+  if (point !== previous) tf.dispose(point);
+  tf.dispose([previous.values, predicted]);
   solver.dispose();
-  return { parameters, iterations, residual };
+  return { parameters, preActivations: previous.u, iterations, residual };
 }
 
 /** Changes below this share of the pre-activations are rounding errors. */

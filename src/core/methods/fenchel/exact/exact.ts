@@ -21,6 +21,7 @@ import {
   lossWeight,
   objectiveValue,
   penaltyWeight,
+  preActivation,
   termAbove,
   termWeight,
 } from './objective.js';
@@ -189,7 +190,7 @@ function forward(
   const hidden = preActivations.slice(0, -1);
   const output = anchor === current ? preActivations[hidden.length] : predict(network, current, x);
   return {
-    blocks: { inputs, preimages: [undefined, ...hidden], parameters: anchor },
+    blocks: { inputs, preimages: [undefined, ...hidden], parameters: anchor, preActivations },
     scores: [lossValue(loss, y, output), accuracyValue(y, output)],
   };
 }
@@ -228,13 +229,12 @@ export async function updateActivationBlock(
   l: number,
 ): Promise<BlockUpdate> {
   const { config, network } = problem;
-  const predicted = network.maps[l - 1].apply(blocks.inputs[l - 1], blocks.parameters[l - 1]);
   const isHead = l === blocks.parameters.length - 1;
   const above = isHead ? config.lossWeight : 1;
   const { activations, preimage, ...report } = await updateActivations(
     {
       activation: network.activations[l - 1],
-      predicted,
+      predicted: preActivation(problem, blocks, l - 1),
       map: network.maps[l],
       layer: blocks.parameters[l],
       above: termAbove(problem, blocks, l),
@@ -244,7 +244,8 @@ export async function updateActivationBlock(
   );
   const inputs = blocks.inputs.with(l, activations);
   const preimages = blocks.preimages.with(l, preimage);
-  return { blocks: { ...blocks, inputs, preimages }, report };
+  const preActivations = blocks.preActivations?.with(l, undefined);
+  return { blocks: { ...blocks, inputs, preimages, preActivations }, report };
 }
 
 /** Minimises G over W_l and b_l, given the activations. */
@@ -259,23 +260,35 @@ export async function updateWeightBlock(
   const gamma = problem.gammas[l];
   const scale = 2 / termWeight(problem, l);
   const inputs = map.patches(blocks.inputs[l]);
+  const start = blocks.parameters[l];
+  const center = rho === 0 ? anchor[l] : pulledToZero(anchor[l], gamma / (rho + gamma));
+  const known = center === start ? blocks.preActivations?.[l] : undefined;
   const weightProblem = {
     inputs,
     term: byPosition(termAbove(problem, blocks, l), map),
-    center: rho === 0 ? anchor[l] : pulledToZero(anchor[l], gamma / (rho + gamma)),
-    start: blocks.parameters[l],
+    center,
+    start,
+    predicted: known && (tf.reshape(known, [inputs.shape[0], -1]) as tf.Tensor2D),
     ridge: {
       weights: scale * (rho + gamma),
       bias: config.proximalBias ? scale * gamma : 0,
     },
   };
-  const { parameters, ...report } =
+  const { parameters, preActivations, iterations, residual } =
     config.weightUpdate === 'solve'
       ? await updateWeights(weightProblem, config)
-      : await stepWeights(weightProblem, config.gradientStep);
+      : { ...(await stepWeights(weightProblem, config.gradientStep)), preActivations: undefined };
   // Patches of a convolution are many times as large as its images: freed before the step ends.
   inputs.dispose();
-  return { blocks: { ...blocks, parameters: blocks.parameters.with(l, parameters) }, report };
+  const u = preActivations && tf.reshape(preActivations, [blocks.inputs[l].shape[0], -1]);
+  preActivations?.dispose();
+  if (!blocks.preActivations) u?.dispose();
+  const updated = {
+    ...blocks,
+    parameters: blocks.parameters.with(l, parameters),
+    preActivations: blocks.preActivations?.with(l, u as tf.Tensor2D | undefined),
+  };
+  return { blocks: updated, report: { iterations, residual } };
 }
 
 /** rho ||W||^2 + gamma ||W - W^0||^2 is one square around gamma / (rho + gamma) W^0; biases have no rho. */

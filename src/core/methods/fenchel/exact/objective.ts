@@ -15,7 +15,13 @@ export interface Blocks {
   /** S_l of the hidden layers' activations; preimages[0] is unused. */
   readonly preimages: readonly (tf.Tensor2D | undefined)[];
   readonly parameters: Parameters;
+  /** U_l at these X_l and W_l, of the layers where it is known; absent where a caller does not keep them. */
+  readonly preActivations?: readonly (tf.Tensor2D | undefined)[];
 }
+
+/** U_l = A_l(X_l; W_l) + b_l. */
+export const preActivation = ({ network }: LiftedProblem, blocks: Blocks, l: number): tf.Tensor2D =>
+  blocks.preActivations?.[l] ?? network.maps[l].apply(blocks.inputs[l], blocks.parameters[l]);
 
 /**
  * The lifted objective of one batch (eq. 9 and 13):
@@ -41,7 +47,7 @@ export interface LiftedProblem {
 export function objectiveValue(problem: LiftedProblem, blocks: Blocks): tf.Scalar {
   return tf.tidy(() => {
     const parts = blocks.parameters.map((layer, l) => {
-      const u = problem.network.maps[l].apply(blocks.inputs[l], layer);
+      const u = preActivation(problem, blocks, l);
       const fit = tf.mul(termAbove(problem, blocks, l).value(u), termWeight(problem, l));
       return tf.add(fit, quadratic(problem, layer, l));
     });
