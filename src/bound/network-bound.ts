@@ -99,6 +99,7 @@ async function descend(
     gamma: 0,
     proximalBias: false,
     lossReduction: 'mean',
+    tolerance: 1e-3,
     maxIterations: 60,
   });
   const objectiveAt = async (point: Blocks) => {

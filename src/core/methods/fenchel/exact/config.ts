@@ -105,7 +105,7 @@ export const FenchelExactConfig = z.strictObject({
       'length of a gradient step, relative to the one that the largest curvature allows; up to 1 the objective never rises',
     ),
   tolerance: fields.positive
-    .default(1e-3)
+    .default(1e-2)
     .describe('largest relative optimality residual at which a sub-problem counts as solved'),
   maxIterations: z
     .int()
