@@ -35,7 +35,9 @@ export const metricsColumns: Readonly<Record<string, string>> = {
   max_residual: 'largest residual of the sub-problems of the step (fenchel, solver exact)',
   x_iterations:
     'iterations of the X-updates of the step, passes of a joint one (fenchel, solver exact)',
-  w_iterations: 'iterations of the W-updates of the step (fenchel, solver exact)',
+  w_iterations:
+    'iterations of the W-updates of the step (fenchel, solver exact), or of that of the hidden layer (solver full-batch)',
+  w_residual: 'residual of the W-update of the hidden layer (fenchel, solver full-batch)',
   x_unsolved:
     'hidden layers whose joint_residual (layers.csv) is above 0.1 (fenchel, solver exact, xSolve joint)',
   z_residual:

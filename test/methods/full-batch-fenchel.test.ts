@@ -160,6 +160,24 @@ describe('full-batch Fenchel, accelerated', () => {
   });
 });
 
+/** Z of an iteration from its optimality condition, by projected gradients. */
+function activationsOf(hidden: Matrix, head: Matrix, lambda: number): Matrix {
+  const u = multiply(withOnes(x), hidden);
+  const w = weightsOf(head);
+  const curvature = 2 * largest(multiply(transpose(w), w)) + lambda;
+  let z = relu(u);
+  for (let k = 0; k < 400; k++) {
+    const misfit = zip(multiply(withOnes(z), head), y, (fit, target) => fit - target);
+    const slope = multiply(misfit, transpose(w));
+    z = map(z, (value, i, j) =>
+      Math.max(0, value - (2 * slope[i][j] + lambda * (value - u[i][j])) / curvature),
+    );
+  }
+  return z;
+}
+
+const solved = { variant: 'plain', weightUpdate: 'solve', weightSteps: 4 };
+
 describe('full-batch Fenchel, plain', () => {
   beforeAll(startTestBackend);
 
@@ -167,6 +185,8 @@ describe('full-batch Fenchel, plain', () => {
     ['preset paper', { variant: 'plain', lambda: 0.05, rho: [1e-6, 1e-2], damping: 1e-3 }],
     ['a large lambda', { variant: 'plain', lambda: 5, rho: [0.01, 0.01], damping: 0.1 }],
     ['a long W-update', { variant: 'plain', lambda: 1, rho: 0.001, weightSteps: 4 }],
+    ['a solved W-update', { ...solved, lambda: 0.05, rho: [1e-6, 1e-2], damping: 1e-3 }],
+    ['large steps of a solved W-update', { ...solved, lambda: 50, rho: 0.001, damping: 10 }],
   ])('never raises the lifted objective: %s', async (_, fields) => {
     const { training } = await start(fields);
     const before = tf.memory().numTensors;
@@ -184,23 +204,41 @@ describe('full-batch Fenchel, plain', () => {
     training.dispose();
   });
 
+  it.each([
+    ['a preconditioner that fits', 1e-3, 1],
+    ['one that does not, a large lambda', 5, 100],
+    ['a small lambda', 1e-3, 1e-4],
+  ])('solves its W-update: its gradient vanishes, with %s', async (_, damping, lambda) => {
+    const rho = [0.02, 0.03];
+    const steps = { weightSteps: 200, weightTolerance: 1e-4 };
+    const { training } = await start({ ...solved, ...steps, lambda, rho, damping });
+    const [first, head] = await stacked(training);
+    const { residual, extra } = await training.step();
+    expect(extra!.w_residual).toBeLessThanOrEqual(1e-4);
+    expect(extra!.w_iterations).toBeLessThan(200);
+    expect(residual).toBe(extra!.w_residual);
+    // Z, which the step solved for to 1e-5, and the gradient of the W-update there, before and after.
+    const z = activationsOf(first, head, lambda);
+    const [moved] = await stacked(training);
+    const slopeAt = (p: Matrix) => {
+      const misfit = zip(relu(multiply(withOnes(x), p)), z, (fit, target) => fit - target);
+      const slope = multiply(transpose(withOnes(x)), misfit);
+      return map(
+        slope,
+        (value, i, j) => value / rows + (i < widths[0] ? ((2 * rho[0]) / lambda) * p[i][j] : 0),
+      );
+    };
+    const ratio = Math.sqrt(squares(slopeAt(moved)) / squares(slopeAt(first)));
+    expect(ratio).toBeLessThan(2e-3);
+    training.dispose();
+  });
+
   it('solves its X- and head updates: their gradients vanish', async () => {
     const { config, training } = await start({ variant: 'plain', lambda: 0.5, rho: [0.01, 0.03] });
     const [hidden, head] = await stacked(training);
     const { objective } = await training.step();
     const [moved, fitted] = await stacked(training);
-    // Z of the first iteration from its optimality condition, one row after the other.
-    const u = multiply(withOnes(x), hidden);
-    const w = weightsOf(head);
-    const smoothness = 2 * largest(multiply(transpose(w), w)) + config.lambda;
-    let z = relu(u);
-    for (let k = 0; k < 400; k++) {
-      const misfit = zip(multiply(withOnes(z), head), y, (fit, target) => fit - target);
-      const slope = multiply(misfit, transpose(w));
-      z = map(z, (value, i, j) =>
-        Math.max(0, value - (2 * slope[i][j] + config.lambda * (value - u[i][j])) / smoothness),
-      );
-    }
+    const z = activationsOf(hidden, head, config.lambda);
     const expected = ridge(z, y, rows * 0.03);
     const error = Math.sqrt(squares(zip(fitted, expected, (a, b) => a - b)));
     expect(error / Math.sqrt(squares(expected))).toBeLessThan(1e-3);

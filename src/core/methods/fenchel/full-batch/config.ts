@@ -9,14 +9,14 @@ export const FenchelFullBatchConfig = z.strictObject({
     .literal('paper')
     .optional()
     .describe(
-      "Algorithm 1, inexact: activations solved for and no momentum, as in the paper's text, but the W-update takes `weightSteps` majorised steps instead of being solved",
+      "Algorithm 1 as in the paper's text: no momentum, activations and weights solved for, the hidden weights in at most four steps; lambda and rho are this project's",
     ),
   label: fields.label,
   variant: z
     .enum(['accelerated', 'plain'])
     .default('accelerated')
     .describe(
-      'accelerated: a forward pass in every iteration, momentum on the weights; plain: Algorithm 1 with inexact W-updates',
+      'accelerated: a forward pass in every iteration, momentum on the weights; plain: Algorithm 1',
     ),
   lambda: fields.positive.default(1).describe('dual variable of the biconvex constraint'),
   rho: fields
@@ -51,7 +51,21 @@ export const FenchelFullBatchConfig = z.strictObject({
     .int()
     .positive()
     .default(1)
-    .describe('plain: majorised steps of a W-update of the hidden layer, two large products each'),
+    .describe(
+      'plain: steps of a W-update of the hidden layer, at most where it is solved; two large products each',
+    ),
+  weightUpdate: z
+    .enum(['majorised-steps', 'solve'])
+    .default('majorised-steps')
+    .describe(
+      'plain: the W-update of the hidden layer: steps that each minimise a quadratic bound, or conjugate gradients until it is solved',
+    ),
+  weightTolerance: fields.positive
+    .default(0.1)
+    .describe(
+      'plain: relative optimality residual at which the W-update of the hidden layer counts as solved',
+    )
+    .meta({ usedWith: { weightUpdate: 'solve' } }),
   tolerance: fields.positive
     .default(1e-5)
     .describe('plain: largest relative optimality residual at which an X-update counts as solved'),
@@ -67,9 +81,20 @@ export const FenchelFullBatchConfig = z.strictObject({
 export type FenchelFullBatchConfig = z.output<typeof FenchelFullBatchConfig>;
 
 export const fullBatchPresets = {
-  paper: { variant: 'plain', lambda: 0.05, rho: [1e-6, 1e-2], damping: 1e-3 },
+  paper: {
+    variant: 'plain',
+    lambda: 0.05,
+    rho: [1e-6, 1e-2],
+    damping: 1e-3,
+    weightUpdate: 'solve',
+    weightSteps: 4,
+  },
 };
 
-export function fullBatchVariant({ variant }: Readonly<Record<string, unknown>>): string {
-  return variant === 'plain' ? 'Algorithm 1, inexact' : 'Algorithm 1, accelerated';
+export function fullBatchVariant({
+  variant,
+  weightUpdate,
+}: Readonly<Record<string, unknown>>): string {
+  if (variant !== 'plain') return 'Algorithm 1, accelerated';
+  return weightUpdate === 'solve' ? 'Algorithm 1' : 'Algorithm 1, inexact';
 }

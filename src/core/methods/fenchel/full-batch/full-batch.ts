@@ -15,10 +15,12 @@ import { measureLayers } from '../../layer-metrics.js';
 import type { Method } from '../../method.js';
 import { layerValue } from '../../per-layer.js';
 import type { FenchelFullBatchConfig } from './config.js';
+import { solveHidden } from './conjugate-gradients.js';
 import {
   type Constants,
   type Hidden,
   liftedObjective,
+  majoriseHidden,
   prepare,
   ridges,
   stepHidden,
@@ -48,17 +50,26 @@ function variant(config: FenchelFullBatchConfig): Variant<Network> {
 }
 
 /**
- * Algorithm 1. With P = [W_0; b_0] and U = [X_0, 1] P, an iteration is
+ * Algorithm 1. With P = [W_0; b_0], U = [X_0, 1] P and `weightUpdate: solve`, an iteration is
  *
  *     Z          <- argmin over Z >= 0 of ||Y - Z W_1 - b_1||^2 + lambda B(Z, U)      (eq. 15)
  *     (W_1, b_1) <- argmin of ||Y - Z W_1 - b_1||^2 / N + rho_1 ||W_1||^2             (eq. 18)
+ *     P          <- argmin of lambda sum B(Z, U) / N + rho_0 ||W_0||^2                (eq. 17)
+ *
+ * in at most `weightSteps` steps. With `weightUpdate: majorised-steps` these are instead
+ *
  *     P          <- P + (C + delta I)^-1 ([X_0, 1]^T (Z - relu(U)) / N - 2 rho_0 / lambda [W_0; 0])
  *
- * with the input covariance C. The last line, taken `weightSteps` times, minimises a quadratic bound of
- * eq. 17. No line increases the lifted objective.
+ * with the input covariance C, which minimises a quadratic bound of eq. 17. No line increases the lifted objective.
  */
 const plain: Variant<PlainState> = {
-  columns: () => [positiveShare, 'z_residual', 'z_iterations', 'hidden_gradient'],
+  columns: ({ weightUpdate }) => [
+    positiveShare,
+    'z_residual',
+    'z_iterations',
+    'hidden_gradient',
+    ...(weightUpdate === 'solve' ? ['w_iterations', 'w_residual'] : []),
+  ],
 
   init({ network, config, random }, { set }) {
     const [layer, head] = initializeParameters(network, config, random);
@@ -75,30 +86,33 @@ const plain: Variant<PlainState> = {
       config,
     );
     const head = await fitHead(config, constants, z);
-    let hidden: Hidden = { layer: current[0], u };
-    let gradient = 0;
-    for (let k = 0; k < config.weightSteps; k++) {
-      const from = hidden;
-      const difference = mapChunks(z, (chunk) => tf.sub(z[chunk], tf.relu(from.u[chunk])));
-      const stepped = await stepHidden(config, constants, from, difference as tf.Tensor2D[], 1);
-      tf.dispose(difference);
-      if (k > 0) tf.dispose(from.u);
-      hidden = stepped.hidden;
-      firstGradient ??= stepped.norm;
-      gradient = relativeTo(stepped.norm, firstGradient);
-    }
+    const isSolved = config.weightUpdate === 'solve';
+    const update = isSolved ? solveHidden : majoriseHidden;
+    const { hidden, norm, ...weights } = await update(
+      config,
+      constants,
+      { layer: current[0], u },
+      z,
+    );
+    firstGradient ??= norm;
     const next: PlainState = { current: [hidden.layer, head.layer], u: hidden.u, firstGradient };
     return {
       state: next,
       metrics: {
         ...scores,
         objective: await liftedObjective(config, next.current, { z, u: next.u, y }),
-        residual: lastResidual([solved.residual, head.residual]),
+        // Majorised steps do not solve their W-update.
+        residual: lastResidual([
+          solved.residual,
+          head.residual,
+          ...(isSolved ? [weights.residual] : []),
+        ]),
         extra: {
           ...scores.extra,
           z_residual: solved.residual,
           z_iterations: solved.iterations,
-          hidden_gradient: gradient,
+          hidden_gradient: relativeTo(norm, firstGradient),
+          ...(isSolved && { w_iterations: weights.iterations, w_residual: weights.residual }),
         },
       },
       measure: async () => ({
@@ -109,7 +123,7 @@ const plain: Variant<PlainState> = {
             parameters: current,
           },
           after: { activations: [z], parameters: next.current },
-          residuals: [[solved.residual], [head.residual]],
+          residuals: [[solved.residual, ...(isSolved ? [weights.residual] : [])], [head.residual]],
         }),
       }),
     };

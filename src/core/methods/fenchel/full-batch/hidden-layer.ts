@@ -4,6 +4,7 @@ import type { LayerParameters, Parameters } from '../../../network/parameters.js
 import { penalty } from '../../../network/penalty.js';
 import { splitBias, stackBias } from '../../../network/stacked.js';
 import { dampedInverse } from '../../../solvers/damped-inverse.js';
+import { relativeTo, type SolverReport } from '../../../solvers/solver.js';
 import {
   affine,
   crossProduct,
@@ -22,6 +23,9 @@ import type { FenchelFullBatchConfig } from './config.js';
 
 /** The hidden layer: P = [W_0; b_0] and U = [X_0, 1] P. */
 export type Hidden = { readonly layer: LayerParameters; readonly u: tf.Tensor2D[] };
+
+/** A W-update of the hidden layer, with the norm of its gradient under (C + delta I)^-1 before it. */
+export type HiddenUpdate = SolverReport & { readonly hidden: Hidden; readonly norm: number };
 
 /** Constants of both variants. */
 export type Constants = {
@@ -84,8 +88,33 @@ export async function stepHidden(
   return { hidden, norm: Math.sqrt(Math.max(0, value)) };
 }
 
+/**
+ * `weightSteps` steps of length 1, each the minimiser of a quadratic bound of the W-update (eq. 17) given Z: none raises it.
+ * @returns what {@link solveHidden} does; the residual is that before the last step
+ */
+export async function majoriseHidden(
+  config: FenchelFullBatchConfig,
+  constants: Constants,
+  start: Hidden,
+  z: Rows,
+): Promise<HiddenUpdate> {
+  let hidden = start;
+  const norms: number[] = [];
+  for (let k = 0; k < config.weightSteps; k++) {
+    const from = hidden;
+    const difference = mapChunks(z, (chunk) => tf.sub(z[chunk], tf.relu(from.u[chunk])));
+    const stepped = await stepHidden(config, constants, from, difference as tf.Tensor2D[], 1);
+    tf.dispose(difference);
+    if (from !== start) tf.dispose(from.u);
+    hidden = stepped.hidden;
+    norms.push(stepped.norm);
+  }
+  const residual = relativeTo(norms[norms.length - 1], norms[0]);
+  return { hidden, iterations: norms.length, residual, norm: norms[0] };
+}
+
 /** 2 rho_0 / lambda: the ridge's curvature relative to that of B. */
-function ridgePull({ rho, lambda }: FenchelFullBatchConfig): number {
+export function ridgePull({ rho, lambda }: FenchelFullBatchConfig): number {
   return (2 * layerValue(rho, 0)) / lambda;
 }
 
