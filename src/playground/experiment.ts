@@ -3,7 +3,12 @@ import { loadExperiment } from '../config/load.js';
 import type { Override } from '../config/overrides.js';
 import { UsageError } from '../errors.js';
 import { packageRoot } from '../shared/provenance.js';
-import { type MethodEntry, type PlaygroundExperiment, playgroundDatasets } from './protocol.js';
+import {
+  type MethodEntry,
+  mostUnits,
+  type PlaygroundExperiment,
+  playgroundDatasets,
+} from './protocol.js';
 
 /** What the page opens with where no experiment is given. */
 export const defaultExperiment = join(packageRoot, 'configs', 'quickstart.yaml');
@@ -39,6 +44,7 @@ export function playgroundExperiment(
     if (typeof dense !== 'number' || Object.keys(others).length > 0) {
       return refuse('it has layers that are not fully connected, or have more than an activation');
     }
+    if (dense > mostUnits) return refuse(`a layer has more than ${mostUnits} units`);
     return { dense, ...(activation !== undefined && { activation }) };
   });
   if (evaluate.test !== 'every' || evaluate.flips || evaluate.predict) {

@@ -11,7 +11,8 @@ const frac = (above: string, below: string) =>
 const call = (f: string, ...args: string[]) => `${f}${o('(')}${args.join(o(','))}${o(')')}`;
 const inline = (...parts: string[]) => `<math>${parts.join('')}</math>`;
 const display = (...parts: string[]) =>
-  `<div class="equation"><math display="block">${parts.join('')}</math></div>`;
+  // It scrolls where the page is narrow, also with the keyboard.
+  `<div class="equation" role="group" aria-label="equation" tabindex="0"><math display="block">${parts.join('')}</math></div>`;
 
 const above = `${i('l')}${o('+')}${n('1')}`;
 const [F, Fs, phi, B, G, Y, u, v] = [

@@ -20,7 +20,7 @@ const mainFields = new Set([
 /** What a newly chosen method starts with: values for the few batches of the page, as in configs/quickstart.yaml. */
 const starts: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'fenchel preconditioned': { rmsChange: 0.1 },
-  'fenchel exact': { preset: 'paper', tolerance: 0.01 },
+  'fenchel exact': { tolerance: 0.01 },
   adam: { learningRate: 0.01, schedule: 'linear' },
   sgd: { learningRate: 0.5 },
   foof: { rmsChange: 0.1 },
@@ -56,12 +56,15 @@ export function experimentFields(): Record<string, Field> {
     every: [1, 100],
   } as const;
   const nodes = { ...properties, ...inside('dataset'), ...inside('evaluate') };
-  return Object.fromEntries(
+  const numbers = Object.fromEntries(
     Object.entries(sliders).map(([key, [from, to]]) => {
       const [field] = fieldsOf(key, nodes[key]);
-      return [key, { ...field, slider: { from, to, scale: 'log' as const }, isMain: true }];
+      const slider = { from, to, scale: 'log' as const };
+      return [key, { ...field, slider, isMain: true, isRequired: true }];
     }),
   );
+  const [loss] = fieldsOf('loss', properties.loss);
+  return { ...numbers, loss };
 }
 
 function fieldsOf(path: string, node: Node): Field[] {
@@ -73,9 +76,8 @@ function fieldsOf(path: string, node: Node): Field[] {
   }
   const common = {
     path,
-    description: String(node.description ?? inner.description ?? ''),
+    description: `${node.description ?? inner.description ?? ''}${condition(node.usedWith)}`,
     ...(node.default !== undefined && { default: node.default }),
-    ...(node.usedWith && { usedWith: node.usedWith }),
     isMain: mainFields.has(path),
   };
   if (Array.isArray(inner.enum)) {
@@ -96,6 +98,12 @@ function fieldsOf(path: string, node: Node): Field[] {
   const slider = sliderOf(node.tune ?? inner.tune, limits, node.default);
   return [{ ...common, kind: 'number', ...limits, isInteger, ...(slider && { slider }) }];
 }
+
+/** Without which values of other fields a field has no effect. */
+const condition = (usedWith: FieldAdvice['usedWith'] = {}): string =>
+  Object.entries(usedWith)
+    .map(([field, value]) => `; only with ${field}: ${value}`)
+    .join('');
 
 const isNumber = (value: unknown): value is number => typeof value === 'number';
 

@@ -1,4 +1,3 @@
-import type { FieldAdvice } from '../core/methods/fields.js';
 import type { LayerMetrics, WatchedUpdate } from '../core/methods/method.js';
 
 /**
@@ -8,6 +7,15 @@ import type { LayerMetrics, WatchedUpdate } from '../core/methods/method.js';
 
 /** Data sets that the page can train on: generated ones, and MNIST from files that are dropped onto it. */
 export const playgroundDatasets = ['synthetic-digits', 'mnist'] as const;
+
+/** Images that they have, as under `fln run`. */
+export const datasetSizes = {
+  'synthetic-digits': { train: 10_000, test: 2000 },
+  mnist: { train: 60_000, test: 10_000 },
+} as const;
+
+/** Of a layer: preconditioners have the square of it as entries, and a page has little memory and patience. */
+export const mostUnits = 2000;
 
 /** An entry of `methods`, as a config has it. */
 export type MethodEntry = Readonly<Record<string, unknown>> & {
@@ -50,6 +58,8 @@ export interface Field {
   readonly min?: number;
   readonly max?: number;
   readonly isInteger?: boolean;
+  /** A number that cannot be deleted: the config has no default. */
+  readonly isRequired?: boolean;
   /** Ends of the slider, inside the limits. */
   readonly slider?: {
     readonly from: number;
@@ -58,8 +68,6 @@ export interface Field {
   };
   readonly options?: readonly string[];
   readonly default?: unknown;
-  /** Values of other fields without which it has no effect. */
-  readonly usedWith?: FieldAdvice['usedWith'];
   /** Shown at once, rather than under "more fields". */
   readonly isMain: boolean;
 }
@@ -80,7 +88,8 @@ export interface PageData {
   readonly methods: readonly MethodForm[];
   readonly experimentFields: Readonly<Record<string, Field>>;
   readonly activations: readonly string[];
-  readonly curves: readonly { color: string; darkColor: string; dash: readonly number[] }[];
+  /** Of the curves; their colours are in the style sheet. */
+  readonly dashes: readonly (readonly number[])[];
 }
 
 /** A file that was dropped onto the page. */
@@ -142,25 +151,31 @@ export interface Histogram {
   readonly slopes?: Readonly<Record<SignalName, readonly number[]>>;
 }
 
-/** A block of Algorithm 2, in the order of a step; none of other methods. */
+/** A block of Algorithm 2. */
 export type Block = Pick<WatchedUpdate, 'block' | 'layer'>;
+
+/** A method that is trained. */
+export interface TrainedMethod {
+  readonly label: string;
+  readonly totalBatches: number;
+  /** The blocks of one alternation of Algorithm 2 in turn, and the alternations of a batch; none of other methods. */
+  readonly blocks: readonly Block[];
+  readonly alternations: number;
+}
 
 export type FromWorker =
   | { readonly type: 'ready' }
   | {
       readonly type: 'configured';
       readonly number: number;
-      readonly runs: readonly {
-        readonly label: string;
-        readonly totalBatches: number;
-        readonly blocks: readonly Block[];
-      }[];
+      readonly runs: readonly TrainedMethod[];
     }
   | { readonly type: 'refused'; readonly number: number; readonly problems: readonly string[] }
   | {
       readonly type: 'rows';
       readonly number: number;
-      readonly rows: readonly BatchRow[] /** That the worker holds. */;
+      readonly rows: readonly BatchRow[];
+      /** Tensors that the worker holds. */
       readonly tensors: number;
     }
   | {
@@ -176,9 +191,12 @@ export type FromWorker =
       readonly type: 'block';
       readonly number: number;
       readonly label: string;
+      /** Which of `blocks`, and in which alternation; both from 0. */
+      readonly line: number;
+      readonly alternation: number;
       readonly update: WatchedUpdate;
     }
-  | { readonly type: 'paused' | 'ended'; readonly number: number }
+  | { readonly type: 'ended'; readonly number: number }
   | {
       readonly type: 'failed';
       readonly number: number;
@@ -199,5 +217,5 @@ export type FromWorker =
       readonly outputs: readonly number[];
       readonly hidden: readonly Float32Array[];
     }
-  /** A mistake of the program. */
+  /** A mistake of the program, which ends the worker. */
   | { readonly type: 'broken'; readonly message: string };

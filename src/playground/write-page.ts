@@ -35,15 +35,15 @@ export function readScripts(folder = built): Scripts {
  * @param experiment that the page opens with
  */
 export function playgroundHtml(experiment: PlaygroundExperiment, scripts: Scripts): string {
-  const curves = Array.from({ length: 7 }, (_, i) => style(i)).map(
-    ({ textColor, darkColor, dash }) => ({ color: textColor, darkColor, dash }),
-  );
+  const curves = Array.from({ length: 7 }, (_, i) => style(i));
+  const colors = (dark: boolean) =>
+    curves.map((curve, i) => `--curve-${i}:${dark ? curve.darkColor : curve.textColor}`).join(';');
   const data: PageData = {
     experiment,
     methods: methodForms(),
     experimentFields: experimentFields(),
     activations: activationNames,
-    curves,
+    dashes: curves.map(({ dash }) => dash),
   };
   const parts = {
     worker: Buffer.from(scripts.worker),
@@ -66,6 +66,7 @@ export function playgroundHtml(experiment: PlaygroundExperiment, scripts: Script
     ],
     styles: [
       pageAssets.chartStyle(),
+      `:root{${colors(false)}}@media(prefers-color-scheme:dark){:root{${colors(true)}}}`,
       readFileSync(join(packageRoot, 'assets', 'playground', 'style.css'), 'utf8'),
     ],
     scripts: [scripts.page],
@@ -82,16 +83,17 @@ const panel = (id: string, title: string) =>
 
 /** What the page's script fills. */
 const skeleton = `<noscript><p class="problems">The playground needs JavaScript.</p></noscript>
-<div class="bar" role="toolbar" aria-label="training">
+<div class="bar" role="group" aria-label="training">
 <button type="button" id="run" class="primary">Train</button>
 <button type="button" id="one-batch">One batch</button>
 <button type="button" id="one-block" hidden>One block</button>
 <button type="button" id="reset">Reset</button>
-<label>seed <input id="seed" type="number" min="1" max="2147483647" step="1"></label>
+<label>seed <input id="seed" type="number" min="1" max="2147483647" step="1" required></label>
 <progress id="done" max="1" value="0" aria-label="share of the batches done"></progress>
-<output id="status" aria-live="polite">Starting …</output>
+<span id="count"></span>
+<output id="status">Starting …</output>
 </div>
-<ul class="problems" id="problems" role="alert" hidden></ul>
+<div role="alert"><ul class="problems" id="problems" hidden></ul></div>
 <div class="workbench">
 <div class="views">
 <section aria-labelledby="curves-title"><h2 id="curves-title">Training</h2>
@@ -109,15 +111,15 @@ const skeleton = `<noscript><p class="problems">The playground needs JavaScript.
 <section aria-labelledby="draw-title"><h2 id="draw-title">Draw a digit</h2>
 <div class="draw"><div><canvas id="pad" width="280" height="280" tabindex="0" role="application" aria-label="Drawing area, 28 by 28 pixels: draw with mouse, finger or pen; with the keyboard, arrow keys move, space draws, Escape clears"></canvas>
 <p><button type="button" id="clear">Clear</button> <button type="button" id="example">A test image</button></p></div>
-<div class="guess"><output id="guess" aria-live="polite">–</output><div id="bars"></div><div id="fired" class="pictures"></div></div></div>
+<div class="guess"><output id="guess">–</output><div id="bars"></div><div id="fired" class="pictures"></div></div></div>
 </section>
 </div>
 <section class="settings" aria-labelledby="settings-title"><h2 id="settings-title">Settings</h2><div id="settings"></div></section>
 </div>
 <section aria-labelledby="yaml-title"><h2 id="yaml-title">The experiment</h2>
-<p>Save it as <code>experiment.yaml</code>; <code>npx fln run experiment.yaml</code> trains it under Node, to the same numbers. <button type="button" id="copy">Copy as YAML</button> <output id="copied" aria-live="polite"></output></p>
-<pre tabindex="0" aria-label="the experiment as YAML"><code id="yaml"></code></pre>
-<div class="drop" id="drop"><p>Drop the four files of MNIST here or anywhere on the page, plain or gzipped (<code>train-images-idx3-ubyte.gz</code> …), or <label class="pick">choose them <input type="file" id="files" multiple></label>. They stay in this page.</p><output id="data-status" aria-live="polite"></output></div>
+<p>Save it as <code>experiment.yaml</code>; <code>npx fln run experiment.yaml</code> trains it under Node, to the same numbers. <button type="button" id="copy">Copy as YAML</button> <output id="copied"></output></p>
+<pre tabindex="0" role="region" aria-label="the experiment as YAML"><code id="yaml"></code></pre>
+<div class="drop" id="drop"><p>Drop the four files of MNIST here or anywhere on the page, plain or gzipped (<code>train-images-idx3-ubyte.gz</code> …), or <label class="pick">choose them <input type="file" id="files" multiple></label>. They stay in this page.</p><output id="data-status"></output></div>
 </section>
 <section class="explanation" aria-labelledby="what-title"><h2 id="what-title">What is a Fenchel lifted network?</h2>
 ${explanation}

@@ -45,6 +45,7 @@ describe('the experiment of the playground', () => {
     ['dataset.stream.taskSize=100', 'of dataset, the page knows'],
     ['network.layers.0={conv: 4, kernel: 5, activation: relu}', 'not fully connected'],
     ['network.layers.0.norm=rms', 'more than an activation'],
+    ['network.layers.0.dense=2001', 'more than 2000 units'],
     ['batchSize=full', 'the whole training set'],
     ['evaluate.test=last', 'of evaluate'],
   ])('refuses %s', (overrides, reason) => {
@@ -64,6 +65,9 @@ it('has a control for each number, choice and switch of a method, with limits an
   });
   expect(field('nudge')).toMatchObject({ kind: 'choice', options: ['one-sided', 'two-sided'] });
   expect(field('noise.read')).toMatchObject({ kind: 'number', min: 0, max: 100 });
+  const exact = methodForms().find(({ solver }) => solver === 'exact')!;
+  const jointStep = exact.fields.find(({ path }) => path === 'jointStep')!;
+  expect(jointStep.description).toMatch(/; only with xSolve: joint$/);
   for (const { fields } of methodForms()) {
     for (const { path, description, min = -1 / 0, max = 1 / 0, slider } of fields) {
       expect(description, path).not.toBe('');
@@ -71,7 +75,8 @@ it('has a control for each number, choice and switch of a method, with limits an
         expect(min <= slider.from && slider.from < slider.to && slider.to <= max, path).toBe(true);
     }
   }
-  expect(experimentFields().epochs).toMatchObject({ min: 1, isInteger: true });
+  expect(experimentFields().epochs).toMatchObject({ min: 1, isInteger: true, isRequired: true });
+  expect(experimentFields().loss.options).toEqual(['cross-entropy', 'mse']);
 });
 
 it('is one file of less than 4 MB that names no other', () => {

@@ -63,8 +63,8 @@ export interface MethodContext<Config> {
 /** One block that a step has updated. */
 export interface WatchedUpdate {
   readonly block: 'X' | 'W';
-  /** From 1, as the paper counts: X_l lies above W_l. */
-  readonly layer: number;
+  /** From 1, as the paper counts: X_l lies above W_l. Absent where all X are updated together. */
+  readonly layer?: number;
   /** Optimality residual of the sub-problem, and the iterations that it took. */
   readonly residual: number;
   readonly iterations: number;

@@ -1,9 +1,7 @@
 import uPlot from 'uplot';
-import type { BatchRow, PageData } from '../protocol.js';
-import { byId, dark, make, number, variable } from './dom.js';
-
-/** Evaluated points of a curve that are kept: of a longer one, every second. */
-export const mostPoints = 1500;
+import type { BatchRow } from '../protocol.js';
+import { byId, make, number } from './dom.js';
+import { drawPlot, mostPoints, swatch, texts } from './plot.js';
 
 /** The rows of a method, thinned. */
 class Curve {
@@ -25,15 +23,6 @@ const place = (accuracy: number) => -Math.log10(Math.max(smallestError, 1 - accu
 const accuracyTicks = [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999].map(place);
 const accuracyText = (at: number) => `${number(100 * (1 - 10 ** -at), 4)}%`;
 
-const font = '12px system-ui, sans-serif';
-/** The look of an axis, and of its labels: small numbers as 1e-5. */
-export const axis = (): Partial<uPlot.Axis> => ({
-  stroke: () => variable('--quiet'),
-  font,
-  grid: { stroke: () => variable('--line'), width: 1 },
-  ticks: { stroke: () => variable('--line'), width: 1 },
-});
-
 const panels = [
   { id: 'accuracy-batch', x: 'batch', y: 'testAccuracy' },
   { id: 'accuracy-seconds', x: 'seconds', y: 'testAccuracy' },
@@ -45,21 +34,11 @@ const panels = [
 export class TrainingCharts {
   #plots: uPlot[] = [];
   #curves = new Map<string, Curve>();
-  #outputs = new Map<string, HTMLOutputElement>();
+  #accuracies = new Map<string, HTMLElement>();
   #hidden = new Set<string>();
   #isDue = false;
 
-  constructor(readonly styles: PageData['curves']) {
-    dark.addEventListener('change', () => {
-      for (const plot of this.#plots) plot.redraw(false, true);
-      this.#paintLegend();
-    });
-  }
-
-  color(i: number): string {
-    const { color, darkColor } = this.styles[i % this.styles.length];
-    return dark.matches ? darkColor : color;
-  }
+  constructor(readonly dashes: readonly (readonly number[])[]) {}
 
   /** Starts again with these methods. */
   reset(labels: readonly string[]): void {
@@ -74,8 +53,8 @@ export class TrainingCharts {
     for (const row of rows) {
       if (row.testAccuracy === undefined) continue;
       this.#curves.get(row.label)?.add(row);
-      const output = this.#outputs.get(row.label);
-      if (output) output.value = `${number(100 * row.testAccuracy, 4)} %`;
+      const accuracy = this.#accuracies.get(row.label);
+      if (accuracy) accuracy.textContent = `${number(100 * row.testAccuracy, 4)} %`;
     }
     if (this.#isDue) return;
     this.#isDue = true;
@@ -104,64 +83,25 @@ export class TrainingCharts {
   }
 
   #draw({ id, x, y }: (typeof panels)[number], labels: readonly string[]): uPlot {
-    const element = byId(id);
     const isAccuracy = y === 'testAccuracy';
-    const size = () => ({ width: Math.max(200, element.clientWidth), height: 210 });
-    const plot: uPlot = new uPlot(
-      {
-        ...size(),
-        legend: { show: false },
-        padding: [8, 14, 0, 0],
-        cursor: { y: false, sync: { key: x }, drag: { x: false, y: false } },
-        scales: { x: { time: false }, y: isAccuracy ? {} : { distr: 3 } },
-        series: [
-          {},
-          ...labels.map((label, i) => ({
-            label,
-            stroke: () => this.color(i),
-            width: 2,
-            dash: [...this.styles[i % this.styles.length].dash],
-            spanGaps: true,
-            show: !this.#hidden.has(label),
-            points: { show: false },
-          })),
-        ],
-        axes: [
-          {
-            ...axis(),
-            grid: { show: false },
-            size: 30,
-            values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : number(tick))),
-          },
-          {
-            ...axis(),
-            size: 58,
-            ...(!isAccuracy && { grid: { ...axis().grid, filter: powersOfTen } }),
-            ...(isAccuracy && {
-              splits: (_: uPlot, __: number, low: number, high: number) =>
-                spaced(
-                  accuracyTicks.filter((at) => at >= low && at <= high),
-                  (high - low) / 7,
-                ),
-            }),
-            values: (_, ticks) =>
-              ticks.map((tick) =>
-                tick === null ? '' : isAccuracy ? accuracyText(tick) : tickText(tick),
-              ),
-          },
-        ],
+    return drawPlot(byId(id), {
+      height: 210,
+      lineWidth: 2,
+      sync: x,
+      dashes: this.dashes,
+      curves: labels.map((label) => ({ label, isShown: !this.#hidden.has(label) })),
+      yScale: isAccuracy ? {} : { distr: 3 },
+      yAxis: {
+        size: 58,
+        ...(isAccuracy && { splits: accuracySplits, values: texts(accuracyText) }),
       },
-      [[], ...labels.map(() => [])],
-      element,
-    );
-    observe(element, plot, size);
-    return plot;
+    });
   }
 
   #legend(labels: readonly string[]): void {
     const items = labels.map((label, i) => {
-      const output = make('output');
-      this.#outputs.set(label, output);
+      const accuracy = make('span', { className: 'value' });
+      this.#accuracies.set(label, accuracy);
       const button = make(
         'button',
         {
@@ -169,9 +109,9 @@ export class TrainingCharts {
           ariaPressed: String(!this.#hidden.has(label)),
           title: 'show or hide the curve',
         },
-        swatch(this.styles[i % this.styles.length].dash),
+        swatch(i, this.dashes),
         label,
-        output,
+        accuracy,
       );
       button.addEventListener('click', () => {
         const show = this.#hidden.delete(label);
@@ -182,57 +122,14 @@ export class TrainingCharts {
       return make('li', {}, button);
     });
     byId('legend').replaceChildren(...items);
-    this.#paintLegend();
-  }
-
-  #paintLegend(): void {
-    for (const [i, line] of document.querySelectorAll('#legend line').entries()) {
-      line.setAttribute('stroke', this.color(i));
-    }
   }
 }
 
-export const tickText = (tick: number | null): string =>
-  tick === null ? '' : Math.abs(tick) >= 1e-3 || tick === 0 ? number(tick) : tick.toExponential(0);
-
-/** Of a logarithmic scale, lines at powers of ten alone. */
-export const powersOfTen: uPlot.Axis.Filter = (_, splits) =>
-  splits.map((at) => (Math.log10(at) % 1 === 0 ? at : null));
-
-/** Ticks that are far enough apart for their labels. */
-function spaced(ticks: readonly number[], gap: number): number[] {
+/** Ticks inside the range that are far enough apart for their labels. */
+const accuracySplits = (_: uPlot, __: number, low: number, high: number): number[] => {
   const kept: number[] = [];
-  for (const tick of ticks)
-    if (kept.length === 0 || tick - kept[kept.length - 1] >= gap) kept.push(tick);
+  for (const tick of accuracyTicks.filter((at) => at >= low && at <= high)) {
+    if (kept.length === 0 || tick - kept[kept.length - 1] >= (high - low) / 7) kept.push(tick);
+  }
   return kept;
-}
-
-export function swatch(dash: readonly number[]): SVGElement {
-  const name = 'http://www.w3.org/2000/svg';
-  const svg = document.createElementNS(name, 'svg');
-  const line = document.createElementNS(name, 'line');
-  const set = (element: Element, values: object) => {
-    for (const [key, value] of Object.entries(values)) element.setAttribute(key, String(value));
-  };
-  set(svg, { width: 26, height: 10, 'aria-hidden': 'true' });
-  set(line, {
-    x1: 0,
-    y1: 5,
-    x2: 26,
-    y2: 5,
-    'stroke-width': 2.5,
-    'stroke-dasharray': dash.join(' '),
-  });
-  svg.append(line);
-  return svg;
-}
-
-export function observe(
-  element: HTMLElement,
-  plot: uPlot,
-  size: () => { width: number; height: number },
-) {
-  const observer = new ResizeObserver(() => plot.setSize(size()));
-  observer.observe(element);
-  plot.hooks.destroy = [() => observer.disconnect()];
-}
+};

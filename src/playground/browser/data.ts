@@ -2,7 +2,7 @@ import { type Dataset, pixelLevels, type Split } from '../../core/dataset.js';
 import { ContentError } from '../../data/content-error.js';
 import { parseIdxImages, parseIdxLabels } from '../../data/idx-format.js';
 import { imageSize, syntheticSplit } from '../../data/synthetic/digits.js';
-import type { DroppedFile, PlaygroundExperiment } from '../protocol.js';
+import { type DroppedFile, datasetSizes, type PlaygroundExperiment } from '../protocol.js';
 
 /** Images and labels of an experiment, prepared as `fln run` prepares them. */
 export type PlaygroundData = Pick<Dataset, 'train' | 'test' | 'levels' | 'shape' | 'classes'>;
@@ -14,21 +14,32 @@ const classes = 10;
 /** Decompressed size of the largest file of MNIST, the training images; a larger one is none of its files. */
 const mostBytes = 47_040_016;
 
-/** Of the generated digits, as the data set of `fln run` has them. */
-const generated = { train: 10_000, test: 2000 };
+/** What is wrong with an experiment, as sentences. */
+export class Refused extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(problems.join(' '));
+  }
+}
 
-/** What keeps an experiment from its data, as sentences; none where there is nothing. */
-export function dataProblems(
+/**
+ * The first images of both splits.
+ * @param mnist what was read from dropped files
+ * @throws Refused where the files are missing, or there are fewer images
+ */
+export function dataOf(
   { dataset }: Pick<PlaygroundExperiment, 'dataset'>,
   mnist: Mnist | undefined,
-): string[] {
+): PlaygroundData {
   const { name, limit, testLimit } = dataset;
-  if (name === 'mnist' && !mnist) {
-    return ['Drop the four files of MNIST onto the page: it loads nothing by itself.'];
+  const isGenerated = name === 'synthetic-digits';
+  if (!isGenerated && !mnist) {
+    throw new Refused(['Drop the four files of MNIST onto the page: it loads nothing by itself.']);
   }
   const sizes =
-    name === 'mnist' && mnist ? { train: mnist.train.count, test: mnist.test.count } : generated;
-  return [
+    mnist && !isGenerated
+      ? { train: mnist.train.count, test: mnist.test.count }
+      : datasetSizes[name];
+  const problems = [
     ...(limit > sizes.train
       ? [`limit is more than the ${sizes.train} training images of ${name}.`]
       : []),
@@ -36,21 +47,23 @@ export function dataProblems(
       ? [`testLimit is more than the ${sizes.test} test images of ${name}.`]
       : []),
   ];
-}
-
-/** @returns undefined where MNIST is asked for and its files have not been given */
-export function dataOf(
-  { dataset }: Pick<PlaygroundExperiment, 'dataset'>,
-  mnist: Mnist | undefined,
-): PlaygroundData | undefined {
-  const { name, limit, testLimit } = dataset;
+  if (problems.length > 0) throw new Refused(problems);
   const splits =
-    name === 'mnist'
-      ? mnist && { train: first(mnist.train, limit), test: first(mnist.test, testLimit) }
-      : { train: syntheticSplit('train', limit), test: syntheticSplit('test', testLimit) };
-  if (!splits) return undefined;
+    mnist && !isGenerated
+      ? { train: first(mnist.train, limit), test: first(mnist.test, testLimit) }
+      : { train: generated('train', limit), test: generated('test', testLimit) };
   const levels = pixelLevels([{ mean: 0, std: 255 }]);
   return { ...splits, levels, shape: [imageSize, imageSize, 1], classes };
+}
+
+/** The generated digits so far: drawing them takes seconds, and every change of a setting asks for them. */
+const drawn: Partial<Record<keyof Mnist, Split>> = {};
+
+function generated(name: keyof Mnist, limit: number): Split {
+  const known = drawn[name];
+  const split = known && known.count >= limit ? known : syntheticSplit(name, limit);
+  drawn[name] = split;
+  return first(split, limit);
 }
 
 function first({ images, labels, count }: Split, limit: number): Split {

@@ -6,6 +6,12 @@ export function byId<E extends HTMLElement>(id: string): E {
   return element as E;
 }
 
+/** Text of an output, which a screen reader reads out: only where it is new. */
+export function say(id: string, text: string): void {
+  const output = byId<HTMLOutputElement>(id);
+  if (output.value !== text) output.value = text;
+}
+
 /** An element with properties and children. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   name: K,

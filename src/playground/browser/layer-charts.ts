@@ -1,15 +1,7 @@
-import uPlot from 'uplot';
+import type uPlot from 'uplot';
 import type { LayerMetrics } from '../../core/methods/method.js';
-import {
-  axis,
-  mostPoints,
-  observe,
-  powersOfTen,
-  swatch,
-  type TrainingCharts,
-  tickText,
-} from './charts.js';
-import { byId, dark, make, number } from './dom.js';
+import { byId, make } from './dom.js';
+import { drawPlot, mostPoints, swatch } from './plot.js';
 
 const layerPanels = [
   { title: 'penalty B(X, U)', log: true, value: ({ penalty }: LayerMetrics) => penalty },
@@ -43,11 +35,7 @@ export class LayerCharts {
   #shown = '';
   #drawn = '';
 
-  constructor(readonly charts: TrainingCharts) {
-    dark.addEventListener('change', () => {
-      for (const plot of this.#plots) plot.redraw(false, true);
-    });
-  }
+  constructor(readonly dashes: readonly (readonly number[])[]) {}
 
   reset(): void {
     this.#measured.clear();
@@ -94,57 +82,26 @@ export class LayerCharts {
     container.replaceChildren();
     this.#plots = [];
     if (count === 0) return;
-    for (const { title, log } of layerPanels) {
+    const names = Array.from({ length: count }, (_, l) => `hidden layer ${l + 1}`);
+    this.#plots = layerPanels.map(({ title, log }) => {
       const element = make('div', {
         className: 'curve small',
+        role: 'img',
         ariaLabel: `${title}, of each hidden layer over batches`,
       });
-      element.setAttribute('role', 'img');
-      container.append(make('div', { className: 'panel' }, make('h4', {}, title), element));
-      const size = () => ({ width: Math.max(160, element.clientWidth), height: 150 });
-      const plot = new uPlot(
-        {
-          ...size(),
-          legend: { show: false },
-          padding: [8, 10, 0, 0],
-          cursor: { y: false, sync: { key: 'layers' }, drag: { x: false, y: false } },
-          scales: { x: { time: false }, y: log ? { distr: 3 } : { range: [0, 1] } },
-          series: [
-            {},
-            ...Array.from({ length: count }, (_, l) => ({
-              stroke: () => this.charts.color(l),
-              dash: [...this.charts.styles[l % 7].dash],
-              width: 1.75,
-              spanGaps: true,
-              points: { show: false },
-            })),
-          ],
-          axes: [
-            {
-              ...axis(),
-              grid: { show: false },
-              size: 26,
-              values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : number(tick))),
-            },
-            {
-              ...axis(),
-              size: 54,
-              ...(log && { grid: { ...axis().grid, filter: powersOfTen } }),
-              values: (_, ticks) => ticks.map(tickText),
-            },
-          ],
-        },
-        [[], ...Array.from({ length: count }, () => [])],
-        element,
-      );
-      observe(element, plot, size);
-      this.#plots.push(plot);
-    }
-    const names = Array.from({ length: count }, (_, l) => {
-      const line = swatch(this.charts.styles[l % 7].dash);
-      line.firstElementChild?.setAttribute('stroke', this.charts.color(l));
-      return make('li', {}, line, `hidden layer ${l + 1}`);
+      container.append(make('div', { className: 'panel' }, make('h3', {}, title), element));
+      return drawPlot(element, {
+        height: 150,
+        lineWidth: 1.75,
+        sync: 'layers',
+        dashes: this.dashes,
+        curves: names.map((label) => ({ label, isShown: true })),
+        yScale: log ? { distr: 3 } : { range: [0, 1] },
+        yAxis: { size: 54 },
+      });
     });
-    if (count > 1) container.append(make('ul', { className: 'legend wide' }, ...names));
+    if (count === 1) return;
+    const legend = names.map((name, l) => make('li', {}, swatch(l, this.dashes), name));
+    container.append(make('ul', { className: 'legend wide' }, ...legend));
   }
 }

@@ -1,5 +1,5 @@
 import type { FromWorker } from '../protocol.js';
-import { byId, make, number } from './dom.js';
+import { byId, make, number, say } from './dom.js';
 import { figure, tiles } from './pictures.js';
 
 const side = 28;
@@ -144,7 +144,7 @@ export function showClasses({
   hidden,
 }: Extract<FromWorker, { type: 'classified' }>): void {
   const best = outputs.indexOf(Math.max(...outputs));
-  byId<HTMLOutputElement>('guess').value = `${label}: ${best}`;
+  say('guess', `${label}: ${best}`);
   const largest = Math.max(...outputs.map(Math.abs), 1e-9);
   const bars = outputs.map((value, digit) => {
     const bar = make('span', { className: 'bar-fill' });

@@ -1,18 +1,20 @@
 import { configYaml } from '../../config/print.js';
 import type {
-  Block,
   FromWorker,
   Insight,
   PageData,
   PlaygroundExperiment,
   ToWorker,
+  TrainedMethod,
 } from '../protocol.js';
+import { achieved, blockName, drawAlgorithm } from './algorithm.js';
 import { TrainingCharts } from './charts.js';
-import { drawSettings } from './controls.js';
-import { byId, dark, embedded, make } from './dom.js';
+import { byId, dark, embedded, make, say } from './dom.js';
+import { listenForFiles } from './drop.js';
 import { LayerCharts } from './layer-charts.js';
 import { Pad, showClasses } from './pad.js';
 import { drawHistograms, drawPictures } from './pictures.js';
+import { drawSettings } from './settings.js';
 
 /**
  * The page: it shows what its worker trains. `experiment` is all that the numbers depend on; every change of it starts
@@ -26,14 +28,14 @@ let hasEnded = false;
 /** Whether a change sets the training going: it was, or had ended, or settings that did not fit had stopped it. */
 let goesOn = true;
 let looked = labelsOf()[0];
-let runs: Extract<FromWorker, { type: 'configured' }>['runs'] = [];
+let runs: readonly TrainedMethod[] = [];
 const batches = new Map<string, number>();
 let lastInsight: Insight | undefined;
 let worker: Worker | undefined;
+let isBroken = false;
 
-const charts = new TrainingCharts(data.curves);
-const layers = new LayerCharts(charts);
-const status = byId<HTMLOutputElement>('status');
+const charts = new TrainingCharts(data.dashes);
+const layers = new LayerCharts(data.dashes);
 const runButton = byId<HTMLButtonElement>('run');
 let exampleAt = 0;
 const pad = new Pad(
@@ -57,18 +59,23 @@ function configure(next: PlaygroundExperiment, thenRun = goesOn): void {
   const labels = labelsOf();
   if (!labels.includes(looked)) looked = labels[0];
   configured++;
-  setRunning(thenRun);
   hasEnded = false;
+  setRunning(thenRun);
   batches.clear();
   showProblems([]);
   charts.reset(labels);
   layers.reset();
   lookAt(looked);
   drawSettings(byId('settings'), data, experiment, change);
-  paintDots();
   byId<HTMLInputElement>('seed').value = String(experiment.seeds[0]);
   byId('yaml').textContent = yaml();
-  status.value = 'Preparing …';
+  say('status', 'Preparing …');
+  byId('count').textContent = '';
+  // Its `ready` configures again.
+  if (isBroken) {
+    start();
+    return;
+  }
   send({ type: 'configure', experiment, number: configured });
   if (thenRun) send({ type: 'go' });
 }
@@ -97,51 +104,14 @@ function lookAt(label: string): void {
   );
   layers.show(label);
   send({ type: 'look', label });
-  drawAlgorithm();
+  showAlgorithm();
   pad.refresh();
 }
 
-/** Algorithm 2 as the paper lists it, for a method that takes its steps block by block. */
-function drawAlgorithm(current?: Block, said = ''): void {
-  const blocks = runs.find(({ label }) => label === looked)?.blocks ?? [];
-  byId('one-block').hidden = blocks.length === 0;
-  const container = byId('algorithm');
-  if (blocks.length === 0) {
-    container.replaceChildren();
-    return;
-  }
-  const lines = blocks.map(({ block, layer }) => {
-    const isCurrent = block === current?.block && layer === current.layer;
-    const name = make('var', {}, block, make('sub', {}, String(layer)));
-    const least = make('var', {}, block, make('sub', {}, String(layer)));
-    const text =
-      block === 'X'
-        ? 'activations, given the layers around them'
-        : 'weights, given the activations';
-    const item = make(
-      'li',
-      {},
-      name,
-      ' ← argmin over ',
-      least,
-      ' of G',
-      make('span', { className: 'quiet' }, ` (${text})`),
-    );
-    if (isCurrent) {
-      item.ariaCurrent = 'step';
-      item.append(make('strong', {}, ` ${said}`));
-    }
-    return item;
-  });
-  container.replaceChildren(
-    make('h3', {}, 'Algorithm 2, for every batch'),
-    make(
-      'p',
-      { className: 'note' },
-      'X starts with a forward pass. “One block” updates the next block and stops.',
-    ),
-    make('ol', { className: 'algorithm' }, ...lines),
-  );
+function showAlgorithm(current?: Extract<FromWorker, { type: 'block' }>): void {
+  const method = runs.find(({ label }) => label === looked);
+  byId('one-block').hidden = !method || method.blocks.length === 0;
+  drawAlgorithm(byId('algorithm'), method, current);
 }
 
 function showProblems(problems: readonly string[]): void {
@@ -150,10 +120,10 @@ function showProblems(problems: readonly string[]): void {
   list.replaceChildren(...problems.map((text) => make('li', {}, text)));
 }
 
-function paintDots(): void {
-  for (const dot of document.querySelectorAll<HTMLElement>('.dot')) {
-    dot.style.background = charts.color(Number(dot.dataset.curve));
-  }
+function addProblem(text: string): void {
+  const list = byId('problems');
+  list.hidden = false;
+  list.append(make('li', {}, text));
 }
 
 function showProgress(): void {
@@ -161,17 +131,17 @@ function showProgress(): void {
   const all = runs.reduce((sum, { totalBatches }) => sum + totalBatches, 0);
   byId<HTMLProgressElement>('done').value = all > 0 ? done / all : 0;
   const [first] = runs;
-  if (first) status.value = `batch ${batches.get(first.label) ?? 0} of ${first.totalBatches}`;
+  if (!first) return;
+  const text = `batch ${batches.get(first.label) ?? 0} of ${first.totalBatches}`;
+  byId('count').textContent = text;
+  // Read out after single steps, but not while training.
+  if (!isRunning) say('status', `At ${text}.`);
 }
 
 function drawInsight(): void {
   if (!lastInsight) return;
   drawPictures(byId('pictures'), lastInsight);
-  drawHistograms(
-    byId('histograms'),
-    lastInsight,
-    [0, 1, 2].map((i) => charts.color(i)),
-  );
+  drawHistograms(byId('histograms'), lastInsight);
 }
 
 function receive(message: FromWorker): void {
@@ -182,14 +152,14 @@ function receive(message: FromWorker): void {
       return;
     case 'configured':
       runs = message.runs;
-      drawAlgorithm();
+      showAlgorithm();
       showProgress();
-      if (!isRunning) status.value = 'Ready.';
+      say('status', isRunning ? 'Training …' : 'Ready.');
       pad.refresh();
       return;
     case 'refused':
       setRunning(false);
-      status.value = 'The settings do not fit together.';
+      say('status', 'The settings do not fit together.');
       showProblems(message.problems);
       return;
     case 'rows':
@@ -205,27 +175,20 @@ function receive(message: FromWorker): void {
       drawInsight();
       pad.refresh();
       return;
-    case 'block': {
-      const { update } = message;
-      const said = `residual ${update.residual.toExponential(1)} after ${update.iterations} iterations`;
-      setRunning(false);
-      status.value = `${message.label}: ${update.block}${update.layer} updated, ${said}`;
-      drawAlgorithm(update, said);
-      return;
-    }
-    case 'paused':
-      setRunning(false);
+    case 'block':
+      say('status', `${message.label}: ${blockName(message.update)} updated, ${achieved(message)}`);
+      showAlgorithm(message);
       return;
     case 'ended':
       hasEnded = true;
       setRunning(false);
-      status.value = 'All batches are done.';
+      say('status', 'All batches are done.');
       return;
     case 'failed':
-      showProblems([`${message.label}: ${message.message}`]);
+      addProblem(`${message.label}: ${message.message}`);
       return;
     case 'data': {
-      byId<HTMLOutputElement>('data-status').value = message.message;
+      say('data-status', message.message);
       const limit = Math.min(message.limit, 10_000);
       configure({
         ...experiment,
@@ -234,40 +197,19 @@ function receive(message: FromWorker): void {
       return;
     }
     case 'refused-files':
-      byId<HTMLOutputElement>('data-status').value = `Not used: ${message.message}.`;
+      say('data-status', `Not used: ${message.message}.`);
       return;
     case 'classified':
       showClasses(message);
       return;
     case 'broken':
+      isBroken = true;
+      worker?.terminate();
+      goesOn = false;
       setRunning(false);
-      showProblems([message.message]);
+      say('status', 'Stopped.');
+      showProblems([`The program has made a mistake; Reset starts it again. ${message.message}`]);
       return;
-  }
-}
-
-/** Ample for the files of MNIST, and no more than a page should read. */
-const mostBytes = 64 * 2 ** 20;
-
-async function take(files: readonly File[]): Promise<void> {
-  const output = byId<HTMLOutputElement>('data-status');
-  const large = files.find(({ size }) => size > mostBytes);
-  if (files.length === 0) return;
-  if (large || files.length > 4) {
-    output.value = large
-      ? `Not used: ${large.name} is longer than any file of MNIST.`
-      : `Not used: ${files.length} files; MNIST has four.`;
-    return;
-  }
-  output.value = 'Reading …';
-  try {
-    const read = files.map(async (file) => ({
-      name: file.name,
-      bytes: new Uint8Array(await file.arrayBuffer()),
-    }));
-    send({ type: 'files', files: await Promise.all(read) });
-  } catch {
-    output.value = 'Not used: the files cannot be read. A folder is none.';
   }
 }
 
@@ -275,6 +217,7 @@ runButton.addEventListener('click', () => {
   if (hasEnded) return configure(experiment, true);
   setRunning(!isRunning);
   goesOn = isRunning;
+  say('status', isRunning ? 'Training …' : 'Paused.');
   send({ type: isRunning ? 'go' : 'pause' });
 });
 byId('one-batch').addEventListener('click', () => send({ type: 'batch' }));
@@ -288,35 +231,24 @@ byId<HTMLSelectElement>('looked').addEventListener('change', ({ target }) =>
   lookAt((target as HTMLSelectElement).value),
 );
 byId('copy').addEventListener('click', async () => {
-  const copied = byId<HTMLOutputElement>('copied');
   try {
     await navigator.clipboard.writeText(yaml());
-    copied.value = 'Copied.';
+    say('copied', 'Copied.');
   } catch {
     // Without permission: selected, so that the keys of the system copy it.
     getSelection()?.selectAllChildren(byId('yaml'));
-    copied.value = 'Selected: copy it with the keyboard.';
+    say('copied', 'Selected: copy it with the keyboard.');
   }
 });
-byId<HTMLInputElement>('files').addEventListener('change', ({ target }) =>
-  take([...((target as HTMLInputElement).files ?? [])]),
-);
-document.addEventListener('dragover', (event) => {
-  event.preventDefault();
-  byId('drop').classList.add('over');
-});
-document.addEventListener('dragleave', () => byId('drop').classList.remove('over'));
-document.addEventListener('drop', (event) => {
-  event.preventDefault();
-  byId('drop').classList.remove('over');
-  void take([...(event.dataTransfer?.files ?? [])]);
-});
-dark.addEventListener('change', () => {
-  paintDots();
-  drawInsight();
-});
+listenForFiles((files) => send({ type: 'files', files }));
+dark.addEventListener('change', drawInsight);
 
-async function start(): Promise<void> {
+function start(): void {
+  isBroken = false;
+  startWorker().catch((error) => receive({ type: 'broken', message: String(error) }));
+}
+
+async function startWorker(): Promise<void> {
   const [code, simd, plain] = await Promise.all(['worker', 'simd', 'plain'].map(embedded));
   worker = new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
   worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => receive(data));
@@ -324,4 +256,4 @@ async function start(): Promise<void> {
   send({ type: 'start', wasm: { simd, plain } });
 }
 
-start().catch((error) => receive({ type: 'broken', message: String(error) }));
+start();

@@ -1,5 +1,6 @@
 import type { Histogram, Insight } from '../protocol.js';
 import { dark, make, number, variable } from './dom.js';
+import { curveColor, curveStyle } from './plot.js';
 
 const gap = 1;
 
@@ -90,24 +91,20 @@ const left = 8;
  * The pre-activations of each hidden layer, the step of the X-update from each bin, and below it the slope of the
  * signals of the three rules.
  */
-export function drawHistograms(
-  container: HTMLElement,
-  { histograms }: Insight,
-  colors: readonly string[],
-): void {
+export function drawHistograms(container: HTMLElement, { histograms }: Insight): void {
   const drawn = histograms.map((histogram, l) => {
     const { steps, slopes } = histogram;
     const canvas = make('canvas', { className: 'histogram', width: 2 * width, height: 2 * height });
     canvas.setAttribute('role', 'img');
-    const magnified = steps && draw(canvas, histogram, colors);
-    if (!steps) draw(canvas, histogram, colors);
+    const magnified = steps && draw(canvas, histogram);
+    if (!steps) draw(canvas, histogram);
     const text = slopes
       ? `Above: pre-activations of hidden layer ${l + 1}; arrows: root mean square of r, by which the X-update moves those of a bin, ${magnified} times as long. Below: slope of the signal in r, by rule: `
       : `Pre-activations of hidden layer ${l + 1} for 200 training images.`;
     canvas.ariaLabel = text;
     const names = ['back-propagation', 'one-sided', 'two-sided'].map((name, i) => {
       const word = make('span', { className: 'rule' }, name);
-      word.style.color = colors[i];
+      word.style.color = curveStyle(i, 3);
       return word;
     });
     const caption = make('figcaption', {}, text);
@@ -118,11 +115,7 @@ export function drawHistograms(
 }
 
 /** @returns by how much the arrows are magnified */
-function draw(
-  canvas: HTMLCanvasElement,
-  { low, high, counts, steps, slopes }: Histogram,
-  colors: readonly string[],
-): string {
+function draw(canvas: HTMLCanvasElement, { low, high, counts, steps, slopes }: Histogram): string {
   const context = canvas.getContext('2d');
   if (!context) return '1';
   context.scale(2, 2);
@@ -157,6 +150,7 @@ function draw(
   const sizes = steps.filter((step, k) => Number.isFinite(step) && counts[k] > 0).map(Math.abs);
   const largest = Math.max(...sizes, 1e-12);
   const factor = 10 ** Math.floor(Math.log10((5 * bin) / largest));
+  const colors = [0, 1, 2].map((i) => curveColor(i, 3));
   context.strokeStyle = colors[1];
   context.fillStyle = colors[1];
   context.lineWidth = 1.5;

@@ -8,15 +8,8 @@ import { buildNetwork, type Network } from '../../core/network/network.js';
 import type { LayerShape } from '../../core/network/shape.js';
 import type { Training } from '../../core/training.js';
 import { TrainingRun } from '../../core/training-run.js';
-import type { BatchRow, Block, MethodEntry, PlaygroundExperiment } from '../protocol.js';
-import type { PlaygroundData } from './data.js';
-
-/** What is wrong with an experiment, as sentences. */
-export class Refused extends Error {
-  constructor(readonly problems: readonly string[]) {
-    super(problems.join(' '));
-  }
-}
+import type { BatchRow, MethodEntry, PlaygroundExperiment, TrainedMethod } from '../protocol.js';
+import { type PlaygroundData, Refused } from './data.js';
 
 export interface ResolvedEntry {
   readonly label: string;
@@ -78,53 +71,56 @@ export class MethodRun {
   #training: Training | undefined;
   #seconds = 0;
   #waited = 0;
+  /** Block updates of the current batch. */
+  #updates = 0;
   #firstLoss: number | undefined;
   /** Batches done. */
   batch = 0;
   /** A run that has failed takes no more steps. */
   hasFailed = false;
 
-  /** @param watch called after each block update of Algorithm 2, which waits for it */
+  /** @param watch called after each block update of Algorithm 2, which waits for it, with its place in the batch */
   constructor(
     readonly entry: ResolvedEntry,
     readonly experiment: PlaygroundExperiment,
     readonly network: Network,
     data: PlaygroundData,
     readonly evaluator: Evaluator,
-    watch: (update: WatchedUpdate) => Promise<void>,
+    watch: (update: WatchedUpdate, place: number) => Promise<void>,
   ) {
     const { loss, seeds } = experiment;
     this.#run = new TrainingRun({
       ...{ method: entry, network, loss, dataset: data, seed: seeds[0] },
       watch: async (update) => {
         const started = performance.now();
-        await watch(update);
+        await watch(update, this.#updates++);
         this.#waited += performance.now() - started;
       },
     });
   }
 
-  get totalBatches(): number {
-    return this.#run.totalBatches;
-  }
-
   get isDone(): boolean {
-    return this.hasFailed || this.batch >= this.totalBatches;
+    return this.hasFailed || this.batch >= this.#run.totalBatches;
   }
 
   get isExact(): boolean {
     return this.entry.config.solver === 'exact';
   }
 
-  /** The blocks of a step of Algorithm 2, in turn. */
-  get blocks(): Block[] {
-    if (!this.isExact) return [];
+  get description(): TrainedMethod {
+    const { totalBatches } = this.#run;
+    const { label } = this.entry;
+    if (!this.isExact) return { label, totalBatches, blocks: [], alternations: 0 };
     const config = this.entry.config as FenchelExactConfig;
-    const once = blockOrder(config, this.experiment.network.layers.length).map(({ block, l }) => ({
-      block,
-      layer: block === 'X' ? l : l + 1,
-    }));
-    return Array.from({ length: config.alternations }, () => once).flat();
+    const blocks = blockOrder(config, this.experiment.network.layers.length).map(
+      ({ block, l }) => ({
+        block,
+        layer: block === 'X' ? l : l + 1,
+      }),
+    );
+    const joint = config.xSolve === 'joint' ? [{ block: 'X' as const }] : [];
+    const { alternations } = config;
+    return { label, totalBatches, blocks: [...joint, ...blocks], alternations };
   }
 
   get training(): Training {
@@ -151,9 +147,10 @@ export class MethodRun {
   async step(): Promise<{ row: BatchRow; layers?: readonly object[] } | string> {
     const batch = this.batch + 1;
     const { every } = this.experiment.evaluate;
-    const isEvaluated = batch === 1 || batch % every === 0 || batch === this.totalBatches;
+    const isEvaluated = batch === 1 || batch % every === 0 || batch === this.#run.totalBatches;
     const started = performance.now();
     this.#waited = 0;
+    this.#updates = 0;
     let ended: number | undefined;
     const stepped = isEvaluated ? () => (ended = performance.now()) : undefined;
     const step = await this.#run.step(batch, stepped);
@@ -203,7 +200,7 @@ export interface Session {
 export function openSession(
   experiment: PlaygroundExperiment,
   data: PlaygroundData,
-  watch: (run: MethodRun, update: WatchedUpdate) => Promise<void>,
+  watch: (run: MethodRun, update: WatchedUpdate, place: number) => Promise<void>,
 ): Session {
   const shape = shapeOf(experiment);
   const problems: string[] = [];
@@ -223,8 +220,8 @@ export function openSession(
   const network = buildNetwork(shape);
   const evaluator = new Evaluator(data.test, data, network, experiment.loss);
   const runs = entries.map((entry): MethodRun => {
-    const run: MethodRun = new MethodRun(entry, experiment, network, data, evaluator, (update) =>
-      watch(run, update),
+    const run: MethodRun = new MethodRun(entry, experiment, network, data, evaluator, (...update) =>
+      watch(run, ...update),
     );
     return run;
   });

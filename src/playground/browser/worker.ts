@@ -1,3 +1,4 @@
+import './no-eval.js';
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import { installKernels } from '../../backend/wasm/kernels/install.js';
@@ -6,9 +7,9 @@ import { NotPositiveDefiniteError } from '../../core/solvers/cholesky.js';
 import { ContentError } from '../../data/content-error.js';
 import { RunError } from '../../errors.js';
 import type { BatchRow, FromWorker, PlaygroundExperiment, ToWorker } from '../protocol.js';
-import { dataOf, dataProblems, type Mnist, readMnist } from './data.js';
+import { dataOf, type Mnist, Refused, readMnist } from './data.js';
 import { classify, look } from './insight.js';
-import { type MethodRun, openSession, Refused, type Session } from './trainer.js';
+import { type MethodRun, openSession, type Session } from './trainer.js';
 
 /**
  * The worker of the page: it trains the methods of an experiment in turns, one batch each, and does nothing else at
@@ -86,23 +87,21 @@ async function session(): Promise<void> {
   wanted = undefined;
   let current: Session | undefined;
   try {
-    const problems = dataProblems(experiment, mnist);
     const data = dataOf(experiment, mnist);
-    if (problems.length > 0 || !data) throw new Refused(problems);
-    current = openSession(experiment, data, async (run, update) => {
+    let report: Report | undefined;
+    current = openSession(experiment, data, async (run, update, place) => {
       if (allowed !== 'block') return;
       allowed = 'nothing';
-      post({ type: 'block', number, label: run.entry.label, update });
-      await permission(current);
+      const { label, blocks } = run.description;
+      const alternation = Math.floor(place / blocks.length);
+      post({ type: 'block', number, label, line: place % blocks.length, alternation, update });
+      await permission(current, report);
     });
     for (const run of current.runs) await run.start();
-    const runs = current.runs.map(({ entry, totalBatches, blocks }) => ({
-      label: entry.label,
-      totalBatches,
-      blocks,
-    }));
+    const runs = current.runs.map(({ description }) => description);
     post({ type: 'configured', number, runs });
-    await train(current, number);
+    report = new Report(current, number);
+    await train(current, report);
   } catch (error) {
     if (error instanceof Refused) post({ type: 'refused', number, problems: error.problems });
     else if (!(error instanceof Abandoned)) throw error;
@@ -112,22 +111,20 @@ async function session(): Promise<void> {
 }
 
 /** The methods in turns: always the one that has done the fewest batches. */
-async function train(current: Session, number: number): Promise<void> {
-  const report = new Report(current, number);
+async function train(current: Session, report: Report): Promise<void> {
   await report.pictures();
   for (;;) {
     const open = current.runs.filter(({ isDone }) => !isDone);
     if (open.length === 0) {
       report.flush();
       await report.pictures();
-      post({ type: 'ended', number });
+      post({ type: 'ended', number: report.number });
       allowed = 'nothing';
       while (!wanted) await waiting(current, report);
       return;
     }
     const fewest = Math.min(...open.map(({ batch }) => batch));
     await permission(current, report);
-    const isOne = allowed === 'batch';
     // A block is of the method that is looked at; a batch, of all methods.
     const watched = current.runs.find(({ entry }) => entry.label === lookedAt);
     const turn =
@@ -139,10 +136,8 @@ async function train(current: Session, number: number): Promise<void> {
       await nextTurn();
       if (wanted) throw new Abandoned();
     }
-    if (isOne && allowed === 'batch') allowed = 'nothing';
-    if (allowed === 'block' && !turn[0].isExact) allowed = 'nothing';
+    if (allowed === 'batch' || (allowed === 'block' && !turn[0].isExact)) allowed = 'nothing';
     await report.progress(allowed !== 'everything');
-    if (allowed === 'nothing') post({ type: 'paused', number });
   }
 }
 

@@ -86,6 +86,8 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
         reports.X.push(updated);
         jointResiduals.push(updated.residuals);
         for (const [l, residual] of updated.residuals.entries()) layerResiduals[l].push(residual);
+        const { residual, iterations } = updated;
+        await context.watch?.({ block: 'X', residual, iterations });
       }
       for (const { block, l } of blockOrder(config, anchor.length)) {
         const update = block === 'X' ? updateActivationBlock : updateWeightBlock;

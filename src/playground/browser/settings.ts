@@ -1,11 +1,16 @@
-import type {
-  Field,
-  MethodEntry,
-  MethodForm,
-  PageData,
-  PlaygroundExperiment,
+import {
+  datasetSizes,
+  type Field,
+  type MethodEntry,
+  type MethodForm,
+  mostUnits,
+  type PageData,
+  type PlaygroundExperiment,
+  playgroundDatasets,
 } from '../protocol.js';
-import { make, number } from './dom.js';
+import { control } from './control.js';
+import { make } from './dom.js';
+import { curveStyle } from './plot.js';
 
 /**
  * The settings: sliders, menus and switches for the fields of the experiment, with the names, limits and
@@ -22,7 +27,7 @@ export function drawSettings(
       (one) => (one as HTMLElement).dataset.name,
     ),
   );
-  const focused = document.activeElement?.id;
+  const focused = container.contains(document.activeElement) && document.activeElement?.id;
   container.replaceChildren(
     networkSettings(data, experiment, change),
     ...experiment.methods.map((_, i) => methodSettings(data, experiment, i, change)),
@@ -32,23 +37,46 @@ export function drawSettings(
   for (const details of container.querySelectorAll('details')) {
     if (opened.has(details.dataset.name)) details.open = true;
   }
-  // The control that was changed has been replaced by its like.
-  if (focused && container.querySelector(`#${CSS.escape(focused)}`))
-    document.getElementById(focused)?.focus();
+  if (!focused) return;
+  // The control that was changed has been replaced by its like; a removed method has none.
+  const like = container.querySelector<HTMLElement>(`#${CSS.escape(focused)}:enabled`);
+  (like ?? container.querySelector<HTMLElement>('#method-0'))?.focus();
 }
 
 type Change = (next: PlaygroundExperiment) => void;
 
 const mostHidden = 4;
-const widthField: Field = {
-  path: 'dense',
-  description: 'units of a fully connected layer',
-  kind: 'number',
-  min: 1,
-  isInteger: true,
-  slider: { from: 4, to: 500, scale: 'log' },
-  isMain: true,
-};
+
+const networkFields = {
+  layers: {
+    path: 'layers',
+    description: 'hidden layers',
+    kind: 'number',
+    min: 0,
+    max: mostHidden,
+    isInteger: true,
+    isRequired: true,
+    slider: { from: 0, to: mostHidden, scale: 'linear' },
+    isMain: true,
+  },
+  dense: {
+    path: 'dense',
+    description: 'units of fully connected layer',
+    kind: 'number',
+    min: 1,
+    max: mostUnits,
+    isInteger: true,
+    isRequired: true,
+    slider: { from: 4, to: 500, scale: 'log' },
+    isMain: true,
+  },
+  activation: {
+    path: 'activation',
+    description: 'of every hidden layer',
+    kind: 'choice',
+    isMain: true,
+  },
+} as const satisfies Record<string, Field>;
 
 function networkSettings(
   data: PageData,
@@ -61,23 +89,7 @@ function networkSettings(
   const withHidden = (next: readonly (typeof output)[]) =>
     change({ ...experiment, network: { layers: [...next, output] } });
   const activation = hidden[0]?.activation ?? 'relu';
-  const depth: Field = {
-    path: 'layers',
-    description: 'hidden layers',
-    kind: 'number',
-    min: 0,
-    max: mostHidden,
-    isInteger: true,
-    slider: { from: 0, to: mostHidden, scale: 'linear' },
-    isMain: true,
-  };
-  const activations: Field = {
-    path: 'activation',
-    description: 'of every hidden layer',
-    kind: 'choice',
-    options: data.activations,
-    isMain: true,
-  };
+  const { layers: depth, dense: width } = networkFields;
   return make(
     'fieldset',
     {},
@@ -86,34 +98,31 @@ function networkSettings(
       const last = hidden[hidden.length - 1] ?? { dense: 100, activation };
       withHidden(Array.from({ length: Number(count) }, (_, l) => hidden[l] ?? last));
     }),
-    ...hidden.map((layer, l) =>
-      control(
-        `network-${l}`,
-        { ...widthField, description: `${widthField.description} ${l + 1}` },
-        layer.dense,
-        (dense) =>
-          withHidden(
-            hidden.map((other, k) => (k === l ? { ...other, dense: Number(dense) } : other)),
-          ),
-      ),
-    ),
-    control('network', activations, activation, (name) =>
-      withHidden(hidden.map((layer) => ({ ...layer, activation: String(name) }))),
-    ),
+    ...hidden.map((layer, l) => {
+      const field = { ...width, description: `${width.description} ${l + 1}` };
+      return control(`network-${l}`, field, layer.dense, (dense) =>
+        withHidden(hidden.with(l, { ...layer, dense: Number(dense) })),
+      );
+    }),
     control(
       'network',
-      {
-        path: 'loss',
-        description: 'training loss',
-        kind: 'choice',
-        options: ['cross-entropy', 'mse'],
-        isMain: true,
-      },
-      experiment.loss,
-      (loss) => change({ ...experiment, loss: String(loss) }),
+      { ...networkFields.activation, options: data.activations },
+      activation,
+      (name) => withHidden(hidden.map((layer) => ({ ...layer, activation: String(name) }))),
+    ),
+    control('network', data.experimentFields.loss, experiment.loss, (loss) =>
+      change({ ...experiment, loss: String(loss) }),
     ),
   );
 }
+
+const datasetField: Field = {
+  path: 'dataset',
+  description: 'generated digits, or the files of MNIST, which are dropped onto the page',
+  kind: 'choice',
+  options: playgroundDatasets,
+  isMain: true,
+};
 
 function runSettings(
   { experimentFields: fields }: PageData,
@@ -126,6 +135,11 @@ function runSettings(
     'fieldset',
     {},
     make('legend', {}, 'Run'),
+    control('run', datasetField, dataset.name, (name) => {
+      const limits = datasetSizes[name as keyof typeof datasetSizes];
+      const limit = Math.min(dataset.limit, limits.train);
+      setDataset({ name, limit, testLimit: Math.min(dataset.testLimit, limits.test) });
+    }),
     control('run', fields.batchSize, batchSize, (value) =>
       change({ ...experiment, batchSize: Number(value) }),
     ),
@@ -184,6 +198,7 @@ function methodSettings(
   });
   const remove = make('button', {
     type: 'button',
+    id: `remove-${index}`,
     ariaLabel: `remove ${label}`,
     textContent: 'Remove',
   });
@@ -197,11 +212,12 @@ function methodSettings(
   }));
   const part = (isMain: boolean) =>
     fields.filter(({ field }) => field.isMain === isMain).map(({ element }) => element);
-  const swatch = make('span', { className: 'dot', dataset: { curve: String(index) } });
+  const dot = make('span', { className: 'dot' });
+  dot.style.background = curveStyle(index, data.dashes.length);
   return make(
     'fieldset',
     { className: 'method' },
-    make('legend', {}, swatch, label),
+    make('legend', {}, dot, label),
     make('div', { className: 'row' }, menu, remove),
     make('p', { className: 'note' }, form?.summary ?? ''),
     ...part(true),
@@ -221,7 +237,7 @@ function addMethod(data: PageData, experiment: PlaygroundExperiment, change: Cha
     make('option', { value: '' }, 'Add a method …'),
     ...data.methods.map((form) => make('option', { value: titleOf(form) }, titleOf(form))),
   );
-  menu.disabled = experiment.methods.length >= data.curves.length;
+  menu.disabled = experiment.methods.length >= data.dashes.length;
   menu.addEventListener('change', () => {
     const chosen = data.methods.find((form) => titleOf(form) === menu.value);
     if (chosen)
@@ -252,103 +268,4 @@ function withValue(entry: MethodEntry, path: string, value: unknown): MethodEntr
   const [block, key] = path.split('.');
   if (key === undefined) return { ...entry, [block]: value };
   return { ...entry, [block]: { ...Object(entry[block]), [key]: value } };
-}
-
-/** One field: its name, a slider and a number, a menu, or a switch; its description. @param value undefined: the default */
-function control(
-  scope: string,
-  field: Field,
-  value: unknown,
-  set: (value: unknown) => void,
-): HTMLElement {
-  const { path, description, kind, options = [] } = field;
-  const id = `${scope}-${path.replaceAll('.', '-')}`;
-  const shown = value ?? field.default;
-  const help = make('small', { id: `${id}-help` }, description);
-  const described = <E extends HTMLElement>(element: E): E => {
-    element.setAttribute('aria-describedby', help.id);
-    return element;
-  };
-  const label = make('label', { htmlFor: id, className: 'name' }, path);
-  if (kind === 'choice') {
-    const unset =
-      shown === undefined ? [make('option', { value: '', selected: true }, 'by the network')] : [];
-    const choices = options.map((option) =>
-      make('option', { value: option, selected: option === shown }, option),
-    );
-    const menu = described(make('select', { id }, ...unset, ...choices));
-    menu.addEventListener('change', () => set(menu.value === '' ? undefined : menu.value));
-    return make('div', { className: 'field' }, label, menu, help);
-  }
-  if (kind === 'toggle') {
-    const box = described(make('input', { id, type: 'checkbox', checked: shown === true }));
-    box.addEventListener('change', () => set(box.checked));
-    return make('div', { className: 'field' }, label, box, help);
-  }
-  return make(
-    'div',
-    { className: 'field' },
-    label,
-    ...numberInputs(id, field, shown, set).map(described),
-    help,
-  );
-}
-
-/** Positions of a slider. */
-const positions = 200;
-
-function numberInputs(
-  id: string,
-  field: Field,
-  shown: unknown,
-  set: (value: unknown) => void,
-): HTMLElement[] {
-  const { path, min, max, isInteger, slider } = field;
-  // Of a field with one value a layer, the list is kept until a number replaces it.
-  const isList = Array.isArray(shown);
-  const input = make('input', {
-    id,
-    type: 'number',
-    step: isInteger ? '1' : 'any',
-    value: typeof shown === 'number' ? String(shown) : '',
-    placeholder: isList ? (shown as unknown[]).join(', ') : '',
-    ...(min !== undefined && { min: String(min) }),
-    ...(max !== undefined && { max: String(max) }),
-  });
-  input.addEventListener('change', () => {
-    if (input.value === '') set(undefined);
-    else if (input.reportValidity()) set(Number(input.value));
-  });
-  if (!slider) return [input];
-  const { from, to, scale } = slider;
-  const isLog = scale === 'log' && from > 0;
-  const steps = !isLog && isInteger ? to - from : positions;
-  const valueAt = (position: number) => {
-    const share = position / steps;
-    const value = isLog ? from * (to / from) ** share : from + share * (to - from);
-    return isInteger ? Math.round(value) : Number(value.toPrecision(2));
-  };
-  const positionOf = (value: number) => {
-    const share = isLog
-      ? Math.log(value / from) / Math.log(to / from)
-      : (value - from) / (to - from);
-    return Math.round(steps * Math.min(1, Math.max(0, share)));
-  };
-  const range = make('input', {
-    type: 'range',
-    id: `${id}-slider`,
-    min: '0',
-    max: String(steps),
-    step: '1',
-    value: String(typeof shown === 'number' ? positionOf(shown) : 0),
-    ariaLabel: path,
-    ariaValueText: typeof shown === 'number' ? number(shown) : 'by the network',
-  });
-  range.addEventListener('input', () => {
-    const value = valueAt(Number(range.value));
-    input.value = String(value);
-    range.ariaValueText = number(value);
-  });
-  range.addEventListener('change', () => set(valueAt(Number(range.value))));
-  return [range, input];
 }
