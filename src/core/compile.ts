@@ -41,14 +41,26 @@ export const eager: Compiler = (fn) => ({
 /** The compiled functions of each context. */
 const programs = new WeakMap<object, Map<unknown, { dispose(): void }>>();
 
+/** Whether a compiled function is at work: those that it calls are part of it. */
+let isInside = false;
+
 /**
  * A tensor function of an immutable context and an input: it is compiled once for each context (as
- * `jax.jit` does for static arguments), until {@link disposeCompiled}.
+ * `jax.jit` does for static arguments), until {@link disposeCompiled}. Such functions may call each other.
  */
 export function compiled<Context extends object, Input extends Tree, Output extends Tree>(
   fn: (context: Context, input: Input) => Output,
 ): (context: Context, input: Input) => Output {
+  const inside = (context: Context, input: Input): Output => {
+    isInside = true;
+    try {
+      return fn(context, input);
+    } finally {
+      isInside = false;
+    }
+  };
   return (context, input) => {
+    if (isInside) return fn(context, input);
     let own = programs.get(context);
     if (own === undefined) {
       own = new Map();
@@ -56,7 +68,7 @@ export function compiled<Context extends object, Input extends Tree, Output exte
     }
     let program = own.get(fn) as Compiled<Input, Output> | undefined;
     if (program === undefined) {
-      program = compile((tree: Input) => fn(context, tree));
+      program = compile((tree: Input) => inside(context, tree));
       own.set(fn, program);
     }
     return program.run(input);

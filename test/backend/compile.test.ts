@@ -1,6 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Compiled, compile, eager } from '../../src/core/compile.js';
+import {
+  type Compiled,
+  compile,
+  compiled as compiledFor,
+  disposeCompiled,
+  eager,
+} from '../../src/core/compile.js';
 import { disposeTree, leavesOf, type Tree } from '../../src/core/tree.js';
 import { peakMemory } from '../../src/shared/memory.js';
 import { startTestBackend, testBackend } from '../backends.js';
@@ -63,6 +69,19 @@ describe(`compiled functions on ${testBackend}`, () => {
   beforeAll(startTestBackend);
   afterAll(() => {
     for (const made of compiled) made.dispose();
+  });
+
+  it('may call each other, and are then one', async () => {
+    const context = { factor: 3 };
+    type X = { readonly x: tf.Tensor };
+    const scaled = compiledFor(({ factor }: typeof context, { x }: X) => tf.mul(x, factor));
+    const shifted = compiledFor((own: typeof context, { x }: X) => tf.add(scaled(own, { x }), 1));
+    for (const value of [2, 5]) {
+      const x = tf.tensor1d([value, 0]);
+      expect(await values(shifted(context, { x }))).toEqual([3 * value + 1, 1]);
+      expect(await values(scaled(context, { x }))).toEqual([3 * value, 0]);
+    }
+    disposeCompiled(context);
   });
 
   it('give what the operations one by one give, call after call, for every shape', async () => {

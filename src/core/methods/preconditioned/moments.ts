@@ -143,10 +143,37 @@ export async function invertWith(
     moments: moments as readonly tf.Tensor2D[],
     deltas: deltas as readonly tf.Scalar[],
   };
-  const { factors, sums } = factored(context, input);
+  const { inverses, sums } = factored(context, input);
+  const covariances = input.moments.map((covariance, i) => ({ covariance, inverse: inverses[i] }));
+  await checkFactors({ covariances, sums });
+  return inverses;
+}
+
+/**
+ * {@link averageMoments} and {@link invert} on the device, but for the check; inside a compiled function.
+ * @returns `sums` for {@link checkFactors}
+ */
+export function averageAndInvert(
+  context: { readonly config: { readonly damping: number } },
+  { old, current, shares }: Averaging,
+) {
+  const moments = blend(old, current, shares);
+  const { inverses, sums } = factored(context, { moments, deltas: relative(context, moments) });
+  return {
+    covariances: moments.map((covariance, i) => ({ covariance, inverse: inverses[i] })),
+    sums,
+  };
+}
+
+/** @throws NotPositiveDefiniteError where the sum of a factor is not finite */
+export async function checkFactors({
+  covariances,
+  sums,
+}: ReturnType<typeof averageAndInvert>): Promise<void> {
   const broken = (await sums.data()).findIndex((sum) => !Number.isFinite(sum));
-  if (broken >= 0) throw await breakdown(input.moments[broken], input.deltas[broken]);
-  return factors.map((matrix, i) => ({ matrix, delta: input.deltas[i] }));
+  if (broken < 0) return;
+  const { covariance, inverse } = covariances[broken];
+  throw await breakdown(covariance, inverse.delta);
 }
 
 const factored = compiled(
@@ -154,11 +181,13 @@ const factored = compiled(
     _: object,
     { moments, deltas }: { moments: readonly tf.Tensor2D[]; deltas: readonly tf.Scalar[] },
   ) => {
-    const factors = moments.map((moment, i) =>
-      deviceCholesky(tf.add(moment, tf.mul(tf.eye(moment.shape[0]), deltas[i]))),
-    );
+    const inverses = moments.map((moment, i) => {
+      const delta = deltas[i];
+      const matrix = deviceCholesky(tf.add(moment, tf.mul(tf.eye(moment.shape[0]), delta)));
+      return { matrix, delta };
+    });
     // Not finite where a factorisation broke down: the device does not say.
-    return { factors, sums: tf.stack(factors.map((matrix) => tf.sum(matrix))) };
+    return { inverses, sums: tf.stack(inverses.map(({ matrix }) => tf.sum(matrix))) };
   },
 );
 

@@ -27,7 +27,7 @@ import {
 } from '../weight-average.js';
 import { batchInverses, isThin, thinStep } from './batch-covariance.js';
 import type { PreconditionedConfig } from './config.js';
-import { type DenseInverse, movingShare } from './moments.js';
+import { checkFactors, type DenseInverse, movingShare } from './moments.js';
 import {
   type Averages,
   initialAverages,
@@ -49,7 +49,10 @@ import {
   type LowRankInverse,
   type Preconditioner,
   precondition,
+  type Renewal,
   type RunningCovariance,
+  renewalOf,
+  renewedCovariances,
   updateCovariances,
 } from './preconditioner.js';
 
@@ -105,14 +108,18 @@ export function preconditioned<Config extends PreconditionedConfig>(
       learningSignals(network, old, layers, outputGradient, rule, hardware),
       factor,
     );
+    const renewed = input.renewal && renewedCovariances(context, input.renewal, inputs);
+    const preconditioners = [
+      ...input.preconditioners,
+      ...(renewed?.covariances.map(({ inverse }) => inverse) ?? []),
+    ];
     const parameters = [...old];
     const averages = [...input.averages];
     for (let l = network.activations.length; l >= 0; l--) {
       const { isFrozen } = network.stages[l];
       const memory = input.averages[l];
       if ('change' in memory) {
-        const inverse =
-          input.preconditioners[l - network.maps.length + input.preconditioners.length];
+        const inverse = preconditioners[l - network.maps.length + preconditioners.length];
         const preconditionedStep = isThin(context, l, m)
           ? thinStep(context, l, inverse as DenseInverse, inputs[l], signals.gradients[l])
           : precondition(inverse, gradientOf(network, signals, inputs, l));
@@ -138,7 +145,7 @@ export function preconditioned<Config extends PreconditionedConfig>(
       }
     }
     const average = averaged(input.averaging, parameters);
-    return { parameters, averages, average, scores: pass.scores };
+    return { parameters, averages, average, scores: pass.scores, ...(renewed && { renewed }) };
   });
 
   return {
@@ -173,23 +180,24 @@ export function preconditioned<Config extends PreconditionedConfig>(
       const epsilon = scalars(smoothingAt(config.smoothing, t, context.totalBatches));
       const rows = { parameters, x, y, draws: drawNoise(context, tape, `forward/${t}`) };
       const isOfBatch = config.inputCovariance === 'batch';
-      // Where the covariances take in this batch, its forward pass comes before their inverses, and those before the step.
-      const pass =
-        isOfBatch || movingShare(config, t) !== undefined ? forward(context, rows) : undefined;
-      const covered = [x, ...(pass?.read ?? pass?.hidden ?? [])].slice(
-        first ? 1 : firstPreconditioned(context),
-      );
+      const renewal = isOfBatch ? undefined : renewalOf(context, t, state.covariances);
+      // What the step itself does not renew needs the forward pass before the step.
+      const isDue = isOfBatch || movingShare(config, t) !== undefined;
+      const pass = isDue && !renewal ? forward(context, rows) : undefined;
+      const covered = pass
+        ? [x, ...(pass.read ?? pass.hidden)].slice(first ? 1 : firstPreconditioned(context))
+        : [];
       const covariances =
-        isOfBatch || !pass
-          ? state.covariances
-          : await updateCovariances(context, t, state.covariances, covered);
-      const preconditioners = isOfBatch
-        ? await batchInverses(context, covered)
-        : covariances.map(({ inverse }) => inverse as Preconditioner);
+        pass && !isOfBatch
+          ? await updateCovariances(context, t, state.covariances, covered)
+          : state.covariances;
+      const known = renewal ? [] : covariances.map(({ inverse }) => inverse as Preconditioner);
+      const preconditioners = isOfBatch ? await batchInverses(context, covered) : known;
       const sending = drawNoise(context, tape, `backward/${t}`);
-      const { average, scores, ...next } = update(context, {
+      const { average, scores, renewed, ...next } = update(context, {
         rows,
         ...(pass && { pass }),
+        ...(renewal && { renewal }),
         epsilon,
         averaging: averagingOf(context, state.weightAverage, parameters),
         draws: sending,
@@ -199,12 +207,18 @@ export function preconditioned<Config extends PreconditionedConfig>(
       });
       const weightAverage = nextAverage(context, state.weightAverage, average);
       const [loss, accuracy] = await scores.data();
+      if (renewed) await checkFactors(renewed);
       const before = (): ForwardPass => {
         const { hidden, preActivations, between } = pass ?? forward(context, rows);
         return { y, inputs: [x, ...hidden], preActivations, between, parameters, epsilon };
       };
       return {
-        state: { t: t + 1, ...next, covariances, weightAverage },
+        state: {
+          t: t + 1,
+          ...next,
+          covariances: renewed?.covariances ?? covariances,
+          weightAverage,
+        },
         metrics: { loss, accuracy },
         measure: measure && (() => measure(context, before(), next.parameters, sending)),
       };
@@ -283,6 +297,7 @@ export const forward = compiled(forwardPass);
 type Update = {
   readonly rows: Rows;
   readonly pass?: ReturnType<typeof forwardPass>;
+  readonly renewal?: Renewal;
   readonly epsilon: ForwardPass['epsilon'];
   readonly averages: State['averages'];
   /** Of the upper layers: all, or the output layer alone. */

@@ -7,11 +7,14 @@ import { splitBias, stackBias, withOnes } from '../../network/stacked.js';
 import { Random } from '../../random.js';
 import { factor } from '../../solvers/cholesky.js';
 import { meanDiagonal } from '../../solvers/damped-inverse.js';
+import { hasDeviceCholesky } from '../../solvers/device-cholesky.js';
 import { dot, orthonormaliseRows } from '../../solvers/orthonormalise.js';
 import type { MethodContext, TrainingData } from '../method.js';
+import { scalars } from '../scalars.js';
 import type { PreconditionedConfig } from './config.js';
 import {
   applyInverse,
+  averageAndInvert,
   averageMoments,
   type DenseInverse,
   invert,
@@ -140,6 +143,36 @@ export async function updateCovariances(
   );
   const inverses = await invert(context, covariances);
   return covariances.map((covariance, i) => ({ covariance, inverse: inverses[i] }));
+}
+
+/** What a step takes that renews the covariances itself, on a device that factors. */
+export type Renewal = {
+  readonly old: readonly tf.Tensor2D[];
+  /** f and 1 - f */
+  readonly shares: readonly tf.Scalar[];
+};
+
+/** Of batch t; undefined where no update is due, or the host factors. */
+export function renewalOf(
+  { config }: Pick<Context, 'config'>,
+  t: number,
+  old: readonly RunningCovariance[],
+): Renewal | undefined {
+  const f = movingShare(config, t);
+  if (f === undefined || !hasDeviceCholesky()) return undefined;
+  const moments = old.map(({ covariance }) => covariance as tf.Tensor2D);
+  return { old: moments, shares: scalars([f, 1 - f]) };
+}
+
+/** {@link updateCovariances} but for the check of the factors, from the inputs of all layers; inside a compiled function. */
+export function renewedCovariances(
+  context: Context,
+  { old, shares }: Renewal,
+  inputs: readonly tf.Tensor2D[],
+) {
+  const covered = inputs.slice(inputs.length - old.length);
+  const current = batchCovariances(context, { inputs: covered });
+  return averageAndInvert(context, { old, current, shares });
 }
 
 /** H of one batch of each upper layer; of convolutions from `covarianceImages` of its images. */
