@@ -20,7 +20,7 @@ const mainFields = new Set([
 /** What a newly chosen method starts with: values for the few batches of the page, as in configs/quickstart.yaml. */
 const starts: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'fenchel preconditioned': { rmsChange: 0.1 },
-  'fenchel exact': { tolerance: 0.01 },
+  'fenchel exact': {},
   adam: { learningRate: 0.01, schedule: 'linear' },
   sgd: { learningRate: 0.5 },
   foof: { rmsChange: 0.1 },

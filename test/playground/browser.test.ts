@@ -21,6 +21,9 @@ const executablePath = process.env.FLN_CHROMIUM;
 /** How long the memory is watched; by hand, for five minutes: 300. */
 const memorySeconds = Number(process.env.FLN_PLAYGROUND_SECONDS ?? 20);
 
+/** Waits for it, on a busy machine too. */
+const eventually = <T>(read: () => T) => expect.poll(read, { timeout: 60_000 });
+
 /** Keeps what the page's worker sends, and what its content security policy stopped there. */
 const recordMessages = `
   globalThis.seen = [];
@@ -70,7 +73,7 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
     const rows = async () =>
       (await seen()).flatMap((message) => (message.type === 'rows' ? message.rows : []));
     const status = (text: RegExp) =>
-      expect.poll(() => page.locator('#status').textContent(), { timeout: 60_000 }).toMatch(text);
+      eventually(() => page.locator('#status').textContent()).toMatch(text);
     return { page, complaints, seen, rows, status };
   }
 
@@ -123,14 +126,14 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
       /^X/,
     ]) {
       await page.locator('#one-block').click();
-      await expect.poll(current).toMatch(line);
+      await eventually(current).toMatch(line);
     }
     expect(await page.locator('#algorithm h3').innerText()).toMatch(/alternation 2 of 2$/);
     // Between two blocks, another method can be looked at.
     await page.locator('#looked').selectOption('adam');
     const pictured = async () =>
       (await seen()).flatMap((one) => (one.type === 'insight' ? [one.insight.label] : []));
-    await expect.poll(async () => (await pictured()).at(-1)).toBe('adam');
+    await eventually(async () => (await pictured()).at(-1)).toBe('adam');
     // The batch at work is finished, and no other begun.
     await page.locator('#one-batch').click();
     await status(/At batch 1 of/);
@@ -140,7 +143,7 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
     await page.locator('#seed').press('Enter');
     await page.locator('#seed').fill('7');
     await page.locator('#seed').press('Enter');
-    await expect.poll(() => page.locator('#yaml').textContent()).toContain('seeds: [ 7 ]');
+    await eventually(() => page.locator('#yaml').textContent()).toContain('seeds: [ 7 ]');
     const blocks = (await seen()).filter(({ type }) => type === 'block');
     expect(blocks).toHaveLength(5);
     expect(await page.locator('#yaml').textContent()).not.toContain('seeds: [ 0 ]');
@@ -155,9 +158,9 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
     const slider = page.locator('#m0-targetStep-slider');
     await slider.focus();
     await page.keyboard.press('End');
-    await expect.poll(() => page.locator('#yaml').textContent()).toContain('targetStep: 2');
+    await eventually(() => page.locator('#yaml').textContent()).toContain('targetStep: 2');
     await page.locator('#network-layers-slider').press('Home');
-    await expect.poll(() => page.locator('#problems').innerText()).toContain('fenchel');
+    await eventually(() => page.locator('#problems').innerText()).toContain('fenchel');
     await page.locator('#network-layers-slider').press('End');
     await page.locator('#network-activation').selectOption('tanh');
     await page.locator('#add-method').selectOption('muon');
@@ -188,7 +191,7 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
     await enter('#network-0-dense', '1000000');
     expect(await page.locator('#yaml').textContent()).toBe(yaml);
     await page.locator('#run-dataset').selectOption('mnist');
-    await expect.poll(() => page.locator('#problems').innerText()).toContain('Drop the four files');
+    await eventually(() => page.locator('#problems').innerText()).toContain('Drop the four files');
     await page.locator('#run-dataset').selectOption('synthetic-digits');
     await status(/done/);
     await enter('#m1-learningRate', '1e30');
@@ -219,7 +222,7 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
       const mimeType = 'application/octet-stream';
       await page.locator('#files').setInputFiles(files.map((file) => ({ ...file, mimeType })));
       const output = page.locator('#data-status');
-      await expect.poll(() => output.textContent()).not.toMatch(/^$|Reading/);
+      await eventually(() => output.textContent()).not.toMatch(/^$|Reading/);
       const text = (await output.textContent())!;
       await output.evaluate((element) => {
         element.textContent = '';
@@ -265,7 +268,7 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
     );
     expect(await answer([...good, text])).toContain('5 files');
     expect(await answer(good)).toBe('MNIST: 60 training and 60 test images');
-    await expect.poll(() => page.locator('#yaml').textContent()).toContain('name: mnist');
+    await eventually(() => page.locator('#yaml').textContent()).toContain('name: mnist');
     expect(complaints).toEqual([]);
   });
 
@@ -278,12 +281,12 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
     await page.mouse.down();
     await page.mouse.move(box.x + 140, box.y + 220, { steps: 8 });
     await page.mouse.up();
-    await expect.poll(() => page.locator('#guess').textContent()).toMatch(/^fenchel: \d$/);
+    await eventually(() => page.locator('#guess').textContent()).toMatch(/^fenchel: \d$/);
     await page.locator('#pad').press('Escape');
     await page.keyboard.press('Space');
     for (let i = 0; i < 12; i++) await page.keyboard.press('ArrowDown');
     await page.locator('#looked').selectOption('adam');
-    await expect.poll(() => page.locator('#guess').textContent()).toMatch(/^adam: \d$/);
+    await eventually(() => page.locator('#guess').textContent()).toMatch(/^adam: \d$/);
     const last = (await seen()).findLast(({ type }) => type === 'classified');
     if (last?.type !== 'classified') throw new Error('nothing was classified');
     expect(last.outputs.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 4);
@@ -311,7 +314,7 @@ describe.skipIf(!executablePath)('the playground in a browser (needs FLN_CHROMIU
   it(`holds its memory for ${memorySeconds} seconds`, async () => {
     const path = pageOf('memory.html', [...small, 'epochs=100000']);
     const { page, complaints, rows, seen } = await open(path);
-    await expect.poll(async () => (await rows()).length, { timeout: 60_000 }).toBeGreaterThan(100);
+    await eventually(async () => (await rows()).length).toBeGreaterThan(100);
     const samples: number[] = [];
     const end = Date.now() + 1000 * memorySeconds;
     while (Date.now() < end) {
