@@ -282,13 +282,16 @@ export async function updateWeightBlock(
       : { ...(await stepWeights(weightProblem, config.gradientStep)), preActivations: undefined };
   // Patches of a convolution are many times as large as its images: freed before the step ends.
   inputs.dispose();
-  const u = preActivations && tf.reshape(preActivations, [blocks.inputs[l].shape[0], -1]);
+  const rows = blocks.inputs[l].shape[0];
+  const kept = blocks.preActivations?.with(
+    l,
+    preActivations && (tf.reshape(preActivations, [rows, -1]) as tf.Tensor2D),
+  );
   preActivations?.dispose();
-  if (!blocks.preActivations) u?.dispose();
   const updated = {
     ...blocks,
     parameters: blocks.parameters.with(l, parameters),
-    preActivations: blocks.preActivations?.with(l, u as tf.Tensor2D | undefined),
+    preActivations: kept,
   };
   return { blocks: updated, report: { iterations, residual } };
 }

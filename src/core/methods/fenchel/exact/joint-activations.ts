@@ -198,7 +198,7 @@ function passDown(
     const r = tf.div(maps[l + 1].adjoint(outer, parameters[l + 1].weights), p);
     const target = tf.sub(u, r) as tf.Tensor2D;
     const x = inputs[l + 1];
-    const between = (value: tf.Tensor2D) => euclideanNorm(tf.sub(x, value)) as tf.Scalar;
+    const between = (value: tf.Tensor2D) => euclideanNorm(tf.sub(x, value));
     distances[l] = [
       between(phi(target)),
       between(image),
