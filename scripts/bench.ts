@@ -3,7 +3,7 @@
  * the embedded backend, the cost of a step, and time to an accuracy against PyTorch's Adam. Prints tables, writes CSVs
  * and a figure, exits 1 when a requirement is missed.
  *
- *     npm run bench -- [--only promises,steps,accuracy] [--out DIR]
+ *     npm run bench -- [--only promises,steps,convolutions,accuracy] [--out DIR]
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -11,6 +11,7 @@ import type { BackendReport } from '../src/backend/backend.js';
 import type { BackendName } from '../src/backend/registry.js';
 import { startBackend } from '../src/backend/registry.js';
 import { EnvironmentError } from '../src/errors.js';
+import { type ConvolutionCost, measureConvolutions } from './bench/convolutions.js';
 import { measurePromises } from './bench/promises.js';
 import { columns, printRows, type Row } from './bench/report.js';
 import { ratioText } from './bench/statistics.js';
@@ -20,7 +21,7 @@ import { Torch } from './bench/torch.js';
 import { contestVerdicts, stepVerdicts } from './bench/verdicts.js';
 import { writeMeasured } from './bench/write.js';
 
-const parts = ['promises', 'steps', 'accuracy'] as const;
+const parts = ['promises', 'steps', 'convolutions', 'accuracy'] as const;
 
 const { values } = parseArgs({
   options: { only: { type: 'string' }, out: { type: 'string', default: 'results/bench' } },
@@ -48,6 +49,7 @@ say(`${torchVersion}; Node ${process.version}; ${threads} threads, beside wasm 1
 
 const rows: Row[] = [];
 let costs: StepCost[] = [];
+let convolutions: ConvolutionCost[] = [];
 let contests: Contest[] = [];
 try {
   if (wanted.includes('promises')) rows.push(...(await measurePromises()));
@@ -59,8 +61,17 @@ try {
     say(`${costTable(costs)}\n`);
     rows.push(...stepVerdicts(costs));
   }
+  if (wanted.includes('convolutions')) {
+    const outcome = await besidePyTorch(measureConvolutions);
+    if ('reason' in outcome) say(`convolutions: SKIPPED, ${outcome.reason}\n`);
+    else {
+      convolutions = outcome.costs;
+      say(`${convolutionTable(convolutions)}\n`);
+      rows.push(...outcome.rows);
+    }
+  }
   if (wanted.includes('accuracy')) {
-    const outcome = await race();
+    const outcome = await besidePyTorch(timeToAccuracy);
     if ('reason' in outcome) say(`time to accuracy: SKIPPED, ${outcome.reason}\n`);
     else {
       contests = outcome;
@@ -78,6 +89,7 @@ await writeMeasured(values.out, {
   torch: torchVersion,
   threads,
   costs,
+  convolutions,
   contests,
   verdicts: rows,
 });
@@ -98,11 +110,27 @@ async function startEach(names: readonly BackendName[]): Promise<BackendReport[]
   return reports;
 }
 
-async function race(): Promise<Contest[] | { reason: string }> {
+/** What is measured of tensorflow beside PyTorch, or why it is not. */
+async function besidePyTorch<T>(
+  measure: (torch: Torch, threads: number) => Promise<T>,
+): Promise<T | { reason: string }> {
   if (!torch) return { reason: torchVersion };
   if (!backends.some(({ name }) => name === 'tensorflow'))
     return { reason: 'no backend tensorflow' };
-  return timeToAccuracy(torch, threads);
+  return measure(torch, threads);
+}
+
+function convolutionTable(costs: readonly ConvolutionCost[]): string {
+  const head = ['network', 'side', 'channels', 'ms min', '/ PyTorch [95 %]', 'product share'];
+  const lines = costs.map(({ network, side, inputs, outputs, least, overTorch, productShare }) => [
+    network,
+    `${side}`,
+    `${inputs} -> ${outputs}`,
+    least.toFixed(1),
+    ratioText(overTorch),
+    `${(100 * productShare).toFixed(0)} %`,
+  ]);
+  return columns([head, ...lines]);
 }
 
 function costTable(costs: readonly StepCost[]): string {

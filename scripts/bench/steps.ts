@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { parseExperiment } from '../../src/config/load.js';
 import { BatchSource, gatherRows, oneHot } from '../../src/core/batches.js';
+import { pixelLevels } from '../../src/core/dataset.js';
 import type { Batch } from '../../src/core/methods/method.js';
 import { buildNetwork } from '../../src/core/network/network.js';
 import { Random } from '../../src/core/random.js';
@@ -21,6 +22,24 @@ export const networks = {
   ],
 } as const;
 
+const normalised = { kernel: 3, padding: 'same', norm: 'batch', activation: 'gelu' } as const;
+
+/** And a deep one, that of configs/deep/24-96-96.yaml. */
+const allNetworks = {
+  ...networks,
+  '24-96-96': [
+    { whiten: 2, activation: 'gelu' },
+    { conv: 24, maxPool: 2, ...normalised },
+    { conv: 24, ...normalised },
+    { conv: 96, maxPool: 2, ...normalised },
+    { conv: 96, ...normalised },
+    { conv: 96, maxPool: 2, ...normalised },
+    { conv: 96, ...normalised },
+    { globalPool: 'max' },
+    { dense: 10 },
+  ],
+} as const;
+
 const batchSize = 500;
 
 export interface Workload {
@@ -30,13 +49,16 @@ export interface Workload {
 }
 
 /** On generated data: the cost of a step does not depend on the images. */
-export async function loadWorkload(network: keyof typeof networks): Promise<Workload> {
+export async function loadWorkload(network: keyof typeof allNetworks): Promise<Workload> {
   const experiment = (method: object) => resolved(network, method);
-  const dataset = await loadDataset(experiment({ name: 'adam' }).dataset);
-  const { train, levels, classes } = dataset;
+  const { train, levels, classes, shape } =
+    network === '24-96-96'
+      ? randomImages()
+      : await loadDataset(experiment({ name: 'adam' }).dataset);
   const source = new BatchSource(train, batchSize, 1);
+  const units = shape[0] * shape[1] * shape[2];
   const rows = (indices: ArrayLike<number>): tf.Tensor2D =>
-    tf.tensor2d(gatherRows(train, indices, levels), [indices.length, 784]);
+    tf.tensor2d(gatherRows(train, indices, levels), [indices.length, units]);
   return {
     batch: (t) => {
       const indices = source.indices(t);
@@ -44,11 +66,11 @@ export async function loadWorkload(network: keyof typeof networks): Promise<Work
       return { indices, x: rows(indices), y: tf.tensor2d(y, [indices.length, classes]) };
     },
     start: async (name, fields = {}) => {
-      const { network: shape, loss, methods } = experiment({ name, ...fields });
+      const { network: layers, loss, methods } = experiment({ name, ...fields });
       const method = await methods[0].definition.load();
       return Training.start(method, {
         config: methods[0].config,
-        network: buildNetwork(shape),
+        network: buildNetwork(layers),
         loss,
         train: { split: train, rows },
         batchSize,
@@ -60,12 +82,26 @@ export async function loadWorkload(network: keyof typeof networks): Promise<Work
   };
 }
 
+/** 5,000 images of CIFAR-10's shape with random pixels. */
+function randomImages() {
+  const count = 5000;
+  const random = new Random(1, 'images');
+  const images = Uint8Array.from({ length: count * 3072 }, () => 256 * random.uniform());
+  const labels = Uint8Array.from({ length: count }, (_, i) => i % 10);
+  const shape = [32, 32, 3] as const;
+  const levels = pixelLevels([{ mean: 127.5, std: 73.9 }]);
+  return { train: { images, labels, count }, levels, classes: 10, shape };
+}
+
 /** An experiment of one method, with what the config loader fills in. */
-function resolved(network: keyof typeof networks, method: object) {
+function resolved(network: keyof typeof allNetworks, method: object) {
   const config = {
     name: 'bench',
-    dataset: { name: 'synthetic-digits', limit: 5000, testLimit: 10 },
-    network: { layers: networks[network] },
+    dataset:
+      network === '24-96-96'
+        ? { name: 'cifar10' }
+        : { name: 'synthetic-digits', limit: 5000, testLimit: 10 },
+    network: { layers: allNetworks[network] },
     epochs: 1,
     batchSize,
     seeds: [1],

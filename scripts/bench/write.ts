@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import type { BackendReport } from '../../src/backend/backend.js';
 import { collectProvenance } from '../../src/shared/provenance.js';
+import type { ConvolutionCost } from './convolutions.js';
 import { drawStepCosts } from './figure.js';
 import type { Row } from './report.js';
 import type { Ratio } from './statistics.js';
@@ -17,13 +18,14 @@ export interface Measured {
   /** Threads of TensorFlow and of PyTorch beside it. */
   readonly threads: number;
   readonly costs: readonly StepCost[];
+  readonly convolutions: readonly ConvolutionCost[];
   readonly contests: readonly Contest[];
   readonly verdicts: readonly Row[];
 }
 
-/** Writes steps.csv, time-to-accuracy.csv, verdicts.csv, machine.json and the figure. */
+/** Writes steps.csv, convolutions.csv, time-to-accuracy.csv, verdicts.csv, machine.json and the figure. */
 export async function writeMeasured(folder: string, measured: Measured): Promise<void> {
-  const { command, backends, torch, threads, costs, contests, verdicts } = measured;
+  const { command, backends, torch, threads, costs, convolutions, contests, verdicts } = measured;
   mkdirSync(folder, { recursive: true });
   const write = (name: string, content: string | Buffer) =>
     writeFileSync(join(folder, name), content);
@@ -58,6 +60,20 @@ export async function writeMeasured(folder: string, measured: Measured): Promise
     const { svg, png } = await drawStepCosts(costs, machine);
     write('figure.svg', svg);
     write('figure.png', png);
+  }
+  if (convolutions.length > 0) {
+    write(
+      'convolutions.csv',
+      table(
+        convolutions.map(({ least, overTorch, productShare, ...shape }) => ({
+          ...shape,
+          ms_min: least.toFixed(3),
+          ...ratioColumns('over_torch', overTorch),
+          pairs: overTorch.pairs,
+          product_share: productShare.toFixed(3),
+        })),
+      ),
+    );
   }
   if (contests.length > 0) {
     const rows = contests.flatMap(({ network, target, reached }) =>
