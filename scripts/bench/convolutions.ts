@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { startBackend } from '../../src/backend/registry.js';
 import { convolutionMap } from '../../src/core/network/maps/convolution.js';
+import { hasBfloat16 } from '../../src/experiment/prepare.js';
 import { ProductTimer } from './flops.js';
 import { atMost, type Row } from './report.js';
 import { least, pairedRatio, type Ratio } from './statistics.js';
@@ -134,11 +135,16 @@ async function timeSteps(torch: Torch, threads: number): Promise<Row[]> {
   const network = '24-96-96';
   const steps = 3;
   const workload = await loadWorkload(network);
+  const lifted = { nudge: 'two-sided', targetStep: 1 };
   const trainings = [
     await workload.start('adam'),
-    await workload.start('fenchel', { nudge: 'two-sided', targetStep: 1 }),
+    await workload.start('fenchel', lifted),
     await workload.start('muon'),
   ];
+  if (hasBfloat16()) {
+    const options = { convolutionPrecision: 'bfloat16' } as const;
+    trainings.push(await workload.start('fenchel', lifted, options));
+  }
   await torch.ask({ do: 'start', network, batch: 500, threads });
   const theirs: number[] = [];
   const between = async (counted: boolean) => {
@@ -149,10 +155,13 @@ async function timeSteps(torch: Torch, threads: number): Promise<Row[]> {
   };
   const times = await timeInTurn(workload, trainings, pairs, { steps, between });
   for (const training of trainings) training.dispose();
-  const [adam, fenchel, muon] = times;
-  return [
+  const [adam, fenchel, muon, rounded] = times;
+  const rows = [
     atMost(`Adam step, tensorflow / PyTorch's, ${network}`, pairedRatio(adam, theirs), 1.25),
     atMost(`Fenchel step / Adam step, ${network}, tensorflow`, pairedRatio(fenchel, adam), 1.3),
     atMost(`Fenchel step / Muon step, ${network}, tensorflow`, pairedRatio(fenchel, muon), 1.3),
   ];
+  if (!rounded) return rows;
+  const what = `Fenchel step, bfloat16 / float32, ${network}, tensorflow`;
+  return [...rows, atMost(what, pairedRatio(rounded, fenchel), 0.9)];
 }

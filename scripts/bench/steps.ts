@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { parseExperiment } from '../../src/config/load.js';
 import { BatchSource, gatherRows, oneHot } from '../../src/core/batches.js';
+import type { CompilerOptions } from '../../src/core/compile.js';
 import { pixelLevels } from '../../src/core/dataset.js';
 import type { Batch } from '../../src/core/methods/method.js';
 import { buildNetwork } from '../../src/core/network/network.js';
@@ -44,7 +45,11 @@ const batchSize = 500;
 
 export interface Workload {
   /** @param fields of an entry of `methods` */
-  start(name: string, fields?: Readonly<Record<string, unknown>>): Promise<Training>;
+  start(
+    name: string,
+    fields?: Readonly<Record<string, unknown>>,
+    options?: CompilerOptions,
+  ): Promise<Training>;
   batch(t: number): Batch;
 }
 
@@ -65,7 +70,7 @@ export async function loadWorkload(network: keyof typeof allNetworks): Promise<W
       const y = oneHot(train.labels, indices, classes);
       return { indices, x: rows(indices), y: tf.tensor2d(y, [indices.length, classes]) };
     },
-    start: async (name, fields = {}) => {
+    start: async (name, fields = {}, { convolutionPrecision } = {}) => {
       const { network: layers, loss, methods } = experiment({ name, ...fields });
       const method = await methods[0].definition.load();
       return Training.start(method, {
@@ -74,6 +79,7 @@ export async function loadWorkload(network: keyof typeof allNetworks): Promise<W
         loss,
         train: { split: train, rows },
         batchSize,
+        convolutionPrecision,
         totalBatches: 1200,
         random: new Random(1, 'init'),
         stream: (name) => new Random(1, name),

@@ -348,6 +348,35 @@ export function augmentation(
   };
 }
 
+/** Convolutions in bfloat16 where nothing would be. */
+export function checkConvolutionPrecision(
+  get: Lookup,
+  network: NetworkShape | undefined,
+  resolutions: readonly Pick<MethodResolution, 'method'>[],
+): Finding[] {
+  const path = ['convolutionPrecision'];
+  if (get(...path) !== 'bfloat16') return [];
+  const findings: Finding[] = [];
+  const refuse = (message: string, where: Path = path) =>
+    findings.push({ path: where, message, at: 'value' });
+  if (network?.layers.every(({ window }) => window === undefined)) {
+    refuse('is for convolutions, and the network has none; remove it');
+  }
+  const backend = get<string>('backend') ?? 'auto';
+  if (backend !== 'auto' && backend !== 'tensorflow') {
+    refuse(`bfloat16 is for the backend tensorflow, and backend is ${backend}; change one of them`);
+  }
+  for (const [i, { method }] of resolutions.entries()) {
+    if (!method) continue;
+    const { fullBatch, solver } = method.definition;
+    if (!fullBatch && solver !== 'exact') continue;
+    const name = `${method.config.name}${solver ? ` with solver: ${solver}` : ''}`;
+    const message = `${name} solves its sub-problems in float32, and convolutionPrecision is bfloat16; remove one of the two`;
+    refuse(message, ['methods', i, 'name']);
+  }
+  return findings;
+}
+
 /** Full-batch methods with a batch size other than `full`. */
 export function checkFullBatch(
   get: Lookup,

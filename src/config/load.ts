@@ -5,6 +5,7 @@ import { DataError, UsageError } from '../errors.js';
 import {
   augmentation,
   checkAugment,
+  checkConvolutionPrecision,
   checkExpected,
   checkFullBatch,
   checkLabelsOf,
@@ -191,6 +192,7 @@ function resolve(
       ...checkFullBatch(get, methods),
       ...checkAugment(get, own.definition, methods),
       ...checkStreamed(get, methods),
+      ...checkConvolutionPrecision(get, network, methods),
       ...(start ? checkInit(entries, methods) : []),
       ...(pinned?.findings ?? []),
     ]

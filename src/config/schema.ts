@@ -77,6 +77,12 @@ function experimentSchema<Method extends z.ZodType, Layer extends z.ZodType>(
       .describe(
         'device to compute on; cuda: an NVIDIA GPU, else an error; when absent, the backend chooses',
       ),
+    convolutionPrecision: z
+      .enum(['float32', 'bfloat16'])
+      .optional()
+      .describe(
+        'what convolutions of training steps multiply: float32 (when absent), or bfloat16 with float32 sums, on processors that have it (docs/speed.md)',
+      ),
     methods: z.array(method).min(1).describe('training methods, each run once for every seed'),
     expect: z
       .record(z.string(), ExpectationSchema)

@@ -14,9 +14,20 @@ export interface Compiled<Input extends Tree, Output extends Tree> {
   dispose(): void;
 }
 
+/**
+ * What the convolutions of compiled functions multiply. bfloat16: inputs and results are rounded to 8 significant bits,
+ * and summed in float32 between. Backends that do not compile ignore it.
+ */
+export type ConvolutionPrecision = 'float32' | 'bfloat16';
+
+export interface CompilerOptions {
+  readonly convolutionPrecision?: ConvolutionPrecision | undefined;
+}
+
 /** Compiles a function for one backend. */
 export type Compiler = <Input extends Tree, Output extends Tree>(
   fn: TensorFunction<Input, Output>,
+  options?: CompilerOptions,
 ) => Compiled<Input, Output>;
 
 const compilers = new Map<string, Compiler>();
@@ -30,7 +41,7 @@ export function registerCompiler(backend: string, compiler: Compiler): void {
 export const compilerOf = (backend: string): Compiler => compilers.get(backend) ?? eager;
 
 /** Compiles a function that will run many times for the current backend. */
-export const compile: Compiler = (fn) => compilerOf(tf.getBackend())(fn);
+export const compile: Compiler = (fn, options) => compilerOf(tf.getBackend())(fn, options);
 
 /** Runs the operations one after the other, without compiling. */
 export const eager: Compiler = (fn) => ({
@@ -46,11 +57,14 @@ let isInside = false;
 
 /**
  * A tensor function of an immutable context and an input: it is compiled once for each context (as
- * `jax.jit` does for static arguments), until {@link disposeCompiled}. Such functions may call each other.
+ * `jax.jit` does for static arguments), until {@link disposeCompiled}, with the precision that the context names. Such functions may
+ * call each other.
  */
-export function compiled<Context extends object, Input extends Tree, Output extends Tree>(
-  fn: (context: Context, input: Input) => Output,
-): (context: Context, input: Input) => Output {
+export function compiled<
+  Context extends object & CompilerOptions,
+  Input extends Tree,
+  Output extends Tree,
+>(fn: (context: Context, input: Input) => Output): (context: Context, input: Input) => Output {
   const inside = (context: Context, input: Input): Output => {
     isInside = true;
     try {
@@ -68,7 +82,8 @@ export function compiled<Context extends object, Input extends Tree, Output exte
     }
     let program = own.get(fn) as Compiled<Input, Output> | undefined;
     if (program === undefined) {
-      program = compile((tree: Input) => inside(context, tree));
+      const { convolutionPrecision } = context;
+      program = compile((tree: Input) => inside(context, tree), { convolutionPrecision });
       own.set(fn, program);
     }
     return program.run(input);

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { gatherAugmented } from './augment.js';
 import { BatchSource, epochRows, gatherRows, targetRows } from './batches.js';
+import type { ConvolutionPrecision } from './compile.js';
 import type { Dataset } from './dataset.js';
 import type {
   MethodContext,
@@ -31,6 +32,8 @@ export interface RunSetup {
   readonly loss: LossName;
   readonly dataset: Pick<Dataset, 'train' | 'levels' | 'shape' | 'classes' | 'augment' | 'stream'>;
   readonly seed: number;
+  /** Of training steps; evaluations have float32. */
+  readonly convolutionPrecision?: ConvolutionPrecision | undefined;
   /** As of {@link MethodContext}. */
   readonly watch?: MethodContext<unknown>['watch'];
 }
@@ -70,7 +73,7 @@ export class TrainingRun {
    * @throws what the method throws
    */
   async start(stream = 'init'): Promise<Training> {
-    const { method, loss, seed, watch } = this.setup;
+    const { method, loss, seed, convolutionPrecision, watch } = this.setup;
     const network = await this.#network();
     this.#training = await Training.start(await method.definition.load(), {
       config: method.config as unknown,
@@ -78,6 +81,7 @@ export class TrainingRun {
       loss,
       train: this.data,
       batchSize: this.#source.indices(0).length,
+      convolutionPrecision,
       totalBatches: this.totalBatches,
       random: new Random(seed, stream),
       stream: (name) => new Random(seed, name),

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type BackendReport, BackendUnavailable, type Device } from '../backend/backend.js';
 import { startBackend } from '../backend/registry.js';
@@ -58,6 +58,7 @@ export async function prepareExperiment(
   for (const seed of new Set(fresh.map((run) => run.seed))) initialWeights(experiment, seed);
   const backend = await startPlanned(experiment, options, plan);
   emit({ type: 'backend', ...backend });
+  refusePrecision(experiment, backend);
   await checkNumerics(experiment);
   warnOfFlips(experiment, emit);
   const { dataset, downloadBytes } = await load(experiment, options, emit);
@@ -72,6 +73,33 @@ export async function prepareExperiment(
     if (message !== undefined) emit({ type: 'warning', message });
   }
   return prepared;
+}
+
+/** @throws UsageError, EnvironmentError where the backend or the processor does not compute in bfloat16 */
+function refusePrecision(
+  { convolutionPrecision }: Experiment,
+  { name, device }: BackendReport,
+): void {
+  if (convolutionPrecision !== 'bfloat16') return;
+  if (name !== 'tensorflow' || device !== 'cpu') {
+    throw new UsageError(
+      `convolutionPrecision: bfloat16 is for the backend tensorflow on a CPU, and this run computes on ${describe({ name, device })}. Use --backend tensorflow --device cpu, or remove convolutionPrecision`,
+    );
+  }
+  if (hasBfloat16() === false) {
+    throw new EnvironmentError(
+      'convolutionPrecision: this processor has no instructions for bfloat16 (avx512_bf16 or amx_bf16), without which it is slower than float32. Remove convolutionPrecision',
+    );
+  }
+}
+
+/** Whether the processor multiplies bfloat16 itself; undefined where that is not known. */
+export function hasBfloat16(): boolean | undefined {
+  try {
+    return /\b(avx512_bf16|amx_bf16)\b/.test(readFileSync('/proc/cpuinfo', 'latin1'));
+  } catch {
+    return undefined;
+  }
 }
 
 /** @throws UsageError where an activation or the loss of a plugin contradicts itself */

@@ -85,8 +85,10 @@ export interface TrainingEnd {
  */
 export async function train(job: TrainingJob): Promise<TrainingEnd> {
   const { experiment, method, run, dataset, network, emit, signal, resumeFrom } = job;
-  const { loss } = experiment;
-  const trainingRun = new TrainingRun({ method, network, loss, dataset, seed: run.seed });
+  const { loss, convolutionPrecision } = experiment;
+  const { seed } = run;
+  const setup = { method, network, loss, dataset, seed, convolutionPrecision };
+  const trainingRun = new TrainingRun(setup);
   const { totalBatches, batchesPerEpoch } = trainingRun;
   const stopAt = (job.stopAtEpoch ?? Number.POSITIVE_INFINITY) * batchesPerEpoch;
   await method.definition.load();

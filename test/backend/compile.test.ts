@@ -7,7 +7,9 @@ import {
   disposeCompiled,
   eager,
 } from '../../src/core/compile.js';
+import { convolutionMap } from '../../src/core/network/maps/convolution.js';
 import { disposeTree, leavesOf, type Tree } from '../../src/core/tree.js';
+import { hasBfloat16 } from '../../src/experiment/prepare.js';
 import { peakMemory } from '../../src/shared/memory.js';
 import { startTestBackend, testBackend } from '../backends.js';
 
@@ -176,6 +178,52 @@ describe(`compiled functions on ${testBackend}`, () => {
     expect(await values(result)).toEqual([(steps + 1) * numbers]);
     expect(peakMemory(process.pid) - before).toBeLessThan((steps / 4) * 4 * numbers);
     disposeTree([result, { x }]);
+  });
+
+  describe('with convolutions in bfloat16', () => {
+    const conv = convolutionMap([7, 7, 5], [7, 7, 6], { kernel: 3, stride: 1, padding: 1 });
+    const maps = ({ x, d, w }: { x: tf.Tensor2D; d: tf.Tensor2D; w: tf.Tensor2D }) => ({
+      product: conv.product!(x, w),
+      inputs: conv.adjoint(d, w),
+      weights: conv.weightGradient!(x, d),
+      other: tf.mul(x, 1.001),
+    });
+    const given = () => ({
+      x: normal([4, 7 * 7 * 5], 1) as tf.Tensor2D,
+      d: normal([4, 7 * 7 * 6], 2) as tf.Tensor2D,
+      w: normal([45, 6], 3) as tf.Tensor2D,
+    });
+    /** To the nearest number of 8 significant bits, ties to even. */
+    const rounded = (tensor: tf.Tensor2D): tf.Tensor2D => {
+      const bits = new Uint32Array(Float32Array.from(tensor.dataSync()).buffer);
+      const up = bits.map((one) => (one + 0x7fff + ((one >>> 16) & 1)) & 0xffff0000);
+      return tf.tensor2d(new Float32Array(up.buffer), tensor.shape);
+    };
+
+    it('rounds what convolutions multiply and their results, and nothing else', async ({
+      skip,
+    }) => {
+      skip(
+        testBackend !== 'tensorflow' || !hasBfloat16(),
+        'this machine does not compute in bfloat16',
+      );
+      const input = given();
+      const fast = compile(maps, { convolutionPrecision: 'bfloat16' });
+      compiled.push(fast);
+      const inexact = { x: rounded(input.x), d: rounded(input.d), w: rounded(input.w) };
+      const actual = fast.run(input);
+      const exact = eager(maps).run(inexact);
+      for (const name of ['product', 'inputs', 'weights'] as const) {
+        const [found, wanted] = [await actual[name].data(), await exact[name].data()];
+        expect(rounded(actual[name]).dataSync()).toEqual(found);
+        // Half a unit of the last of 8 bits, and what sums in another order may add.
+        for (const [i, value] of found.entries()) {
+          expect(Math.abs(value - wanted[i])).toBeLessThan(2 ** -8 * Math.abs(wanted[i]) + 1e-5);
+        }
+      }
+      expect(await actual.other.data()).toEqual(await tf.mul(input.x, 1.001).data());
+      disposeTree([input, inexact, actual, exact]);
+    });
   });
 
   it('may not read values, which would stay the same for ever', ({ skip }) => {

@@ -39,6 +39,44 @@ describe('ready networks', () => {
   });
 });
 
+describe('convolutionPrecision', () => {
+  const precision = { ...cifar, convolutionPrecision: 'bfloat16' };
+  const network = layers(conv, last);
+
+  it('is part of the experiment, which is another one with it', () => {
+    const { experiment } = parse(experimentText({ ...precision, network }));
+    expect(experiment.convolutionPrecision).toBe('bfloat16');
+    expect(experiment.hash).not.toBe(parse(experimentText({ ...cifar, network })).experiment.hash);
+  });
+
+  it.each([
+    [
+      'a network without convolutions',
+      {},
+      'is for convolutions, and the network has none; remove it',
+    ],
+    [
+      'another backend',
+      { network, backend: 'wasm' },
+      'bfloat16 is for the backend tensorflow, and backend is wasm; change one of them',
+    ],
+  ])('refuses %s', (_, changes, problem) => {
+    const issues = issuesOf(experimentText({ ...precision, ...changes }));
+    expect(issues).toEqual([`convolutionPrecision: ${problem}`]);
+  });
+
+  it.each([
+    ['fenchel with solver: exact', { methods: methods('{ name: fenchel, solver: exact }') }],
+    ['lau-bcd', { batchSize: 'full', methods: methods('{ name: lau-bcd }') }],
+  ])('refuses %s, which solves sub-problems', (name, changes) => {
+    const plain = layers('{ conv: 6, kernel: 3, activation: relu }', last);
+    const issues = issuesOf(experimentText({ ...precision, network: plain, ...changes }));
+    expect(issues).toContain(
+      `methods.0.name: ${name} solves its sub-problems in float32, and convolutionPrecision is bfloat16; remove one of the two`,
+    );
+  });
+});
+
 describe('blocks of layers', () => {
   it('repeat entries, each with weights of its own, and add the input of a residual block', () => {
     const block = `{ residual: [${conv}, { conv: 6, kernel: 3, padding: same }], activation: relu }`;

@@ -40,7 +40,7 @@ describe('one mistake in a key', () => {
     [
       'a key that resembles none',
       { zebra: '1' },
-      'zebra: unknown key; known here: name, plugins, dataset, network, init, loss, epochs, batchSize, seeds, evaluate, backend, device, methods, expect, tuning',
+      'zebra: unknown key; known here: name, plugins, dataset, network, init, loss, epochs, batchSize, seeds, evaluate, backend, device, convolutionPrecision, methods, expect, tuning',
     ],
     [
       '__proto__',

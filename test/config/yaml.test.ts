@@ -3,7 +3,7 @@ import { experimentText, issuesOf, messageOf, parse } from './helpers.js';
 
 describe('text that is not a config', () => {
   const keys =
-    'name, plugins, dataset, network, init, loss, epochs, batchSize, seeds, evaluate, backend, device, methods, expect, tuning';
+    'name, plugins, dataset, network, init, loss, epochs, batchSize, seeds, evaluate, backend, device, convolutionPrecision, methods, expect, tuning';
   const unclear =
     'the structure is unclear here: check the indentation of this line and the next, commas inside { }, and quotes around text that contains ": "';
   const cases: [string, string, string][] = [

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Tensor } from '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs';
-import type { Compiler } from '../../core/compile.js';
+import type { Compiler, CompilerOptions } from '../../core/compile.js';
 import { leavesOf, type Tree, withLeaves } from '../../core/tree.js';
 import { EnvironmentError } from '../../errors.js';
-import { type Endpoint, Recording } from './graph-recording.js';
+import { type Endpoint, type RecordedNode, Recording } from './graph-recording.js';
 import { type NativeBackend, nativeBackend, typeAttribute } from './native.js';
 import { endpointName, type Messages, SavedModelWriter, tag } from './saved-model.js';
 
@@ -30,12 +30,16 @@ export function graphCompiler(messages: Messages): Compiler {
   const writer = new SavedModelWriter(messages, backend.binding);
   const tools = { backend, writer, sessions: new Sessions(backend.binding) };
 
-  return <Input extends Tree, Output extends Tree>(fn: (input: Input) => Output) => {
+  return <Input extends Tree, Output extends Tree>(
+    fn: (input: Input) => Output,
+    { convolutionPrecision = 'float32' }: CompilerOptions = {},
+  ) => {
+    const isLowered = convolutionPrecision === 'bfloat16';
     const graphs = new Map<string, { readonly graph: Graph; readonly form: Output }>();
 
     const record = (input: Input, leaves: readonly tf.Tensor[]) => {
       let form: Output | undefined;
-      const graph = new Graph(tools, leaves, (copies) =>
+      const graph = new Graph(tools, leaves, isLowered, (copies) =>
         tf.tidy(() => {
           form = fn(withLeaves(input, copies));
           // TensorFlow does not return the values of an input as they are.
@@ -83,10 +87,12 @@ class Graph {
   /**
    * Runs `fn` once to record its operations; its results are thrown away.
    * @param inputs tensors of the types and shapes that every call will have
+   * @param isLowered whether convolutions multiply bfloat16
    */
   constructor(
     private readonly tools: GraphTools,
     inputs: readonly Tensor[],
+    isLowered: boolean,
     fn: (inputs: Tensor[]) => Tensor[],
   ) {
     let recorded: Recorded;
@@ -102,7 +108,8 @@ class Graph {
       .join(',');
     this.#outputNames = endpoints.map(endpointName).join(',');
     this.#constants = fed.map(({ id }) => id);
-    this.#session = tools.sessions.acquire(tools.writer.serialize(nodes));
+    const written = isLowered ? nodes.flatMap((node) => lowered(tools.backend, node)) : nodes;
+    this.#session = tools.sessions.acquire(tools.writer.serialize(written));
   }
 
   run(inputs: readonly Tensor[]): Tensor[] {
@@ -154,6 +161,51 @@ function copy(backend: NativeBackend, tensor: Tensor): Tensor {
   const { dtype } = backend.tensorMap.get(tensor.dataId);
   return backend.executeSingleOutput('Identity', [typeAttribute(backend, dtype)], [tensor]);
 }
+
+/** Inputs of the convolutions that are not images or filters. */
+const shapesOf: Readonly<Record<string, readonly number[]>> = {
+  Conv2D: [],
+  Conv2DBackpropInput: [0],
+  Conv2DBackpropFilter: [1],
+};
+
+/** A node, or for a convolution the same one of bfloat16 between casts, the last of which has its name. */
+function lowered(backend: NativeBackend, node: RecordedNode): RecordedNode[] {
+  if (node.kind !== 'operation' || !Object.hasOwn(shapesOf, node.operation)) return [node];
+  const { TF_FLOAT: float, TF_ATTR_TYPE: type } = backend.binding;
+  const cast = (name: string, from: number, to: number, input: Endpoint): RecordedNode => ({
+    kind: 'operation',
+    name,
+    operation: 'Cast',
+    attributes: [
+      { name: 'SrcT', type, value: from },
+      { name: 'DstT', type, value: to },
+    ],
+    inputs: [input],
+  });
+  const shapes = shapesOf[node.operation];
+  const casts = node.inputs.map((input, i) => {
+    const name = `${node.name}/input${i}`;
+    return shapes.includes(i) ? undefined : cast(name, float, bfloat16, input);
+  });
+  const product: RecordedNode = {
+    ...node,
+    name: `${node.name}/bfloat16`,
+    attributes: [
+      ...node.attributes.filter(({ name }) => name !== 'T'),
+      typeAttribute(backend, bfloat16),
+    ],
+    inputs: node.inputs.map((input, i) => {
+      const replaced = casts[i];
+      return replaced ? { node: replaced.name, output: 0 } : input;
+    }),
+  };
+  const back = cast(node.name, bfloat16, float, { node: product.name, output: 0 });
+  return [...casts.filter((one) => one !== undefined), product, back];
+}
+
+/** TensorFlow's number of the type, which the binding does not name. */
+const bfloat16 = 14;
 
 /** Up to this many unused sessions are kept for the next run of the same step. */
 const idleLimit = 32;

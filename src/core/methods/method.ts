@@ -1,5 +1,6 @@
 import type { Tensor2D } from '@tensorflow/tfjs';
 import type { z } from 'zod';
+import type { ConvolutionPrecision } from '../compile.js';
 import type { Split } from '../dataset.js';
 import type { ActivationName, LossName } from '../network/names.js';
 import type { Network } from '../network/network.js';
@@ -47,6 +48,8 @@ export interface MethodContext<Config> {
   /** Training images on the host, for methods that use more of them than a batch (Gram matrices). */
   readonly train: TrainingData;
   readonly batchSize: number;
+  /** Of the compiled functions of a step; float32 when absent. */
+  readonly convolutionPrecision?: ConvolutionPrecision | undefined;
   /** Number of steps of the whole run, for schedules. */
   readonly totalBatches: number;
   /** Initialisation stream of this seed: the same initial weights for methods with the same initializer. */
