@@ -77,6 +77,17 @@ describe('convolutionPrecision', () => {
   });
 });
 
+it('refuses muon with weightNorm: fixed where no layer has a norm', () => {
+  const own = methods('{ name: muon, weightNorm: fixed }');
+  expect(issuesOf(experimentText({ methods: own }))).toEqual([
+    'methods.0.weightNorm: fixed is for layers with a norm, and the network has none; remove it',
+  ]);
+  expect(
+    parse(experimentText({ ...cifar, network: layers(conv, last), methods: own })).experiment
+      .methods,
+  ).toHaveLength(1);
+});
+
 describe('blocks of layers', () => {
   it('repeat entries, each with weights of its own, and add the input of a residual block', () => {
     const block = `{ residual: [${conv}, { conv: 6, kernel: 3, padding: same }], activation: relu }`;

@@ -42,6 +42,7 @@ const place = (linear: LinearMap, more: Partial<Place> = {}): Place => ({
   isWeights: true,
   layer: 0,
   isLastLayer: false,
+  isNormalised: false,
   map: linear,
   ...more,
 });
@@ -103,6 +104,24 @@ describe('Muon', () => {
       }
     },
   );
+
+  it('fixes the size of hidden weights before a norm, and of no others', async () => {
+    const rule = muonRule(config({ weightNorm: 'fixed' }));
+    const linear = denseMap(6, 9);
+    const weights = normal(random, 6, 9);
+    const rescaled = async (more: Partial<Place>, own = rule) =>
+      (await own.rescaled!(matrix(weights), place(linear, more)).array()) as Matrix;
+    const fixed = map(weights, (value) => (value * 3) / norm(weights));
+    expect(distance(await rescaled({ isNormalised: true }), fixed)).toBeLessThan(1e-6);
+    const others: Partial<Place>[] = [
+      {},
+      { isNormalised: true, isWeights: false },
+      { isNormalised: true, isLastLayer: true },
+    ];
+    for (const other of others) expect(distance(await rescaled(other), weights)).toBeLessThan(1e-6);
+    const free = await rescaled({ isNormalised: true }, muonRule(config()));
+    expect(distance(free, weights)).toBeLessThan(1e-6);
+  });
 
   it('leaves biases, the output layer and on request the first layer to Adam at its own rate', async () => {
     const rule = muonRule(config({ adamLearningRate: 0.01, firstLayer: 'adam' }));

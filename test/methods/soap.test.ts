@@ -27,6 +27,7 @@ const place: Place = {
   isWeights: true,
   layer: 0,
   isLastLayer: false,
+  isNormalised: false,
   map: denseMap(rows, columns),
 };
 

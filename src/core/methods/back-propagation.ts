@@ -4,7 +4,7 @@ import { compiled } from '../compile.js';
 import { initializeParameters } from '../network/initialize.js';
 import { accuracyValue, losses, lossValue, smoothLabels } from '../network/loss.js';
 import type { LinearMap } from '../network/maps/linear-map.js';
-import { forwardLayers } from '../network/network.js';
+import { forwardLayers, type Network } from '../network/network.js';
 import type { LayerParameters, Parameters } from '../network/parameters.js';
 import type { Tree } from '../tree.js';
 import type * as fields from './fields.js';
@@ -39,6 +39,8 @@ export interface Place {
   readonly isWeights: boolean;
   readonly layer: number;
   readonly isLastLayer: boolean;
+  /** Whether the layer has a norm, which removes the size of its weights. */
+  readonly isNormalised: boolean;
   readonly map: LinearMap;
 }
 
@@ -57,6 +59,8 @@ export interface UpdateRule<Averages extends Tree = readonly tf.Tensor[]> {
   coefficients(t: number, rate: number): readonly number[];
   /** Learning rate of a parameter tensor, by which weights decay; that of the step when absent. */
   rateOf?(place: Place, rate: number): number;
+  /** P before a step is subtracted from it; P itself when absent. */
+  rescaled?(tensor: tf.Tensor, place: Place): tf.Tensor;
   /** @returns what to subtract from P, and the next averages */
   step(
     gradient: tf.Tensor,
@@ -114,12 +118,13 @@ export function backPropagation<
       const steps = network.maps
         .flatMap((_, l) => tensorsOf(gradientOf(network, signals, inputs, l)))
         .map((gradient, i) =>
-          rule.step(gradient, input.averages[i], coefficients, placeOf(network.maps, i)),
+          rule.step(gradient, input.averages[i], coefficients, placeOf(network, i)),
         );
       const next = parameters.flatMap(tensorsOf).map((tensor, i) => {
         const isWeights = i % 2 === 0;
         if (isWeights && network.stages[i / 2].isFrozen) return tf.add(tensor, 0);
-        const kept = isWeights && decay.length > 0 ? tf.mul(tensor, decay[i / 2]) : tensor;
+        const own = rule.rescaled?.(tensor, placeOf(network, i)) ?? tensor;
+        const kept = isWeights && decay.length > 0 ? tf.mul(own, decay[i / 2]) : own;
         return tf.sub(kept, steps[i].step);
       });
       const scores = tf.stack([lossValue(loss, y, outputs), accuracyValue(y, outputs)]);
@@ -140,7 +145,7 @@ export function backPropagation<
       const rule = ruleOf(config);
       const averages = parameters
         .flatMap(tensorsOf)
-        .map((tensor, i) => rule.init(tensor, placeOf(network.maps, i)));
+        .map((tensor, i) => rule.init(tensor, placeOf(network, i)));
       return { t: 0, parameters, averages, weightAverage: noAverage };
     },
 
@@ -151,7 +156,7 @@ export function backPropagation<
       const rate =
         config.learningRate * scheduleFactor(config.schedule, state.t, totalBatches, config.warmup);
       const keptOf = (_: LinearMap, l: number) => {
-        const own = rule.rateOf?.(placeOf(network.maps, 2 * l), rate) ?? rate;
+        const own = rule.rateOf?.(placeOf(network, 2 * l), rate) ?? rate;
         return 1 - own * config.weightDecay;
       };
       const { scores, parameters, averages, average } = update(context, {
@@ -190,10 +195,11 @@ type Input<Averages extends Tree> = Pick<State<Averages>, 'parameters' | 'averag
 const tensorsOf = ({ weights, bias }: LayerParameters): tf.Tensor[] => [weights, bias];
 
 /** Of parameter tensor i, in the order of {@link tensorsOf}. */
-function placeOf(maps: readonly LinearMap[], i: number): Place {
+function placeOf({ maps, stages }: Pick<Network, 'maps' | 'stages'>, i: number): Place {
   const layer = Math.floor(i / 2);
   const isLastLayer = layer === maps.length - 1;
-  return { isWeights: i % 2 === 0, layer, isLastLayer, map: maps[layer] };
+  const isNormalised = stages[layer].norm !== undefined;
+  return { isWeights: i % 2 === 0, layer, isLastLayer, isNormalised, map: maps[layer] };
 }
 
 /** The layers whose {@link tensorsOf} are, in turn, `tensors`. */

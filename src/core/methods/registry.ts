@@ -152,6 +152,15 @@ export const methods: readonly MethodDefinition[] = [
     summary:
       'back-propagation, orthogonalised momentum (Jordan et al. 2024); AdamW for biases and outputs',
     schema: MuonConfig,
+    check: ({ weightNorm }, { layers }) =>
+      weightNorm === 'fixed' && layers.every(({ norm }) => norm === undefined)
+        ? [
+            {
+              path: ['weightNorm'],
+              message: 'fixed is for layers with a norm, and the network has none; remove it',
+            },
+          ]
+        : [],
     load: async () => (await import('./muon/muon.js')).muon,
   }),
   define({

@@ -30,6 +30,12 @@ export const MuonConfig = z.strictObject({
     .enum(['muon', 'adam'])
     .default('muon')
     .describe('rule of the weights of the first layer, where there are hidden layers'),
+  weightNorm: z
+    .enum(['free', 'fixed'])
+    .optional()
+    .describe(
+      'size of hidden weights before a norm, which removes it: free (when absent), or fixed to a Frobenius norm of sqrt(channels) before each step, so that steps keep their relative size',
+    ),
   adamLearningRate: fields.learningRate
     .describe(
       "step size of Adam, which trains biases and the output layer, at the schedule's full rate",

@@ -15,6 +15,9 @@ import type { MuonConfig } from './config.js';
  * so that all directions of the input change the layer alike. Biases and the output layer, which is not a hidden matrix,
  * take steps of AdamW with a learning rate of their own (../adam).
  *
+ * With `weightNorm: fixed` hidden weights before a norm, whose size it removes, are first scaled: W <- W sqrt(out) / ||W||_F,
+ * as in airbench94 (Jordan 2024). Without it they grow, and steps of one length change less and less.
+ *
  * The authors' code multiplies convolutions by max(1, kernel height / kernel width)^(1/2) instead, since it takes the
  * sizes of the filter before it is a matrix. Their note leaves the first convolution to Adam too: `firstLayer`.
  */
@@ -35,6 +38,11 @@ export function muonRule(config: MuonConfig): UpdateRule {
     init: (tensor, place) => (isHidden(place) ? [tf.zerosLike(tensor)] : adam.init(tensor, place)),
     coefficients: (t, rate) => [rate, ...adam.coefficients(t, adamRate(rate))],
     rateOf: (place, rate) => (isHidden(place) ? rate : adamRate(rate)),
+    rescaled: (tensor, place) => {
+      if (config.weightNorm !== 'fixed' || !isHidden(place) || !place.isNormalised) return tensor;
+      const size = tf.add(euclideanNorm(tensor), 1e-7);
+      return tf.mul(tensor, tf.div(Math.sqrt(place.map.weightShape[1]), size));
+    },
     step: (gradient, averages, [rate, ...adamCoefficients], place) => {
       if (!isHidden(place)) return adam.step(gradient, averages, adamCoefficients, place);
       const weights = [momentum, 1 - momentum];
