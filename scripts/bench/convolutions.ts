@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { startBackend } from '../../src/backend/registry.js';
 import { convolutionMap } from '../../src/core/network/maps/convolution.js';
-import { hasBfloat16 } from '../../src/experiment/prepare.js';
+import { hasBfloat16 } from '../../src/shared/provenance.js';
 import { ProductTimer } from './flops.js';
 import { atMost, type Row } from './report.js';
 import { least, pairedRatio, type Ratio } from './statistics.js';

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type BackendReport, BackendUnavailable, type Device } from '../backend/backend.js';
 import { startBackend } from '../backend/registry.js';
@@ -10,6 +10,7 @@ import { loadDefinition, splitSizes } from '../data/load.js';
 import { EnvironmentError, FlnError, UsageError } from '../errors.js';
 import { isFolder } from '../files/folder.js';
 import { readRecord } from '../runs/run-json.js';
+import { hasBfloat16 } from '../shared/provenance.js';
 import type { ExperimentEvent } from './events.js';
 import { memoryWarning, refuseBeyondMemory } from './memory.js';
 import { changedPlugins, type ExperimentPlan, type PlanOptions, planExperiment } from './plan.js';
@@ -90,15 +91,6 @@ function refusePrecision(
     throw new EnvironmentError(
       'convolutionPrecision: this processor has no instructions for bfloat16 (avx512_bf16 or amx_bf16), without which it is slower than float32. Remove convolutionPrecision',
     );
-  }
-}
-
-/** Whether the processor multiplies bfloat16 itself; undefined where that is not known. */
-export function hasBfloat16(): boolean | undefined {
-  try {
-    return /\b(avx512_bf16|amx_bf16)\b/.test(readFileSync('/proc/cpuinfo', 'latin1'));
-  } catch {
-    return undefined;
   }
 }
 

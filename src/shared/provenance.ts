@@ -45,6 +45,15 @@ export async function collectProvenance(): Promise<Provenance> {
   };
 }
 
+/** Whether the processor multiplies bfloat16 itself; undefined where that is not known. */
+export function hasBfloat16(): boolean | undefined {
+  try {
+    return /\b(avx512_bf16|amx_bf16)\b/.test(readFileSync('/proc/cpuinfo', 'latin1'));
+  } catch {
+    return undefined;
+  }
+}
+
 const execute = promisify(execFile);
 
 async function gitState(root: string): Promise<Provenance['git']> {

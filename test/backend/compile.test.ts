@@ -9,8 +9,8 @@ import {
 } from '../../src/core/compile.js';
 import { convolutionMap } from '../../src/core/network/maps/convolution.js';
 import { disposeTree, leavesOf, type Tree } from '../../src/core/tree.js';
-import { hasBfloat16 } from '../../src/experiment/prepare.js';
 import { peakMemory } from '../../src/shared/memory.js';
+import { hasBfloat16 } from '../../src/shared/provenance.js';
 import { startTestBackend, testBackend } from '../backends.js';
 
 type Input = {

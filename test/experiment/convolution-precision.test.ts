@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { hasBfloat16 } from '../../src/experiment/prepare.js';
 import { runExperiment } from '../../src/experiment/run.js';
+import { hasBfloat16 } from '../../src/shared/provenance.js';
 import { testBackend } from '../backends.js';
 import { outcomeOf, temporaryFolder, tinyExperiment } from './tiny.js';
 
