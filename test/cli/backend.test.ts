@@ -24,7 +24,10 @@ describe('fln backend', () => {
     [['remove', 'wasm'], 'there is no installation named "wasm". The installations are'],
     [['list', '--jsn'], 'did you mean'],
   ])('%j is exit 2', async (args, message) => {
-    const { code, stderr, stdout } = await fln(['backend', ...args], { cwd: workplace('') });
+    const { code, stderr, stdout } = await fln(['backend', ...args], {
+      cwd: workplace(''),
+      separate: false,
+    });
     expect(stderr).toContain(message);
     expect(stdout).toBe('');
     expect(code).toBe(2);
