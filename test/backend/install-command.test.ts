@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync 
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { listText } from '../../src/cli/commands/backend.js';
 import { writeFileAtomic } from '../../src/files/atomic.js';
 import { isAlive } from '../../src/files/holder.js';
 import { fln, type Outcome, type RunOptions, workplace } from '../cli/fln.js';
@@ -98,9 +99,9 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
     });
 
     it('is listed with its version, its place and its size', async () => {
-      const { stdout, code } = await run(['list', '--json']);
+      const { stdout, stderr, code } = await run(['list', '--json']);
       const { backends: listed, installations } = JSON.parse(stdout);
-      expect(code).toBe(0);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(listed[0]).toMatchObject({
         name: 'tensorflow',
         trial: { works: true, report: { version: '2.21.0', device: 'cpu' } },
@@ -110,6 +111,12 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
         trial: { works: false, reason: expect.stringContaining('a build for CPUs alone') },
       });
       expect(installations).toMatchObject([{ name: 'tensorflow', bytes: expect.any(Number) }]);
+
+      const text = listText(listed, installations);
+      expect(text).toMatch(/^tensorflow: .*\n {2}works: 2\.21\.0 \(.*\n {2}from /m);
+      expect(text).toMatch(/^tensorflow-gpu: .*\n {2}not available: /m);
+      expect(text).toMatch(/^wasm: .*\n {2}works: \d+\.\d+\.\d+ \(WebAssembly/m);
+      expect(text).toContain(`\nprivate installation tensorflow: `);
     });
 
     it.each([
