@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
@@ -17,6 +17,21 @@ const proxies = Object.fromEntries(
 );
 
 const full = 'test/**/*.full.test.ts';
+
+/**
+ * Tests that change what later ones in the same process see (modules, variables, functions, the tensor library's backends):
+ * each has a process of its own. All others share one process per worker, which loads the tensor library once.
+ */
+const changes = /\bvi\.(mock|doMock|hoisted|stubEnv|spyOn|useFakeTimers)\b|\bprocess\.chdir\b/;
+const tests = new URL('test/', import.meta.url);
+const isolated = readdirSync(tests, { recursive: true, encoding: 'utf8' })
+  .map((name) => `test/${name.replaceAll('\\', '/')}`)
+  .filter((file) => file.endsWith('.test.ts') && !file.endsWith('.full.test.ts'))
+  .filter(
+    (file) =>
+      file.startsWith('test/backend/') ||
+      changes.test(readFileSync(new URL(file, import.meta.url), 'utf8')),
+  );
 
 // `npm run test:node` leaves out the arithmetic of tensors, which does not depend on the version of Node.
 const leftOut =
@@ -42,8 +57,15 @@ export default defineConfig({
       // `npm test`: everything that a few minutes on two cores can tell.
       {
         extends: true,
-        test: { name: 'fast', include: ['test/**/*.test.ts'], exclude: [full, ...leftOut] },
+        test: {
+          name: 'fast',
+          include: ['test/**/*.test.ts'],
+          exclude: [full, ...leftOut, ...isolated],
+          // Other backends than wasm hold memory of drivers and devices.
+          isolate: Boolean(process.env.FLN_TEST_BACKEND),
+        },
       },
+      { extends: true, test: { name: 'fast-isolated', include: isolated, exclude: leftOut } },
       // `npm run test:full`: the same kinds of test with more cases, and what is slow by nature.
       { extends: true, test: { name: 'full', include: [full] } },
     ],

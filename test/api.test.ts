@@ -1,18 +1,25 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { transformSync } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from './experiment/tiny.js';
 
 const run = promisify(execFile);
-const examples = new URL('../docs/examples/', import.meta.url);
-const tsx = fileURLToPath(import.meta.resolve('tsx'));
+const root = new URL('../', import.meta.url);
+const examples = new URL('docs/examples/', root);
 
-/** Runs an example of docs/api.md against the built package, as its users do. */
+/** Runs an example of docs/api.md, without its types, where the built package is installed, as its users do. */
 async function example(name: string, ...args: string[]): Promise<string> {
-  const file = fileURLToPath(new URL(name, examples));
-  const { stdout } = await run(process.execPath, ['--import', tsx, file, ...args]);
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, 'node_modules'));
+  symlinkSync(fileURLToPath(root), join(folder, 'node_modules/fenchel-lifted-networks'), 'dir');
+  const file = join(folder, 'example.mjs');
+  const source = readFileSync(new URL(name, examples), 'utf8');
+  writeFileSync(file, transformSync(source, { loader: 'ts' }).code);
+  const { stdout } = await run(process.execPath, [file, ...args]);
   return stdout;
 }
 
@@ -41,7 +48,7 @@ describe('the examples of docs/api.md', () => {
   });
 
   it('are all listed there', () => {
-    const text = readFileSync(new URL('../api.md', examples), 'utf8');
+    const text = readFileSync(new URL('docs/api.md', root), 'utf8');
     for (const name of ['train.ts', 'own-data.ts', 'read-results.ts', 'refuse.ts'])
       expect(text).toContain(`examples/${name}`);
   });

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync 
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { listText } from '../../src/cli/commands/backend.js';
 import { writeFileAtomic } from '../../src/files/atomic.js';
 import { isAlive } from '../../src/files/holder.js';
 import { fln, type Outcome, type RunOptions, workplace } from '../cli/fln.js';
@@ -14,19 +15,22 @@ function machine(tools?: readonly Tool[], cwd = workplace('')) {
   const run = (
     args: readonly string[],
     env: Record<string, string> = {},
-    onStderr?: RunOptions['onStderr'],
+    options: Pick<RunOptions, 'onStderr' | 'separate'> = {},
   ) =>
     fln(['backend', ...args], {
       cwd,
       env: { PATH: bin, FLN_TENSORFLOW_DIR: '', ...env },
-      onStderr,
+      ...options,
     });
   return {
     backends,
     run,
     install: (env?: Record<string, string>) => run(['install', 'tensorflow'], env),
     replace: (env?: Record<string, string>, onStderr?: RunOptions['onStderr']) =>
-      run(['install', 'tensorflow', '--force'], env, onStderr),
+      run(['install', 'tensorflow', '--force'], env, { onStderr }),
+    /** In this process: what fails before a backend is tried in a process of its own. */
+    fail: (env?: Record<string, string>) =>
+      run(['install', 'tensorflow', '--force'], env, { separate: false }),
     /** Names beside the installation that should not be there any more. */
     leftovers: () =>
       existsSync(backends) ? readdirSync(backends).filter((name) => /^\.|lock$/.test(name)) : [],
@@ -95,9 +99,9 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
     });
 
     it('is listed with its version, its place and its size', async () => {
-      const { stdout, code } = await run(['list', '--json']);
+      const { stdout, stderr, code } = await run(['list', '--json']);
       const { backends: listed, installations } = JSON.parse(stdout);
-      expect(code).toBe(0);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(listed[0]).toMatchObject({
         name: 'tensorflow',
         trial: { works: true, report: { version: '2.21.0', device: 'cpu' } },
@@ -107,6 +111,12 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
         trial: { works: false, reason: expect.stringContaining('a build for CPUs alone') },
       });
       expect(installations).toMatchObject([{ name: 'tensorflow', bytes: expect.any(Number) }]);
+
+      const text = listText(listed, installations);
+      expect(text).toMatch(/^tensorflow: .*\n {2}works: 2\.21\.0 \(.*\n {2}from /m);
+      expect(text).toMatch(/^tensorflow-gpu: .*\n {2}not available: /m);
+      expect(text).toMatch(/^wasm: .*\n {2}works: \d+\.\d+\.\d+ \(WebAssembly/m);
+      expect(text).toContain(`\nprivate installation tensorflow: `);
     });
 
     it.each([
@@ -160,9 +170,10 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
     });
 
     it('is removed, once', async () => {
-      expect((await run(['remove', 'tensorflow'])).stdout).toMatch(/^Removed tensorflow: .* freed/);
+      const remove = () => run(['remove', 'tensorflow'], {}, { separate: false });
+      expect((await remove()).stdout).toMatch(/^Removed tensorflow: .* freed/);
       expect(readdirSync(backends)).toEqual([]);
-      const again = await run(['remove', 'tensorflow']);
+      const again = await remove();
       expect(again).toEqual({
         code: 0,
         stdout: 'There is no private installation of tensorflow.\n',
@@ -191,8 +202,8 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
     ['a full disk, npm', { env: { FAKE_NPM: 'enospc' } }, ['the disk of', 'FLN_CACHE_DIR']],
     ['a full disk, pip', { env: { FAKE_PIP: 'enospc' } }, ['the disk of', 'FLN_CACHE_DIR']],
   ])('ends in a plain message and leaves nothing behind: %s', async (_, { tools, env }, words) => {
-    const { backends, install, leftovers } = machine(tools);
-    const { code, stderr, stdout } = await install(env);
+    const { backends, fail, leftovers } = machine(tools);
+    const { code, stderr, stdout } = await fail(env);
     for (const word of words) expect(stderr).toContain(word);
     expect(stderr).toMatch(/nothing was changed/i);
     expect(stderr).not.toContain('This is a bug');
@@ -213,7 +224,8 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
     '--cuda wants CUDA libraries that open',
     async () => {
       const { run, backends } = machine();
-      const { code, stderr } = await run(['install', 'tensorflow', '--cuda'], { FAKE_OWN: 'ok' });
+      const args = ['install', 'tensorflow', '--cuda', '--force'];
+      const { code, stderr } = await run(args, { FAKE_OWN: 'ok' });
       expect(stderr.match(/needs libcudart\.so\.12, which cannot be opened/g)).toHaveLength(4);
       expect(stderr).toContain('pip: nvidia-cudnn-cu12');
       expect(code).toBe(4);
@@ -222,8 +234,8 @@ describe.skipIf(process.platform === 'win32')('fln backend install tensorflow', 
   );
 
   it('says where it cannot write', async () => {
-    const { install } = machine();
-    const { code, stderr } = await install({ FLN_CACHE_DIR: '/dev/null/cache' });
+    const { fail } = machine();
+    const { code, stderr } = await fail({ FLN_CACHE_DIR: '/dev/null/cache' });
     expect(stderr).toContain('cannot write into /dev/null/cache/backends');
     expect(code).toBe(4);
   });

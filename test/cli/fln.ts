@@ -92,7 +92,7 @@ async function inProcess(args: readonly string[], options: RunOptions): Promise<
   const before = signals.map((name) => process.listeners(name));
   try {
     process.chdir(options.cwd);
-    process.argv = [process.execPath, 'fln', ...args];
+    process.argv = [process.execPath, join(root, 'bin', 'fln.js'), ...args];
     process.env = environment(options);
     process.exitCode = undefined;
     globalThis.console = new Console(process.stdout, process.stderr);

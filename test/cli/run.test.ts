@@ -56,7 +56,8 @@ describe('fln run', () => {
 
   it('stops after the batch at work on Ctrl-C, exits 130, and resumes', async () => {
     const cwd = workplace(tinyConfig);
-    const command = ['run', 'tiny.yaml', 'epochs=150', '--only', 'sgd', '--out', 'run'];
+    const long = ['run', 'tiny.yaml', 'epochs=150', '--only', 'sgd', '--checkpoint-every', '0'];
+    const command = [...long, '--out', 'run'];
     let sent = false;
     const { code, stdout, stderr } = await fln(command, {
       cwd,
@@ -77,6 +78,7 @@ describe('fln run', () => {
     expect(JSON.parse(readFileSync(join(cwd, 'run', 'run.json'), 'utf8')).runs[0].status).toBe(
       'INTERRUPTED',
     );
+    expect(readdirSync(join(cwd, 'run', 'sgd-s1', 'checkpoints'))).toHaveLength(1);
 
     const refused = await fln(command, { cwd });
     expect(refused.code).toBe(2);

@@ -8,6 +8,7 @@ import {
   runInTwoSessions,
   runSteps,
   type Setting,
+  side,
   startTraining,
   weightsOf,
 } from '../../src/testing/setting.js';
@@ -15,7 +16,6 @@ import { startTestBackend } from '../backends.js';
 
 beforeAll(startTestBackend);
 
-const side = process.env.FLN_TEST_BACKEND === 'webgpu' ? 14 : 28;
 const data = { name: 'digits', shape: [side, side, 1], classes: 10 } as const;
 
 const layersOf = (layers: Parameters<typeof readLayers>[0]) => {

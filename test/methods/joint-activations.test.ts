@@ -27,7 +27,7 @@ import {
 import { distance, fromFlat } from '../reference/matrix.js';
 import { crossEntropy, squaredError } from '../reference/terms.js';
 import { matrix, normal, targets } from '../solvers/tensors.js';
-import { defaultConfig, dense, type Setting, startTraining } from './training.js';
+import { defaultConfig, dense, type Setting, side, startTraining } from './training.js';
 
 const networks: Record<string, LayerShape[]> = {
   'one hidden layer': denseLayers([6, 5, 3]),
@@ -251,7 +251,7 @@ describe('fenchel with xSolve: joint', () => {
       xSolve: 'joint',
       order: 'interleaved',
     });
-    const shape = { layers: dense(8), widths: [784, 8, 10], activations: ['relu'] as const };
+    const shape = { layers: dense(8), widths: [side ** 2, 8, 10], activations: ['relu'] as const };
     const findings = definition.check!(config, { ...shape, loss: 'mse' });
     expect(findings).toMatchObject([{ path: ['xSolve'] }]);
     expect(findings[0].message).toContain('set order: activations-first, or xSolve: blocks');

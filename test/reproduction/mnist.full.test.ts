@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { loadExperiment } from '../../src/config/load.js';
 import { runExperiment } from '../../src/experiment/run.js';
 import { temporaryFolder } from '../experiment/tiny.js';
+import { firstBatches } from './first-batches.js';
 
 const dataDir = process.env.FLN_DATA_DIR;
 
@@ -33,5 +34,17 @@ it.skipIf(!dataDir)(
     expect(rows).toHaveLength(10);
     // X-updates are measured once more after the step that solved them, hence the margin.
     for (const { max_residual } of rows) expect(Number(max_residual)).toBeLessThan(2e-2);
+  },
+);
+
+it.skipIf(!dataDir)(
+  'Figure 2 in its first 50 batches: Fenchel is ahead of Adam and SGD (needs FLN_DATA_DIR)',
+  async () => {
+    const accuracy = await firstBatches(['fenchel', 'adam', 'adam-tuned', 'sgd'], dataDir);
+    expect(accuracy.fenchel).toBeGreaterThan(0.955);
+    for (const other of ['adam', 'adam-tuned', 'sgd']) {
+      expect(accuracy[other]).toBeGreaterThan(0.8);
+      expect(accuracy.fenchel).toBeGreaterThan(accuracy[other]);
+    }
   },
 );

@@ -347,6 +347,8 @@ it.each(attacks)('$what does no harm', async (attack) => {
   const outcome: Outcome = await fln(args, {
     cwd: work,
     env: { FLN_DATA_DIR: join(work, 'data'), HOME: sandbox, TMPDIR: sandbox },
+    // Sweeps are refused before they start a process; a trial ends its own.
+    separate: args[0] === 'sweep-trial',
   });
 
   expect(outcome.stderr).toMatch(message);

@@ -92,6 +92,10 @@ methods: [ { name: adam } ]
   }
 }
 
+/** A command that starts no trials but in Slurm: it needs no process of its own. */
+const command = (args: readonly string[], env?: Readonly<Record<string, string>>) =>
+  fln(args, { cwd: place.cwd, env, separate: false });
+
 let place: Workplace;
 beforeEach(() => {
   place = new Workplace();
@@ -127,7 +131,7 @@ describe('a job on another cluster', () => {
 
   it('is reported when it is not cancelled, and fails the command', async () => {
     place.command('scancel', 'echo "Access/permission denied" >&2; exit 1');
-    const { stderr, code } = await fln(['sweep', 'out', '--cancel'], { cwd: place.cwd });
+    const { stderr, code } = await command(['sweep', 'out', '--cancel']);
     expect(stderr).toContain(
       'Not cancelled: job 101 on cluster gpu: scancel failed: Access/permission denied',
     );
@@ -257,15 +261,14 @@ it('reports unfinished trials that are in no job', async () => {
   const [, interrupted, completed] = place.trials;
   writeState(place.out, { id: interrupted, status: 'INTERRUPTED', attempts: 1 });
   writeState(place.out, { id: completed, status: 'COMPLETED', attempts: 1 });
-  const cwd = place.cwd;
-  const { stderr } = await fln(['sweep', 'sweep.yaml', '--out', 'out', '--status'], { cwd });
+  const { stderr } = await command(['sweep', 'sweep.yaml', '--out', 'out', '--status']);
   expect(stderr).toContain('1 pending in Slurm (Resources)');
   expect(stderr).toContain(
     '3 trials unfinished and in no Slurm job. Submit with: ' +
       'fln sweep sweep.yaml --out out --launcher slurm --resume\n',
   );
   const args = ['sweep', 'sweep.yaml', '--out', 'out', '--launcher', 'slurm', '--resume'];
-  const resumed = await fln(args, { cwd });
+  const resumed = await command(args);
   expect(resumed.stderr).toContain('1 trial already in Slurm: not submitted again');
   expect(resumed.stderr).toContain('Submitted 3 trials');
 });
@@ -348,7 +351,7 @@ describe('a dry run', () => {
     const { cwd } = place;
     place.command('sbatch', `cat > ${join(cwd, 'checked')}`);
     const before = readdirSync(cwd);
-    const { stdout, code } = await fln([...args, '--sbatch', 'time=10', '--jobs', '2'], { cwd });
+    const { stdout, code } = await command([...args, '--sbatch', 'time=10', '--jobs', '2']);
     expect(code).toBe(0);
     const folder = join(cwd, 'my out', 'slurm');
     expect(stdout).toContain('Would run 5 trials:\n');
@@ -369,11 +372,11 @@ describe('a dry run', () => {
   it('fails as a launch does for options that sbatch rejects', async () => {
     const { cwd } = place;
     place.command('sbatch', 'echo "sbatch: error: invalid partition specified: gqu" >&2; exit 1');
-    const dry = await fln([...args, '--sbatch', 'partition=gqu'], { cwd });
+    const dry = await command([...args, '--sbatch', 'partition=gqu']);
     expect(dry.code).toBe(2);
     expect(dry.stderr).toContain('invalid partition specified: gqu');
     expect(existsSync(join(cwd, 'my out'))).toBe(false);
-    const real = await fln([...args.slice(0, -1), '--sbatch', 'partition=gqu'], { cwd });
+    const real = await command([...args.slice(0, -1), '--sbatch', 'partition=gqu']);
     expect(real.code).toBe(2);
     expect(real.stderr).toContain(dry.stderr.trim());
   });
@@ -384,7 +387,7 @@ it.each([['--dry-run'], ['--json']])(
   async (flag) => {
     const { cwd } = place;
     const args = ['sweep', 'sweep.yaml', '--launcher', 'slurm', flag];
-    const { code, stderr } = await fln(args, { cwd, env: { PATH: '/nowhere' } });
+    const { code, stderr } = await command(args, { PATH: '/nowhere' });
     expect(code).toBe(4);
     expect(stderr).toBe(
       'sbatch is not installed: run this on a login node of a Slurm cluster, or use --launcher local\n',
@@ -394,13 +397,12 @@ it.each([['--dry-run'], ['--json']])(
 );
 
 it('prints follow-up commands quoted for the shell', async () => {
-  const { cwd } = place;
   const args = ['sweep', 'sweep.yaml', 'epochs=3', '--out', "o'neil's", '--launcher', 'slurm'];
-  const { stderr } = await fln([...args, '--sbatch', 'time=10,gres=gpu:1'], { cwd });
+  const { stderr } = await command([...args, '--sbatch', 'time=10,gres=gpu:1']);
   expect(stderr).toContain(
     "Print its state with: fln sweep sweep.yaml epochs=3 --out 'o'\\''neil'\\''s' --status\n",
   );
-  const nothing = await fln(['sweep', 'sweep.yaml', '--out', 'a b', '--status'], { cwd });
+  const nothing = await command(['sweep', 'sweep.yaml', '--out', 'a b', '--status']);
   expect(nothing.stderr).toContain("start it with: fln sweep sweep.yaml --out 'a b'\n");
 });
 

@@ -64,8 +64,14 @@ async function list({ name, json }: BackendArguments): Promise<void> {
   const backends = await untilInterrupted(listBackends);
   const installations = await listInstallations();
   if (json) printJson({ backends, installations });
-  else print([...backends.map(backendText), ...installations.map(installationText)].join('\n'));
+  else print(listText(backends, installations));
 }
+
+/** What `fln backend list` prints. */
+export const listText = (
+  backends: readonly ListedBackend[],
+  installations: readonly ListedInstallation[],
+): string => [...backends.map(backendText), ...installations.map(installationText)].join('\n');
 
 async function install(args: BackendArguments): Promise<void> {
   const recipe = await recipeOf(args, 'install');

@@ -32,16 +32,22 @@ async function doctor({ json }: DoctorArguments): Promise<void> {
   const { examine } = await import('../../doctor/doctor.js');
   if (!json) note('Testing the backends ...');
   const findings = await interruptible(() => {}, examine);
+  const ok = findings.every(({ state }) => state !== 'problem');
+  process.exitCode = ok ? ExitCode.ok : ExitCode.environment;
+  if (json) printJson({ ok, findings });
+  else print(findingsText(findings));
+}
+
+/** One line for each finding and each way out, then whether training can start. */
+export function findingsText(findings: readonly Finding[]): string {
   const problems = findings.filter(({ state }) => state === 'problem').length;
   const warnings = findings.filter(({ state }) => state === 'warning').length;
-  process.exitCode = problems > 0 ? ExitCode.environment : ExitCode.ok;
-  if (json) return printJson({ ok: problems === 0, findings });
   const width = Math.max(...findings.map(({ topic }) => topic.length));
   const verdict =
     problems > 0
       ? `${plural(problems, 'problem')} to fix before training can start.`
       : `Training can start${warnings > 0 ? `, with ${plural(warnings, 'warning')}` : ''}.`;
-  print([...findings.map((finding) => line(finding, width)), '', verdict].join('\n'));
+  return [...findings.map((finding) => line(finding, width)), '', verdict].join('\n');
 }
 
 const marks = { ok: 'ok', absent: '-', warning: 'warning', problem: 'PROBLEM' } as const;

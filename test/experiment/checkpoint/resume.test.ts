@@ -4,15 +4,17 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RunError } from '../../../src/errors.js';
 import { readCheckpoint } from '../../../src/experiment/checkpoint/checkpoint.js';
 import { Checkpoints } from '../../../src/experiment/checkpoint/checkpoints.js';
@@ -31,12 +33,12 @@ async function run(
   outDir: string,
   options: ExperimentOptions = {},
   until = Number.NaN,
-  trained = experiment,
+  config = experiment,
 ) {
   const controller = new AbortController();
   const events: ExperimentEvent[] = [];
   const all = { outDir, only: ['adam'], checkpointEvery: 1e-9, signal: controller.signal };
-  const result = await runExperiment(trained, { ...all, ...options }, (event) => {
+  const result = await runExperiment(config, { ...all, ...options }, (event) => {
     events.push(event);
     if (event.type === 'batch' && event.batch === until) controller.abort();
   });
@@ -45,18 +47,26 @@ async function run(
   return { result, events, warnings, started };
 }
 
-/** A directory whose run was interrupted after batch 9 of 16, and what it would have become. */
-async function interrupted(): Promise<{ directory: string; whole: string }> {
+const trained = mkdtempSync(join(tmpdir(), 'fln-resume-'));
+let whole: string;
+
+beforeAll(async () => {
+  await run(join(trained, 'uninterrupted'));
+  await run(join(trained, 'interrupted'), {}, 9);
+  whole = untimed(metricsOf(join(trained, 'uninterrupted')));
+});
+afterAll(() => rmSync(trained, { recursive: true, force: true }));
+
+/** A directory whose run was interrupted after batch 9 of 16; `whole` is what it would have become. */
+function interrupted(): string {
   const directory = temporaryFolder();
-  const uninterrupted = temporaryFolder();
-  await run(uninterrupted);
-  await run(directory, {}, 9);
-  return { directory, whole: untimed(metricsOf(uninterrupted)) };
+  cpSync(join(trained, 'interrupted'), directory, { recursive: true });
+  return directory;
 }
 
 describe('a run that goes on', () => {
   it('ends with the rows of an uninterrupted one, after one or many interruptions', async () => {
-    const { directory, whole } = await interrupted();
+    const directory = interrupted();
     for (const until of [10, 13]) await run(directory, { resume: true }, until);
     expect(planExperiment(experiment, { outDir: directory, resume: true }).runs[0].continues).toBe(
       13,
@@ -72,18 +82,18 @@ describe('a run that goes on', () => {
   });
 
   it('ends with the same rows with augmented images, interrupted in the middle of an epoch', async () => {
-    const [directory, whole] = [temporaryFolder(), temporaryFolder()];
+    const [directory, uninterrupted] = [temporaryFolder(), temporaryFolder()];
     const augment = '{ flip: alternating, translate: 2, cutout: 8 }';
     const augmented = tinyExperiment('epochs=4', `dataset.augment=${augment}`);
-    await run(whole, {}, undefined, augmented);
+    await run(uninterrupted, {}, undefined, augmented);
     await run(directory, {}, 10, augmented);
     const { started } = await run(directory, { resume: true }, undefined, augmented);
     expect(started).toEqual([10]);
-    expect(untimed(metricsOf(directory))).toBe(untimed(metricsOf(whole)));
+    expect(untimed(metricsOf(directory))).toBe(untimed(metricsOf(uninterrupted)));
   });
 
   it('drops the rows behind its checkpoint, with half a row a killed process left', async () => {
-    const { directory, whole } = await interrupted();
+    const directory = interrupted();
     appendFileSync(metricsOf(directory), 'adam,1,10,3,0.1,0.5,0.9,,,,,1\nadam,1,11,3,0.');
     const { started } = await run(directory, { resume: true });
     expect(started).toEqual([9]);
@@ -91,7 +101,7 @@ describe('a run that goes on', () => {
   });
 
   it('keeps the last two checkpoints, and at the end those that are asked for', async () => {
-    const { directory } = await interrupted();
+    const directory = interrupted();
     expect(
       checkpointsOf(directory)
         .list()
@@ -108,7 +118,7 @@ describe('a run that goes on', () => {
   });
 
   it('says why a run that completed without its checkpoints has none to keep', async () => {
-    const { directory } = await interrupted();
+    const directory = interrupted();
     await run(directory, { resume: true });
     const { warnings } = await run(directory, { resume: true, keepCheckpoints: true });
     expect(warnings).toEqual([
@@ -118,7 +128,7 @@ describe('a run that goes on', () => {
   });
 
   it('keeps the checkpoints of a completed run that has some, without a word', async () => {
-    const { directory } = await interrupted();
+    const directory = interrupted();
     await run(directory, { resume: true, keepCheckpoints: true });
     const { warnings } = await run(directory, { resume: true, keepCheckpoints: true });
     expect(warnings).toEqual([]);
@@ -131,7 +141,7 @@ describe('a run that goes on', () => {
     ['with a changed position', 'checkpoint.json', (bytes: Buffer) => flipped(bytes)],
     ['without its checksums', 'SHA256SUMS', () => Buffer.from('')],
   ])('falls back from a checkpoint %s to the one before', async (_, file, damage) => {
-    const { directory, whole } = await interrupted();
+    const directory = interrupted();
     const [last] = checkpointsOf(directory).list();
     const path = join(last.folder, file);
     writeFileSync(path, damage(readFileSync(path)));
@@ -142,7 +152,7 @@ describe('a run that goes on', () => {
   });
 
   it('starts anew, and says why, when no checkpoint is whole', async () => {
-    const { directory, whole } = await interrupted();
+    const directory = interrupted();
     for (const { folder } of checkpointsOf(directory).list()) rmSync(join(folder, 'SHA256SUMS'));
     const { started, warnings } = await run(directory, { resume: true });
     expect(started).toEqual([0]);
@@ -151,7 +161,7 @@ describe('a run that goes on', () => {
   });
 
   it('starts anew when its rows were deleted', async () => {
-    const { directory, whole } = await interrupted();
+    const directory = interrupted();
     rmSync(metricsOf(directory));
     const { started } = await run(directory, { resume: true });
     expect(started).toEqual([0]);
@@ -159,7 +169,7 @@ describe('a run that goes on', () => {
   });
 
   it('falls back where the last rows are lost, and the checkpoint before them is whole', async () => {
-    const { directory, whole } = await interrupted();
+    const directory = interrupted();
     const [, before] = checkpointsOf(directory).list();
     truncateSync(metricsOf(directory), readCheckpoint(before.folder).position.metrics.bytes + 3);
     const { started, warnings } = await run(directory, { resume: true });
@@ -169,7 +179,7 @@ describe('a run that goes on', () => {
   });
 
   it('refuses rows that were changed in the middle, and touches nothing', async () => {
-    const { directory } = await interrupted();
+    const directory = interrupted();
     const text = readFileSync(metricsOf(directory), 'utf8');
     const torn = text.replace(/^adam,1,3,.*\n/m, '');
     writeFileSync(metricsOf(directory), torn);
@@ -185,14 +195,14 @@ describe('a run that goes on', () => {
   });
 
   it('refuses rows with other columns than it would write', async () => {
-    const { directory } = await interrupted();
+    const directory = interrupted();
     const renamed = readFileSync(metricsOf(directory), 'utf8').replace('step_ms', 'step_us');
     writeFileSync(metricsOf(directory), renamed);
     await expect(run(directory, { resume: true })).rejects.toThrow('metrics.csv was changed');
   });
 
   it('warns when another program goes on', async () => {
-    const { directory } = await interrupted();
+    const directory = interrupted();
     for (const { folder } of checkpointsOf(directory).list()) {
       const path = join(folder, 'checkpoint.json');
       const text = readFileSync(path, 'utf8').replace(process.version, 'v18.0.0');
@@ -204,7 +214,7 @@ describe('a run that goes on', () => {
   });
 
   it('refuses checkpoints of an earlier version, and keeps them', async () => {
-    const { directory } = await interrupted();
+    const directory = interrupted();
     const checkpoints = checkpointsOf(directory);
     for (const { folder } of checkpoints.list()) {
       const path = join(folder, 'checkpoint.json');
@@ -220,7 +230,7 @@ describe('a run that goes on', () => {
   });
 
   it('takes a checkpoint without a format number for a damaged one', async () => {
-    const { directory, whole } = await interrupted();
+    const directory = interrupted();
     const [{ folder }] = checkpointsOf(directory).list();
     writeFileSync(join(folder, 'checkpoint.json'), '[0,99999999]');
     resign(folder);
@@ -236,7 +246,7 @@ describe('a run that goes on', () => {
   ] satisfies [string, (state: Record<string, unknown>) => unknown, RegExp][])(
     'refuses %s in plain words, and frees its tensors',
     async (_, change, reason) => {
-      const { directory } = await interrupted();
+      const directory = interrupted();
       const before = tf.memory().numTensors;
       for (const { folder } of checkpointsOf(directory).list()) {
         const path = join(folder, 'checkpoint.json');
@@ -253,7 +263,7 @@ describe('a run that goes on', () => {
   );
 
   it('clears what killed processes left', async () => {
-    const { directory } = await interrupted();
+    const directory = interrupted();
     writeFileSync(join(directory, 'run.json.1-abc.tmp'), '{');
     mkdirSync(join(checkpointsOf(directory).folder, 'batch-00000010.1-abc.tmp'));
     await run(directory, { resume: true }, 12);
@@ -281,7 +291,7 @@ describe('--rerun failed', () => {
   });
 
   it('leaves a directory as it is in which nothing failed', async () => {
-    const { directory } = await interrupted();
+    const directory = interrupted();
     const before = contents(directory);
     const { result, started } = await run(directory, { rerun: 'failed' });
     expect(started).toEqual([]);
