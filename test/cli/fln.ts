@@ -45,7 +45,8 @@ const starters = ['sweep', 'sweep-trial', 'tune', 'backend', 'doctor'];
 
 /**
  * Runs the program as `npx fln` does: in a process of its own where a listener or `separate` asks for
- * one or the command starts others, else in this one, which is ten times cheaper.
+ * one or the command starts others, else in this one, which is ten times cheaper. There, a signal calls
+ * what listens to it.
  */
 export function fln(args: readonly string[], options: RunOptions): Promise<Outcome> {
   const { onStderr, onStdout } = options;
@@ -77,6 +78,8 @@ async function inProcess(args: readonly string[], options: RunOptions): Promise<
     const listeners = process[name].listeners('error');
     process[name].write = ((chunk: string | Uint8Array, ...rest: unknown[]) => {
       text[name] += typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString('utf8');
+      const listener = name === 'stdout' ? options.onStdout : options.onStderr;
+      listener?.(text[name], (signal) => process.emit(signal, signal));
       const done = rest.find((argument) => typeof argument === 'function');
       if (done) process.nextTick(done as () => void);
       return true;

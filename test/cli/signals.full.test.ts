@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { tinyConfig } from '../experiment/tiny.js';
-import { fln, program, workplace } from './fln.js';
+import { fln, program, until, workplace } from './fln.js';
 
 // No checkpoint but the one that a signal asks for, however long the machine takes.
 const endless = [
@@ -26,6 +26,25 @@ const endless = [
   '--out',
   'run',
 ];
+
+it.each(['SIGHUP', 'SIGUSR2'] as const)('a run writes a checkpoint at %s', async (name) => {
+  const cwd = workplace(tinyConfig);
+  let stop = () => {};
+  const running = fln(endless, {
+    cwd,
+    // The tests may run under nohup themselves.
+    env: { _: '' },
+    onStderr: (_, signal) => {
+      stop = () => signal(name);
+    },
+  });
+  await until(() => existsSync(join(cwd, 'run', 'sgd-s1', 'metrics.csv')));
+  stop();
+  const { code, stderr } = await running;
+  expect(code).toBe(75);
+  expect(stderr).toContain(`${name}: stopping after this batch, with a checkpoint.`);
+  expect(readdirSync(join(cwd, 'run', 'sgd-s1', 'checkpoints'))).toHaveLength(1);
+});
 
 it.each([
   ['SIGTERM', 'npx'],
