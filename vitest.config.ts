@@ -19,10 +19,11 @@ const proxies = Object.fromEntries(
 const full = 'test/**/*.full.test.ts';
 
 /**
- * Tests that change what later ones in the same process see (modules, variables, functions, the tensor library's backends):
- * each has a process of its own. All others share one process per worker, which loads the tensor library once.
+ * Tests that change what later ones in the same process see (modules, variables, functions, the tensor library's backends), or
+ * measure the process: each has one of its own. All others share one process per worker, which loads the tensor library once.
  */
-const changes = /\bvi\.(mock|doMock|hoisted|stubEnv|spyOn|useFakeTimers)\b|\bprocess\.chdir\b/;
+const changes =
+  /\bvi\.(mock|doMock|hoisted|stubEnv|spyOn|useFakeTimers)\b|\bprocess\.(chdir|resourceUsage)\b/;
 const tests = new URL('test/', import.meta.url);
 const isolated = readdirSync(tests, { recursive: true, encoding: 'utf8' })
   .map((name) => `test/${name.replaceAll('\\', '/')}`)

@@ -72,7 +72,14 @@ export function describeRuns(directories: readonly RunDirectory[], band: Band = 
     const values = new Set(directories.map(read));
     return values.size === 1 ? [...values][0] : undefined;
   };
-  const seeds = new Set(directories.flatMap(({ runs }) => runs.map(({ seed }) => seed))).size;
+  const seedsOf = new Map<string, Set<number>>();
+  for (const { label, seed } of directories.flatMap(({ runs }) => runs)) {
+    seedsOf.set(label, (seedsOf.get(label) ?? new Set()).add(seed));
+  }
+  const counts = [...seedsOf.values()].map(({ size }) => size);
+  const most = Math.max(0, ...counts);
+  const fewest = Math.min(most, ...counts);
+  const seeds = fewest < most ? `${fewest} to ${plural(most, 'seed')}` : plural(most, 'seed');
   return [
     shared(({ info }) => info?.dataset),
     shared(({ info }) => {
@@ -80,7 +87,7 @@ export function describeRuns(directories: readonly RunDirectory[], band: Band = 
       return [info.layers, ...new Set(info.activations)].join(', ');
     }),
     shared(({ info }) => info?.backend && `${info.backend} backend`),
-    seeds > 1 ? `${bandNames[band]} of ${plural(seeds, 'seed')}` : plural(seeds, 'seed'),
+    most > 1 ? `${bandNames[band]} of ${seeds}` : seeds,
   ]
     .filter((part) => part !== undefined && part !== '')
     .join(' · ');
