@@ -106,7 +106,7 @@ describe('variable scaling (Appendix A)', () => {
         jointPasses: 60,
         alternations: 2,
         proximalBias: false,
-        tolerance: 1e-4,
+        tolerance: 2e-5,
         maxIterations: 2000,
         lossWeight: 0.5,
         bias: 0.1,
