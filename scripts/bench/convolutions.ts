@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import { startBackend } from '../../src/backend/registry.js';
 import { convolutionMap } from '../../src/core/network/maps/convolution.js';
@@ -10,31 +9,23 @@ import { loadWorkload, timeInTurn } from './steps.js';
 import type { Torch } from './torch.js';
 
 const pairs = 7;
-const restMs = 20;
 
-/** Images a batch, and the 3 x 3 convolutions with padding `same` of the trained layers: [side, channels in, channels out]. */
+/** Images a batch, and the channels of the first and of the other two blocks, behind 24 filters that whiten. */
 const networks = {
-  '24-96-96': {
-    batch: 500,
-    shapes: [
-      [31, 24, 24],
-      [15, 24, 24],
-      [15, 24, 96],
-      [7, 96, 96],
-      [3, 96, 96],
-    ],
-  },
-  airbench94: {
-    batch: 100,
-    shapes: [
-      [31, 24, 64],
-      [15, 64, 64],
-      [15, 64, 256],
-      [7, 256, 256],
-      [3, 256, 256],
-    ],
-  },
+  '24-96-96': { batch: 500, channels: [24, 96] },
+  airbench94: { batch: 100, channels: [64, 256] },
 } as const;
+
+type Shape = readonly [side: number, inputs: number, outputs: number];
+
+/** The 3 x 3 convolutions with padding `same` of the trained layers, each shape once. */
+const shapesOf = ([first, other]: readonly [number, number]): Shape[] => [
+  [31, 24, first],
+  [15, first, first],
+  [15, first, other],
+  [7, other, other],
+  [3, other, other],
+];
 
 /** Product, gradient of the inputs and gradient of the weights of one convolution. */
 export interface ConvolutionCost {
@@ -60,10 +51,10 @@ export async function measureConvolutions(
   await startBackend('tensorflow');
   const costs: ConvolutionCost[] = [];
   const rows: Row[] = [];
-  for (const [network, { batch, shapes }] of Object.entries(networks)) {
+  for (const [network, { batch, channels }] of Object.entries(networks)) {
     const ours: number[] = new Array(pairs).fill(0);
     const theirs: number[] = new Array(pairs).fill(0);
-    for (const shape of shapes) {
+    for (const shape of shapesOf(channels)) {
       const timed = await timeConvolution(batch, shape, torch, threads);
       for (let i = 0; i < pairs; i++) {
         ours[i] += timed.ours[i];
@@ -92,7 +83,7 @@ export async function measureConvolutions(
 
 async function timeConvolution(
   batch: number,
-  [side, inputs, outputs]: readonly [number, number, number],
+  [side, inputs, outputs]: Shape,
   torch: Torch,
   threads: number,
 ) {
@@ -116,13 +107,10 @@ async function timeConvolution(
     // On the CPU, TensorFlow's operations have run when they return.
     tf.dispose([map.product!(x, weights), map.adjoint(d, weights), map.weightGradient!(x, d)]);
     const ms = performance.now() - started;
-    // Threads of both sides spin for a while after their work: wait for them.
-    await sleep(restMs);
-    const answer = await torch.ask<{ ms: number[] }>({ do: 'steps', count: 1 });
-    await sleep(restMs);
+    const [their] = await torch.steps(1);
     if (i === 0) continue;
     ours.push(ms);
-    theirs.push(answer.ms[0]);
+    theirs.push(their);
   }
   const productRate = product.rate;
   product.dispose();
@@ -148,10 +136,8 @@ async function timeSteps(torch: Torch, threads: number): Promise<Row[]> {
   await torch.ask({ do: 'start', network, batch: 500, threads });
   const theirs: number[] = [];
   const between = async (counted: boolean) => {
-    await sleep(restMs);
-    const { ms } = await torch.ask<{ ms: number[] }>({ do: 'steps', count: steps });
-    if (counted) theirs.push(ms.slice(1).reduce((sum, one) => sum + one) / (steps - 1));
-    await sleep(restMs);
+    const ms = await torch.turn(steps);
+    if (counted) theirs.push(ms);
   };
   const times = await timeInTurn(workload, trainings, pairs, { steps, between });
   for (const training of trainings) training.dispose();

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as tf from '@tensorflow/tfjs';
 import type { BackendName } from '../../src/backend/registry.js';
 import { startBackend } from '../../src/backend/registry.js';
@@ -27,8 +26,6 @@ export interface StepCost {
   /** Flop rate of the step's products, relative to the backend's own matrix product. */
   readonly productShare?: number;
 }
-
-const restMs = 20;
 
 /**
  * Methods whose steps are all of one kind, with their fields; Adam first: the others are divided by it. The eigenbases of `soap`
@@ -126,12 +123,8 @@ async function timeNetwork(
   const product = new ProductTimer();
   const between = async (counted: boolean) => {
     await product.time();
-    if (torch === undefined) return;
-    // Threads of both sides spin for a while after their work: wait for them.
-    await sleep(restMs);
-    const { ms } = await torch.ask<{ ms: number[] }>({ do: 'steps', count: turn });
-    if (counted) theirs.push(ms.slice(1).reduce((sum, one) => sum + one) / (turn - 1));
-    await sleep(restMs);
+    const ms = await torch?.turn(turn);
+    if (counted && ms !== undefined) theirs.push(ms);
   };
   const times = await timeInTurn(workload, trainings, turns[network][backend], { between });
   for (const training of trainings) training.dispose();

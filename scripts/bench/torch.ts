@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const script = fileURLToPath(new URL('torch_adam.py', import.meta.url));
+
+const restMs = 20;
 
 /** PyTorch in a separate process (torch_adam.py), one request at a time. */
 export class Torch {
@@ -46,6 +49,21 @@ export class Torch {
     const answer = await this.#answer<Answer>();
     if (answer === undefined) throw new Error(`PyTorch stopped: ${this.errors()}`);
     return answer;
+  }
+
+  /** Milliseconds of each of `count` steps of what was started. */
+  async steps(count: number): Promise<number[]> {
+    // Threads of both sides spin for a while after their work: wait for them.
+    await sleep(restMs);
+    const { ms } = await this.ask<{ ms: number[] }>({ do: 'steps', count });
+    await sleep(restMs);
+    return ms;
+  }
+
+  /** Milliseconds a step of a turn of `count` steps, the first of which is not counted. */
+  async turn(count: number): Promise<number> {
+    const [, ...counted] = await this.steps(count);
+    return counted.reduce((sum, ms) => sum + ms) / counted.length;
   }
 
   stop(): void {

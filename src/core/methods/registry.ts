@@ -33,7 +33,7 @@ import { LauConfig, lauPresets } from './lau-bcd/config.js';
 import { LpomConfig } from './lpom/config.js';
 import { MacConfig } from './mac/config.js';
 import type { MethodDefinition, NetworkShape } from './method.js';
-import { MuonConfig } from './muon/config.js';
+import { checkWeightNorm, MuonConfig } from './muon/config.js';
 import { checkPerLayer } from './per-layer.js';
 import { checkStepNorm, preconditionedDefaults } from './preconditioned/config.js';
 import { checkNesterov, SgdConfig, sgdDefaults } from './sgd/config.js';
@@ -152,15 +152,7 @@ export const methods: readonly MethodDefinition[] = [
     summary:
       'back-propagation, orthogonalised momentum (Jordan et al. 2024); AdamW for biases and outputs',
     schema: MuonConfig,
-    check: ({ weightNorm }, { layers }) =>
-      weightNorm === 'fixed' && layers.every(({ norm }) => norm === undefined)
-        ? [
-            {
-              path: ['weightNorm'],
-              message: 'fixed is for layers with a norm, and the network has none; remove it',
-            },
-          ]
-        : [],
+    check: checkWeightNorm,
     load: async () => (await import('./muon/muon.js')).muon,
   }),
   define({

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import * as fields from '../fields.js';
+import type { NetworkShape } from '../method.js';
 
 /** Defaults of the public code (github.com/KellerJordan/Muon). */
 export const MuonConfig = z.strictObject({
@@ -57,3 +58,10 @@ export const MuonConfig = z.strictObject({
 });
 
 export type MuonConfig = z.output<typeof MuonConfig>;
+
+/** A fixed norm where no weights stand before a norm. */
+export function checkWeightNorm({ weightNorm }: MuonConfig, { layers }: NetworkShape) {
+  if (weightNorm !== 'fixed' || layers.some(({ norm }) => norm !== undefined)) return [];
+  const message = 'fixed is for layers with a norm, and the network has none; remove it';
+  return [{ path: ['weightNorm'], message }];
+}
