@@ -6,7 +6,7 @@ import { activationTensorProblem, lossProblem } from '../config/plugins/numerics
 import type { MethodDefinition, StepMetrics } from '../core/methods/method.js';
 import { activations, losses } from '../core/network/implementations.js';
 import { accuracyValue, lossValue } from '../core/network/loss.js';
-import { type LinearMap, layerGradient } from '../core/network/maps/linear-map.js';
+import { type LinearMap, layerGradient, squaredPatches } from '../core/network/maps/linear-map.js';
 import { activationNames, lossNames } from '../core/network/names.js';
 import { buildNetwork, predict } from '../core/network/network.js';
 import { type ImageShape, type LayerShape, unitsIn } from '../core/network/shape.js';
@@ -422,10 +422,12 @@ export async function mapProblem(map: LinearMap): Promise<string | undefined> {
       dot(stacked, map.gradient(x, d)),
       dot(stacked, stackBias(layerGradient(map, x, d))),
       tf.max(tf.abs(tf.sub(u, tf.reshape(product, u.shape)))),
-      tf.sub(tf.sum(tf.square(map.patches(x))), tf.mul(map.overlap, tf.sum(tf.square(x)))),
+      squaredPatches(map, x),
+      tf.sum(tf.square(map.patches(x))),
+      tf.mul(map.overlap, tf.sum(tf.square(x))),
     ]);
   });
-  const [au, ua, bu, ub, split, gap, excess] = await values.data();
+  const [au, ua, bu, ub, split, gap, squares, ofPatches, most] = await values.data();
   values.dispose();
   const differ = (a: number, b: number) => !(Math.abs(a - b) <= 1e-3 * (1 + Math.abs(a)));
   if (differ(au, ua)) return `adjoint: <A(X; W), D> is ${au}, and <X, adjoint(D; W)> is ${ua}`;
@@ -433,7 +435,9 @@ export async function mapProblem(map: LinearMap): Promise<string | undefined> {
     return `gradient: <A(X; W) + b, D> is ${bu}, and <[W; b], gradient(X, D)> is ${ub}`;
   if (differ(bu, split)) return `weightGradient is not gradient: ${split} in place of ${bu}`;
   if (!(gap < 1e-3)) return `patches(X) W + b differs from apply by ${gap}`;
-  if (!(excess < 1e-2)) return 'overlap is less than ||patches(X)||^2 / ||X||^2';
+  if (differ(ofPatches, squares))
+    return `squaredPatches is ${squares}, and ||patches(X)||^2 is ${ofPatches}`;
+  if (!(ofPatches - most < 1e-2)) return 'overlap is less than ||patches(X)||^2 / ||X||^2';
   if (tf.memory().numTensors !== before) return 'tensors are left';
   return undefined;
 }

@@ -16,6 +16,7 @@ import {
   stepWeights,
   updateWeights,
   type WeightProblem,
+  type WeightStep,
 } from '../../src/core/solvers/weight-update.js';
 import { startTestBackend } from '../backends.js';
 import { matrix, normal, targets, vector } from './tensors.js';
@@ -57,7 +58,8 @@ describe('numbers that are not finite never count as solved', () => {
           const preimage = matrix(s);
           const next = part.v ? matrix(part.v) : activation.phi(preimage);
           const weights = { weights: matrix(part.w ?? w), bias: vector([0.1, 0.2, 0.3]) };
-          const problem: WeightProblem = {
+          const problem: WeightProblem & WeightStep = {
+            map: denseMap(inputs, outputs),
             inputs: matrix(part.x ?? x),
             term: penaltyTerm(activation, preimage, next),
             center: weights,

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { activations } from '../../src/core/network/activations/registry.js';
+import { denseMap } from '../../src/core/network/maps/dense.js';
 import { type LossName, monotoneNames } from '../../src/core/network/names.js';
 import { lossTerm, penaltyTerm } from '../../src/core/network/smooth-term.js';
 import { Random } from '../../src/core/random.js';
@@ -287,6 +288,7 @@ describe('W-updates', () => {
     const { random, x, weights0, bias0 } = instance('step', 9, 5, 3);
     const y = targets(random, 9, 3);
     const problem = {
+      map: denseMap(5, 3),
       inputs: matrix(x),
       term: lossTerm('mse', matrix(y)),
       center: { weights: matrix(weights0), bias: vector(bias0) },
@@ -294,29 +296,38 @@ describe('W-updates', () => {
       ridge: { weights: 0.4, bias: 0.1 },
     };
     const before = tf.memory().numTensors;
-    const { parameters, iterations, residual } = await stepWeights(problem, 0.5);
-    expect(tf.memory().numTensors).toBe(before + 2);
-    expect(iterations).toBe(1);
-    expect(residual).toBeLessThan(1);
+    const { parameters, preActivations, ...report } = await stepWeights(problem, 0.5);
+    // Weights, bias and pre-activations.
+    expect(tf.memory().numTensors).toBe(before + 3);
+    expect(report.iterations).toBe(1);
+    expect(report.residual).toBeLessThan(1);
 
     const extended = x.map((row) => [...row, 1]);
     const start = [...weights0.map((row) => row.map((w) => w + 0.2)), bias0];
     const misfit = map(multiply(extended, start), (u, i, j) => 2 * (u - y[i][j]));
+    const ridges = (value: number, i: number) => (i < 5 ? 0.4 : 0.1) * value;
     const gradient = map(
       multiply(transpose(extended), misfit),
-      (value, i) => value + (i < 5 ? 0.4 * 0.2 : 0),
+      (value, i) => value + ridges(i < 5 ? 0.2 : 0, i),
     );
-    const wanted = [...(await parameters.weights.array()), await parameters.bias.array()];
-    // The step is along the gradient, and within the bound on the curvature it is made of.
-    const ratios = wanted.flatMap((row, i) =>
-      row.map((p, j) => (start[i][j] - p) / gradient[i][j]),
-    );
-    const gram = multiply(transpose(extended), extended);
-    const trace = gram.reduce((sum, row, i) => sum + row[i], 0);
-    for (const ratio of ratios) {
-      expect(ratio).toBeCloseTo(ratios[0], 5);
-      expect(ratio).toBeGreaterThan(0.5 / (2 * trace + 0.4));
-      expect(ratio).toBeLessThan(0.5 / ((2 * trace) / 6));
-    }
+    const squares = map(gradient, (g) => g * g);
+    const image = multiply(extended, gradient);
+    const curved = 2 * sumAll(map(image, (v) => v * v)) + sumAll(map(squares, ridges));
+    const step = (0.5 * sumAll(squares)) / curved;
+    const wanted = zip(start, gradient, (p, g) => p - step * g);
+    const actual = [...(await parameters.weights.array()), await parameters.bias.array()];
+    expect(distance(actual, wanted)).toBeLessThan(1e-5);
+    expect(distance(await preActivations.array(), multiply(extended, wanted))).toBeLessThan(1e-4);
+    // Of squared errors the bound is exact: a length of 1 is the minimiser along the gradient.
+    const value = (length: number) => {
+      const p = zip(start, gradient, (a, g) => a - length * 2 * step * g);
+      const pulls = map(
+        zip(p, [...weights0, bias0], (a, b) => (a - b) ** 2),
+        ridges,
+      );
+      return sumAll(zip(multiply(extended, p), y, (u, t) => (u - t) ** 2)) + sumAll(pulls) / 2;
+    };
+    expect(value(1)).toBeLessThan(Math.min(value(0.99), value(1.01)));
+    expect(value(2)).toBeCloseTo(value(0), 6);
   });
 });

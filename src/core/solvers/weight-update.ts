@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
+import type { LinearMap } from '../network/maps/linear-map.js';
 import type { LayerParameters } from '../network/parameters.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
-import { splitBias, stackBias, withOnes } from '../network/stacked.js';
+import { splitBias, stackBias } from '../network/stacked.js';
 import { zipTrees } from '../tree.js';
 import { majorizer, type Ridge, ridgeColumn } from './majorizer.js';
 import { euclideanNorm, relativeTo, type SolverOptions, type SolverReport } from './solver.js';
-import { squaredNormBound } from './spectral-norm.js';
 
 /**
  * The W-update of one layer (eq. 17 and 19; eq. 18 and 20 for the output layer):
@@ -29,12 +29,9 @@ export interface WeightProblem {
   readonly ridge: Ridge;
 }
 
-export interface WeightUpdate extends SolverReport {
+export interface SolvedWeights extends SolverReport {
   readonly parameters: LayerParameters;
-}
-
-export interface SolvedWeights extends WeightUpdate {
-  /** X W + b of the new weights [m, n] */
+  /** U of the new weights, of the same shape as the term's */
   readonly preActivations: tf.Tensor2D;
 }
 
@@ -123,37 +120,52 @@ function scaled({ weights, bias }: Ridge, factor: number): Ridge {
   return { weights: weights * factor, bias: bias * factor };
 }
 
+/** A W-update whose term is of the layer's pre-activations U = A(X; W) + b, [m, outputs] of the map. */
+export interface WeightStep extends Omit<WeightProblem, 'inputs' | 'predicted'> {
+  readonly map: LinearMap;
+  /** X [m, inputs of the map], not its patches. */
+  readonly inputs: tf.Tensor2D;
+  /** U at the start, where it is known. */
+  readonly current?: tf.Tensor2D | undefined;
+}
+
 /**
- * One gradient step on a W-update, in place of its solution:
+ * One gradient step on a W-update, in place of its solution, with G the gradient [dW; db] at the start:
  *
- *     P <- P - (length / L) gradient,   L = h ||[X, 1]||_2^2 + max(ridge_W, ridge_b),   h >= g''
+ *     P <- P - (length / c) G,   c = (h ||A(X; dW) + db||^2 + ridge_W ||dW||^2 + ridge_b ||db||^2) / ||G||^2,   h >= g''
  *
- * L bounds the curvature of the objective: with a length below 2 the step never increases it.
+ * c bounds the curvature of the objective along G: a length of 1 minimises the quadratic bound on that line, and with
+ * one below 2 the step never increases the objective. No patches of a convolution are formed.
  *
  * Optimality residual: the norm of the gradient after the step relative to that before it.
  */
-export async function stepWeights(problem: WeightProblem, length: number): Promise<WeightUpdate> {
-  const { inputs, term, center, start, ridge } = problem;
-  const extended = withOnes(inputs);
-  const smoothness = term.curvature * (await squaredNormBound(extended));
-  const step = length / (smoothness + Math.max(ridge.weights, ridge.bias));
-  const { next, norms } = tf.tidy(() => {
-    const ridges = ridgeColumn(ridge, inputs.shape[1]);
+export async function stepWeights(problem: WeightStep, length: number): Promise<SolvedWeights> {
+  const { map, inputs, term, center, start, ridge } = problem;
+  const { next, preActivations, norms } = tf.tidy(() => {
+    const ridges = ridgeColumn(ridge, map.weightShape[0]);
     const anchor = stackBias(center);
-    const gradient = (at: tf.Tensor2D): tf.Tensor2D => {
-      const outer = term.gradient(tf.matMul(extended, at));
-      const pull = tf.mul(tf.sub(at, anchor), ridges);
-      return tf.add(tf.matMul(extended, outer, true, false), pull);
-    };
-    const point = stackBias(start);
-    const before = gradient(point);
-    const moved: tf.Tensor2D = tf.sub(point, tf.mul(before, step));
+    const gradientAt = (p: tf.Tensor2D, u: tf.Tensor2D): tf.Tensor2D =>
+      tf.add(map.gradient(inputs, term.gradient(u)), tf.mul(tf.sub(p, anchor), ridges));
+    const p = stackBias(start);
+    const u = problem.current ?? map.apply(inputs, start);
+    const gradient = gradientAt(p, u);
+    const image = map.apply(inputs, splitBias(gradient));
+    const squares = tf.square(gradient);
+    const curved = tf.add(
+      tf.mul(tf.sum(tf.square(image)), term.curvature),
+      tf.sum(tf.mul(squares, ridges)),
+    );
+    const step = tf.div(tf.mul(tf.sum(squares), length), tf.maximum(curved, 1e-30));
+    const moved: tf.Tensor2D = tf.sub(p, tf.mul(gradient, step));
+    const preActivations: tf.Tensor2D = tf.sub(u, tf.mul(image, step));
+    const after = gradientAt(moved, preActivations);
     return {
       next: splitBias(moved),
-      norms: tf.stack([euclideanNorm(before), euclideanNorm(gradient(moved))]),
+      preActivations,
+      norms: tf.stack([euclideanNorm(gradient), euclideanNorm(after)]),
     };
   });
   const [before, after] = await norms.data();
-  tf.dispose([extended, norms]);
-  return { parameters: next, iterations: 1, residual: relativeTo(after, before) };
+  norms.dispose();
+  return { parameters: next, preActivations, iterations: 1, residual: relativeTo(after, before) };
 }

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { type ImageShape, pooledShape, unitsIn } from '../shape.js';
-import type { LinearMap } from './linear-map.js';
+import { type LinearMap, squaredPatches } from './linear-map.js';
 
 /**
  * The map after averaging windows of `side` x `side` that do not overlap: pooling has no weights, and
@@ -49,5 +49,6 @@ export function averagePooled(input: ImageShape, side: number, map: LinearMap): 
       weightGradient: (x, d) => tf.tidy(() => map.weightGradient!(pool(x), d)),
     }),
     patches: (x) => tf.tidy(() => map.patches(pool(x))),
+    squaredPatches: (x) => tf.tidy(() => squaredPatches(map, pool(x))),
   };
 }

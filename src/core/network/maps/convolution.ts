@@ -48,6 +48,12 @@ export function convolutionMap(
         const copy = tf.reshape(tf.eye(patch), [kernel, kernel, input[2], patch]) as tf.Tensor4D;
         return tf.reshape(tf.conv2d(images(x), copy, stride, pad), [-1, patch]);
       }),
+    // The sums over windows of the squares of an input.
+    squaredPatches: (x) =>
+      tf.tidy(() => {
+        const ones = tf.ones([kernel, kernel, input[2], 1]) as tf.Tensor4D;
+        return tf.sum(tf.conv2d(images(tf.square(x)), ones, stride, pad));
+      }),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs';
 import type { LayerParameters } from '../parameters.js';
 import { splitBias } from '../stacked.js';
@@ -36,7 +36,13 @@ export interface LinearMap {
   weightGradient?(x: Tensor2D, d: Tensor2D): Tensor2D;
   /** [m * positions, patch] */
   patches(x: Tensor2D): Tensor2D;
+  /** ||patches(X)||^2, of maps that need not form the patches for it. */
+  squaredPatches?(x: Tensor2D): Scalar;
 }
+
+/** ||patches(X)||^2 */
+export const squaredPatches = (map: LinearMap, x: Tensor2D): Scalar =>
+  map.squaredPatches?.(x) ?? tf.tidy(() => tf.sum(tf.square(map.patches(x))));
 
 /** The adjoint of a map in its weights [patch, channels] and bias [channels]. */
 export const layerGradient = (map: LinearMap, x: Tensor2D, d: Tensor2D): LayerParameters =>

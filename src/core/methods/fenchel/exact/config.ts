@@ -102,7 +102,7 @@ export const FenchelExactConfig = z.strictObject({
   gradientStep: fields.positive
     .default(1)
     .describe(
-      'length of a gradient step, relative to the one that the largest curvature allows; up to 1 the objective never rises',
+      'length of a gradient step; 1 minimises a quadratic bound along the gradient, below 2 the objective never rises',
     ),
   tolerance: fields.positive
     .default(1e-2)

@@ -1,13 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, lossValue } from '../../../network/loss.js';
+import { squaredPatches } from '../../../network/maps/linear-map.js';
 import { forwardLayers, predict } from '../../../network/network.js';
 import type { LayerParameters, Parameters } from '../../../network/parameters.js';
 import { byPosition } from '../../../network/smooth-term.js';
 import { updateActivations } from '../../../solvers/activation-update.js';
 import { extrapolate } from '../../../solvers/blend.js';
 import { lastResidual, type SolverReport } from '../../../solvers/solver.js';
-import { stepWeights, updateWeights } from '../../../solvers/weight-update.js';
+import { type SolvedWeights, stepWeights, updateWeights } from '../../../solvers/weight-update.js';
 import { measureLayers } from '../../layer-metrics.js';
 import type { Batch, Method, MethodContext } from '../../method.js';
 import { layerValue } from '../../per-layer.js';
@@ -208,9 +209,8 @@ async function proximalWeights(
   const diagonals = tf.tidy(() =>
     tf.stack(
       network.maps.map((map, l) => {
-        const patches = map.patches(inputs[l]);
-        const [rows, patch] = patches.shape;
-        return tf.div(tf.add(tf.sum(tf.square(patches)), rows), patch + 1);
+        const rows = inputs[l].shape[0] * map.positions;
+        return tf.div(tf.add(squaredPatches(map, inputs[l]), rows), map.weightShape[0] + 1);
       }),
     ),
   );
@@ -261,33 +261,33 @@ export async function updateWeightBlock(
   const rho = layerValue(config.rho, l);
   const gamma = problem.gammas[l];
   const scale = 2 / termWeight(problem, l);
-  const inputs = map.patches(blocks.inputs[l]);
+  const x = blocks.inputs[l];
+  const term = termAbove(problem, blocks, l);
   const start = blocks.parameters[l];
   const center = rho === 0 ? anchor[l] : pulledToZero(anchor[l], gamma / (rho + gamma));
-  const known = center === start ? blocks.preActivations?.[l] : undefined;
-  const weightProblem = {
-    inputs,
-    term: byPosition(termAbove(problem, blocks, l), map),
-    center,
-    start,
-    predicted: known && (tf.reshape(known, [inputs.shape[0], -1]) as tf.Tensor2D),
-    ridge: {
-      weights: scale * (rho + gamma),
-      bias: config.proximalBias ? scale * gamma : 0,
-    },
+  const ridge = {
+    weights: scale * (rho + gamma),
+    bias: config.proximalBias ? scale * gamma : 0,
   };
-  const { parameters, preActivations, iterations, residual } =
-    config.weightUpdate === 'solve'
-      ? await updateWeights(weightProblem, config)
-      : { ...(await stepWeights(weightProblem, config.gradientStep)), preActivations: undefined };
-  // Patches of a convolution are many times as large as its images: freed before the step ends.
-  inputs.dispose();
-  const rows = blocks.inputs[l].shape[0];
-  const kept = blocks.preActivations?.with(
-    l,
-    preActivations && (tf.reshape(preActivations, [rows, -1]) as tf.Tensor2D),
-  );
-  preActivations?.dispose();
+  let solved: SolvedWeights;
+  if (config.weightUpdate === 'solve') {
+    const inputs = map.patches(x);
+    const known = center === start ? blocks.preActivations?.[l] : undefined;
+    const predicted = known && (tf.reshape(known, [inputs.shape[0], -1]) as tf.Tensor2D);
+    solved = await updateWeights(
+      { inputs, term: byPosition(term, map), center, start, predicted, ridge },
+      config,
+    );
+    // Patches of a convolution are many times as large as its images: freed before the step ends.
+    inputs.dispose();
+  } else {
+    const current = blocks.preActivations?.[l];
+    const step = { map, inputs: x, term, center, start, current, ridge };
+    solved = await stepWeights(step, config.gradientStep);
+  }
+  const { parameters, preActivations, iterations, residual } = solved;
+  const kept = blocks.preActivations?.with(l, tf.reshape(preActivations, [x.shape[0], -1]));
+  preActivations.dispose();
   const updated = {
     ...blocks,
     parameters: blocks.parameters.with(l, parameters),
