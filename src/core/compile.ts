@@ -75,19 +75,33 @@ export function compiled<
   };
   return (context, input) => {
     if (isInside) return fn(context, input);
-    let own = programs.get(context);
-    if (own === undefined) {
-      own = new Map();
-      programs.set(context, own);
-    }
-    let program = own.get(fn) as Compiled<Input, Output> | undefined;
-    if (program === undefined) {
-      const { convolutionPrecision } = context;
-      program = compile((tree: Input) => inside(context, tree), { convolutionPrecision });
-      own.set(fn, program);
-    }
-    return program.run(input);
+    const { convolutionPrecision } = context;
+    const program = (tree: Input) => inside(context, tree);
+    return programOf(context, fn, program, { convolutionPrecision }).run(input);
   };
+}
+
+/**
+ * A compiled function that belongs to a context, until {@link disposeCompiled}: made from `fn` at the first call with `key`,
+ * for functions with parts that are not tensors and do not follow from the context alone, such as one layer's map.
+ */
+export function programOf<Input extends Tree, Output extends Tree>(
+  context: object,
+  key: unknown,
+  fn: TensorFunction<Input, Output>,
+  options?: CompilerOptions,
+): Compiled<Input, Output> {
+  let own = programs.get(context);
+  if (own === undefined) {
+    own = new Map();
+    programs.set(context, own);
+  }
+  let program = own.get(key) as Compiled<Input, Output> | undefined;
+  if (program === undefined) {
+    program = compile(fn, options);
+    own.set(key, program);
+  }
+  return program;
 }
 
 /** Frees what was compiled for a context. */

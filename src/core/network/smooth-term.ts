@@ -16,6 +16,9 @@ export interface SmoothTerm {
   gradient(u: tf.Tensor2D): tf.Tensor2D;
   /** Upper bound of every eigenvalue of its Hessian. */
   readonly curvature: number;
+  readonly targets: readonly tf.Tensor2D[];
+  /** The same function with other targets. */
+  with(targets: readonly tf.Tensor2D[]): SmoothTerm;
 }
 
 /** u -> sum B(phi(s), u), whose gradient is phi(u) - phi(s). */
@@ -24,17 +27,22 @@ export function penaltyTerm(activation: Activation, s: tf.Tensor2D, v: tf.Tensor
     value: (u) => tf.tidy(() => tf.sum(penalty(activation, s, u))),
     gradient: (u) => tf.tidy(() => tf.sub(activation.phi(u), v)),
     curvature: activation.maxSlope,
+    targets: [s, v],
+    with: ([s, v]) => penaltyTerm(activation, s, v),
   };
 }
 
 /** The same function of the pre-activations of every output position, [m * positions, channels]. */
-export function byPosition(term: SmoothTerm, { outputs, positions }: LinearMap): SmoothTerm {
+export function byPosition(term: SmoothTerm, map: LinearMap): SmoothTerm {
+  const { outputs, positions } = map;
   if (positions === 1) return term;
   const whole = (u: tf.Tensor2D) => tf.reshape(u, [-1, outputs]) as tf.Tensor2D;
   return {
     value: (u) => tf.tidy(() => term.value(whole(u))),
     gradient: (u) => tf.tidy(() => tf.reshape(term.gradient(whole(u)), u.shape)),
     curvature: term.curvature,
+    targets: term.targets,
+    with: (targets) => byPosition(term.with(targets), map),
   };
 }
 
@@ -45,5 +53,7 @@ export function lossTerm(name: LossName, y: tf.Tensor2D): SmoothTerm {
     value: (u) => tf.tidy(() => tf.sum(rows(y, u))),
     gradient: (u) => gradient(y, u),
     curvature,
+    targets: [y],
+    with: ([y]) => lossTerm(name, y),
   };
 }

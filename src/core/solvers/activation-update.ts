@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
+import { type Compiled, eager, type TensorFunction } from '../compile.js';
 import type { Activation } from '../network/activations/activation.js';
 import type { LinearMap } from '../network/maps/linear-map.js';
 import type { LayerParameters } from '../network/parameters.js';
 import type { SmoothTerm } from '../network/smooth-term.js';
+import type { Tree } from '../tree.js';
 import { euclideanNorm, relativeTo, type SolverOptions, type SolverReport } from './solver.js';
 import { squaredMapNorm } from './spectral-norm.js';
 
@@ -24,6 +26,14 @@ export interface ActivationProblem {
   readonly above: SmoothTerm;
   /** Weight of the term above, relative to this layer's penalty. */
   readonly weight: number;
+  /**
+   * Compiles the two parts of an iteration, for a caller that solves many problems with this activation, map and kind of
+   * term above. When absent they run one operation after the other.
+   */
+  readonly compile?: <Input extends Tree, Output extends Tree>(
+    part: string,
+    fn: TensorFunction<Input, Output>,
+  ) => Compiled<Input, Output>;
 }
 
 export interface ActivationUpdate extends SolverReport {
@@ -55,20 +65,30 @@ export async function updateActivations(
   problem: ActivationProblem,
   options: SolverOptions,
 ): Promise<ActivationUpdate> {
-  const { activation, predicted, map, layer, above, weight } = problem;
+  const { activation, predicted, map, layer, above } = problem;
+  const { compile = (_, fn) => eager(fn) } = problem;
   const { bound, ...norm } = await squaredMapNorm(map, layer.weights);
   let { estimate } = norm;
   const methodFor = (squaredNorm: number) => {
-    const smoothness = weight * above.curvature * squaredNorm;
+    const smoothness = problem.weight * above.curvature * squaredNorm;
     return activation.proximal ? accelerated(problem, smoothness) : mirror(problem, smoothness);
   };
   let method = methodFor(estimate);
+  const evaluated = compile('target', ({ z, targets, ...given }: Evaluated) =>
+    evaluate({ activation, map, above: above.with(targets) }, z, given),
+  );
+  const stretched = compile('stretch', ({ from, to, weights }: Stretched) =>
+    stretch(map, weights, from, to),
+  );
+  const weight = tf.scalar(problem.weight);
+  const evaluateAt = (z: tf.Tensor2D) =>
+    evaluated.run({ z, targets: above.targets, predicted, layer, weight });
 
   let state = method.start(predicted);
   let iterations = 0;
   let first = 0;
   for (;;) {
-    const { gradient, distance } = evaluate(problem, state.point);
+    const { target, distance } = evaluateAt(state.point);
     const [residual, size, sum] = await distance.data();
     if (iterations === 0) first = residual;
     // NaN ends the loop, too.
@@ -76,16 +96,20 @@ export async function updateActivations(
     let next: State | undefined;
     if (isOpen && iterations < options.maxIterations) {
       for (;;) {
-        next = tf.tidy(() => method.advance(state, gradient));
+        next = tf.tidy(() => method.advance(state, target));
         if (!(estimate < bound)) break;
-        const needed = await stretch(problem, state.point, method.reached(next));
+        const to = method.reached(next);
+        const squares = stretched.run({ from: state.point, to, weights: layer.weights });
+        const [image, change] = await squares.data();
+        squares.dispose();
+        const needed = relativeTo(image, change);
         if (!(needed > estimate)) break;
         estimate = Math.min(bound, 1.1 * needed);
         method = methodFor(estimate);
         tf.dispose(next);
       }
     }
-    tf.dispose([gradient, distance]);
+    tf.dispose([target, distance]);
     if (!next) break;
     tf.dispose(state);
     state = next;
@@ -93,9 +117,9 @@ export async function updateActivations(
   }
   const result = tf.tidy(() => method.finish(state));
   tf.dispose(state);
-  const last = evaluate(problem, result.activations);
+  const last = evaluateAt(result.activations);
   const [residual, size, sum] = await last.distance.data();
-  tf.dispose(last);
+  tf.dispose([last.target, last.distance, weight]);
   return { ...result, iterations, residual: relative(residual, size, sum, first) };
 }
 
@@ -107,48 +131,55 @@ function relative(residual: number, size: number, sum: number, first: number): n
   return residual <= rounding * size ? 0 : relativeTo(residual, Math.min(first, size));
 }
 
-/** ||A D||^2 / ||D||^2 of the change D between two points, all rows together; 0 where they are equal. */
-async function stretch(
-  { map, layer }: ActivationProblem,
-  from: tf.Tensor2D,
-  to: tf.Tensor2D,
-): Promise<number> {
-  const squares = tf.tidy(() => {
-    const change = tf.sub(to, from) as tf.Tensor2D;
-    const linear = { weights: layer.weights, bias: tf.zerosLike(layer.bias) };
-    return tf.stack([tf.sum(tf.square(map.apply(change, linear))), tf.sum(tf.square(change))]);
-  });
-  const [image, size] = await squares.data();
-  squares.dispose();
-  return relativeTo(image, size);
-}
+type Evaluated = {
+  readonly z: tf.Tensor2D;
+  readonly targets: readonly tf.Tensor2D[];
+  readonly predicted: tf.Tensor2D;
+  readonly layer: LayerParameters;
+  readonly weight: tf.Scalar;
+};
 
 /**
- * h'(Z), and ||Z - phi(U - h'(Z))||, ||Z|| and the sum of U - h'(Z), [3]: phi may turn NaN into a number,
- * a sum does not.
+ * The target U - h'(Z), h'(Z) = weight A^T(g'(A(Z; W) + b); W), and ||Z - phi(target)||, ||Z|| and the sum of the target, [3]:
+ * phi may turn NaN into a number, a sum does not.
  */
-function evaluate(problem: ActivationProblem, z: tf.Tensor2D) {
-  return tf.tidy(() => {
-    const gradient = gradientAt(problem, z);
-    const target = tf.sub(problem.predicted, gradient) as tf.Tensor2D;
-    const next = imageOf(problem, target);
-    const measured = [euclideanNorm(tf.sub(z, next)), euclideanNorm(z), tf.sum(target)];
-    return { gradient, distance: tf.stack(measured) };
-  });
+function evaluate(
+  { activation, map, above }: Pick<ActivationProblem, 'activation' | 'map' | 'above'>,
+  z: tf.Tensor2D,
+  { predicted, layer, weight }: Omit<Evaluated, 'z' | 'targets'>,
+): { target: tf.Tensor2D; distance: tf.Tensor1D } {
+  const outer: tf.Tensor2D = tf.mul(above.gradient(map.apply(z, layer)), weight);
+  const target: tf.Tensor2D = tf.sub(predicted, map.adjoint(outer, layer.weights));
+  const next = imageOf({ activation, predicted }, target);
+  const measured = [euclideanNorm(tf.sub(z, next)), euclideanNorm(z), tf.sum(target)];
+  return { target, distance: tf.stack(measured) as tf.Tensor1D };
+}
+
+type Stretched = {
+  readonly from: tf.Tensor2D;
+  readonly to: tf.Tensor2D;
+  readonly weights: tf.Tensor2D;
+};
+
+/** ||A D||^2 and ||D||^2 of the change D between two points, all rows together, [2]. */
+function stretch(
+  map: LinearMap,
+  weights: tf.Tensor2D,
+  from: tf.Tensor2D,
+  to: tf.Tensor2D,
+): tf.Tensor1D {
+  const change: tf.Tensor2D = tf.sub(to, from);
+  const linear = { weights, bias: tf.zeros([weights.shape[1]]) as tf.Tensor1D };
+  const squares = [map.apply(change, linear), change].map((x) => tf.sum(tf.square(x)));
+  return tf.stack(squares) as tf.Tensor1D;
 }
 
 /** Z of S: phi(S), or phi_1(S) - kappa U. */
 function imageOf(
-  { activation: { phi, skip = 0 }, predicted }: ActivationProblem,
+  { activation: { phi, skip = 0 }, predicted }: Pick<ActivationProblem, 'activation' | 'predicted'>,
   s: tf.Tensor2D,
 ): tf.Tensor2D {
   return skip > 0 ? tf.add(phi(s), tf.mul(skip, tf.sub(s, predicted))) : phi(s);
-}
-
-/** h'(Z) = weight A^T(g'(A(Z; W) + b); W) */
-function gradientAt({ map, layer, above, weight }: ActivationProblem, z: tf.Tensor2D): tf.Tensor2D {
-  const outer = tf.mul(above.gradient(map.apply(z, layer)), weight);
-  return map.adjoint(outer as tf.Tensor2D, layer.weights);
 }
 
 type State = {
@@ -160,21 +191,22 @@ type State = {
 
 interface Iteration {
   start(predicted: tf.Tensor2D): State;
-  advance(state: State, gradient: tf.Tensor2D): State;
+  /** @param target U - h'(Z) at the point */
+  advance(state: State, target: tf.Tensor2D): State;
   /** Z after a step from `point`, before any extrapolation; owned by the state. */
   reached(state: State): tf.Tensor2D;
   finish(state: State): { activations: tf.Tensor2D; preimage: tf.Tensor2D };
 }
 
-function accelerated({ activation, predicted }: ActivationProblem, smoothness: number): Iteration {
+function accelerated({ activation }: ActivationProblem, smoothness: number): Iteration {
   const { operator, preimage } = activation.proximal!;
   const step = 1 / Math.max(smoothness, 1e-12);
   const q = Math.sqrt(step / (1 + step));
   const momentum = (1 - q) / (1 + q);
   return {
     start: (u) => tf.tidy(() => ({ point: activation.phi(u), iterate: activation.phi(u) })),
-    advance: ({ point, iterate }, gradient) => {
-      const moved = tf.add(point, tf.mul(tf.sub(predicted, gradient), step)) as tf.Tensor2D;
+    advance: ({ point, iterate }, target) => {
+      const moved = tf.add(point, tf.mul(target, step)) as tf.Tensor2D;
       const next = operator(moved, step);
       return { iterate: next, point: tf.add(next, tf.mul(tf.sub(next, iterate), momentum)) };
     },
@@ -188,13 +220,13 @@ function accelerated({ activation, predicted }: ActivationProblem, smoothness: n
 }
 
 function mirror(problem: ActivationProblem, smoothness: number): Iteration {
-  const { activation, predicted } = problem;
+  const { activation } = problem;
   const step = 1 / (1 + smoothness * (activation.maxSlope + (activation.skip ?? 0)));
   const image = (s: tf.Tensor2D) => imageOf(problem, s);
   return {
     start: (u) => tf.tidy(() => ({ point: image(u), iterate: u.clone() })),
-    advance: ({ iterate }, gradient) => {
-      const pull = tf.sub(tf.sub(predicted, gradient), iterate);
+    advance: ({ iterate }, target) => {
+      const pull = tf.sub(target, iterate);
       const next = tf.add(iterate, tf.mul(pull, step)) as tf.Tensor2D;
       return { iterate: next, point: image(next) };
     },

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { programOf } from '../../../compile.js';
 import { initializeParameters } from '../../../network/initialize.js';
 import { accuracyValue, lossValue } from '../../../network/loss.js';
 import { squaredPatches } from '../../../network/maps/linear-map.js';
@@ -74,7 +75,7 @@ export const fenchelExact: Method<FenchelExactConfig, undefined, State> = {
     const { blocks: start, scores } = forward(context, batch, anchor, state.parameters);
     let blocks = start;
     const gammas = await proximalWeights(context, blocks, rate);
-    const problem = { config, network, loss, y: batch.y, anchor, gammas };
+    const problem = { config, network, loss, y: batch.y, anchor, gammas, context };
 
     const reports: Record<'X' | 'W', SolverReport[]> = { X: [], W: [] };
     const layerResiduals: number[][] = anchor.map(() => []);
@@ -230,7 +231,7 @@ export async function updateActivationBlock(
   blocks: Blocks,
   l: number,
 ): Promise<BlockUpdate> {
-  const { config, network } = problem;
+  const { config, network, context } = problem;
   const isHead = l === blocks.parameters.length - 1;
   const above = isHead ? config.lossWeight : 1;
   const { activations, preimage, ...report } = await updateActivations(
@@ -241,6 +242,7 @@ export async function updateActivationBlock(
       layer: blocks.parameters[l],
       above: termAbove(problem, blocks, l),
       weight: (above * termWeight(problem, l)) / penaltyWeight(problem, l - 1),
+      ...(context && { compile: (part, fn) => programOf(context, `X${l} ${part}`, fn) }),
     },
     config,
   );

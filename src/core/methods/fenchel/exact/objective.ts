@@ -41,6 +41,8 @@ export interface LiftedProblem {
   readonly anchor: Parameters;
   /** gamma_l of each layer on this batch. */
   readonly gammas: readonly number[];
+  /** The training that the problem is a batch of: its X-updates are compiled. */
+  readonly context?: object;
 }
 
 /** G, a scalar. */
