@@ -73,7 +73,9 @@ export function describeRuns(directories: readonly RunDirectory[], band: Band = 
     return values.size === 1 ? [...values][0] : undefined;
   };
   const seedsOf = new Map<string, Set<number>>();
-  for (const { label, seed } of directories.flatMap(({ runs }) => runs)) {
+  // A run that never began is not in the figures.
+  const begun = directories.flatMap(({ runs }) => runs.filter(({ metrics }) => metrics.rows > 0));
+  for (const { label, seed } of begun) {
     seedsOf.set(label, (seedsOf.get(label) ?? new Set()).add(seed));
   }
   const counts = [...seedsOf.values()].map(({ size }) => size);
