@@ -74,12 +74,8 @@ export async function updateActivations(
     return activation.proximal ? accelerated(problem, smoothness) : mirror(problem, smoothness);
   };
   let method = methodFor(estimate);
-  const evaluated = compile('target', ({ z, targets, ...given }: Evaluated) =>
-    evaluate({ activation, map, above: above.with(targets) }, z, given),
-  );
-  const stretched = compile('stretch', ({ from, to, weights }: Stretched) =>
-    stretch(map, weights, from, to),
-  );
+  const evaluated = compile('target', (point: Evaluated) => evaluate(problem, point));
+  const stretched = compile('stretch', (change: Stretched) => stretch(map, change));
   const weight = tf.scalar(problem.weight);
   const evaluateAt = (z: tf.Tensor2D) =>
     evaluated.run({ z, targets: above.targets, predicted, layer, weight });
@@ -145,10 +141,10 @@ type Evaluated = {
  */
 function evaluate(
   { activation, map, above }: Pick<ActivationProblem, 'activation' | 'map' | 'above'>,
-  z: tf.Tensor2D,
-  { predicted, layer, weight }: Omit<Evaluated, 'z' | 'targets'>,
+  { z, targets, predicted, layer, weight }: Evaluated,
 ): { target: tf.Tensor2D; distance: tf.Tensor1D } {
-  const outer: tf.Tensor2D = tf.mul(above.gradient(map.apply(z, layer)), weight);
+  const slope = above.with(targets).gradient(map.apply(z, layer));
+  const outer: tf.Tensor2D = tf.mul(slope, weight);
   const target: tf.Tensor2D = tf.sub(predicted, map.adjoint(outer, layer.weights));
   const next = imageOf({ activation, predicted }, target);
   const measured = [euclideanNorm(tf.sub(z, next)), euclideanNorm(z), tf.sum(target)];
@@ -162,12 +158,7 @@ type Stretched = {
 };
 
 /** ||A D||^2 and ||D||^2 of the change D between two points, all rows together, [2]. */
-function stretch(
-  map: LinearMap,
-  weights: tf.Tensor2D,
-  from: tf.Tensor2D,
-  to: tf.Tensor2D,
-): tf.Tensor1D {
+function stretch(map: LinearMap, { from, to, weights }: Stretched): tf.Tensor1D {
   const change: tf.Tensor2D = tf.sub(to, from);
   const linear = { weights, bias: tf.zeros([weights.shape[1]]) as tf.Tensor1D };
   const squares = [map.apply(change, linear), change].map((x) => tf.sum(tf.square(x)));
